@@ -1,0 +1,76 @@
+"""Every error that Protégé raises on purpose.
+
+    ProtegeError                 exit code 1
+    ├── BadInput                 a file, a line, an option that cannot be used; exit code 2
+    │   └── BadCall              one recorded call that cannot be read
+    ├── NotEnoughCalls           a step needs more calls than there are
+    ├── WorkspaceError           the home folder: not writable, newer, busy
+    │   └── WorkspaceBusy
+    ├── BaseModelError           missing, not GGUF, unsupported architecture
+    ├── ResourceError            too little memory or disk, a port taken
+    ├── MissingDependency        an extra that is not installed
+    └── EngineError              the server of specialists failed or did not answer
+
+A message states the fact; `remedy` says what to do about it. Neither holds the content of a call.
+"""
+
+from __future__ import annotations
+
+
+class ProtegeError(Exception):
+    """A fact and its remedy. `str(error)` gives both; `exit_code` is the command's."""
+
+    exit_code = 1
+
+    def __init__(self, fact: str, remedy: str = "") -> None:
+        super().__init__(fact, remedy)
+        self.fact = fact
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.fact} {self.remedy}".rstrip()
+
+
+class BadInput(ProtegeError):
+    """A file, line or option that cannot be used."""
+
+    exit_code = 2
+
+
+class BadCall(BadInput):
+    """One recorded call that cannot be read."""
+
+
+class NotEnoughCalls(ProtegeError):
+    """A step needs `missing` more calls than there are."""
+
+    def __init__(self, fact: str, remedy: str = "", *, missing: int = 0) -> None:
+        super().__init__(fact, remedy)
+        self.missing = missing
+
+
+class WorkspaceError(ProtegeError):
+    """The home folder cannot be used as it is."""
+
+
+class WorkspaceBusy(WorkspaceError):
+    """Another process is improving the same workspace."""
+
+
+class BaseModelError(ProtegeError):
+    """A base model is missing, is not GGUF, or has an architecture that cannot be tuned here."""
+
+
+class ResourceError(ProtegeError):
+    """Too little memory or disk, or a port that is taken."""
+
+
+class MissingDependency(ProtegeError):
+    """A library is not installed."""
+
+    def __init__(self, library: str, extra: str) -> None:
+        super().__init__(f"{library} is not installed.", f"Install it: pip install 'protege[{extra}]'")
+
+
+class EngineError(ProtegeError):
+    """The engine that serves specialists failed, or did not answer in time."""

@@ -1,0 +1,103 @@
+"""Specialist: a small model taught one task; Route: the terms on which it may answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, TypeAlias
+
+State: TypeAlias = Literal["candidate", "shadow", "canary", "live", "retired"]
+PromptForm: TypeAlias = Literal["slots", "whole"]
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """The model that a specialist is tuned from.
+
+    path: a GGUF file, or a folder in Hugging Face form. sha256: of the file, or over the folder's weight files.
+    chat_template: Jinja source, the base's own or the catalogue's. control_tokens: texts that the tokenizer reads as
+    special tokens; input that holds one never reaches a specialist. eos: texts that end an answer.
+    """
+
+    name: str
+    path: str
+    sha256: str
+    format: Literal["gguf", "huggingface"]
+    architecture: str
+    licence: str
+    context: int
+    chat_template: str
+    bos: str = ""
+    eos: tuple[str, ...] = ()
+    control_tokens: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Specialist:
+    """A small model taught one task.
+
+    name: `<task name>-v<version>`. form: whether it is shown the task's slots or the whole prompt.
+    files: what stands in its folder, by what it is ("lora" peft folder, "lora_gguf", "gguf" merged), relative to it.
+    digests: SHA-256 of those that are files. settings: of its tuning. lineage: the data set's hashes and counts.
+    report: the evaluation's figures, None until it was evaluated. max_tokens: the longest answer it may give.
+    """
+
+    id: str
+    name: str
+    task_id: str
+    version: int
+    base: Base
+    form: PromptForm
+    state: State = "candidate"
+    files: Mapping[str, str] = field(default_factory=dict[str, str])
+    digests: Mapping[str, str] = field(default_factory=dict[str, str])
+    settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    lineage: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    report: Mapping[str, Any] | None = None
+    max_tokens: int = 256
+    created: float = 0.0
+
+    def to_record(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Specialist:
+        plain = dict(record)
+        base = dict(record["base"])
+        for name in ("eos", "control_tokens"):
+            base[name] = tuple(base[name])
+        plain["base"] = Base(**base)
+        return cls(**plain)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A task's specialist, its threshold, what that was calibrated on, and its share of the traffic.
+
+    threshold: an answer is kept when its confidence is at least this. fingerprint: engine, version, files and options
+    whose log-probabilities the threshold was calibrated on; any other is refused.
+    epsilon, delta: P(disagreement among kept > epsilon) ≤ delta. calibration_calls, kept, errors: the counts behind it.
+    signatures: the wordings of the prompt that calibration saw. share: 0 to 1, by hash of run.
+    """
+
+    task_id: str
+    specialist_id: str
+    threshold: float
+    fingerprint: str
+    epsilon: float
+    delta: float
+    calibration_calls: int
+    kept: int
+    errors: int
+    signatures: tuple[str, ...] = ()
+    share: float = 1.0
+    timeout_s: float = 10.0
+
+    def to_record(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Route:
+        plain = dict(record)
+        plain["signatures"] = tuple(record.get("signatures", ()))
+        return cls(**plain)

@@ -1,0 +1,122 @@
+"""The database behind a workspace: its tables, and the parts of calls that are kept once.
+
+SQLAlchemy Core over SQLite in WAL mode. A request's large repeated parts (system text, tools, images, long messages)
+are stored once, by the hash of their content: the body of a call holds `{"$part": hash}` in their place.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+from sqlalchemy import event
+
+SCHEMA_VERSION = 1
+PART_BYTES = 256
+"""Parts at least this long are stored once; below, a hash would cost more than it saves."""
+
+metadata = sa.MetaData()
+
+calls = sa.Table(
+    "calls",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("content_hash", sa.String, index=True),
+    sa.Column("time", sa.Float),
+    sa.Column("task_id", sa.String, index=True),
+    sa.Column("from_teacher", sa.Boolean, nullable=False),
+    sa.Column("specialist_id", sa.String, index=True),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+)
+parts = sa.Table(
+    "parts",
+    metadata,
+    sa.Column("hash", sa.String, primary_key=True),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+)
+tasks = sa.Table(
+    "tasks",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+)
+specialists = sa.Table(
+    "specialists",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("name", sa.String, unique=True, nullable=False),
+    sa.Column("task_id", sa.String, nullable=False, index=True),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+)
+routes = sa.Table(
+    "routes",
+    metadata,
+    sa.Column("task_id", sa.String, primary_key=True),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+)
+results = sa.Table(
+    "results",
+    metadata,
+    sa.Column("key", sa.String, primary_key=True),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+)
+journals = sa.Table(
+    "journals",
+    metadata,
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("offset", sa.Integer, nullable=False),
+)
+
+
+def connect(path: Path) -> sa.Engine:
+    """The database at `path`, its tables made where they are missing."""
+    engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
+    event.listen(engine, "connect", _pragmas)
+    metadata.create_all(engine)
+    return engine
+
+
+def _pragmas(connection: Any, _record: Any) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=NORMAL")
+    cursor.close()
+
+
+def pack(record: Mapping[str, Any], keep: Callable[[str, bytes], None]) -> bytes:
+    """A record as bytes, its large parts given to `keep(hash, bytes)` and replaced by their hashes."""
+
+    def part(value: Any) -> Any:
+        body = orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS)
+        if len(body) < PART_BYTES:
+            return value
+        digest = hashlib.sha256(body).hexdigest()[:32]
+        keep(digest, body)
+        return {"$part": digest}
+
+    packed = dict(record)
+    packed["messages"] = [{**m, "content": part(m["content"])} if m.get("content") else m for m in record["messages"]]
+    for name in ("tools", "response_format"):
+        if packed.get(name):
+            packed[name] = part(packed[name])
+    return orjson.dumps(packed, option=orjson.OPT_NON_STR_KEYS)
+
+
+def unpack(body: bytes, part: Callable[[str], Any]) -> dict[str, Any]:
+    """The record that `pack` made; `part(hash)` gives a stored part."""
+    record: dict[str, Any] = orjson.loads(body)
+
+    def whole(value: Any) -> Any:
+        return part(value["$part"]) if isinstance(value, dict) and set(value) == {"$part"} else value
+
+    for message in record["messages"]:
+        if "content" in message:
+            message["content"] = whole(message["content"])
+    for name in ("tools", "response_format"):
+        if name in record:
+            record[name] = whole(record[name])
+    return record

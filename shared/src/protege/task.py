@@ -1,0 +1,138 @@
+"""Task: a kind of call that repeats.
+
+A task is a function of the request alone, since a route knows no more when it decides. Node and tools are features of
+it, not its key: the same prompt from four frameworks is one task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, TypeAlias, get_args
+
+from .call import Message, Request, text_of
+
+Kind: TypeAlias = Literal["label", "json", "tool_calls", "sql", "code", "text"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+
+@dataclass(frozen=True, slots=True)
+class TemplatePart:
+    """The constant text of one message: `lines` that stand in it in every call, and what encloses the rest.
+
+    position: the message's place in the request. What is left of the message once the lines are taken out, and
+    `prefix` and `suffix` are cut off, is its slot.
+    """
+
+    position: int
+    role: str
+    lines: tuple[str, ...] = ()
+    prefix: str = ""
+    suffix: str = ""
+
+    def slot(self, message: Message) -> str | None:
+        """The variable text of the message; None where the constant text is not all there."""
+        if message.get("role") != self.role or not isinstance(message.get("content"), str):
+            return None
+        rest = text_of(message)
+        if self.lines:
+            given = rest.split("\n")
+            if not set(self.lines) <= set(given):
+                return None
+            constant = set(self.lines)
+            rest = "\n".join(line for line in given if line not in constant)
+        if len(rest) < len(self.prefix) + len(self.suffix):
+            return None
+        if not (rest.startswith(self.prefix) and rest.endswith(self.suffix)):
+            return None
+        return rest[len(self.prefix) : len(rest) - len(self.suffix)]
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """One wording of a task's prompt.
+
+    signature: hash of the constant text (and of the tools, where they are constant); a route covers the signatures
+    that it was calibrated on and no other. parts: the messages that hold constant text; others are all slot.
+    constant_tools: the same tools stand in every call of this wording.
+    """
+
+    signature: str
+    parts: tuple[TemplatePart, ...] = ()
+    constant_tools: bool = True
+
+    def slots(self, request: Request) -> tuple[Message, ...] | None:
+        """The request's messages without their constant text, empty ones left out; None where it does not fit."""
+        parts = {part.position: part for part in self.parts}
+        if parts and max(parts) >= len(request.messages):
+            return None
+        kept: list[Message] = []
+        for position, message in enumerate(request.messages):
+            part = parts.get(position)
+            if part is None:
+                kept.append(message)
+                continue
+            slot = part.slot(message)
+            if slot is None:
+                return None
+            if slot.strip():
+                kept.append({**message, "content": slot})
+        return tuple(kept)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A kind of call that repeats, what it costs, and how to tell it from others.
+
+    id: stays the same when discovery runs again. nodes, tools: what its calls came from, most frequent first.
+    kind: the kind of its output. labels: the answers of a label task, most frequent first.
+    templates: the wordings of its prompt. centre: what assigns calls of an unseen wording to it (token → weight).
+    calls: volume. input_tokens, output_tokens, cost_usd, latency_ms: means a call, None where unknown.
+    merged: ids of earlier tasks that this one took in.
+    """
+
+    id: str
+    name: str
+    kind: Kind
+    nodes: tuple[tuple[str, ...], ...] = ()
+    tools: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    templates: tuple[Template, ...] = ()
+    centre: Mapping[str, float] | None = None
+    calls: int = 0
+    input_tokens: float | None = None
+    output_tokens: float | None = None
+    cost_usd: float | None = None
+    latency_ms: float | None = None
+    merged: tuple[str, ...] = ()
+
+    @property
+    def node(self) -> tuple[str, ...]:
+        """The most frequent node; empty where none is known."""
+        return self.nodes[0] if self.nodes else ()
+
+    def to_record(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Task:
+        plain = dict(record)
+        plain["nodes"] = tuple(tuple(node) for node in record.get("nodes", ()))
+        plain["templates"] = tuple(_template(t) for t in record.get("templates", ()))
+        for name in ("tools", "labels", "merged"):
+            plain[name] = tuple(record.get(name, ()))
+        return cls(**plain)
+
+
+def _template(record: Mapping[str, Any]) -> Template:
+    return Template(
+        signature=record["signature"],
+        parts=tuple(_part(part) for part in record.get("parts", ())),
+        constant_tools=record.get("constant_tools", True),
+    )
+
+
+def _part(record: Mapping[str, Any]) -> TemplatePart:
+    plain = dict(record)
+    plain["lines"] = tuple(record.get("lines", ()))
+    return TemplatePart(**plain)

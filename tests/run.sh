@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Every check of the repository: set-up, lint, types, tests. Arguments go to pytest.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+bash shared/setup.sh
+say() { printf '\033[1m[tests]\033[0m %s\n' "$*"; }
+
+say "Lint (ruff)"
+.venv/bin/ruff check .
+.venv/bin/ruff format --check .
+say "Types (pyright)"
+.venv/bin/pyright
+say "Tests (pytest)"
+.venv/bin/python -m pytest "$@"
