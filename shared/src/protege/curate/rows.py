@@ -1,0 +1,140 @@
+"""One call as a row of the data set, or the reason why it is none."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
+
+from ..answer import InvalidAnswer, answer_text, message_from
+from ..call import Call, Message, request_from, text_of
+from ..prompt import CannotRender, fitting_template, messages_for, tools_text
+from ..task import Task
+
+CUT_OFF = frozenset({"length", "max_tokens", "content_filter"})
+"""Finish reasons of an answer that is not whole, as OpenAI and Anthropic name them."""
+
+COMPARED = frozenset({"label", "json", "tool_calls"})
+"""Kinds whose answers are equal or not. Free text, SQL and code have many right forms: two answers do not conflict."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A call that has an answer to learn from or to be judged by.
+
+    request: the call's record as JSON, without its answer. prompt: hash of the slots and the tools, as they are.
+    strict: hash of the slots, their case and whitespace folded. near: hashes that calls so alike that one would give
+    the other away have in common. sampled: no specialist was asked, so that the call is one of a uniform sample.
+    """
+
+    id: str
+    run: str
+    request: str
+    answer: str
+    signature: str
+    prompt: str
+    strict: str
+    near: tuple[str, ...]
+    sampled: bool
+
+
+def row_from(task: Task, call: Call) -> Row | str:
+    """The row of a call whose secrets are masked; or the reason why it is left out of all parts."""
+    if (reason := _no_answer(call)) is not None:
+        return reason
+    request = call.request
+    if any(not isinstance(m.get("content"), str | None) for m in request.messages):
+        return "content that is not text"
+    found = fitting_template(task, request)
+    if found is None:
+        return "other wording"
+    template, _ = found
+    try:
+        shown = messages_for(task, replace(request, tools=()), "slots")
+    except (CannotRender, InvalidAnswer):
+        return "a history that a specialist cannot be shown"
+    assert call.response is not None
+    answer = _answer(call.response)
+    if not answer:
+        return "empty answer"
+    text = _text(shown)
+    tools = "" if template.constant_tools else tools_text(request.tools)
+    return Row(
+        id=call.id,
+        run=call.run or "",
+        request=_request(call),
+        answer=answer,
+        signature=template.signature,
+        prompt=_hash(f"{text}\n{tools}"),
+        strict=_hash(" ".join(text.casefold().split())),
+        near=_near(shown),
+        sampled=not call.attempts,
+    )
+
+
+def has_structure(row: Row, task: Task) -> bool:
+    """Whether the row's answer is one that a specialist of the task may give."""
+    try:
+        message_from(row.answer, task, request_from(orjson.loads(row.request)))
+    except InvalidAnswer:
+        return False
+    return True
+
+
+def canonical(answer: str) -> str:
+    """The answer with JSON's keys in order, so that two spellings of one object are equal."""
+    try:
+        return orjson.dumps(orjson.loads(answer), option=orjson.OPT_SORT_KEYS).decode()
+    except orjson.JSONDecodeError:
+        return answer
+
+
+def _no_answer(call: Call) -> str | None:
+    if not call.from_teacher:
+        return "answered by a specialist"
+    if call.error is not None:
+        return "failed"
+    if call.response is None:
+        return "no response"
+    if (call.finish_reason or "").lower() in CUT_OFF:
+        return "cut off"
+    return None
+
+
+def _answer(response: Message) -> str:
+    try:
+        return answer_text(response)
+    except InvalidAnswer:
+        # What the teacher wrote stays to be compared with: no specialist's valid answer equals it.
+        return orjson.dumps(response.get("tool_calls")).decode()
+
+
+def _request(call: Call) -> str:
+    """The call's record without answers: neither the teacher's, nor what specialists tried."""
+    record: dict[str, Any] = call.to_record()
+    for name in ("response", "attempts", "feedback"):
+        record.pop(name, None)
+    return orjson.dumps(record, option=orjson.OPT_NON_STR_KEYS).decode()
+
+
+def _near(shown: tuple[Message, ...]) -> tuple[str, ...]:
+    """Hashes of the folded slots and, in a conversation, of its opening: a later turn repeats the earlier ones."""
+    whole = _hash(_folded(_text(shown)))
+    turn = next((i for i, message in enumerate(shown) if message["role"] == "assistant"), None)
+    return (whole,) if turn is None else (whole, _hash(_folded(_text(shown[:turn]))))
+
+
+def _text(messages: tuple[Message, ...]) -> str:
+    return "\n".join(text_of(message) for message in messages).strip()
+
+
+def _folded(text: str) -> str:
+    """Case, whitespace, punctuation and digits folded; underscores count as punctuation."""
+    return " ".join(re.sub(r"\d+", "0", re.sub(r"[\W_]+", " ", text.casefold())).split())
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
