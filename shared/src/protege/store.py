@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import filelock
 import orjson
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -76,7 +77,8 @@ def connect(path: Path) -> sa.Engine:
     """The database at `path`, its tables made where they are missing."""
     engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
     event.listen(engine, "connect", _pragmas)
-    metadata.create_all(engine)
+    with filelock.FileLock(path.with_suffix(".lock")):  # two processes that make the tables at once would collide
+        metadata.create_all(engine)
     return engine
 
 

@@ -16,12 +16,12 @@ run inside the agent, touch `journal/` and `routes.json` alone and never the dat
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import secrets
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,7 +84,7 @@ class Workspace:
         if "database" in self.__dict__:
             self.database.dispose()
 
-    @contextmanager
+    @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
         """Hold the workspace for a change that must be alone. Raises WorkspaceBusy where another process has it."""
         import filelock
@@ -296,7 +296,11 @@ def _identity(home: Path) -> str:
     """The workspace's id; made where the folder is new."""
     file = home / "workspace.json"
     if not file.exists():
-        write_private(file, orjson.dumps({"version": VERSION, "id": secrets.token_hex(4)}))
+        fresh = home / f".workspace.{secrets.token_hex(4)}"
+        write_private(fresh, orjson.dumps({"version": VERSION, "id": secrets.token_hex(4)}))
+        with contextlib.suppress(FileExistsError):  # of two processes that come here at once, the first one's id stays
+            os.link(fresh, file)
+        fresh.unlink()
     try:
         found = orjson.loads(file.read_bytes())
         version, identity = int(found["version"]), str(found["id"])
@@ -312,7 +316,7 @@ def _identity(home: Path) -> str:
     return identity
 
 
-@contextmanager
+@contextlib.contextmanager
 def _private_umask() -> Iterator[None]:
     before = os.umask(0o077)
     try:

@@ -1,0 +1,280 @@
+"""The commands. Each opens the workspace, calls one function of the core, and prints what it gives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .. import flywheel
+from ..errors import BadInput
+from ..progress import Silent
+from ..specialist import Specialist
+from ..workspace import Workspace
+from . import output
+
+app = typer.Typer(
+    help="Turns an agent's repeated calls to a large model into small models that answer them, with a guarantee.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+
+Home = Annotated[Path | None, typer.Option(help="Home folder. Default: PROTEGE_HOME, else .protege here.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+Name = Annotated[str, typer.Argument(help="A specialist's name or id, as `protege status` shows it.")]
+
+WATCH, LEARN, RUN, CARE = "Watch", "Learn", "Serve", "Look after"
+
+
+@app.command(rich_help_panel=WATCH)
+def collect(
+    files: Annotated[
+        list[Path], typer.Argument(help="Files of calls: JSON lines, OpenAI fine-tuning, OTLP JSON; .gz too.")
+    ],
+    form: Annotated[str, typer.Option("--format", help="auto, calls, openai or otlp.")] = "auto",
+    strict: Annotated[bool, typer.Option(help="Stop at the first line that cannot be read.")] = False,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Import recorded calls."""
+    from ..collect import collect as run
+
+    workspace = Workspace(home)
+    found = run(workspace, files, strict=strict, form=form, progress=_progress(as_json))
+    skipped = [{"file": s.file, "line": s.line, "reason": s.reason} for s in found.skipped]
+    if as_json:
+        return output.print_json({"read": found.read, "added": found.added, "skipped": skipped})
+    for line in skipped[:20]:
+        output.errors.print(f"skipped {line['file']}:{line['line']}: {line['reason']}", highlight=False, markup=False)
+    if len(skipped) > 20:
+        output.errors.print(f"… and {len(skipped) - 20:,} more (--json lists them all)", highlight=False)
+    output.console.print(
+        f"{found.read:,} calls read, {found.added:,} new, {len(skipped):,} skipped. Next: protege tasks",
+        highlight=False,
+    )
+
+
+@app.command(rich_help_panel=WATCH)
+def tasks(
+    calls: Annotated[bool, typer.Option("--calls", help="The task of each call.")] = False,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """What repeats, and what it costs."""
+    workspace = Workspace(home)
+    found = flywheel.find_tasks(workspace, _progress(as_json))
+    if calls:
+        rows = [{"id": call, "task": task} for call, task in workspace.assignments().items()]
+        if as_json:
+            return output.print_json({"calls": rows})
+        return output.print_table("Calls", ("call", "task"), [(row["id"], row["task"]) for row in rows])
+    listed = [_task_record(task) for task in found]
+    if as_json:
+        return output.print_json({"tasks": listed})
+    if not listed:
+        return output.console.print("No calls yet. Record an agent, or import calls: protege collect FILE")
+    columns = ("name", "node", "kind", "calls", "input_tokens", "output_tokens", "cost_usd", "id")
+    rows = [[" / ".join(r["node"]) if c == "node" else r[c] for c in columns] for r in listed]
+    output.print_table("Tasks (tokens and cost are means a call)", columns, rows)
+
+
+@app.command(rich_help_panel=LEARN)
+def improve(
+    wanted: Annotated[list[str] | None, typer.Argument(metavar="[TASK]…", help="Names or ids; all where none.")] = None,
+    base: Annotated[str | None, typer.Option(help="Tune from this GGUF file, folder or catalogue name.")] = None,
+    epsilon: Annotated[float, typer.Option(help="Disagreement allowed among kept answers.")] = 0.05,
+    delta: Annotated[float, typer.Option(help="Chance that the guarantee does not hold.")] = 0.05,
+    method: Annotated[str, typer.Option(help="lora, full or qlora (GPU).")] = "lora",
+    prompt: Annotated[str, typer.Option(help="slots (constant text left out) or whole.")] = "slots",
+    steps: Annotated[int | None, typer.Option(help="Training steps at most.")] = None,
+    serve_as: Annotated[str, typer.Option(help="lora (one base in memory) or merged.")] = "lora",
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """The loop, for all tasks or some: curate, select, tune, evaluate, route."""
+    from ..tune import TuneSettings
+
+    _choice("--method", method, ("lora", "full", "qlora"))
+    _choice("--prompt", prompt, ("slots", "whole"))
+    _choice("--serve-as", serve_as, ("lora", "merged"))
+    for name, value in (("--epsilon", epsilon), ("--delta", delta)):
+        if not 0 < value < 1:
+            raise BadInput(f"{name} is {value}.", "It is a probability between 0 and 1, such as 0.05.")
+    options: dict[str, Any] = {"method": method, "form": prompt}
+    if steps is not None:
+        options["steps"] = steps
+    settings = flywheel.Settings(epsilon, delta, base, serve_as, tune=TuneSettings(**options))
+    workspace = Workspace(home)
+    done = flywheel.improve(workspace, wanted or (), settings, _progress(as_json))
+    names = {task.id: task.name for task in workspace.tasks()}
+    if as_json:
+        return output.print_json({"tasks": [{"name": names[i.task_id], **vars(i)} for i in done]})
+    if not done:
+        return output.console.print("No calls yet. Record an agent, or import calls: protege collect FILE")
+    rows = [
+        (
+            names[i.task_id],
+            i.decision,
+            _interval(i.figures),
+            i.figures.get("certified_coverage"),
+            i.figures.get("hindsight_coverage"),
+            i.reason,
+        )
+        for i in done
+    ]
+    columns = ("task", "answered by", "agreement [95%]", "certified coverage", "in hindsight", "why")
+    output.print_table("Improved", columns, rows)
+
+
+@app.command(rich_help_panel=LEARN)
+def evaluate(
+    name: Name,
+    calls: Annotated[Path | None, typer.Option(help="A file of calls, in place of the held-out ones.")] = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Measure a specialist again, on calls that it never learnt from."""
+    workspace = Workspace(home)
+    figures = flywheel.measure(workspace, _specialist(workspace, name), calls, _progress(as_json))
+    if as_json:
+        return output.print_json({"specialist": name, **figures})
+    shown = [(key, value) for key, value in figures.items() if isinstance(value, int | float | str)]
+    output.print_table(name, ("figure", "value"), shown)
+
+
+@app.command(rich_help_panel=LEARN)
+def status(home: Home = None, as_json: Json = False) -> None:
+    """Tasks, specialists, savings."""
+    from ..report import status as read
+
+    found = read(Workspace(home))
+    if as_json:
+        return output.print_json(found)
+    rows = [
+        (t["name"], t["calls"], t["answered_by"], t["specialist"], t["state"], t["kept"], t["saved_usd"], t["reason"])
+        for t in found["tasks"]
+    ]
+    columns = ("task", "calls", "answered by", "specialist", "state", "kept", "saved $", "why")
+    output.print_table(f"{found['calls']:,} calls in {found['home']}", columns, rows)
+
+
+@app.command(rich_help_panel=RUN)
+def serve(home: Home = None, as_json: Json = False) -> None:
+    """Serve the live specialists until interrupted; agents of this workspace find them by themselves."""
+    from ..serve import serve_forever
+
+    workspace = Workspace(home)
+    live = [s for s in workspace.specialists() if s.state == "live"]
+    if not live:
+        raise BadInput("No specialist is live.", "`protege improve` makes one.")
+
+    def ready(address: str) -> None:
+        if as_json:
+            output.print_json({"address": address, "specialists": [s.name for s in live]})
+        else:
+            output.console.print(
+                f"Serving {', '.join(s.name for s in live)} on {address}. Ctrl-C stops.", highlight=False
+            )
+
+    serve_forever(workspace, live, ready)
+
+
+@app.command(rich_help_panel=RUN)
+def promote(name: Name, home: Home = None, as_json: Json = False) -> None:
+    """Let a certified specialist answer its task."""
+    workspace = Workspace(home)
+    with workspace.lock():
+        flywheel.promote(workspace, _specialist(workspace, name))
+    _done({"live": name}, f"{name} answers from now on.", as_json)
+
+
+@app.command(rich_help_panel=RUN)
+def rollback(name: Name, home: Home = None, as_json: Json = False) -> None:
+    """Give a specialist's task back to its predecessor, or to the teacher."""
+    workspace = Workspace(home)
+    with workspace.lock():
+        predecessor = flywheel.rollback(workspace, _specialist(workspace, name))
+    answers = predecessor.name if predecessor else "the teacher"
+    _done({"retired": name, "live": predecessor and predecessor.name}, f"{answers} answers from now on.", as_json)
+
+
+@app.command(rich_help_panel=RUN)
+def retire(name: Name, home: Home = None, as_json: Json = False) -> None:
+    """Take a specialist out of service; the teacher answers from the next call on."""
+    workspace = Workspace(home)
+    with workspace.lock():
+        flywheel.retire(workspace, _specialist(workspace, name))
+    _done({"retired": name}, "The teacher answers from now on.", as_json)
+
+
+@app.command(rich_help_panel=CARE)
+def report(
+    path: Annotated[
+        Path | None, typer.Option("--output", help="Default: reports/report.html in the home folder.")
+    ] = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """An HTML page: every task's figures, plots and examples."""
+    from ..report import gather, write_report
+
+    workspace = Workspace(home)
+    written = write_report(path or workspace.home / "reports" / "report.html", gather(workspace))
+    _done({"report": str(written)}, f"Written: {written}", as_json)
+
+
+@app.command(rich_help_panel=CARE)
+def doctor(home: Home = None, as_json: Json = False) -> None:
+    """What is missing here, and the command that mends it."""
+    from ..doctor import checkup
+
+    findings = checkup(home)
+    if as_json:
+        output.print_json({"findings": [vars(f) if hasattr(f, "__dict__") else _fields(f) for f in findings]})
+    else:
+        marks = {True: "ok", False: "missing", None: "–"}
+        output.print_table("", ("", "", "fact", "remedy"), [(marks[f.ok], f.name, f.fact, f.remedy) for f in findings])
+    if any(f.ok is False for f in findings):
+        raise typer.Exit(1)
+
+
+def _progress(as_json: bool) -> Any:
+    return Silent() if as_json else output.Bars()
+
+
+def _done(document: dict[str, Any], line: str, as_json: bool) -> None:
+    if as_json:
+        return output.print_json(document)
+    output.console.print(line, highlight=False, markup=False)
+
+
+def _choice(option: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise BadInput(f"{option} is {value!r}.", f"It is one of: {', '.join(allowed)}.")
+
+
+def _specialist(workspace: Workspace, name: str) -> Specialist:
+    for specialist in workspace.specialists():
+        if name in (specialist.id, specialist.name):
+            return specialist
+    raise BadInput(f"There is no specialist {name!r}.", "`protege status` lists them.")
+
+
+def _task_record(task: Any) -> dict[str, Any]:
+    record = task.to_record()
+    kept = ("id", "name", "kind", "calls", "tools", "labels", "input_tokens", "output_tokens", "cost_usd", "latency_ms")
+    return {"node": list(task.node), **{name: record[name] for name in kept}, "wordings": len(task.templates)}
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    return {name: getattr(value, name) for name in value.__slots__}
+
+
+def _interval(figures: dict[str, Any]) -> str | None:
+    if "agreement" not in figures:
+        return None
+    low, high = figures["agreement_interval"]
+    return f"{figures['agreement']:.3f} [{low:.3f}, {high:.3f}]"

@@ -1,0 +1,91 @@
+"""How commands speak: JSON or tables on stdout, progress and errors on stderr."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import orjson
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from ..progress import Bar
+
+console = Console()
+errors = Console(stderr=True)
+
+
+def print_json(document: Mapping[str, Any]) -> None:
+    """One JSON document on stdout."""
+    options = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
+    sys.stdout.write(orjson.dumps(document, option=options).decode() + "\n")
+
+
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """A table; figures to the right, unknown values as an en dash."""
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for index, column in enumerate(columns):
+        figures = bool(rows) and all(isinstance(row[index], int | float | None) for row in rows)
+        table.add_column(column, justify="right" if figures else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row))
+    console.print(table)
+
+
+def fail(fact: str, remedy: str, *, as_json: bool) -> None:
+    """An error: the fact and the remedy."""
+    if as_json:
+        print_json({"error": {"fact": fact, "remedy": remedy}})
+    errors.print(f"[bold red]error:[/] {_escape(fact)}", highlight=False)
+    if remedy:
+        errors.print(f"       {_escape(remedy)}", highlight=False)
+
+
+class Bars:
+    """Progress as bars on stderr, with the time left; single lines where stderr is no terminal."""
+
+    @contextmanager
+    def step(self, name: str, total: float | None = None) -> Iterator[Bar]:
+        if not errors.is_terminal:
+            errors.print(f"{_escape(name)} …", highlight=False)
+            yield _Quiet()
+            return
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+        )
+        with Progress(*columns, console=errors, transient=True) as progress:
+            yield _Moving(progress, progress.add_task(_escape(name), total=total, note=""))
+
+
+class _Moving:
+    def __init__(self, progress: Progress, task: TaskID) -> None:
+        self._progress, self._task = progress, task
+
+    def advance(self, amount: float = 1, note: str = "") -> None:
+        self._progress.update(self._task, advance=amount, note=note)
+
+
+class _Quiet:
+    def advance(self, amount: float = 1, note: str = "") -> None:
+        pass
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else _escape(str(value))
+
+
+def _escape(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)
