@@ -236,9 +236,13 @@ def _message(value: Any, what: str) -> Message:
     if content is not None and not isinstance(content, str | list | tuple):
         raise BadCall(f"{what} has content that is neither text nor a list of parts.")
     calls = message.get("tool_calls")
-    if calls is not None and not isinstance(calls, list | tuple):
-        raise BadCall(f"{what} has tool_calls that are not a list.")
+    if calls is not None and not (isinstance(calls, list | tuple) and all(_is_tool_call(c) for c in calls)):
+        raise BadCall(f"{what} has tool_calls that are not a list of tool calls.")
     return message
+
+
+def _is_tool_call(value: Any) -> bool:
+    return isinstance(value, Mapping) and isinstance(value.get("function") or value, Mapping)
 
 
 def _text(record: Mapping[str, Any], name: str) -> str | None:

@@ -105,7 +105,9 @@ def _masked(call: Call) -> Call:
     """The call without secrets. They were masked when it was recorded; an older masking knew fewer."""
     from ..collect.masking import mask
 
-    return Call.from_record(orjson.loads(mask(orjson.dumps(call.to_record(), option=orjson.OPT_NON_STR_KEYS))))
+    written = orjson.dumps(call.to_record(), option=orjson.OPT_NON_STR_KEYS)
+    masked = mask(written)
+    return call if masked is written else Call.from_record(orjson.loads(masked))
 
 
 def _quotas(usable: int, settings: CurateSettings) -> Quotas:

@@ -26,8 +26,8 @@ class Row:
     """A call that has an answer to learn from or to be judged by.
 
     request: the call's record as JSON, without its answer. prompt: hash of the slots and the tools, as they are.
-    strict: hash of the slots, their case and whitespace folded. near: hashes that calls so alike that one would give
-    the other away have in common. sampled: no specialist was asked, so that the call is one of a uniform sample.
+    strict: hash of the slots, their case, whitespace and punctuation folded. near: hashes that calls have in common of
+    which one would give the other away. sampled: no specialist was asked, so that the call is one of a uniform sample.
     """
 
     id: str
@@ -69,7 +69,7 @@ def row_from(task: Task, call: Call) -> Row | str:
         answer=answer,
         signature=template.signature,
         prompt=_hash(f"{text}\n{tools}"),
-        strict=_hash(" ".join(text.casefold().split())),
+        strict=_hash(_folded(text)),
         near=_near(shown),
         sampled=not call.attempts,
     )
@@ -121,10 +121,10 @@ def _request(call: Call) -> str:
 
 
 def _near(shown: tuple[Message, ...]) -> tuple[str, ...]:
-    """Hashes of the folded slots and, in a conversation, of its opening: a later turn repeats the earlier ones."""
-    whole = _hash(_folded(_text(shown)))
+    """Hashes of the slots without digits, and of a conversation's opening, which its later turns repeat."""
+    whole = _hash(_without_digits(_text(shown)))
     turn = next((i for i, message in enumerate(shown) if message["role"] == "assistant"), None)
-    return (whole,) if turn is None else (whole, _hash(_folded(_text(shown[:turn]))))
+    return (whole,) if turn is None else (whole, _hash(_without_digits(_text(shown[:turn]))))
 
 
 def _text(messages: tuple[Message, ...]) -> str:
@@ -132,8 +132,12 @@ def _text(messages: tuple[Message, ...]) -> str:
 
 
 def _folded(text: str) -> str:
-    """Case, whitespace, punctuation and digits folded; underscores count as punctuation."""
-    return " ".join(re.sub(r"\d+", "0", re.sub(r"[\W_]+", " ", text.casefold())).split())
+    """Case, whitespace and punctuation folded; what has neither letters nor digits stays as it is."""
+    return " ".join(re.sub(r"[\W_]+", " ", text.casefold()).split()) or text
+
+
+def _without_digits(text: str) -> str:
+    return re.sub(r"\d+", "0", _folded(text))
 
 
 def _hash(text: str) -> str:

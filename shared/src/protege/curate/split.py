@@ -5,8 +5,8 @@ that only the seed, the task and their content decide. Calibration is dealt firs
 until its quota is full; what is left trains.
 
 A group of more than half a quota would alone decide what that part says, so it is first taken apart into runs and
-prompts that are the same but for case and whitespace (folding digits makes one prompt of all sums). What is still too
-large trains, and provenance counts those calls: the held-out parts do not speak for them.
+prompts that differ in more than punctuation (without digits, all sums are one prompt). What is still too large
+trains, and provenance counts those calls: the held-out parts do not speak for them.
 """
 
 from __future__ import annotations
