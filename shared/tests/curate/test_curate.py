@@ -171,7 +171,7 @@ def test_a_handed_back_call_whose_prompt_is_held_out_stands_nowhere():
     again = [replace(c, id=f"again-{c.id}", attempts=tried) for c in calls(200)]
     curated = curate(TASK, [*calls(200), *again], SMALL)
     withheld = reasons(curated, "train")["handed back, and its like is held out"]
-    assert withheld == 200 - curated.provenance["parts"]["train"]["groups"]
+    assert withheld == 200 - curated.provenance["groups"]["train"]
 
 
 def test_train_is_cut_to_its_cap():
@@ -234,7 +234,7 @@ def test_one_giant_run_cannot_be_divided():
 
 def test_a_large_run_beside_small_ones_trains_and_is_counted():
     curated = curate(TASK, [replace(c, run="r1" if i < 300 else None) for i, c in enumerate(calls(1000))])
-    assert curated.provenance["oversized"] == 300
+    assert curated.provenance["counts"]["oversized"] == 300
     assert {f"c{i:05}" for i in range(300)} <= ids(curated, "train")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import orjson
 import pytest
 from protege.call import Call, Request
-from protege.curate import Curated, CurateSettings, curate
+from protege.curate import PARTS, Curated, CurateSettings, curate
 from protege.errors import BadInput, WorkspaceError
 from protege.task import Task, Template
 
@@ -65,7 +65,7 @@ def test_it_cannot_be_made_by_hand():
 def test_a_changed_file_is_refused(tmp_path: Path, name: str):
     folder = made().save(tmp_path / "set")
     file = folder / name
-    file.write_bytes(file.read_bytes().replace(b"red", b"odd").replace(b'"calls":', b'"Calls":'))
+    file.write_bytes(file.read_bytes().replace(b"red", b"odd").replace(b'"usable":', b'"Usable":'))
     with pytest.raises(BadInput, match="changed"):
         Curated.load(folder)
 
@@ -98,9 +98,9 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path):
 
 def test_provenance_says_what_it_was_made_from_and_holds_no_content():
     provenance = made().provenance
-    assert provenance["calls"] == provenance["usable"] == 104
-    assert sum(part["calls"] for part in provenance["parts"].values()) == 104
-    assert {"sha256", "ids_sha256", "groups"} <= set(provenance["parts"]["train"])
+    counts = provenance["counts"]
+    assert counts["calls"] == counts["usable"] == sum(counts[name] for name in PARTS) == 104
+    assert set(provenance["hashes"]["train"]) == {"sha256", "ids_sha256"}
     assert b"green" not in orjson.dumps(provenance)
 
 

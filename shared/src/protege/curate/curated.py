@@ -33,9 +33,9 @@ class Curated:
     signature (of the wording), all strings, in an order that is a shuffle. Calibration and test are a uniform sample of
     what the teacher was asked; repeats are kept there.
 
-    provenance: `task`, `calls` (given), `usable`, `parts` (calls, groups, hashes), `dropped` (count by reason, apart
-    for "all" parts and "train" alone), `rejected` (reason by call id), `oversized` (calls in groups too large to be
-    held out), `settings`, `versions`, `inputs` (hash).
+    provenance: `task`; `counts` of calls given, usable, in each part, and `oversized` (they train because they stand in
+    groups too large to be held out); `groups` in each part; `dropped`, counts by reason, apart for "all" parts and for
+    "train" alone; `rejected`, the reason by call id; `hashes` of each part; `inputs`, a hash; `settings`; `versions`.
     hash: of the parts' contents and the task's id; equal when the same calls are curated again in any order.
     """
 
@@ -114,11 +114,8 @@ def made(task_id: str, parts: Mapping[str, Sequence[Row]], provenance: Mapping[s
     """The data set of these rows. For `curate` alone: it has filtered, masked and split them."""
     rows = {name: [{column: getattr(row, column) for column in COLUMNS} for row in parts[name]] for name in PARTS}
     bodies = {name: _lines(part) for name, part in rows.items()}
-    figures = {
-        name: {**provenance["parts"][name], "ids_sha256": _ids_hash(rows[name]), "sha256": _sha256(bodies[name])}
-        for name in PARTS
-    }
-    whole = {**provenance, "parts": figures}
+    hashes = {name: {"ids_sha256": _ids_hash(rows[name]), "sha256": _sha256(bodies[name])} for name in PARTS}
+    whole = {**provenance, "hashes": hashes}
     return Curated(**_datasets(rows), provenance=whole, hash=_hash(task_id, bodies), token=_MADE_HERE)
 
 

@@ -76,12 +76,15 @@ def curate(task: Task, calls: Sequence[Call], settings: CurateSettings | None = 
     provenance = {
         "task": task.id,
         "inputs": _inputs_hash(task, calls),
-        "calls": len(calls),
-        "usable": len(rows),
-        "parts": {name: {"calls": len(parts[name]), "groups": dealt.groups[name]} for name in PARTS},
+        "counts": {
+            "calls": len(calls),
+            "usable": len(rows),
+            "oversized": dealt.oversized,
+            **{name: len(parts[name]) for name in PARTS},
+        },
+        "groups": dealt.groups,
         "dropped": {"all": _counts(rejected), "train": _counts(from_train)},
         "rejected": dict(sorted({**rejected, **from_train}.items())),
-        "oversized": dealt.oversized,
         "settings": asdict(settings),
         "versions": {name: importlib.metadata.version(name) for name in ("protege", "datasets")},
     }
