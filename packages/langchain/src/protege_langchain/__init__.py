@@ -1,0 +1,15 @@
+"""Protégé for LangChain and LangGraph.
+
+    ChatProtege(teacher)        a chat model around the teacher's: records its calls, lets specialists answer
+    ProtegeCallbackHandler()    a callback that records only
+
+Both read a call as LangChain gives it and pass it on in OpenAI chat form. They never raise into the agent, never block
+it, and never change what the teacher is asked. `protege_langchain.testing` has a teacher for tests.
+"""
+
+from __future__ import annotations
+
+from .chat import ChatProtege
+from .handler import ProtegeCallbackHandler
+
+__all__ = ["ChatProtege", "ProtegeCallbackHandler"]

@@ -1,0 +1,294 @@
+"""ChatProtege: a chat model around the teacher's, which records its calls and lets specialists answer those they may.
+
+The teacher is called through its private methods, so that one call stays one run: tracers, token counters and streams
+see what they saw before. Whatever goes wrong on Protégé's side, the teacher answers.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.language_models import BaseChatModel, LanguageModelInput
+from langchain_core.language_models.base import LangSmithParams
+from langchain_core.language_models.model_profile import ModelProfile
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langchain_core.runnables import Runnable
+from protege.workspace import home_path
+from pydantic import ConfigDict, PrivateAttr
+
+from .capture import OpenCall, Records, log_once, place_of, recorder_of, router_of
+from .graft import graft
+from .handler import RECORDED
+from .routing import Answerer, Outcome, kept_answer
+from .translate import is_neutral, neutral_tool, request_fields, structured_fields, to_chunks, to_openai
+from .watch import Watch
+
+_CARRIED = ("cache", "callbacks", "custom_get_token_ids", "disable_streaming", "metadata", "output_version", "tags")
+"""What a model does around its private methods, so that it must be done here as the teacher would."""
+
+RunManager = CallbackManagerForLLMRun | AsyncCallbackManagerForLLMRun
+
+
+class ChatProtege(BaseChatModel):
+    """The teacher's chat model, with its repeated calls answered by specialists where a route allows it.
+
+        agent = create_agent(ChatProtege(ChatOpenAI(model="…")), tools)
+
+    teacher: any chat model; it gets messages, tools and options as they were given. home: the workspace's folder, else
+    PROTEGE_HOME, else `.protege`. Every call is recorded, its error too; no callback is needed. A specialist's answer
+    bears the specialist's name in `response_metadata["model_name"]`. Attributes that are not its own are the teacher's.
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
+
+    teacher: BaseChatModel
+    home: Path
+    _recorder: Records | None = PrivateAttr(None)
+    _router: Answerer | None = PrivateAttr(None)
+    _offered: Mapping[str, Any] = PrivateAttr(default_factory=dict[str, Any])
+
+    def __init__(
+        self,
+        teacher: BaseChatModel,
+        home: str | os.PathLike[str] | None = None,
+        *,
+        recorder: Records | None = None,
+        router: Answerer | None = None,
+        **options: Any,
+    ) -> None:
+        if not isinstance(teacher, BaseChatModel):
+            raise TypeError(
+                f"ChatProtege wraps a chat model, not a {type(teacher).__name__}. "
+                "Wrap the model itself and build on the result: ChatProtege(model).with_retry()."
+            )
+        carried: dict[str, Any] = {name: getattr(teacher, name) for name in _CARRIED}
+        fields: dict[str, Any] = {"teacher": teacher, "home": home_path(home), **carried, **options}
+        super().__init__(**fields)
+        self._recorder = recorder
+        self._router = router
+
+    def bind_tools(
+        self, tools: Sequence[Any], *, tool_choice: Any = None, **kwargs: Any
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        """As the teacher's own: it brings the tools into its provider's form."""
+        chosen = {} if tool_choice is None else {"tool_choice": tool_choice}
+        return self._in_place(self.teacher.bind_tools(tools, **chosen, **kwargs), {**chosen, "tools": tools})
+
+    def with_structured_output(self, schema: Any = None, **kwargs: Any) -> Runnable[LanguageModelInput, Any]:
+        """As the teacher's own: it knows its provider's ways to a structured answer."""
+        return self._in_place(self.teacher.with_structured_output(schema, **kwargs), {})
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        with Watch(self._begin(messages, stop, kwargs, run_manager)) as watch:
+            if (kept := self._routed(watch, kwargs)) is not None:
+                return kept
+            if self.teacher.rate_limiter:
+                self.teacher.rate_limiter.acquire(blocking=True)
+            managed = _managed(self.teacher._generate, run_manager)
+            result = self.teacher._generate(messages, stop=stop, **managed, **kwargs)
+            watch.answered(result)
+            return result
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        with Watch(self._begin(messages, stop, kwargs, run_manager)) as watch:
+            if (kept := await self._arouted(watch, kwargs)) is not None:
+                return kept
+            if self.teacher.rate_limiter:
+                await self.teacher.rate_limiter.aacquire(blocking=True)
+            managed = _managed(self.teacher._agenerate, run_manager)
+            result = await self.teacher._agenerate(messages, stop=stop, **managed, **kwargs)
+            watch.answered(result)
+            return result
+
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        with Watch(self._begin(messages, stop, kwargs, run_manager)) as watch:
+            if (kept := self._routed(watch, kwargs)) is not None:
+                yield from to_chunks(kept.generations[0].message)
+                return
+            if self.teacher.rate_limiter:
+                self.teacher.rate_limiter.acquire(blocking=True)
+            managed = _managed(self.teacher._stream, run_manager)
+            for chunk in self.teacher._stream(messages, stop=stop, **managed, **kwargs):
+                watch.chunk(chunk)
+                yield chunk
+            watch.streamed()
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        with Watch(self._begin(messages, stop, kwargs, run_manager)) as watch:
+            if (kept := await self._arouted(watch, kwargs)) is not None:
+                for chunk in to_chunks(kept.generations[0].message):
+                    yield chunk
+                return
+            if self.teacher.rate_limiter:
+                await self.teacher.rate_limiter.aacquire(blocking=True)
+            managed = _managed(self.teacher._astream, run_manager)
+            async for chunk in self.teacher._astream(messages, stop=stop, **managed, **kwargs):
+                watch.chunk(chunk)
+                yield chunk
+            watch.streamed()
+
+    # Recording and routing
+
+    def _begin(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None,
+        kwargs: dict[str, Any],
+        run_manager: RunManager | None,
+    ) -> OpenCall | None:
+        try:
+            bound = {**self.teacher._identifying_params, **kwargs, **self._offered}
+            fields = request_fields({**bound, "stop": stop} if stop else bound)
+            metadata = run_manager.metadata if run_manager else None
+            asked = metadata or self.teacher._get_ls_params(stop=stop, **kwargs)
+            if model := asked.get("ls_model_name"):
+                fields["model"] = model
+            place = place_of(metadata, run_manager and run_manager.parent_run_id, run_manager and run_manager.run_id)
+            recorder = self._recorder or recorder_of(self.home)
+            return OpenCall(recorder, to_openai(messages), fields, place)
+        except Exception as error:  # noqa: BLE001 - the agent is protected from the recorder
+            log_once("Reading a request", error)
+            return None
+
+    def _routed(self, watch: Watch, kwargs: Mapping[str, Any]) -> ChatResult | None:
+        if watch.call is None:
+            return None
+        try:
+            router = self._router or router_of(self.home)
+            return self._kept(watch, router.answer(watch.call.request, run=watch.call.record.get("run")), kwargs)
+        except Exception as error:  # noqa: BLE001 - whatever goes wrong, the teacher answers
+            log_once("Routing", error)
+            return None
+
+    async def _arouted(self, watch: Watch, kwargs: Mapping[str, Any]) -> ChatResult | None:
+        if watch.call is None:
+            return None
+        try:
+            router = self._router or router_of(self.home)
+            outcome = await router.aanswer(watch.call.request, run=watch.call.record.get("run"))
+            return self._kept(watch, outcome, kwargs)
+        except Exception as error:  # noqa: BLE001 - whatever goes wrong, the teacher answers
+            log_once("Routing", error)
+            return None
+
+    def _kept(self, watch: Watch, outcome: Outcome, kwargs: Mapping[str, Any]) -> ChatResult | None:
+        assert watch.call is not None
+        provider = self.teacher._get_ls_params().get("ls_provider")
+        message = kept_answer(watch.call, outcome, kwargs, provider)
+        if message is None:
+            return None
+        kept = ChatResult(generations=[ChatGeneration(message=message)])
+        watch.answered(kept, by=outcome.attempt.by if outcome.attempt else str(outcome.specialist))
+        return kept
+
+    def _in_place(self, built: Runnable[Any, Any], asked: Mapping[str, Any]) -> Runnable[Any, Any]:
+        """What the teacher built, with this model in the teacher's place."""
+
+        def replace(model: BaseChatModel, bound: Mapping[str, Any]) -> ChatProtege:
+            offered = {} if is_neutral(bound) else self._neutral(asked, bound)
+            if model is self.teacher and not offered:
+                return self
+            copy = self.model_copy(update={"teacher": model})
+            copy._offered = {**self._offered, **offered}
+            return copy
+
+        grafted = graft(built, replace)
+        if grafted is None:
+            log_once("Wrapping what the teacher's bind_tools or with_structured_output built", TypeError())
+        return built if grafted is None else grafted
+
+    def _neutral(self, asked: Mapping[str, Any], bound: Mapping[str, Any]) -> dict[str, Any]:
+        """What was bound, in OpenAI form, where the teacher's provider has a form of its own."""
+        if tools := asked.get("tools"):
+            return {**asked, "tools": [neutral_tool(tool) for tool in tools]}
+        return structured_fields(bound)
+
+    # What else a model is asked, the teacher answers
+
+    @property
+    def _llm_type(self) -> str:
+        return self.teacher._llm_type
+
+    @property
+    def _identifying_params(self) -> Mapping[str, Any]:
+        return self.teacher._identifying_params
+
+    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
+        return self.teacher._get_ls_params(stop=stop, **kwargs)
+
+    def _get_ls_params_with_defaults(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
+        return {**self.teacher._get_ls_params_with_defaults(stop=stop, **kwargs), RECORDED: True}  # pyright: ignore[reportReturnType]
+
+    def _get_invocation_params(self, stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:
+        return self.teacher._get_invocation_params(stop=stop, **kwargs)
+
+    def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
+        """Apart from the teacher's own, so that LangChain's cache gives no specialist's answer to a bare teacher."""
+        return f"protege:{self.teacher._get_llm_string(stop=stop, **kwargs)}"
+
+    def _combine_llm_outputs(self, outputs: list[dict[str, Any] | None], /) -> dict[str, Any]:
+        return self.teacher._combine_llm_outputs(outputs)
+
+    def _should_stream(self, **kwargs: Any) -> bool:
+        return self.teacher._should_stream(**kwargs)
+
+    def _should_use_protocol_streaming(self, **kwargs: Any) -> bool:
+        return self.teacher._should_use_protocol_streaming(**kwargs)
+
+    def _resolve_model_profile(self) -> ModelProfile | None:
+        return self.teacher.profile
+
+    def get_token_ids(self, text: str) -> list[int]:
+        return self.teacher.get_token_ids(text)
+
+    def get_num_tokens_from_messages(self, messages: list[BaseMessage], tools: Sequence[Any] | None = None) -> int:
+        return self.teacher.get_num_tokens_from_messages(messages, tools)
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return super().__getattr__(name)  # pyright: ignore[reportAttributeAccessIssue]
+        except AttributeError:
+            if name.startswith("_") or name == "teacher":
+                raise
+            return getattr(self.teacher, name)
+
+
+def _managed(method: Callable[..., Any], run_manager: RunManager | None) -> dict[str, Any]:
+    """The run manager, for those teachers' methods that take one (as LangChain itself looks)."""
+    return {"run_manager": run_manager} if run_manager and _takes_manager(getattr(method, "__func__", method)) else {}
+
+
+@functools.lru_cache(maxsize=256)
+def _takes_manager(function: Callable[..., Any]) -> bool:
+    return "run_manager" in inspect.signature(function).parameters

@@ -1,0 +1,104 @@
+"""A teacher for tests and demonstrations: a chat model that answers from a mapping or a function, without a network.
+
+teacher = ScriptedTeacher({"Is it spam?": "yes"})
+teacher = ScriptedTeacher(lambda request: text_of(request.messages[-1]).upper())
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from langchain_core.callbacks import CallbackManagerForLLMRun
+from langchain_core.language_models import BaseChatModel, LanguageModelInput
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langchain_core.runnables import Runnable
+from langchain_core.utils.function_calling import convert_to_openai_tool
+from protege.call import Request, request_from, text_of
+
+from .capture import place_of
+from .translate import answer_to_openai, from_openai, request_fields, to_chunks, to_openai, usage
+
+Answer: TypeAlias = str | Mapping[str, Any] | AIMessage | BaseException
+"""A text, an assistant message in OpenAI chat form, a LangChain message, or an error to raise."""
+
+
+class ScriptedTeacher(BaseChatModel):
+    """Answers from `answers`: by the last message's text, or by a function of the whole request.
+
+    name_of_model: what it calls itself. count_tokens: from a text to its tokens; by default a token for each word or
+    sign. Streams come word by word. Raises KeyError where a mapping holds no answer.
+    """
+
+    answers: Mapping[str, Answer] | Callable[[Request], Answer]
+    model: str = "scripted-teacher"
+    count_tokens: Callable[[str], int] = lambda text: len(re.findall(r"\w+|[^\w\s]", text))
+
+    def __init__(self, answers: Mapping[str, Answer] | Callable[[Request], Answer], **options: Any) -> None:
+        fields: dict[str, Any] = {"answers": answers, **options}
+        super().__init__(**fields)
+
+    @property
+    def _llm_type(self) -> str:
+        return "scripted-teacher"
+
+    @property
+    def _identifying_params(self) -> Mapping[str, Any]:
+        return {"model": self.model}
+
+    def bind_tools(
+        self, tools: Sequence[Any], *, tool_choice: Any = None, **kwargs: Any
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        chosen = {} if tool_choice is None else {"tool_choice": tool_choice}
+        return self.bind(tools=[convert_to_openai_tool(tool) for tool in tools], **chosen, **kwargs)
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        return ChatResult(generations=[ChatGeneration(message=self._answer(messages, kwargs))])
+
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        said, end = to_chunks(self._answer(messages, kwargs))
+        words = re.findall(r"\s*\S+\s*$|\s*\S+", str(said.message.content)) or [""]
+        for index, word in enumerate(words):
+            part = {"content": word} if index else {"content": word, "tool_call_chunks": said.message.tool_call_chunks}  # pyright: ignore
+            yield ChatGenerationChunk(message=type(said.message)(**part))
+        yield end
+
+    def _answer(self, messages: list[BaseMessage], kwargs: Mapping[str, Any]) -> AIMessage:
+        asked = to_openai(messages)
+        fields = request_fields(kwargs)
+        if callable(self.answers):
+            node = place_of(None).node
+            answer = self.answers(request_from({"messages": asked, **fields, "node": node}))
+        else:
+            answer = self.answers[text_of(asked[-1])]
+        if isinstance(answer, BaseException):
+            raise answer
+        if isinstance(answer, str):
+            answer = {"role": "assistant", "content": answer}
+        message = answer if isinstance(answer, AIMessage) else from_openai(answer)
+        return self._signed(message, asked, fields)
+
+    def _signed(self, message: AIMessage, asked: list[dict[str, Any]], fields: Mapping[str, Any]) -> AIMessage:
+        """The answer with the metadata that an OpenAI model's has."""
+        read = "\n".join([*(text_of(m) for m in asked), str(fields.get("tools") or "")])
+        written = answer_to_openai(message)
+        used = usage(self.count_tokens(read), self.count_tokens(f"{written['content']}{written.get('tool_calls', '')}"))
+        reason = "tool_calls" if message.tool_calls else "stop"
+        metadata = {"model_name": self.model, "finish_reason": reason, **message.response_metadata}
+        return message.model_copy(
+            update={"usage_metadata": message.usage_metadata or used, "response_metadata": metadata}
+        )

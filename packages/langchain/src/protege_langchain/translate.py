@@ -1,0 +1,260 @@
+"""Between LangChain's messages and the OpenAI chat form that calls are kept in, both ways.
+
+Written by hand: langchain_core's `convert_to_openai_messages` takes 20 µs and more a message, a third of what recording
+a whole call may cost.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import orjson
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, ToolMessage, convert_to_openai_data_block
+from langchain_core.messages.ai import UsageMetadata
+from langchain_core.messages.tool import tool_call_chunk
+from langchain_core.outputs import ChatGenerationChunk
+from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
+from protege.call import ROLES, Message
+from pydantic import BaseModel
+
+SAMPLING = (
+    "temperature",
+    "top_p",
+    "max_tokens",
+    "max_completion_tokens",
+    "stop",
+    "seed",
+    "frequency_penalty",
+    "presence_penalty",
+    "logit_bias",
+    "n",
+    "logprobs",
+    "top_logprobs",
+    "parallel_tool_calls",
+    "reasoning_effort",
+)
+
+
+def to_openai(messages: Sequence[BaseMessage]) -> list[dict[str, Any]]:
+    """LangChain messages as OpenAI chat messages. Content of text parts alone becomes one text."""
+    return [_to_openai(message) for message in messages]
+
+
+def answer_to_openai(message: BaseMessage) -> dict[str, Any]:
+    """A model's answer as an OpenAI assistant message: its text, its tool calls, its refusal.
+
+    Reasoning is left out: it is no part of the answer. Arguments that the teacher wrote as broken JSON stay as written.
+    """
+    content = message.content
+    text = content if isinstance(content, str) else _text(cast(list[Any], content))
+    answer: dict[str, Any] = {"role": "assistant", "content": text}
+    if isinstance(message, AIMessage):
+        if message.tool_calls or message.invalid_tool_calls:
+            answer["content"] = text or None
+            answer["tool_calls"] = [
+                *(_call(c["id"], c["name"], _json(c["args"])) for c in message.tool_calls),
+                *(_call(c["id"], c["name"] or "", c["args"] or "") for c in message.invalid_tool_calls),
+            ]
+        if refusal := message.additional_kwargs.get("refusal"):
+            answer["refusal"] = refusal
+    return answer
+
+
+def request_fields(params: Mapping[str, Any]) -> dict[str, Any]:
+    """`tools`, `tool_choice`, `response_format` and `parameters` of a record, from a model's bound arguments."""
+    fields: dict[str, Any] = {}
+    if tools := params.get("tools"):
+        fields["tools"] = [neutral_tool(tool) for tool in tools]
+    if (choice := _tool_choice(params.get("tool_choice"))) is not None:
+        fields["tool_choice"] = choice
+    if (response_format := params.get("response_format")) is not None:
+        fields["response_format"] = _response_format(response_format)
+    sampling = {name: value for name in SAMPLING if (value := params.get(name)) not in (None, [])}
+    if sampling:
+        fields["parameters"] = sampling
+    return fields
+
+
+def neutral_tool(tool: Any) -> Mapping[str, Any]:
+    """A tool in OpenAI form; a provider's own tool, which has none, as it is or by its name."""
+    if isinstance(tool, dict) and "function" in tool:
+        return tool
+    try:
+        return convert_to_openai_tool(tool)
+    except (ValueError, TypeError):
+        return cast(dict[str, Any], tool) if isinstance(tool, dict) else {"type": type(tool).__name__}
+
+
+def is_neutral(kwargs: Mapping[str, Any]) -> bool:
+    """Whether a model's bound arguments say in OpenAI form what was bound to it."""
+    tools = kwargs.get("tools")
+    if tools is None:
+        return "response_format" in kwargs
+    return all(isinstance(tool, dict) and "function" in tool for tool in tools)
+
+
+def structured_fields(kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """What a structured answer asks for, in OpenAI form, from the note that LangChain leaves for its tracers."""
+    note = kwargs.get("ls_structured_output_format")
+    if not note:
+        return {}
+    if note.get("kwargs", {}).get("method") == "json_schema":
+        return {"response_format": _response_format(note["schema"])}
+    tool = convert_to_openai_tool(note["schema"])
+    return {"tools": [tool], "tool_choice": tool["function"]["name"]}
+
+
+def from_openai(message: Message) -> AIMessage:
+    """An OpenAI assistant message as LangChain's. Raises ValueError where a tool's arguments are no JSON."""
+    calls = [
+        {"type": "tool_call", "id": c.get("id"), "name": c["function"]["name"], "args": _loads(c["function"])}
+        for c in message.get("tool_calls") or ()
+    ]
+    return AIMessage(content=message.get("content") or "", tool_calls=cast(Any, calls))
+
+
+def to_chunks(message: BaseMessage) -> list[ChatGenerationChunk]:
+    """A whole answer as a stream: what it says, then an empty chunk with the finish reason and the usage."""
+    assert isinstance(message, AIMessage)
+    calls = [
+        tool_call_chunk(name=call["name"], args=_json(call["args"]), id=call["id"], index=index)
+        for index, call in enumerate(message.tool_calls)
+    ]
+    said = AIMessageChunk(
+        content=message.content, tool_call_chunks=calls, additional_kwargs=message.additional_kwargs, id=message.id
+    )
+    end = AIMessageChunk(content="", id=message.id, usage_metadata=message.usage_metadata, chunk_position="last")
+    return [
+        ChatGenerationChunk(message=said),
+        ChatGenerationChunk(message=end, generation_info=dict(message.response_metadata)),
+    ]
+
+
+def usage(input_tokens: int | None, output_tokens: int | None) -> UsageMetadata:
+    """LangChain's usage of a call."""
+    read, written = input_tokens or 0, output_tokens or 0
+    return UsageMetadata(input_tokens=read, output_tokens=written, total_tokens=read + written)
+
+
+def finish_metadata(provider: str | None, calls_tools: bool) -> dict[str, str]:
+    """The end of an answer in the words of the provider that the agent was written for."""
+    name, stop, tools = _FINISH.get(provider or "", ("finish_reason", "stop", "tool_calls"))
+    return {name: tools if calls_tools else stop}
+
+
+def finish_reason(metadata: Mapping[str, Any]) -> str | None:
+    """Why an answer ended, in OpenAI's words, from any provider's response metadata."""
+    for name in ("finish_reason", "stop_reason", "done_reason", "stopReason"):
+        if reason := metadata.get(name):
+            return _REASONS.get(str(reason).lower(), str(reason).lower())
+    return None
+
+
+_FINISH = {
+    "anthropic": ("stop_reason", "end_turn", "tool_use"),
+    "google_genai": ("finish_reason", "STOP", "STOP"),
+    "ollama": ("done_reason", "stop", "stop"),
+}
+_REASONS = {"end_turn": "stop", "stop_sequence": "stop", "tool_use": "tool_calls", "max_tokens": "length"}
+_ROLE_OF = {
+    "human": "user",
+    "HumanMessageChunk": "user",
+    "system": "system",
+    "SystemMessageChunk": "system",
+    "ai": "assistant",
+    "AIMessageChunk": "assistant",
+    "tool": "tool",
+    "ToolMessageChunk": "tool",
+    "function": "function",
+    "FunctionMessageChunk": "function",
+}
+
+
+def _to_openai(message: BaseMessage) -> dict[str, Any]:
+    role = _ROLE_OF.get(message.type) or getattr(message, "role", "user")
+    if role == "assistant":
+        written = answer_to_openai(message)
+    else:
+        content = message.content
+        text = content if isinstance(content, str) else _content(cast(list[Any], content))
+        written = {"role": role if role in ROLES else "user", "content": text}
+        if isinstance(message, ToolMessage):
+            written["tool_call_id"] = message.tool_call_id
+        elif role == "system" and message.additional_kwargs.get("__openai_role__") == "developer":
+            written["role"] = "developer"
+    if message.name:
+        written["name"] = message.name
+    return written
+
+
+def _content(parts: list[Any]) -> str | list[Any]:
+    if all(isinstance(part, str) or part.get("type") == "text" for part in parts):
+        return _text(parts)
+    return [_part(part) for part in parts]
+
+
+def _text(parts: list[Any]) -> str:
+    return "".join(p if isinstance(p, str) else str(p.get("text") or "") for p in parts if _is_text(p))
+
+
+def _is_text(part: Any) -> bool:
+    return isinstance(part, str) or part.get("type") == "text"
+
+
+def _part(part: Any) -> Any:
+    if isinstance(part, str):
+        return {"type": "text", "text": part}
+    if part.get("type") == "text":
+        return {"type": "text", "text": part.get("text") or ""}
+    try:
+        return part if part.get("type") == "image_url" else convert_to_openai_data_block(part)
+    except (ValueError, KeyError):
+        return part
+
+
+def _call(call_id: str | None, name: str, arguments: str) -> dict[str, Any]:
+    return {"id": call_id or "", "type": "function", "function": {"name": name, "arguments": arguments}}
+
+
+def _json(value: Any) -> str:
+    return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+
+
+def _loads(function: Mapping[str, Any]) -> Any:
+    arguments = function.get("arguments") or {}
+    return orjson.loads(arguments) if isinstance(arguments, str | bytes) else arguments
+
+
+def _tool_choice(choice: Any) -> Any:
+    """OpenAI's word for a choice of tools, from LangChain's or a provider's."""
+    if isinstance(choice, dict):
+        if choice.get("type") == "tool":
+            return {"type": "function", "function": {"name": choice.get("name")}}
+        if choice.get("type") in ("auto", "none", "any"):
+            return _tool_choice(choice["type"])
+        return cast(dict[str, Any], choice)
+    if choice is True or choice == "any":
+        return "required"
+    if not choice:
+        return None
+    if choice in ("auto", "none", "required"):
+        return choice
+    return {"type": "function", "function": {"name": str(choice)}}
+
+
+def _response_format(value: Any) -> Mapping[str, Any]:
+    if isinstance(value, type):
+        return _schema_format(value)
+    if isinstance(value, dict) and "type" in value and (value["type"] != "object" or "json_schema" in value):
+        return cast(dict[str, Any], value)
+    schema = convert_to_json_schema(value)
+    return {"type": "json_schema", "json_schema": {"name": schema.get("title", "answer"), "schema": schema}}
+
+
+@functools.lru_cache(maxsize=256)
+def _schema_format(schema: type) -> Mapping[str, Any]:
+    """Kept for each class: pydantic takes some 300 µs to write a schema, and agents bind one for every call."""
+    written = schema.model_json_schema() if issubclass(schema, BaseModel) else convert_to_json_schema(schema)
+    return {"type": "json_schema", "json_schema": {"name": schema.__name__, "schema": written}}
