@@ -16,7 +16,8 @@ class Base:
 
     path: a GGUF file, or a folder in Hugging Face form. sha256: of the file, or over the folder's weight files.
     chat_template: Jinja source, the base's own or the catalogue's. control_tokens: texts that the tokenizer reads as
-    special tokens; input that holds one never reaches a specialist. eos: texts that end an answer.
+    special tokens; input that holds one never reaches a specialist. eos: texts that end an answer. parameters: how many
+    weights it has, 0 where unknown.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Base:
     bos: str = ""
     eos: tuple[str, ...] = ()
     control_tokens: tuple[str, ...] = ()
+    parameters: int = 0
 
 
 @dataclass(frozen=True, slots=True)

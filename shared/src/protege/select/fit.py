@@ -1,0 +1,132 @@
+"""What a base needs to be tuned and served here, and why one that is here cannot be used."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+from dataclasses import dataclass
+
+import jinja2
+
+from ..prompt import CannotRender, render
+from ..specialist import Base
+from .machine import GB, Machine
+from .models import Model, gguf_tunable
+
+BATCH = 4
+PERMISSIVE = ("Apache-2.0", "MIT", "BSD-2-Clause", "BSD-3-Clause")
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What may be chosen.
+
+    licences: SPDX identifiers; add "LicenseRef-Gemma" or "unknown" to accept those. max_parameters: the largest size.
+    base: a name or path to take in place of choosing; its licence must be allowed all the same.
+    """
+
+    licences: tuple[str, ...] = PERMISSIVE
+    max_parameters: int | None = None
+    base: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What the task asks of a base. tokens: the longest prompt with its answer. tools: whether answers call tools."""
+
+    tokens: int
+    tools: bool
+
+
+def tuning_bytes(parameters: int, tokens: int, batch: int = BATCH) -> float:
+    """Memory to train LoRA on a base of so many parameters, on sequences of so many tokens.
+
+    TODO
+    """
+    width = 1.5 * math.sqrt(parameters)
+    return 0.75 * GB + 6 * parameters + 60 * width * batch * tokens
+
+
+def serving_bytes(parameters: int, tokens: int) -> float:
+    """Memory to serve it as Q8_0 with two calls at a time."""
+    width = 1.5 * math.sqrt(parameters)
+    return 0.2 * GB + parameters * 8.5 / 8 + 2 * 4 * width * tokens
+
+
+def obstacle(base: Base, needs: Needs, machine: Machine, policy: Policy) -> str | None:
+    """Why a base that is here cannot be used; None where it can."""
+    if policy.base and policy.base not in (base.name, base.path):
+        return f"{policy.base} was asked for"
+    return (
+        _against_policy(base.licence, base.parameters, policy)
+        or _against_means(base.parameters, base.context, needs, machine)
+        or _not_tunable(base)
+        or _template_refuses(base)
+    )
+
+
+def obstacle_of_model(model: Model, needs: Needs, machine: Machine, policy: Policy) -> str | None:
+    """Why a model of the catalogue could not be used, were it here; None where it could."""
+    if policy.base and policy.base != model.name:
+        return f"{policy.base} was asked for"
+    if model.tuning == "catalogue only":
+        return "catalogue only: it needs code of its own, which is not run"
+    return (
+        _against_policy(model.licence, model.parameters, policy)
+        or _against_means(model.parameters, model.context, needs, machine)
+        or (_no_vllm() if model.serving == "vllm" else None)
+    )
+
+
+def _against_policy(licence: str, parameters: int, policy: Policy) -> str | None:
+    if licence not in policy.licences:
+        return f"licence {licence} is not among those allowed"
+    if policy.max_parameters and parameters > policy.max_parameters:
+        return f"{parameters:,} parameters; at most {policy.max_parameters:,} are allowed"
+    return None
+
+
+def _against_means(parameters: int, context: int, needs: Needs, machine: Machine) -> str | None:
+    if needs.tokens > context:
+        return f"reads {context:,} tokens; the longest call has about {needs.tokens:,}"
+    serving, tuning = serving_bytes(parameters, needs.tokens), tuning_bytes(parameters, needs.tokens)
+    free = max(machine.memory_bytes, machine.gpu_memory_bytes)
+    if max(serving, tuning) > free:
+        work = "tuning" if tuning >= serving else "serving"
+        return f"{work} needs about {max(serving, tuning) / GB:.1f} GB of memory; {free / GB:.1f} GB are free"
+    if machine.disk_free_bytes and disk_bytes(parameters) > machine.disk_free_bytes:
+        return f"needs {disk_bytes(parameters) / GB:.1f} GB of disk; {machine.disk_free_bytes / GB:.1f} GB are free"
+    return None
+
+
+def _not_tunable(base: Base) -> str | None:
+    if base.format == "huggingface":
+        return _no_vllm()
+    if not gguf_tunable(base.architecture):
+        return (
+            f"architecture {base.architecture}: transformers' GGUF loader does not read it, so it cannot be tuned here"
+        )
+    return None
+
+
+def _no_vllm() -> str | None:
+    if importlib.util.find_spec("vllm"):
+        return None
+    return "tuned and served as a folder only, by vLLM, which is not installed"
+
+
+def _template_refuses(base: Base) -> str | None:
+    """Some templates refuse a system message, which every prompt of ours begins with."""
+    messages = [{"role": role, "content": text} for role, text in (("system", ""), ("user", "x"))]
+    try:
+        render(base, messages)
+    except CannotRender:
+        return "its chat template refuses a system message"
+    except jinja2.TemplateError as error:
+        return f"its chat template fails: {type(error).__name__}"
+    return None
+
+
+def disk_bytes(parameters: int) -> float:
+    """Disk for one specialist: the merged Q8_0 file twice (while it is written), LoRA weights and a checkpoint."""
+    return 0.3 * GB + 2 * parameters * 8.5 / 8

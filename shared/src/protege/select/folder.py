@@ -1,0 +1,124 @@
+"""A base model in Hugging Face form: config.json, the tokenizer's files, weights as safetensors."""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from ..errors import BaseModelError
+from ..specialist import Base
+from .base import chat_template, control_tokens, ends, licence_of
+from .digest import sha256_of_all
+from .models import model_of
+
+_AGAIN = "Fetch the whole snapshot again: hf download ORGANISATION/MODEL"
+
+
+def load_folder(folder: Path) -> Base:
+    """Read what the folder holds. Raises BaseModelError: no weights, cut off or damaged files, no chat template."""
+    config = _json(folder / "config.json")
+    text = config.get("text_config") or config
+    tokenizer = _json(folder / "tokenizer_config.json")
+    weights = sorted(folder.glob("*.safetensors"))
+    if not weights:
+        raise BaseModelError(f"The folder {folder} holds no weights (*.safetensors).", _AGAIN)
+    if (folder / "adapter_config.json").exists():
+        raise BaseModelError(f"{folder} holds LoRA weights, not a model.", "Give the model that they were trained on.")
+    names = (_published_name(folder), str(config.get("_name_or_path", "")))
+    model = model_of(*names)
+    template = chat_template(folder, _template(folder, tokenizer), model)
+    added = list(_added_tokens(folder, tokenizer))
+    control = control_tokens((content, special, 4) for _, content, special in added)
+    by_id = {position: content for position, content, _ in added}
+    eos = [by_id.get(position, "") for position in _eos_ids(folder, config)]
+    return Base(
+        name=model.name if model else names[0],
+        path=str(folder),
+        sha256=sha256_of_all(weights),
+        format="huggingface",
+        architecture=str(config.get("model_type", "")),
+        licence=licence_of(_card_licence(folder), model),
+        context=int(text.get("max_position_embeddings") or (model.context if model else 2048)),
+        chat_template=template,
+        bos=_content(tokenizer.get("bos_token")),
+        eos=ends(template, control, [_content(tokenizer.get("eos_token")), *eos]),
+        control_tokens=control,
+        parameters=sum(_parameters(file) for file in weights),
+    )
+
+
+def _published_name(folder: Path) -> str:
+    """The repository's name where the folder is a snapshot in the Hub's cache, else the folder's."""
+    repository = folder.parent.parent.name
+    return repository.rsplit("--", 1)[-1] if repository.startswith("models--") else folder.name
+
+
+def _json(file: Path) -> dict[str, Any]:
+    if not file.exists():
+        return {}
+    try:
+        found = orjson.loads(file.read_bytes())
+    except (OSError, orjson.JSONDecodeError):
+        raise BaseModelError(f"{file} is damaged.", _AGAIN) from None
+    return found if isinstance(found, dict) else {}
+
+
+def _template(folder: Path, tokenizer: Mapping[str, Any]) -> str:
+    file = folder / "chat_template.jinja"
+    if file.exists():
+        return file.read_text(encoding="utf-8")
+    own = tokenizer.get("chat_template") or ""
+    if isinstance(own, list):  # several, by name
+        own = {entry.get("name"): entry.get("template") for entry in own}.get("default", "")
+    return str(own)
+
+
+def _content(token: Any) -> str:
+    return str(token.get("content", "")) if isinstance(token, Mapping) else str(token or "")
+
+
+def _added_tokens(folder: Path, tokenizer: Mapping[str, Any]) -> Iterator[tuple[int, str, bool]]:
+    """Id, text, and whether special, of the tokens that were added to the vocabulary."""
+    for position, token in (tokenizer.get("added_tokens_decoder") or {}).items():
+        yield int(position), str(token.get("content", "")), bool(token.get("special"))
+    if not tokenizer.get("added_tokens_decoder"):
+        for token in _json(folder / "tokenizer.json").get("added_tokens") or ():
+            yield int(token["id"]), str(token["content"]), bool(token.get("special"))
+
+
+def _eos_ids(folder: Path, config: Mapping[str, Any]) -> list[int]:
+    found = _json(folder / "generation_config.json").get("eos_token_id", config.get("eos_token_id"))
+    return found if isinstance(found, list) else [] if found is None else [found]
+
+
+def _card_licence(folder: Path) -> str:
+    """The licence in the front matter of the model card."""
+    try:
+        lines = (folder / "README.md").read_text(encoding="utf-8", errors="replace").splitlines()[:80]
+    except OSError:
+        return ""
+    stated = {key.strip(): value.strip(" \"'") for key, _, value in (line.partition(":") for line in lines)}
+    licence = stated.get("license", "")
+    return stated.get("license_name", "") if licence == "other" else licence
+
+
+def _parameters(file: Path) -> int:
+    """Weights in a safetensors file, by its head. Raises BaseModelError where the file is cut off or damaged."""
+    try:
+        with file.open("rb") as weights:
+            (length,) = struct.unpack("<Q", weights.read(8))
+            head = orjson.loads(weights.read(length)) if length < 100_000_000 else {}
+    except (OSError, struct.error, orjson.JSONDecodeError):
+        raise BaseModelError(f"{file} is cut off or damaged: its head cannot be read.", _AGAIN) from None
+    tensors = [tensor for name, tensor in head.items() if name != "__metadata__"]
+    end = 8 + length + max((tensor["data_offsets"][1] for tensor in tensors), default=0)
+    if end > file.stat().st_size:
+        raise BaseModelError(
+            f"{file} is cut off: its tensors need {end:,} bytes, the file has {file.stat().st_size:,}.", _AGAIN
+        )
+    return sum(math.prod(tensor["shape"]) for tensor in tensors)

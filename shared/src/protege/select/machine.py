@@ -1,0 +1,67 @@
+"""What this machine has: memory, cores, GPUs, disk."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+GB = 1e9
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What this machine has free now, in bytes.
+
+    memory_bytes: what new work can take, of total_memory_bytes; a container's limit counts. gpu_memory_bytes: free on
+    the GPU that has most. gpus: their names. disk_free_bytes: where the home is.
+    """
+
+    memory_bytes: int
+    cores: int
+    gpu_memory_bytes: int = 0
+    disk_free_bytes: int = 0
+    total_memory_bytes: int = 0
+    gpus: tuple[str, ...] = ()
+
+
+def machine(home: str | os.PathLike[str] | None = None) -> Machine:
+    """Measure this machine. `home`: the folder whose disk counts (it need not exist yet)."""
+    import psutil
+
+    memory = psutil.virtual_memory()
+    free, total = _container_memory(memory.available, memory.total)
+    gpus = _gpus()
+    folder = Path(home or ".").absolute()
+    while not folder.exists():
+        folder = folder.parent
+    return Machine(
+        memory_bytes=free,
+        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        gpu_memory_bytes=max((free_bytes for _, free_bytes in gpus), default=0),
+        disk_free_bytes=shutil.disk_usage(folder).free,
+        total_memory_bytes=total,
+        gpus=tuple(name for name, _ in gpus),
+    )
+
+
+def _container_memory(free: int, total: int, cgroup: Path = Path("/sys/fs/cgroup")) -> tuple[int, int]:
+    """Free and total bytes under the limit of a container (cgroup v2), which psutil does not know."""
+    with contextlib.suppress(OSError, ValueError):
+        limit = int((cgroup / "memory.max").read_text())
+        return min(free, limit - int((cgroup / "memory.current").read_text())), min(total, limit)
+    return free, total
+
+
+def _gpus() -> list[tuple[str, int]]:
+    """Name and free bytes of each NVIDIA GPU; none where nvidia-smi is missing, fails or hangs."""
+    command = ["nvidia-smi", "--query-gpu=name,memory.free", "--format=csv,noheader,nounits"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=3, check=True)
+        rows = [line.rsplit(",", 1) for line in done.stdout.splitlines() if line.strip()]
+        return [(name.strip(), int(mebibytes) * 2**20) for name, mebibytes in rows]
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return []
