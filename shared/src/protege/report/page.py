@@ -1,0 +1,66 @@
+"""The report as one HTML file that needs no network."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import UTC, datetime
+from pathlib import Path
+
+import orjson
+
+from ..errors import MissingDependency, WorkspaceError
+from ..workspace import write_private
+from . import wording
+from .data import ReportData
+from .plots import plots
+
+
+def write_report(path: Path, data: ReportData) -> Path:
+    """Write the page, readable by its owner only: it shows what was asked and answered. Returns its path.
+
+    Raises MissingDependency without plotly, WorkspaceError where the file cannot be written.
+    """
+    path = Path(path)
+    body = html(data).encode(errors="replace")
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_private(path, body)
+    except OSError as error:
+        raise WorkspaceError(
+            f"The report {path} cannot be written: {error.strerror}.", "Choose another place with --output."
+        ) from error
+    return path
+
+
+def html(data: ReportData) -> str:
+    """The page. Everything that comes from calls is escaped; the browser is told to run and load nothing else."""
+    import jinja2
+    from markupsafe import Markup
+
+    try:
+        from plotly.offline import get_plotlyjs
+
+        figures = plots(data)
+    except ImportError:
+        raise MissingDependency("plotly", "report") from None
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("protege.report", "page"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    return environment.get_template("page.html").render(
+        data=data,
+        w=wording,
+        created=datetime.fromtimestamp(data.created, UTC).strftime("%-d %B %Y, %H:%M UTC"),
+        nonce=secrets.token_urlsafe(16),
+        figures=Markup(_script_json(figures)),
+        shown=frozenset(figures),
+        plotlyjs=Markup(get_plotlyjs() if figures else ""),
+    )
+
+
+def _script_json(value: object) -> str:
+    """JSON that cannot end the script element it stands in."""
+    return orjson.dumps(value).decode().replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

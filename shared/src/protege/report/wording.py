@@ -1,0 +1,121 @@
+"""Figures as people read them, the same on the page and in the terminal."""
+
+from __future__ import annotations
+
+from .data import TaskReport
+
+UNKNOWN = "not measured"
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    return UNKNOWN if value is None else f"{100 * value:.{digits}f}%"
+
+
+def money(value: float | None) -> str:
+    """US dollars; below ten cents with two significant digits, as a specialist's calls cost fractions of a cent."""
+    if value is None:
+        return UNKNOWN
+    if value and abs(value) < 0.1:
+        value = float(f"{value:.1e}")
+        digits = max(2, 1 - int(f"{value:e}".split("e")[1]))
+        return f"${value:.{digits}f}"
+    return f"${value:,.2f}"
+
+
+def latency(value: float | None) -> str:
+    if value is None:
+        return UNKNOWN
+    return f"{value:,.0f} ms" if value < 10_000 else f"{value / 1000:,.1f} s"
+
+
+def count(value: float | None) -> str:
+    return UNKNOWN if value is None else f"{value:,.0f}"
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    return UNKNOWN if value is None else f"{value:.{digits}g}"
+
+
+def change(before: str, after: str) -> str:
+    return UNKNOWN if before == after == UNKNOWN else f"{before} → {after}"
+
+
+def state(task: TaskReport) -> str:
+    return "live" if task.is_live else "with the teacher"
+
+
+def agreement(task: TaskReport) -> str:
+    return percent(task.agreement.rate if task.agreement else None)
+
+
+def interval(task: TaskReport) -> str:
+    found = task.agreement
+    return "" if found is None else f"{100 * found.low:.1f}–{100 * found.high:.1f}%"
+
+
+def sample(task: TaskReport) -> str:
+    return "" if task.agreement is None else f"n = {task.agreement.n:,}"
+
+
+def certified_coverage(task: TaskReport) -> str:
+    return percent(task.certified.coverage if task.certified else None)
+
+
+def hindsight_coverage(task: TaskReport) -> str:
+    return percent(task.certified.hindsight if task.certified else None)
+
+
+def coverage(task: TaskReport) -> str:
+    """Certified, and in hindsight in brackets."""
+    found = task.certified
+    return UNKNOWN if found is None else f"{percent(found.coverage)}\n({percent(found.hindsight)})"
+
+
+def latencies(task: TaskReport) -> str:
+    return change(latency(task.teacher_latency_ms), latency(task.specialist_latency_ms))
+
+
+def costs(task: TaskReport) -> str:
+    return change(money(task.cost_before_usd), money(task.cost_after_usd))
+
+
+def tokens(task: TaskReport) -> str:
+    return change(count(task.tokens_before), count(task.tokens_after))
+
+
+def calibration(task: TaskReport) -> str:
+    found = task.certified
+    if found is None:
+        return UNKNOWN
+    if found.threshold is None:
+        return f"no threshold holds on {found.n:,} calibration calls"
+    return f"{found.kept:,} of {found.n:,} calibration calls kept, {found.errors:,} of them wrong"
+
+
+def guarantee(task: TaskReport) -> str:
+    found = task.certified
+    if found is None or found.threshold is None:
+        return "none"
+    most = percent(found.epsilon, 0 if found.epsilon >= 0.01 else 1)
+    return f"with {percent(1 - found.delta, 0)} confidence, at most {most} of the kept answers disagree"
+
+
+def realised(task: TaskReport) -> str:
+    found = task.realised
+    if found is None:
+        return UNKNOWN
+    kept = f"{found.kept:,} of {found.calls:,} calls kept"
+    if found.disagreements is None or not found.compared:
+        return kept
+    share = percent(found.disagreements / found.compared)
+    return f"{kept}, {found.disagreements:,} of {found.compared:,} compared disagree ({share})"
+
+
+def realised_briefly(task: TaskReport) -> str:
+    found = task.realised
+    if found is None or not found.calls:
+        return UNKNOWN
+    kept = f"{percent(found.kept / found.calls)} kept"
+    if found.disagreements is None or not found.compared:
+        return kept
+    return f"{kept}\n{percent(found.disagreements / found.compared)} wrong"

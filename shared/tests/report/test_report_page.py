@@ -1,0 +1,196 @@
+"""The page shows what was measured, runs nothing that came from a call, and is private."""
+
+from __future__ import annotations
+
+import io
+import re
+import shutil
+import subprocess
+from dataclasses import fields, replace
+from pathlib import Path
+
+import pytest
+from protege.errors import WorkspaceError
+from protege.report import (
+    Agreement,
+    Certified,
+    Example,
+    Loss,
+    Realised,
+    ReportData,
+    TaskReport,
+    table,
+    write_report,
+)
+from rich.console import Console
+
+ATTACK = "</script><script>document.title='hacked'</script><img src=x onerror=\"document.title='hacked'\">"
+LIVE = TaskReport(
+    name="kind of entry",
+    kind="label",
+    calls=2600,
+    state="live",
+    reason="keeps 93% of its calls",
+    node="clean_up/kind",
+    specialist="kind-v1",
+    base="SmolLM2",
+    agreement=Agreement(0.968, 0.943, 0.984, 340, "exact label"),
+    certified=Certified(0.05, 0.05, 540, 0.9812, 502, 11, 1.0),
+    specialist_latency_ms=41.2,
+    cost_before_usd=0.2134,
+    cost_after_usd=0.0121,
+    tokens_before=312,
+    tokens_after=25,
+    realised=Realised(460, 431, 431, 9),
+    judged=((0.99, True), (0.99, True), (0.8, False), (0.4, False)),
+    losses=(Loss(10, 1.2), Loss(20, 0.4, 0.5)),
+    examples=(
+        Example("right", "Entry: Anna", "person", "person", 0.99),
+        Example("wrong", "Entry: Baker", "person", "company", 0.98),
+        Example("handed back", "Entry: St. Mary", "address", "company", 0.4),
+    ),
+    passed_over=(("gemma", "its licence is not allowed"),),
+)
+WAITING = TaskReport("choose a tool", "tool_calls", 180, "teacher", "needs 34 more calibration calls")
+DATA = ReportData((LIVE, WAITING), 3000, 1.7e9, "/home/anna", "2 cores", "gpt-4.1: $2 a million", ("A stand-in.",))
+
+
+def page(tmp_path: Path, data: ReportData = DATA) -> str:
+    return write_report(tmp_path / "reports" / "report.html", data).read_text()
+
+
+def own(text: str) -> str:
+    """The page without plotly's own source."""
+    return re.sub(r"<script nonce=[^>]*>.*?</script>", "", text, flags=re.S)
+
+
+def terminal(data: ReportData) -> str:
+    console = Console(file=io.StringIO(), width=160, force_terminal=True, color_system=None)
+    console.print(table(data))
+    return console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_the_page_shows_every_figure(tmp_path: Path):
+    text = own(page(tmp_path))
+    for figure in (
+        "3,000",
+        "81.2%",  # 2,600 of 3,000 calls, of which 431 of 460 are kept
+        "$0.17",
+        "96.8%",
+        "94.3–98.4%",
+        "n = 340",
+        "93.0%",
+        "100.0%",
+        "0.9812",
+        "502 of 540 calibration calls kept, 11 of them wrong",
+        "not measured → 41 ms",
+        "$0.21 → $0.012",
+        "312 → 25",
+        "9 of 431 compared disagree (2.1%)",
+        "needs 34 more calibration calls",
+        "its licence is not allowed",
+        "gpt-4.1: $2 a million",
+        "A stand-in.",
+    ):
+        assert figure in text, figure
+    for outcome in ("Right", "Wrong", "Handed back"):
+        assert f">{outcome}</h3>" in text
+
+
+def test_a_task_of_which_nothing_was_measured_is_shown(tmp_path: Path):
+    data = ReportData((WAITING,), 180, 1.7e9)
+    text = page(tmp_path, data)
+    assert "needs 34 more" in text and "not measured" in text
+    assert "Plotly" not in text, "no plot, so no 5 MB of plotly"
+    assert "needs" not in terminal(data) and "choose a tool" in terminal(data)
+
+
+def test_figures_that_are_none_one_by_one_are_shown(tmp_path: Path):
+    for field in fields(TaskReport):
+        if "None" in str(field.type):
+            data = replace(DATA, tasks=(replace(LIVE, **{field.name: None}),))
+            assert page(tmp_path, data) and terminal(data)
+    uncertified = replace(LIVE, state="teacher", certified=Certified(0.05, 0.05, 300), realised=Realised(0, 0))
+    data = replace(DATA, tasks=(uncertified,))
+    assert "no threshold holds on 300 calibration calls" in page(tmp_path, data)
+    assert data.share_kept == 0 and data.saved_usd is None
+
+
+def test_an_empty_workspace_has_a_page(tmp_path: Path):
+    data = ReportData((), 0, 1.7e9)
+    assert "No task was found yet" in page(tmp_path, data)
+    assert terminal(data)
+
+
+def attacked() -> ReportData:
+    examples = tuple(Example(e.outcome, ATTACK, ATTACK, ATTACK, e.confidence) for e in LIVE.examples)
+    task = replace(LIVE, name=ATTACK, reason=ATTACK, node=ATTACK, specialist=ATTACK, base=ATTACK, examples=examples)
+    task = replace(task, passed_over=((ATTACK, ATTACK),), kind=ATTACK)
+    return ReportData((task,), 3000, 1.7e9, ATTACK, ATTACK, ATTACK, (ATTACK,))
+
+
+def test_text_from_calls_is_escaped_everywhere(tmp_path: Path):
+    text = page(tmp_path, attacked())
+    assert ATTACK not in text
+    assert "<img" not in own(text)
+    assert "document.title" in own(text)
+    figures = re.search(r'id="figures">(.*?)</script>', text, flags=re.S)
+    assert figures and not re.search(r"[<>&]", figures.group(1))
+
+
+def test_the_page_asks_the_network_for_nothing(tmp_path: Path):
+    text = page(tmp_path)
+    assert "default-src 'none'" in text
+    assert not re.search(r'(src|href)="(?!#)', own(text))
+
+
+def test_only_the_owner_can_read_it_and_a_new_one_replaces_the_old(tmp_path: Path):
+    path = tmp_path / "report.html"
+    path.write_text("old")
+    path.chmod(0o644)
+    assert write_report(path, DATA) == path
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert "kind of entry" in path.read_text()
+    assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(WorkspaceError, match="cannot be written"):
+        write_report(tmp_path / "file" / "report.html", DATA)
+
+
+def test_the_terminal_table_holds_the_same_figures():
+    text = terminal(DATA)
+    for figure in ("96.8%", "94.3–98.4%", "93.0%", "(100.0%)", "$0.21 → $0.012", "312 → 25", "93.7% kept", "81.2%"):
+        assert figure in text, figure
+
+
+def test_the_terminal_table_shows_markup_and_control_characters_as_they_are():
+    text = terminal(replace(DATA, tasks=(replace(LIVE, name="[red]x[/]\x1b[2Jy"),)))
+    assert "[red]x[/]" in text
+    assert "\x1b[2J" not in text
+
+
+@pytest.fixture(scope="module")
+def browser() -> str:
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if found is None:
+        pytest.skip("no Chromium on PATH")
+    return found
+
+
+@pytest.mark.parametrize("data", [DATA, attacked()], ids=["usual", "attacked"])
+def test_a_real_browser_draws_the_plots_without_an_error(browser: str, tmp_path: Path, data: ReportData):
+    path = write_report(tmp_path / "report.html", data)
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
+    options += ["--disable-background-networking", f"--user-data-dir={tmp_path / 'profile'}"]
+    ran = subprocess.run(
+        [browser, *options, "--enable-logging=stderr", "--virtual-time-budget=8000", "--dump-dom", path.as_uri()],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ran.stdout.count('class="main-svg"') >= 4, ran.stderr[-2000:]
+    assert "CONSOLE" not in ran.stderr
+    assert "<title>Protégé report</title>" in ran.stdout, "a script from a call ran"
