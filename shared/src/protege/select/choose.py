@@ -150,11 +150,7 @@ def _why_absent(model: Model, needs: Needs, machine: Machine, policy: Policy) ->
 
 def _none_fits(found: Sequence[Base], needs: Needs, machine: Machine, policy: Policy) -> str:
     fact = f"None of the {len(found)} bases on this machine qualifies." if found else "No base is on this machine."
-    for model in catalogue():
-        if (
-            model.tuning == "gguf"
-            and not obstacle_of_model(model, needs, machine, policy)
-            and not _is_here(model, found)
-        ):
+    for model in _absent(found):
+        if model.tuning == "gguf" and not obstacle_of_model(model, needs, machine, policy):
             return f"{fact} {model.name} would: {model.how_to_get}"
-    return f"{fact} No model of the catalogue would either: allow more licences, or free memory."
+    return f"{fact} No other model of the catalogue would: allow more licences, or free memory."

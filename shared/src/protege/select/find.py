@@ -24,8 +24,8 @@ def find_bases(home: str | os.PathLike[str] | None = None, extra: Sequence[str |
     """The bases on this machine, each once: `extra` first, then PROTEGE_BASE, then what `places` finds.
 
     `extra`: files and folders, or names of the catalogue, which are then looked for. Raises BaseModelError where one
-    that was asked for, by `extra` or by PROTEGE_BASE, is missing or cannot be used; what merely lies about and cannot be
-    used is left out, and logged.
+    that was asked for, by `extra` or by PROTEGE_BASE, is missing or cannot be used; what merely lies about and cannot
+    be used is left out, and logged.
     """
     asked = [*map(str, extra), *filter(None, os.environ.get("PROTEGE_BASE", "").split(os.pathsep))]
     names = {name: model for name in asked if (model := _named(name)) and not Path(name).exists()}

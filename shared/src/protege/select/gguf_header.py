@@ -1,8 +1,8 @@
 """The head of a GGUF file: its metadata and what tensors it holds, without the weights.
 
 `gguf.GGUFReader` makes numpy objects of every token: 5.2 s for SmolLM2's 49,152 tokens on two busy cores, where this
-takes 0.15 s. Every run looks at the bases that are there, so that the difference is felt. Layout: the GGUF specification,
-versions 2 and 3, little-endian.
+takes 0.15 s. Every run looks at the bases that are there, so that the difference is felt. Layout: the GGUF
+specification, versions 2 and 3, little-endian.
 """
 
 from __future__ import annotations

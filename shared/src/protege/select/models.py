@@ -62,7 +62,9 @@ class Model:
 def catalogue() -> tuple[Model, ...]:
     """The models known to Protégé, in the file's order."""
     entries: list[dict[str, Any]] = _document()["model"]
-    return tuple(Model(**(entry | {"languages": tuple(entry["languages"])})) for entry in entries)
+    for entry in entries:
+        entry["languages"] = tuple(entry["languages"])
+    return tuple(Model(**entry) for entry in entries)
 
 
 def model_of(*names: str) -> Model | None:
