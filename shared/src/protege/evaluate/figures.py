@@ -1,0 +1,159 @@
+"""What judged answers amount to."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from .graders import Grader
+from .intervals import clopper_pearson
+from .judging import Judged
+
+EXAMPLES = 3
+"""Of each sort."""
+CURVE_POINTS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a threshold keeps: `n` calls, of which `disagreed`; the interval is of the share that disagree, at 95%."""
+
+    threshold: float
+    n: int
+    coverage: float
+    disagreed: int
+    disagreement: float
+    interval: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class CurvePoint:
+    """Keeping the calls whose confidence is at least `threshold` covers this share, at this risk of disagreement."""
+
+    threshold: float
+    coverage: float
+    risk: float
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One call: the slots' first characters, both answers, and what became of it ("right", "wrong", "handed back")."""
+
+    outcome: str
+    prompt: str
+    answer: str
+    teacher: str
+    confidence: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """A specialist's figures on calls that it was never trained on.
+
+    grader: what "agreed" means. similarity: it means likeness only. agreement: agreed / n, over all calls, also those
+    that could not be answered; interval: exact (Clopper–Pearson), 95%. score: mean of the grader's score. valid: share
+    of answers of the right structure. auroc: of confidence telling agreed from not, among valid answers; None where
+    there is only one sort. curve: risk against coverage. kept: at the route's threshold; None without one.
+    Latencies and tokens are of the calls that were answered, None where none was.
+    """
+
+    grader: str
+    similarity: bool
+    n: int
+    agreed: int
+    agreement: float
+    interval: tuple[float, float]
+    score: float
+    valid: float
+    auroc: float | None
+    latency_p50_ms: float | None
+    latency_p95_ms: float | None
+    input_tokens: float | None
+    output_tokens: float | None
+    curve: tuple[CurvePoint, ...]
+    examples: tuple[Example, ...]
+    kept: Kept | None = None
+
+    def to_record(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        return asdict(self)
+
+
+def evaluate(judged: Sequence[Judged], grader: Grader, *, threshold: float | None = None) -> Evaluation:
+    """The figures of `judged`. With a threshold, also what it keeps, and examples of what is handed back."""
+    n, agreed = len(judged), sum(j.agreed for j in judged)
+    latencies = sorted(j.latency_ms for j in judged if j.latency_ms is not None)
+    return Evaluation(
+        grader=grader.name,
+        similarity=grader.similarity,
+        n=n,
+        agreed=agreed,
+        agreement=agreed / n if n else 0.0,
+        interval=clopper_pearson(agreed, n),
+        score=_mean(grader.score(j.answer, j.teacher) if j.valid else 0.0 for j in judged) or 0.0,
+        valid=_mean(float(j.valid) for j in judged) or 0.0,
+        auroc=auroc(judged),
+        latency_p50_ms=statistics.median(latencies) if latencies else None,
+        latency_p95_ms=latencies[math.ceil(0.95 * len(latencies)) - 1] if latencies else None,
+        input_tokens=_mean(j.input_tokens for j in judged if j.input_tokens is not None),
+        output_tokens=_mean(j.output_tokens for j in judged if j.output_tokens is not None),
+        curve=risk_coverage(judged),
+        examples=_examples(judged, threshold),
+        kept=None if threshold is None else _kept(judged, threshold),
+    )
+
+
+def auroc(judged: Sequence[Judged]) -> float | None:
+    """P(an agreed answer has the higher confidence than one that is not), ties as half (Mann–Whitney)."""
+    right = [j.confidence for j in judged if j.agreed and j.confidence is not None]
+    wrong = [j.confidence for j in judged if not j.agreed and j.confidence is not None]
+    if not right or not wrong:
+        return None
+    from scipy.stats import mannwhitneyu
+
+    return float(mannwhitneyu(right, wrong, method="asymptotic").statistic) / (len(right) * len(wrong))
+
+
+def risk_coverage(judged: Sequence[Judged]) -> tuple[CurvePoint, ...]:
+    """Risk at each coverage, strictest first; calls of equal confidence come together; at most CURVE_POINTS points."""
+    answers = sorted(((j.confidence, not j.agreed) for j in judged if j.kept_at(0.0)), reverse=True)
+    points: list[CurvePoint] = []
+    kept = wrong = 0
+    for level, group in itertools.groupby(answers, key=lambda answer: answer[0]):
+        for _, disagreed in group:
+            kept, wrong = kept + 1, wrong + disagreed
+        points.append(CurvePoint(float(level or 0.0), kept / len(judged), wrong / kept))
+    step = math.ceil(len(points) / CURVE_POINTS) if points else 1
+    return tuple(points[::-1][::step][::-1])  # thinned from the end, so that the last one, all that is valid, stays
+
+
+def _kept(judged: Sequence[Judged], threshold: float) -> Kept:
+    kept = [j for j in judged if j.kept_at(threshold)]
+    wrong = sum(not j.agreed for j in kept)
+    return Kept(
+        threshold=threshold,
+        n=len(kept),
+        coverage=len(kept) / len(judged) if judged else 0.0,
+        disagreed=wrong,
+        disagreement=wrong / len(kept) if kept else 0.0,
+        interval=clopper_pearson(wrong, len(kept)),
+    )
+
+
+def _examples(judged: Sequence[Judged], threshold: float | None) -> tuple[Example, ...]:
+    """The first few of each sort; without a threshold, only what is not valid is handed back."""
+    sorts: dict[str, list[Example]] = {"right": [], "wrong": [], "handed back": []}
+    for j in judged:
+        outcome = "handed back" if not j.kept_at(threshold or 0.0) else "right" if j.agreed else "wrong"
+        if len(sorts[outcome]) < EXAMPLES:
+            sorts[outcome].append(Example(outcome, j.prompt_preview, j.answer, j.teacher, j.confidence))
+    return tuple(itertools.chain.from_iterable(sorts.values()))
+
+
+def _mean(values: Iterable[float]) -> float | None:
+    found = list(values)
+    return statistics.fmean(found) if found else None

@@ -1,0 +1,155 @@
+"""A split's rows asked of a specialist, each answer beside the teacher's."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from ..call import Request, request_from, text_of
+from ..errors import EngineError
+from ..progress import Progress, Silent
+from ..prompt import CannotRender, fitting_template
+from ..specialist import Specialist
+from ..task import Task
+from .attempt import Answered, ask
+from .confidence import keeps
+from .graders import Grader, grader_for
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from ..serve import Engine
+
+PREVIEW_CHARACTERS = 200
+PATIENCE = 10
+"""So many engine errors in a row mean that the engine is down, which says nothing about the specialist."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One call of a split, the specialist's answer beside the teacher's.
+
+    prompt_preview: the slots' first characters. agreed: under the task's grader; never where `valid` is not.
+    confidence: 0 to 1. valid: the structure is right, so that the live route could keep it; where it is not, or the
+    specialist could not be asked, confidence is None. latency_ms and tokens are None where nothing came back.
+    """
+
+    call_id: str
+    prompt_preview: str
+    answer: str
+    teacher: str
+    agreed: bool
+    confidence: float | None
+    valid: bool
+    latency_ms: float | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+
+    def kept_at(self, threshold: float) -> bool:
+        """Whether a route with this threshold keeps the answer."""
+        return self.valid and keeps(self.confidence, threshold)
+
+    def to_record(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Judged:
+        return cls(**record)
+
+
+def answer_all(
+    engine: Engine,
+    specialist: Specialist,
+    task: Task,
+    rows: Dataset,
+    *,
+    parallel: int = 2,
+    timeout_s: float = 10.0,
+    grader: Grader | None = None,
+    progress: Progress | None = None,
+) -> list[Judged]:
+    """Ask the specialist every row of a split, in order; `parallel` at a time.
+
+    rows: columns `id`, `request` (a record as JSON) and `answer` (the teacher's). A row that cannot be asked, fails,
+    takes longer than `timeout_s` (the route's own time-out) or comes back malformed stays in, as not valid: live, the
+    teacher would answer it. Raises EngineError where the engine is down.
+    """
+    judge = grader or grader_for(task)
+    patience = _Patience(min(PATIENCE, len(rows)))
+
+    def one(row: Mapping[str, Any]) -> Judged:
+        request = request_from(orjson.loads(row["request"]))
+        try:
+            answered = ask(engine, specialist, task, request, timeout_s=timeout_s)
+            patience.renew()
+        except CannotRender:
+            answered = None
+        except EngineError as error:
+            patience.spend(error)
+            answered = None
+        return _judged(row, _preview(task, request), answered, judge)
+
+    judged: list[Judged] = []
+    with (
+        (progress or Silent()).step("asking the specialist", len(rows)) as bar,
+        ThreadPoolExecutor(parallel, "protege-evaluate") as pool,
+    ):
+        try:
+            for result in pool.map(one, rows):
+                judged.append(result)
+                bar.advance()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return judged
+
+
+def _judged(row: Mapping[str, Any], preview: str, answered: Answered | None, grader: Grader) -> Judged:
+    teacher = str(row["answer"])
+    if answered is None:
+        return Judged(row["id"], preview, "", teacher, agreed=False, confidence=None, valid=False)
+    valid = answered.message is not None
+    return Judged(
+        call_id=row["id"],
+        prompt_preview=preview,
+        answer=answered.text,
+        teacher=teacher,
+        agreed=valid and grader.agree(answered.text, teacher),
+        confidence=answered.confidence,
+        valid=valid,
+        latency_ms=answered.latency_ms,
+        input_tokens=answered.input_tokens,
+        output_tokens=answered.output_tokens,
+    )
+
+
+def _preview(task: Task, request: Request) -> str:
+    found = fitting_template(task, request)
+    messages = found[1] if found else request.messages
+    return " ".join("\n".join(text_of(message) for message in messages).split())[:PREVIEW_CHARACTERS]
+
+
+class _Patience:
+    """Counts engine errors in a row, over all threads."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._spent = 0
+        self._lock = threading.Lock()
+
+    def renew(self) -> None:
+        with self._lock:
+            self._spent = 0
+
+    def spend(self, error: EngineError) -> None:
+        with self._lock:
+            self._spent += 1
+            if self._spent >= self._most:
+                raise EngineError(
+                    f"The engine failed {self._spent} times in a row; the last time: {error.fact}", error.remedy
+                ) from error
