@@ -105,7 +105,6 @@ class Workspace:
 
     def add_calls(self, new: Iterable[Call]) -> int:
         """Store calls; those whose id is known already are left as they are. Returns how many were added."""
-        import sqlalchemy as sa
         from sqlalchemy.dialects.sqlite import insert
 
         from . import store
@@ -128,13 +127,11 @@ class Workspace:
         if not rows:
             return 0
         with self.database.begin() as connection:
-            before = connection.scalar(sa.select(sa.func.count()).select_from(store.calls)) or 0
             if parts:
                 values = [{"hash": digest, "body": body} for digest, body in parts.items()]
                 connection.execute(insert(store.parts).on_conflict_do_nothing(), values)
-            connection.execute(insert(store.calls).on_conflict_do_nothing(), rows)
-            after = connection.scalar(sa.select(sa.func.count()).select_from(store.calls)) or 0
-        return after - before
+            # The rows that were inserted, exact also where another process adds calls at the same time.
+            return connection.execute(insert(store.calls).on_conflict_do_nothing(), rows).rowcount
 
     def calls(self, *, task_id: str | None = None, teacher_only: bool = False) -> Iterator[Call]:
         """The stored calls in the order of their arrival: all, or one task's, or only those the teacher answered."""
@@ -168,6 +165,38 @@ class Workspace:
             query = query.where(store.calls.c.specialist_id == specialist_id)
         with self.database.connect() as connection:
             return connection.scalar(query) or 0
+
+    # Journals
+
+    def journal_offsets(self) -> dict[str, int]:
+        """How far each journal file, by its name, is brought into the store, in bytes."""
+        import sqlalchemy as sa
+
+        from . import store
+
+        with self.database.connect() as connection:
+            return {name: offset for name, offset in connection.execute(sa.select(store.journals))}
+
+    def save_journal_offset(self, name: str, offset: int) -> None:
+        """Keep how far a journal file is brought into the store."""
+        from sqlalchemy.dialects.sqlite import insert
+
+        from . import store
+
+        query = insert(store.journals).values(name=name, offset=offset)
+        with self.database.begin() as connection:
+            connection.execute(query.on_conflict_do_update(index_elements=["name"], set_={"offset": offset}))
+
+    def forget_journals(self, names: Iterable[str]) -> None:
+        """Forget the offsets of journal files that are gone."""
+        import sqlalchemy as sa
+
+        from . import store
+
+        if gone := [{"gone": name} for name in names]:
+            with self.database.begin() as connection:
+                query = sa.delete(store.journals).where(store.journals.c.name == sa.bindparam("gone"))
+                connection.execute(query, gone)
 
     # Tasks
 

@@ -1,0 +1,80 @@
+"""Journals into the store, idempotently: a call that is there already, by its id, is left as it is."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import orjson
+
+from ..call import Call
+from ..errors import BadCall
+from .journal import MAGIC, PLAIN, SUFFIX, Damage, Frame, frames, without_writer
+from .prices import priced
+
+if TYPE_CHECKING:
+    from ..workspace import Workspace
+
+log = logging.getLogger("protege")
+
+
+def drain(workspace: Workspace) -> int:
+    """Bring what recorders wrote into the store. Returns how many calls were added.
+
+    Files that no process writes to any more are deleted once they are drained; those that hold damaged frames are kept
+    under the name `….damaged`. May run at any time, in several processes at once, and be killed anywhere.
+    """
+    offsets = workspace.journal_offsets()
+    paths = sorted((workspace.home / "journal").glob(f"*{SUFFIX}"))
+    workspace.forget_journals(offsets.keys() - {path.name for path in paths})
+    return sum(_drain_file(workspace, path, offsets.get(path.name, 0)) for path in paths)
+
+
+def _drain_file(workspace: Workspace, path: Path, offset: int) -> int:
+    try:
+        # The lock comes first: what a writer that is gone has written is then all there to be read.
+        with without_writer(path) as left:
+            data = path.read_bytes()
+            calls, end = _calls(path, data, offset)
+            added = workspace.add_calls(calls)
+            if left:
+                _put_away(path, data, end)
+                workspace.forget_journals({path.name})
+            elif end > offset:
+                workspace.save_journal_offset(path.name, end)
+            return added
+    except FileNotFoundError:
+        return 0  # another drain was quicker
+
+
+def _calls(path: Path, data: bytes, offset: int) -> tuple[list[Call], int]:
+    """The calls behind `offset`, and the offset behind the last whole frame."""
+    calls: list[Call] = []
+    bad = 0
+    for item in frames(data, offset):
+        offset = item.end
+        if isinstance(item, Damage):
+            log.warning("%s: bytes %d to %d are damaged; the calls in them are lost.", path, item.start, item.end)
+        elif item.key_id != PLAIN:
+            log.warning("%s: a call is encrypted with key %d, which is not known here.", path, item.key_id)
+        else:
+            try:
+                calls.append(priced(Call.from_record(orjson.loads(item.payload))))
+            except (BadCall, orjson.JSONDecodeError):
+                bad += 1
+    if bad:
+        log.warning("%s: %d records are no calls (no messages, or malformed); they are left out.", path, bad)
+    return calls, offset
+
+
+def _put_away(path: Path, data: bytes, end: int) -> None:
+    """Delete a file that is drained; keep one that holds what could not be read."""
+    whole = all(isinstance(item, Frame) and item.key_id == PLAIN for item in frames(data))
+    # A frame cut off at the end is a call that had not returned when its process was killed.
+    if whole and (end == len(data) or data.startswith(MAGIC[: len(data) - end], end)):
+        path.unlink(missing_ok=True)
+    else:
+        kept = path.with_suffix(path.suffix + ".damaged")
+        path.replace(kept)
+        log.warning("%s is damaged; what could be read is in the store, and the file is kept as %s.", path, kept.name)

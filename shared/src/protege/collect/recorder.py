@@ -1,0 +1,96 @@
+"""The recorder: what runs inside the agent. One JSON text, one search for secrets, one write; nothing else.
+
+It imports neither SQLAlchemy nor pydantic, starts no thread, and never raises into the agent.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+import uuid_utils
+
+from ..workspace import home_path
+from .journal import JournalWriter
+from .masking import mask
+
+log = logging.getLogger("protege")
+
+
+class Recorder:
+    """Records calls into the journal of `home`; `drain` brings them into the store from there.
+
+    May be used by many threads and after a fork. `lost` counts the calls that could not be written.
+    """
+
+    def __init__(self, home: str | os.PathLike[str] | None = None) -> None:
+        self.home = home_path(home)
+        self.lost = 0
+        self._journal = JournalWriter(self.home / "journal")
+
+    def record(self, record: Mapping[str, Any]) -> None:
+        """Record one call, in the form of `Call.to_record()`; `id` and `time` (now) are filled in where missing.
+
+        The call is in the journal when this returns. Never raises: what cannot be written (disk full, home not
+        writable) is counted in `lost` and logged once; recording goes on when it can.
+        """
+        try:
+            if "id" not in record or "time" not in record:
+                record = {"id": str(uuid_utils.uuid7()), "time": time.time(), **record}
+            self._journal.append(mask(_json(record)))
+        except Exception as error:  # noqa: BLE001 - nothing may reach the agent, whatever it gave us to record
+            self._lose(error)
+
+    def close(self) -> None:
+        """Let go of the journal file; recording again opens a new one."""
+        self._journal.close()
+
+    def _lose(self, error: Exception) -> None:
+        self.lost += 1
+        if self.lost == 1:
+            reason = error.strerror if isinstance(error, OSError) else type(error).__name__
+            log.warning("A call could not be recorded in %s: %s. The agent goes on.", self.home, reason)
+
+    def __reduce__(self) -> tuple[type[Recorder], tuple[str]]:
+        return Recorder, (str(self.home),)  # frameworks copy and pickle what is attached to their models
+
+
+_OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
+
+
+def _json(record: Mapping[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(record, _unserialisable, _OPTIONS)
+    except TypeError:
+        return orjson.dumps(_plain(record, 0), _unserialisable, _OPTIONS)
+
+
+def _unserialisable(value: Any) -> Any:
+    """What stands for a value that JSON has no form for: sets and tuples as lists, anything else its type's name."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, set | frozenset):
+        return list(value)
+    return f"<{type(value).__module__}.{type(value).__qualname__}>"
+
+
+def _plain(value: Any, depth: int) -> Any:
+    """For what orjson refuses outright: odd keys, integers over 64 bits, lone surrogates, circles."""
+    if depth > _MAX_DEPTH:
+        return "<too deep>"
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, Mapping):
+        return {_plain(str(key), depth): _plain(item, depth + 1) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(item, depth + 1) for item in value]
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value if -(1 << 63) <= value < 1 << 64 else str(value)
+    return value
+
+
+_MAX_DEPTH = 100

@@ -1,0 +1,97 @@
+"""What secrets look like, as patterns for RE2: tokens by their known prefix, the rest by what stands before them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import re2
+
+TOKENS = {
+    "anthropic_key": r"sk-ant-[A-Za-z0-9_-]{20,}",
+    "openai_key": r"sk-[A-Za-z0-9_-]{20,}",
+    "aws_access_key": r"(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}\b",
+    "github_token": r"gh[opsru]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{22,}",
+    "gitlab_token": r"gl(?:pat|dt|rt|cbt|ptt|ft|soat|agent|imt|oas)-[A-Za-z0-9_.-]{20,}",
+    "slack_token": r"xox[a-z]-[A-Za-z0-9-]{10,}|xapp-[A-Za-z0-9-]{20,}|hooks\.slack\.com/services/[A-Za-z0-9_/]{20,}",
+    "google_key": r"AIza[A-Za-z0-9_-]{35}|GOCSPX-[A-Za-z0-9_-]{20,}|ya29\.[A-Za-z0-9_-]{20,}",
+    "stripe_key": r"[rs]k_(?:live|test)_[A-Za-z0-9]{10,}|whsec_[A-Za-z0-9+/=]{24,}",
+    "huggingface_token": r"(?:hf|api_org)_[A-Za-z0-9]{20,}",
+    "npm_token": r"npm_[A-Za-z0-9]{36}",
+    "pypi_token": r"pypi-[A-Za-z0-9_-]{32,}",
+    "sendgrid_key": r"SG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}",
+    "twilio_key": r"SK[0-9a-f]{32}\b",
+    "jwt": r"eyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]{2,}){1,4}",
+    "api_key": "|".join(
+        (
+            r"(?:gsk|r8|sbp|ntn|fw|tgp_v1|dckr_pat|rubygems|figd|glc|glsa|lin_api)_[A-Za-z0-9_-]{30,}",
+            r"(?:xai|pplx|nvapi|tvly|PMAK|NRAK|key|sq0atp|sq0csp)-[A-Za-z0-9_-]{22,}",
+            r"do[opr]_v1_[0-9a-f]{64}|dapi[0-9a-f]{32}|shp(?:at|ca|pa|ss)_[0-9a-fA-F]{32}|lsv2_(?:pt|sk)_[0-9a-f_]{32,}",
+            r"hv[bs]\.[A-Za-z0-9_-]{24,}|ATATT3[A-Za-z0-9_=-]{50,}|[0-9]{8,10}:AA[A-Za-z0-9_-]{33}",
+            r"AGE-SECRET-KEY-1[A-Z0-9]{50,}",
+        )
+    ),
+}
+
+_PEM_BEGIN = r"-----BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY[A-Z ]{0,8}-----"
+_PEM_HEADERS = r"(?:(?:\s|\\+[nr])*[A-Za-z-]{1,30}: [^\n\\]{1,100})*"
+# A line break inside may be written `\n`, once or more than once. The end may be cut off.
+_PEM = rf"{_PEM_BEGIN}{_PEM_HEADERS}(?:[A-Za-z0-9+/=\s]|\\+[nrt/])*(?:-----END [A-Z0-9 ]{{1,50}}-----)?"
+
+_NAME = (
+    r"(?:passw(?:or)?d|passphrase|pwd|secret|token|credentials?|"
+    r"(?:api|secret|private|access|account)(?:[_ -]?access)?[_ -]?key)"
+)
+_VALUE = r"[^\s\"'\\]"
+_LIKELY = rf"{_VALUE}*(?:[0-9!@#$%^&*+=~]|(?-i:[a-z][A-Z])){_VALUE}*"
+_BLANK = r"\s"
+_BLANK_IN_JSON = r"(?:\s|\\[nrt])"  # a line break is written `\n` there
+_USER = r"[a-z][a-z0-9+.-]*:(?:\\?/){2}[^\s/:@\"'\\]*:"
+_CREDENTIAL = r"[A-Za-z0-9._~+/=-]{12,}"
+
+
+def _assigned(blank: str) -> str:
+    return rf"\\*[\"']?{blank}*(?:=>|:=|[:=]){blank}*[a-z]?\\*[\"']?"
+
+
+SECRET = re2.compile(
+    "|".join(
+        (
+            rf"(?P<private_key>{_PEM})",
+            *(rf"\b(?P<{kind}>{pattern})" for kind, pattern in TOKENS.items()),
+            rf"(?i:\b(?:bearer|basic)\s+(?P<authorization>{_CREDENTIAL}))",
+            rf"(?i:\b{_USER}(?P<url_password>[^\s/\"'\\]+)@)",
+            rf"(?i:(?P<name>{_NAME}){_assigned(_BLANK)}(?P<assigned>{_VALUE}{{4,}}))",
+            rf"(?i:(?P<said>{_NAME})\s+(?:is|was):?\s+\\*[\"']?(?P<spoken>{_LIKELY}))",
+        )
+    )
+)
+"""Finds the secrets of a text (as UTF-8 bytes)."""
+
+NAMES = {"assigned": SECRET.groupindex["name"], "spoken": SECRET.groupindex["said"]}
+"""Where a secret is known by its name alone: the group that holds the name."""
+
+KINDS = {kind: group for kind, group in SECRET.groupindex.items() if kind not in ("name", "said")}
+"""The groups of `SECRET` that hold a secret; one of them does."""
+
+
+def _without_groups(pattern: str) -> Any:
+    options = re2.Options()
+    options.never_capture = True
+    return re2.compile(pattern, options)
+
+
+SUSPECT = _without_groups(
+    "|".join(
+        (
+            _PEM_BEGIN,
+            rf"(?:\b|\\[bfnrt])(?:{'|'.join(TOKENS.values())})",
+            rf"(?i:(?:bearer|basic){_BLANK_IN_JSON}+{_CREDENTIAL}|{_USER}[^\s/\"'\\]+@)",
+            rf"(?i:{_NAME}{_assigned(_BLANK_IN_JSON)}[\\\"']*{_VALUE})",
+            rf"(?i:{_NAME}{_BLANK_IN_JSON}+(?:is|was):?{_BLANK_IN_JSON}+\\*[\"']?{_LIKELY})",
+        )
+    )
+)
+"""Whether JSON text may hold a secret: finds whatever `SECRET` finds in the texts inside, and a little more."""
+
+IS_NAME = _without_groups(rf"(?i:{_NAME}\z)")
+"""Whether what stands under this name is a secret."""
