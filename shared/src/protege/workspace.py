@@ -175,7 +175,7 @@ class Workspace:
         from . import store
 
         with self.database.connect() as connection:
-            return {name: offset for name, offset in connection.execute(sa.select(store.journals))}
+            return {row.name: row.offset for row in connection.execute(sa.select(store.journals))}
 
     def save_journal_offset(self, name: str, offset: int) -> None:
         """Keep how far a journal file is brought into the store."""
