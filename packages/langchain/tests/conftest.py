@@ -1,11 +1,11 @@
-"""What the tests share: a recorder that keeps a list, a route that answers as told, a small OpenAI-compatible server."""
+"""What the tests share: a recorder that keeps a list, a route that answers as told, an OpenAI-compatible server."""
 
 from __future__ import annotations
 
 import json
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -56,19 +56,39 @@ class Routed:
         return self.answer(request, run=run)
 
 
-def kept(message: Message) -> Outcome:
-    attempt = Attempt(by="s1", outcome="kept", reason="confident", confidence=0.99, latency_ms=12.0, content="…")
-    return Outcome(message, attempt, "kept by the specialist", "tickets-v1", 25, 3)
-
-
 @pytest.fixture
 def records() -> Records:
     return Records()
 
 
 @pytest.fixture
-def no_route() -> Routed:
+def teacher_only() -> Routed:
+    """A route that leaves every call to the teacher."""
     return Routed(Outcome())
+
+
+@pytest.fixture
+def keeping() -> Callable[[Message], Routed]:
+    """Makes a route whose specialist's answer is kept."""
+
+    def make(message: Message) -> Routed:
+        attempt = Attempt(by="s1", outcome="kept", reason="confident", confidence=0.99, latency_ms=12.0)
+        return Routed(Outcome(message, attempt, "kept", "tickets-v1", 25, 3))
+
+    return make
+
+
+@pytest.fixture
+def handing_back() -> Routed:
+    """A route whose specialist was not sure."""
+    attempt = Attempt(by="s1", outcome="handed_back", reason="below the threshold", confidence=0.4, content="maybe")
+    return Routed(Outcome(None, attempt, "handed back", "tickets-v1"))
+
+
+@pytest.fixture
+def broken() -> Routed:
+    """A route that fails."""
+    return Routed(RuntimeError("the route is broken"))
 
 
 @pytest.fixture(scope="session")

@@ -161,15 +161,16 @@ class OpenCall:
         self._recorder.record(self.record)
 
 
-def log_once(what: str, error: BaseException) -> None:
+def log_once(what: str, error: Exception | None = None) -> None:
     """Say that a part of Protégé fails, the first time it does; the agent goes on without it."""
-    if (key := (what, type(error))) not in _logged:
-        _logged.add(key)
-        logger.warning("%s failed (%s); the agent goes on without it.", what, type(error).__name__)
+    reason = type(error).__name__ if error else "its form is not known"
+    if (what, reason) not in _logged:
+        _logged.add((what, reason))
+        logger.warning("%s failed (%s); the agent goes on without it.", what, reason)
         logger.debug("%s failed.", what, exc_info=error)
 
 
-_logged: set[tuple[str, type[BaseException]]] = set()
+_logged: set[tuple[str, str]] = set()
 _runs: dict[int, tuple[object, str]] = {}
 _runs_lock = threading.Lock()
 _RUNS_KEPT = 4096

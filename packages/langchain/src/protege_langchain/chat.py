@@ -21,7 +21,7 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
 from protege.workspace import home_path
-from pydantic import ConfigDict, PrivateAttr
+from pydantic import ConfigDict, Field
 
 from .capture import OpenCall, Records, log_once, place_of, recorder_of, router_of
 from .graft import graft
@@ -50,9 +50,10 @@ class ChatProtege(BaseChatModel):
 
     teacher: BaseChatModel
     home: Path
-    _recorder: Records | None = PrivateAttr(None)
-    _router: Answerer | None = PrivateAttr(None)
-    _offered: Mapping[str, Any] = PrivateAttr(default_factory=dict[str, Any])
+    # Fields, not private attributes: pydantic looks those up in 1 to 2 µs each, and a call reads them all.
+    recorder: Any = Field(default=None, exclude=True, repr=False)
+    router: Any = Field(default=None, exclude=True, repr=False)
+    offered: Any = Field(default_factory=dict, exclude=True, repr=False)
 
     def __init__(
         self,
@@ -69,10 +70,9 @@ class ChatProtege(BaseChatModel):
                 "Wrap the model itself and build on the result: ChatProtege(model).with_retry()."
             )
         carried: dict[str, Any] = {name: getattr(teacher, name) for name in _CARRIED}
-        fields: dict[str, Any] = {"teacher": teacher, "home": home_path(home), **carried, **options}
+        own = {"teacher": teacher, "home": home_path(home), "recorder": recorder, "router": router}
+        fields: dict[str, Any] = {**carried, **own, **options}
         super().__init__(**fields)
-        self._recorder = recorder
-        self._router = router
 
     def bind_tools(
         self, tools: Sequence[Any], *, tool_choice: Any = None, **kwargs: Any
@@ -168,14 +168,14 @@ class ChatProtege(BaseChatModel):
         run_manager: RunManager | None,
     ) -> OpenCall | None:
         try:
-            bound = {**self.teacher._identifying_params, **kwargs, **self._offered}
+            bound = {**self.teacher._identifying_params, **kwargs, **self.offered}
             fields = request_fields({**bound, "stop": stop} if stop else bound)
             metadata = run_manager.metadata if run_manager else None
             asked = metadata or self.teacher._get_ls_params(stop=stop, **kwargs)
             if model := asked.get("ls_model_name"):
                 fields["model"] = model
             place = place_of(metadata, run_manager and run_manager.parent_run_id, run_manager and run_manager.run_id)
-            recorder = self._recorder or recorder_of(self.home)
+            recorder = self.recorder or recorder_of(self.home)
             return OpenCall(recorder, to_openai(messages), fields, place)
         except Exception as error:  # noqa: BLE001 - the agent is protected from the recorder
             log_once("Reading a request", error)
@@ -185,7 +185,7 @@ class ChatProtege(BaseChatModel):
         if watch.call is None:
             return None
         try:
-            router = self._router or router_of(self.home)
+            router = self.router or router_of(self.home)
             return self._kept(watch, router.answer(watch.call.request, run=watch.call.record.get("run")), kwargs)
         except Exception as error:  # noqa: BLE001 - whatever goes wrong, the teacher answers
             log_once("Routing", error)
@@ -195,7 +195,7 @@ class ChatProtege(BaseChatModel):
         if watch.call is None:
             return None
         try:
-            router = self._router or router_of(self.home)
+            router = self.router or router_of(self.home)
             outcome = await router.aanswer(watch.call.request, run=watch.call.record.get("run"))
             return self._kept(watch, outcome, kwargs)
         except Exception as error:  # noqa: BLE001 - whatever goes wrong, the teacher answers
@@ -219,13 +219,11 @@ class ChatProtege(BaseChatModel):
             offered = {} if is_neutral(bound) else self._neutral(asked, bound)
             if model is self.teacher and not offered:
                 return self
-            copy = self.model_copy(update={"teacher": model})
-            copy._offered = {**self._offered, **offered}
-            return copy
+            return self.model_copy(update={"teacher": model, "offered": {**self.offered, **offered}})
 
         grafted = graft(built, replace)
         if grafted is None:
-            log_once("Wrapping what the teacher's bind_tools or with_structured_output built", TypeError())
+            log_once("Taking the place of the teacher in what it bound")
         return built if grafted is None else grafted
 
     def _neutral(self, asked: Mapping[str, Any], bound: Mapping[str, Any]) -> dict[str, Any]:

@@ -247,7 +247,7 @@ def _tool_choice(choice: Any) -> Any:
 def _response_format(value: Any) -> Mapping[str, Any]:
     if isinstance(value, type):
         return _schema_format(value)
-    if isinstance(value, dict) and "type" in value and (value["type"] != "object" or "json_schema" in value):
+    if isinstance(value, dict) and value.get("type") in ("json_schema", "json_object", "text"):
         return cast(dict[str, Any], value)
     schema = convert_to_json_schema(value)
     return {"type": "json_schema", "json_schema": {"name": schema.get("title", "answer"), "schema": schema}}
