@@ -8,6 +8,7 @@ where one exists. `Call.from_record` reads it, `Call.to_record` writes it.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -151,6 +152,9 @@ class Call:
         response = record.get("response")
         if response is not None:
             response = _message(response, "response")
+        attempts = record.get("attempts") or ()
+        if not isinstance(attempts, list | tuple) or not all(isinstance(a, Mapping) for a in attempts):
+            raise BadCall("attempts is not a list of objects.")
         given_id = record.get("id")
         if given_id is None and default_id is None:
             default_id = content_hash(record)
@@ -164,7 +168,7 @@ class Call:
             cost_usd=_number(record, "cost_usd"),
             input_tokens=_count(usage, "input_tokens", "prompt_tokens"),
             output_tokens=_count(usage, "output_tokens", "completion_tokens"),
-            attempts=tuple(Attempt(**{n: a.get(n) for n in _ATTEMPT}) for a in record.get("attempts") or ()),
+            attempts=tuple(Attempt(**{n: a.get(n) for n in _ATTEMPT}) for a in attempts),
             feedback=record.get("feedback"),
             **{name: _text(record, name) for name in _TEXTS},
         )
@@ -193,7 +197,11 @@ def request_from(record: Mapping[str, Any]) -> Request:
     parameters = record.get("parameters") or {}
     if not isinstance(parameters, Mapping):
         raise BadCall("parameters is not an object.")
+    if not all(isinstance(tool.get("function", tool), Mapping) for tool in tools):
+        raise BadCall("tools holds a function that is not an object.")
     node = record.get("node") or ()
+    if not isinstance(node, str | list | tuple):
+        raise BadCall("node is neither a name nor a list of names.")
     return Request(
         messages=tuple(_message(m, f"message {i}") for i, m in enumerate(messages)),
         tools=tuple(tools),
@@ -230,7 +238,7 @@ def _message(value: Any, what: str) -> Message:
     if not isinstance(value, Mapping):
         raise BadCall(f"{what} is not an object.")
     message = cast(Message, value)
-    if message.get("role") not in ROLES:
+    if str(message.get("role")) not in ROLES:
         raise BadCall(f"{what} has no known role.")
     content = message.get("content")
     if content is not None and not isinstance(content, str | list | tuple):
@@ -254,7 +262,7 @@ def _number(record: Mapping[str, Any], name: str) -> float | None:
     value = record.get(name)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise BadCall(f"{name} is not a number.")
     return float(value)
 
