@@ -1,0 +1,194 @@
+"""The threshold, and the guarantee that comes with it: P(disagreement among kept answers > ε) ≤ δ.
+
+Learn-then-test (Angelopoulos, Bates, Candès, Jordan, Lei: "Learn then Test", arXiv:2110.01052) with fixed-sequence
+testing. A grid of thresholds is fixed before the calibration calls are looked at. From the strictest down, each is
+tested at level δ: H0 "of the answers kept here more than ε disagree" against the exact binomial. The first that fails
+ends it; the last that passed is the route's. A wrong certificate needs the first true H0 of the sequence to be
+rejected, which has probability δ at most: no correction for the number of thresholds. Taking the best of all thresholds
+that pass is another matter and breaks the bound (tests/bench/routing.py shows by how much).
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ..evaluate import Judged, upper_bound
+
+EPSILON = 0.05
+DELTA = 0.05
+
+# Where the sequence starts decides nearly all. Too strict a start keeps so few calls that one stray error ends
+# everything; too loose a one fails for a specialist that is only right about the calls it is sure of. Mean certified
+# coverage in simulation (errors at lower scores, a tenth of them at any; 400–1,500 draws; tests/bench/routing.py), by
+# the number of 260 calibration calls that the start is expected to keep:
+#     error, AUROC     70    100    124    153    181    208
+#     .025, .98      .645   .887   .955   .976   .983   .977
+#     .05,  .98      .506   .747   .845   .914   .931   .924
+#     .10,  .98      .301   .499   .590   .682   .735   .721
+#     .10,  .95      .242   .422   .479   .557   .557   .428
+#     .19,  .82      .034   .027   .016   .006   .002   .000
+# With 160 calls 124–140 did best, with 600 calls 300. Hence: what bears three errors (153 at ε = δ = .05), half the
+# calls where that is more, and never above 85%. Choosing the start by the validation split's errors (40–110 calls) did
+# no better than these fixed numbers. Steps of .02 beat .05 by up to .03 and .1 by up to .07: the tests are so
+# dependent that more of them cost little.
+START_ERRORS = 3
+START_SHARE = 0.5
+START_MOST = 0.85
+STEP = 0.02
+MOST_CALLS = 100_000
+"""A specialist that would need more calls than this needs fewer errors instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What calibration showed.
+
+    threshold: the answers with at least this confidence may be kept; None where no threshold is certified. kept,
+    errors: of the n calibration calls, how many are kept there, and how many of those disagree (without a threshold:
+    at the strictest one). upper_bound: their disagreement is at most this with probability 1 - delta. missing:
+    how many more calibration calls it takes, at the least, for a threshold; 0 where there is one, or where more calls
+    would not help. reason: all that in words.
+    """
+
+    threshold: float | None
+    kept: int
+    errors: int
+    n: int
+    upper_bound: float
+    missing: int
+    reason: str
+    epsilon: float = EPSILON
+    delta: float = DELTA
+
+    @property
+    def coverage(self) -> float:
+        """The share of calibration calls that the route keeps; 0 without a threshold."""
+        return self.kept / self.n if self.n and self.threshold is not None else 0.0
+
+    def to_record(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def grid_from(
+    validation: Sequence[Judged],
+    *,
+    calibration_calls: int | None = None,
+    epsilon: float = EPSILON,
+    delta: float = DELTA,
+) -> tuple[float, ...]:
+    """The thresholds to test, strictest first, from the confidences of the validation split alone.
+
+    The last is 0: keep all answers of a right structure. `calibration_calls` is how many calls will be tested on (their
+    number only, never what came of them); without it the start keeps 60%.
+    """
+    levels = sorted((j.confidence for j in validation if j.valid and j.confidence is not None), reverse=True)
+    start = 0.6
+    if calibration_calls:
+        wanted = max(calls_needed(START_ERRORS, epsilon, delta) / calibration_calls, START_SHARE)
+        start = min(wanted, START_MOST)
+    steps = math.ceil((1 - start) / STEP)
+    cuts = [_cut(levels, math.ceil((start + i * STEP) * len(validation))) for i in range(steps)]
+    return tuple(dict.fromkeys([*cuts, 0.0]))
+
+
+def calibrate(
+    judged: Sequence[Judged], grid: Sequence[float], *, epsilon: float = EPSILON, delta: float = DELTA
+) -> Certificate:
+    """Test the grid's thresholds on the calibration calls, strictest first, up to the first that fails.
+
+    judged: calls that neither trained the specialist nor made the grid. Answers that are not valid are not kept.
+    Raises ValueError where the grid is empty or does not fall strictly, or a level lies outside (0, 1).
+    """
+    if not grid or any(a <= b for a, b in itertools.pairwise(grid)):
+        raise ValueError("the grid must hold thresholds that fall strictly")
+    if not (0 < epsilon < 1 and 0 < delta < 1):
+        raise ValueError("epsilon and delta must lie strictly within 0 and 1")
+    passed: Certificate | None = None
+    for threshold in grid:
+        kept = [j for j in judged if j.kept_at(threshold)]
+        errors = sum(not j.agreed for j in kept)
+        bound = upper_bound(errors, len(kept), delta)
+        if bound > epsilon:
+            return passed or _refusal(len(kept), errors, len(judged), bound, epsilon, delta)
+        reason = (
+            f"{len(kept)} of {len(judged)} calibration calls are kept and {errors} of them disagree: "
+            f"at most {bound:.1%}, with {1 - delta:.0%} confidence."
+        )
+        passed = Certificate(threshold, len(kept), errors, len(judged), bound, 0, reason, epsilon, delta)
+    assert passed is not None  # the grid is not empty
+    return passed
+
+
+def calls_needed(errors: int, epsilon: float = EPSILON, delta: float = DELTA) -> int:
+    """The fewest kept calls that certify ε with so many errors: at ε = δ = .05, 59, 93, 124 with 0, 1, 2."""
+    return _fewest(lambda n: errors, errors, epsilon, delta) or MOST_CALLS
+
+
+def hindsight_coverage(judged: Sequence[Judged], epsilon: float = EPSILON) -> float:
+    """The largest share of calls that some threshold would have kept with observed disagreement ≤ ε.
+
+    An oracle that has seen the answers: no guarantee, only what a certified coverage is measured against.
+    """
+    answers = sorted(((j.confidence, not j.agreed) for j in judged if j.kept_at(0.0)), reverse=True)
+    best = kept = wrong = 0
+    for _, group in itertools.groupby(answers, key=lambda answer: answer[0]):
+        for _, disagreed in group:
+            kept, wrong = kept + 1, wrong + disagreed
+        if wrong <= epsilon * kept:
+            best = kept
+    return best / len(judged) if judged else 0.0
+
+
+def _cut(levels: Sequence[float], count: int) -> float:
+    """A threshold that keeps the `count` highest of these levels (descending), and those that tie with the last.
+
+    Halfway to the next level, so that the last digits of a log-probability decide nothing.
+    """
+    if not 0 < count < len(levels):
+        return 0.0
+    lower = next((level for level in levels[count:] if level < levels[count - 1]), None)
+    return 0.0 if lower is None else (levels[count - 1] + lower) / 2
+
+
+def _refusal(kept: int, errors: int, n: int, bound: float, epsilon: float, delta: float) -> Certificate:
+    missing = _missing(kept, errors, n, epsilon, delta)
+    seen = f"At the strictest threshold {kept} of {n} calibration calls are kept and {errors} of them disagree"
+    if missing:
+        reason = f"{seen}: too few to show at most {epsilon:.0%}. Needs {missing} more calibration calls at the least."
+    elif kept == 0:
+        reason = f"None of {n} answers has the right structure and enough confidence to be kept."
+    else:
+        reason = f"{seen}: more than the {epsilon:.0%} allowed. More calls alone will not help."
+    return Certificate(None, kept, errors, n, bound, missing, reason, epsilon, delta)
+
+
+def _missing(kept: int, errors: int, n: int, epsilon: float, delta: float) -> int:
+    """The calls that are missing if things go on as seen; where too few were kept to see, if no more errors come."""
+    least = calls_needed(0, epsilon, delta)
+    if kept == 0:
+        return max(0, least - n)
+    if kept < least:
+        needed = _fewest(lambda m: errors, kept, epsilon, delta)
+    else:
+        needed = _fewest(lambda m: errors / kept * m, kept, epsilon, delta)
+    return math.ceil(needed * n / kept) - n if needed else 0
+
+
+def _fewest(errors: Callable[[int], float], above: int, epsilon: float, delta: float) -> int | None:
+    """The smallest n > above with upper_bound(errors(n), n) ≤ ε, by bisection; None beyond MOST_CALLS."""
+    low, high = above, above + 1
+    while upper_bound(min(errors(high), high), high, delta) > epsilon:
+        low, high = high, high * 2
+        if high > MOST_CALLS:
+            return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        if upper_bound(errors(middle), middle, delta) > epsilon:
+            low = middle
+        else:
+            high = middle
+    return high

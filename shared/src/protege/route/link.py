@@ -1,0 +1,134 @@
+"""The agent's connection to the engine that serves specialists: made in the background, never waited for."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..serve import Engine
+
+    Connect = Callable[[Path], Engine | None]
+    Start = Callable[[Path], object]
+
+START_LIMIT_S = 120.0
+"""An engine that has not answered by then is taken for failed; loading a model from a cold disk can take a minute."""
+POLL_S = 0.2
+LONGEST_PAUSE_S = 60.0
+
+log = logging.getLogger("protege.route")
+
+
+class EngineLink:
+    """Finds the running engine of a home folder, starts one where there is none, and keeps its client.
+
+    After a failure it looks again, and pauses longer each time (2 s, 4 s, … 60 s), so that a broken engine does not
+    cost the agent a time-out a call. Safe for many threads; a forked process makes its own connection.
+    """
+
+    def __init__(self, home: Path, connect: Connect | None = None, start: Start | None = None) -> None:
+        self._home = home
+        self._connect = connect or _connect
+        self._start = start or _start
+        self._reset()
+
+    def engine(self) -> Engine | None:
+        """The engine if it is connected. Otherwise None at once, and a thread goes to look for it."""
+        if self._pid != os.getpid():
+            self._reset()
+        engine = self._engine
+        if engine is None:
+            self._look()
+        return engine
+
+    @property
+    def failed(self) -> bool:
+        """Whether the last that was seen of the engine is a failure."""
+        return self._failures > 0
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait until the engine is connected, `timeout_s` at most; whether it is."""
+        until = time.monotonic() + timeout_s
+        while self.engine() is None and time.monotonic() < until:
+            time.sleep(0.02)
+        return self._engine is not None
+
+    def succeeded(self) -> None:
+        self._failures = 0
+
+    def failure(self, engine: Engine | None = None) -> None:
+        """This engine (or the one that is connected) failed: drop it, unless another thread did so already.
+
+        It is not closed: other threads' calls may still be under way on it.
+        """
+        with self._lock:
+            if self._engine is not None and engine in (None, self._engine):
+                self._engine = None
+                self._pause()
+
+    def close(self) -> None:
+        """Give the connection back. The engine itself goes on: others may use it."""
+        with self._lock:
+            engine, self._engine = self._engine, None
+            self._closed = True
+        if engine is not None:
+            with contextlib.suppress(Exception):
+                engine.close()
+
+    def _reset(self) -> None:
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+        self._engine: Engine | None = None
+        self._looking = False
+        self._closed = False
+        self._failures = 0
+        self._retry_s = 0.0
+
+    def _pause(self) -> None:
+        self._failures += 1
+        self._retry_s = time.monotonic() + min(LONGEST_PAUSE_S, 2.0 ** min(self._failures, 10))
+
+    def _look(self) -> None:
+        with self._lock:
+            if self._closed or self._looking or self._engine is not None or time.monotonic() < self._retry_s:
+                return
+            self._looking = True
+        threading.Thread(target=self._find, name="protege-engine", daemon=True).start()
+
+    def _find(self) -> None:
+        engine: Engine | None = None
+        try:
+            engine = self._connect(self._home)
+            if engine is None:
+                self._start(self._home)
+                until = time.monotonic() + START_LIMIT_S
+                while engine is None and time.monotonic() < until and not self._closed:
+                    time.sleep(POLL_S)
+                    engine = self._connect(self._home)
+        except Exception as error:  # noqa: BLE001 — in the agent's process: told in the log, tried again later
+            log.warning("The engine cannot be reached (%s); the teacher answers.", type(error).__name__)
+        with self._lock:
+            self._looking = False
+            if engine is None:
+                self._pause()
+            elif not self._closed:
+                self._engine = engine
+
+
+def _connect(home: Path) -> Engine | None:
+    from ..serve import connect
+    from ..workspace import Workspace
+
+    return connect(Workspace(home))
+
+
+def _start(home: Path) -> None:
+    from ..serve import start_in_background
+
+    start_in_background(home)

@@ -1,0 +1,293 @@
+"""The live route, inside the agent: which calls a specialist answers, and which of its answers are kept."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import hashlib
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import orjson
+
+from ..call import Attempt, Message, Request
+from ..errors import EngineError
+from ..evaluate import Answered, ask, keeps
+from ..prompt import CannotRender, fitting_template
+from ..specialist import Route, Specialist
+from ..task import Task
+from ..workspace import home_path
+from .link import EngineLink
+from .table import TableFile
+
+Reason: TypeAlias = Literal[
+    "routed",
+    "kept",
+    "no task",
+    "no live route",
+    "another wording",
+    "fingerprint differs",
+    "engine starting",
+    "engine failed",
+    "timed out",
+    "invalid structure",
+    "cut off",
+    "below threshold",
+    "content is not text",
+    "cannot be shown",
+    "off",
+    "outside the share",
+    "sampling asks for several answers",
+    "router failed",
+]
+"""Why a call went where it went. "routed" is a decision to ask the specialist, "kept" an outcome."""
+
+OFF = "PROTEGE_ROUTE"
+"""With this environment variable at "off" the teacher answers all calls, whatever routes.json says."""
+
+log = logging.getLogger("protege.route")
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Where a call goes. route and specialist are None where the teacher answers."""
+
+    route: Route | None
+    task: Task | None
+    reason: Reason
+    specialist: Specialist | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a call.
+
+    message: the answer in OpenAI chat form; None where the teacher must answer. attempt: what the specialist did, None
+    where it was not asked. decision: the reason. Tokens are of the specialist's answer, 0 without one; latency_ms is
+    all the time that the route took.
+    """
+
+    message: Message | None
+    attempt: Attempt | None
+    decision: Reason
+    specialist_id: str | None = None
+    task_id: str | None = None
+    input_tokens: int = 0
+    output_tokens: int = 0
+    latency_ms: float = 0.0
+
+
+class Router:
+    """Answers calls by specialists where it may. Safe for many threads and event loops; keep one a home folder.
+
+    home: the workspace's folder, else PROTEGE_HOME, else `.protege`. Nothing is read, started or connected before the
+    first call, no call waits for an engine to start, and none waits longer than its route's time-out. No method raises
+    (but for the cancelling of `aanswer`). `connect(home) -> Engine | None` and `start(home)` stand in for those of
+    `protege.serve`.
+    """
+
+    def __init__(
+        self,
+        home: str | os.PathLike[str] | None = None,
+        *,
+        connect: Callable[[Any], Any] | None = None,
+        start: Callable[[Any], object] | None = None,
+    ) -> None:
+        self.home = home_path(home)
+        self._table = TableFile(self.home / "routes.json")
+        self._link = EngineLink(self.home, connect, start)
+        self._told: set[str] = set()
+
+    def decide(self, request: Request, run: str | None = None) -> Decision:
+        """Whether a specialist is asked, by the request alone. run: the agent's run, which the share goes by."""
+        try:
+            return self._decide(request, run)
+        except Exception as error:  # noqa: BLE001 — the agent must get its answer, whatever is wrong here
+            self._tell("deciding", error)
+            return Decision(None, None, "router failed")
+
+    def answer(self, request: Request, run: str | None = None) -> Outcome:
+        """The specialist's answer where it may be kept; else an outcome without message, and the teacher answers."""
+        begin_s = time.perf_counter()
+        decision = self.decide(request, run)
+        asked = self._asked(decision, request, begin_s)
+        if isinstance(asked, Outcome):
+            return asked
+        try:
+            return asked.result(_left_s(decision, begin_s))
+        except TimeoutError:  # the engine's client should have given up by itself; it does not get to hold the agent
+            return self._timed_out(decision, begin_s)
+
+    async def aanswer(self, request: Request, run: str | None = None) -> Outcome:
+        """As `answer`, without blocking the event loop."""
+        begin_s = time.perf_counter()
+        decision = self.decide(request, run)
+        asked = self._asked(decision, request, begin_s)
+        if isinstance(asked, Outcome):
+            return asked
+        try:
+            return await asyncio.wait_for(asyncio.wrap_future(asked), _left_s(decision, begin_s))
+        except TimeoutError:
+            return self._timed_out(decision, begin_s)
+
+    def wait_until_ready(self, timeout_s: float) -> bool:
+        """Have the engine connected (started, where none runs) before the first call; whether it is by then."""
+        return self._link.wait(timeout_s)
+
+    def close(self) -> None:
+        """Close the connection to the engine, not the engine."""
+        self._link.close()
+
+    def _decide(self, request: Request, run: str | None) -> Decision:
+        if os.environ.get(OFF, "").lower() == "off":
+            return Decision(None, None, "off")
+        table = self._table.current()
+        if table.assigner is None:
+            return Decision(None, None, "no live route")
+        task = table.assigner.assign(request)
+        if task is None:
+            return Decision(None, None, "no task")
+        route, specialist = table.routes.get(task.id, (None, None))
+        reason = "no live route" if route is None else _objection(request, run, task, route)
+        return Decision(None, task, reason) if reason else Decision(route, task, "routed", specialist)
+
+    def _asked(self, decision: Decision, request: Request, begin_s: float) -> Future[Outcome] | Outcome:
+        """The specialist's outcome, being worked on; or the outcome at once where the specialist is not asked."""
+        try:
+            route, task, specialist = decision.route, decision.task, decision.specialist
+            if route is None or task is None or specialist is None:
+                return _unasked(decision, decision.reason, begin_s)
+            engine = self._link.engine()
+            if engine is None:
+                return _unasked(decision, "engine failed" if self._link.failed else "engine starting", begin_s)
+
+            def work() -> Outcome:
+                return self._work(engine, route, specialist, task, request, begin_s)
+
+            return _in_thread(work)
+        except Exception as error:  # noqa: BLE001 — as in decide
+            self._tell("asking", error)
+            return _unasked(decision, "router failed", begin_s)
+
+    def _work(
+        self, engine: Any, route: Route, specialist: Specialist, task: Task, request: Request, begin_s: float
+    ) -> Outcome:
+        reason: Reason
+        answered: Answered | None = None
+        try:
+            if engine.fingerprint(specialist) != route.fingerprint:
+                reason = "fingerprint differs"
+            else:
+                answered = ask(engine, specialist, task, request, timeout_s=route.timeout_s)
+                self._link.succeeded()
+                reason = _verdict(answered, route)
+        except CannotRender:
+            reason = "cannot be shown"
+        except EngineError as error:
+            self._link.failure(engine)
+            late = time.perf_counter() - begin_s >= 0.95 * route.timeout_s
+            reason = "timed out" if late else "engine failed"
+            self._tell("the engine", error)
+        except Exception as error:  # noqa: BLE001 — as in decide
+            self._tell("asking", error)
+            reason = "router failed"
+        return _outcome(route, task, answered, reason, begin_s)
+
+    def _timed_out(self, decision: Decision, begin_s: float) -> Outcome:
+        self._link.failure()
+        if decision.route is None or decision.task is None:
+            return _unasked(decision, "timed out", begin_s)
+        return _outcome(decision.route, decision.task, None, "timed out", begin_s)
+
+    def _tell(self, what: str, error: Exception) -> None:
+        """Log a trouble once; by its type alone, since a message could hold the content of a call."""
+        trouble = f"{what}: {type(error).__name__}"
+        if trouble not in self._told:
+            self._told.add(trouble)
+            log.warning("Routing failed while %s; the teacher answers. (Told once.)", trouble)
+
+
+def _objection(request: Request, run: str | None, task: Task, route: Route) -> Reason | None:
+    """Why this route may not answer this request."""
+    if (request.parameters.get("n") or 1) != 1:
+        return "sampling asks for several answers"
+    if not all(isinstance(m.get("content"), str | None) for m in request.messages):
+        return "content is not text"
+    found = fitting_template(task, request)
+    if found is None or found[0].signature not in route.signatures:
+        return "another wording"
+    if route.share < 1 and _place(request, run, route.task_id) >= route.share:
+        return "outside the share"
+    return None
+
+
+def _place(request: Request, run: str | None, task_id: str) -> float:
+    """0 to 1, the same for all of a task's calls in a run; without a run, by what is asked."""
+    key = run.encode() if run else orjson.dumps(request.messages, option=orjson.OPT_NON_STR_KEYS)
+    digest = hashlib.blake2b(task_id.encode() + b"\0" + key, digest_size=8).digest()
+    return int.from_bytes(digest, "big") / 2**64
+
+
+def _verdict(answered: Answered, route: Route) -> Reason:
+    if answered.message is None:
+        return "cut off" if answered.fault == "cut off" else "invalid structure"
+    return "kept" if keeps(answered.confidence, route.threshold) else "below threshold"
+
+
+def _outcome(route: Route, task: Task, answered: Answered | None, reason: Reason, begin_s: float) -> Outcome:
+    kept = reason == "kept" and answered is not None
+    attempt = None
+    if reason != "fingerprint differs":
+        attempt = Attempt(
+            by=route.specialist_id,
+            outcome="kept" if kept else "handed_back" if reason == "below threshold" else "failed",
+            reason=reason,
+            confidence=answered.confidence if answered else None,
+            latency_ms=answered.latency_ms if answered else None,
+            content=answered.text if answered else None,
+        )
+    return Outcome(
+        message=answered.message if kept and answered else None,
+        attempt=attempt,
+        decision=reason,
+        specialist_id=route.specialist_id,
+        task_id=task.id,
+        input_tokens=answered.input_tokens if answered else 0,
+        output_tokens=answered.output_tokens if answered else 0,
+        latency_ms=(time.perf_counter() - begin_s) * 1000,
+    )
+
+
+def _unasked(decision: Decision, reason: Reason, begin_s: float) -> Outcome:
+    return Outcome(
+        message=None,
+        attempt=None,
+        decision=reason,
+        specialist_id=decision.route.specialist_id if decision.route else None,
+        task_id=decision.task.id if decision.task else None,
+        latency_ms=(time.perf_counter() - begin_s) * 1000,
+    )
+
+
+def _left_s(decision: Decision, begin_s: float) -> float:
+    timeout_s = decision.route.timeout_s if decision.route else 0.0
+    return max(0.0, timeout_s - (time.perf_counter() - begin_s))
+
+
+def _in_thread(work: Callable[[], Outcome]) -> Future[Outcome]:
+    """Run in a thread of its own. A pool's threads are joined at exit, so a stuck engine would hold the agent up."""
+    future: Future[Outcome] = Future()
+
+    def run() -> None:
+        if future.set_running_or_notify_cancel():  # from here on a cancelled caller leaves the future as it is
+            future.set_result(work())
+
+    context = contextvars.copy_context()
+    threading.Thread(target=context.run, args=(run,), name="protege-ask", daemon=True).start()
+    return future
