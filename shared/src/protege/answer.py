@@ -59,7 +59,7 @@ def message_from(text: str, task: Task, request: Request) -> Message:
         raise InvalidAnswer("empty answer")
     if task.kind == "tool_calls" and text[0] in "[{":
         return _tool_message(text, request)
-    if task.kind == "tool_calls" and request.tool_choice == "required":
+    if task.kind == "tool_calls" and _required_tools(request) is not None:
         raise InvalidAnswer("no tool call where one is required")
     if task.kind == "label" and task.labels and text not in task.labels:
         raise InvalidAnswer("a label that the teacher never gave")
@@ -77,7 +77,7 @@ def _tool_message(text: str, request: Request) -> Message:
         if not isinstance(call, Mapping) or not isinstance(call.get("arguments"), Mapping):
             raise InvalidAnswer("a tool call without name and arguments")
         name = str(call.get("name"))
-        if name not in offered:
+        if name not in offered or request.tool_choice == "none" or name not in (_required_tools(request) or offered):
             raise InvalidAnswer("a tool that was not offered")
         _check_schema(call["arguments"], offered[name].get("parameters"))
         function = {"name": name, "arguments": orjson.dumps(call["arguments"]).decode()}
@@ -85,6 +85,14 @@ def _tool_message(text: str, request: Request) -> Message:
     if not written:
         raise InvalidAnswer("no tool call")
     return {"role": "assistant", "content": None, "tool_calls": written}
+
+
+def _required_tools(request: Request) -> set[str] | None:
+    """The tools of which the request's `tool_choice` wants one called; None where words will do."""
+    choice = request.tool_choice
+    if isinstance(choice, Mapping) and (name := (choice.get("function") or choice).get("name")):
+        return {str(name)}
+    return set(request.tool_names) if choice in ("required", "any") else None
 
 
 def _parsed(text: str) -> Any:
