@@ -1,0 +1,11 @@
+"""Tune: a small model is taught one task.
+
+Takes a curated data set, the task and a base (a GGUF file, or a folder in Hugging Face form); gives LoRA weights for
+peft and for llama.cpp, and the merged GGUF, with the settings and hashes that they were made from. Never takes rows
+that `curate` did not make, never reads calibration or test rows, never changes the base's file.
+"""
+
+from .settings import Tuned, TuneSettings
+from .tuning import tune
+
+__all__ = ["TuneSettings", "Tuned", "tune"]

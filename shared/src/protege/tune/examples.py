@@ -1,0 +1,85 @@
+"""Curated rows as token ids: what the specialist is shown, and the answer that it learns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from ..call import request_from
+from ..prompt import CannotRender, messages_for, render
+from ..specialist import Base, PromptForm
+from ..task import Task
+
+if TYPE_CHECKING:
+    import torch
+
+    from .model import Encoder
+
+IGNORED = -100
+"""The label of positions that the loss leaves out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """Token ids and labels; labels are IGNORED over the prompt.
+
+    left_out: how many rows could not be used, by reason. longest_answer: in tokens, with the end of turn.
+    """
+
+    rows: Sequence[Mapping[str, list[int]]]
+    left_out: Mapping[str, int]
+    longest_answer: int
+
+    @property
+    def tokens(self) -> int:
+        return sum(len(row["input_ids"]) for row in self.rows)
+
+
+def encode(
+    rows: Sequence[Mapping[str, Any]], task: Task, base: Base, form: PromptForm, encoder: Encoder, max_tokens: int
+) -> Examples:
+    """Tokenise rows with `request` (JSON) and `answer` (text), but for those that cannot be shown or are too long."""
+    kept: list[Mapping[str, list[int]]] = []
+    left_out: dict[str, int] = {}
+    longest = 0
+    for row in rows:
+        try:
+            shown = messages_for(task, request_from(orjson.loads(row["request"])), form)
+            prompt = encoder.prompt(render(base, shown))
+        except CannotRender:
+            left_out["cannot be shown"] = left_out.get("cannot be shown", 0) + 1
+            continue
+        if any(token in row["answer"] for token in base.control_tokens):
+            left_out["control token in the answer"] = left_out.get("control token in the answer", 0) + 1
+            continue
+        answer = encoder.answer(row["answer"])
+        if len(prompt) + len(answer) > max_tokens:
+            left_out["too long"] = left_out.get("too long", 0) + 1
+            continue
+        longest = max(longest, len(answer))
+        kept.append({"input_ids": prompt + answer, "labels": [IGNORED] * len(prompt) + answer})
+    return Examples(kept, left_out, longest)
+
+
+class Padded:
+    """Rows as one batch, padded on the right.
+
+    No attention mask: attention is causal, so what stands behind a row changes nothing before it, and without a mask
+    the fast attention kernel serves.
+    """
+
+    def __init__(self, pad_id: int) -> None:
+        self.pad_id = pad_id
+
+    def __call__(self, rows: Sequence[Mapping[str, list[int]]]) -> dict[str, torch.Tensor]:
+        import torch
+
+        length = max(len(row["input_ids"]) for row in rows)
+
+        def column(name: str, filler: int) -> torch.Tensor:
+            return torch.tensor([[*row[name], *[filler] * (length - len(row[name]))] for row in rows])
+
+        return {"input_ids": column("input_ids", self.pad_id), "labels": column("labels", IGNORED)}

@@ -1,0 +1,171 @@
+"""The tuned model as files that llama.cpp and Ollama read: merged, and as LoRA weights over the base.
+
+The merged file is the base's with the touched tensors replaced, so tokenizer, chat template and hyper-parameters stay
+the base's own. Tensors are dequantised, merged and written one at a time: memory stays that of the largest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from .names import Names, lora_pairs
+
+if TYPE_CHECKING:
+    import numpy as np
+    from gguf import GGUFReader, GGUFWriter, ReaderTensor
+
+Output = Literal["q8_0", "f16"]
+"""The type of the tensors that were touched."""
+
+Change = Callable[["np.ndarray"], "np.ndarray"]
+"""The base's tensor, float32, as it shall be."""
+
+_COPIED_ANEW = ("GGUF.", "general.architecture", "general.name", "general.file_type", "general.alignment")
+"""Metadata that the writer sets itself."""
+
+
+def write_merged(base: Path, lora: Path, out: Path, about: Mapping[str, str], output: Output) -> None:
+    """Write the base with peft's LoRA weights (a folder) merged in. `about`: `general.name` and provenance keys."""
+    import gguf
+
+    reader = gguf.GGUFReader(base)
+    names = Names(reader)
+    scale, pairs = _read_lora(lora)
+    changes: dict[str, Change] = {}
+    for parameter, (a, b) in pairs.items():
+        name = names.gguf(parameter)
+        changes[name] = _adding(scale * names.to_gguf(name, b), a)
+    _write(reader, changes, out, about, output)
+
+
+def write_full(
+    base: Path,
+    parameters: Mapping[str, np.ndarray],
+    out: Path,
+    about: Mapping[str, str],
+    output: Output,
+) -> None:
+    """Write the base with whole parameters replaced; `parameters` are transformers', by its names, float32."""
+    import gguf
+
+    reader = gguf.GGUFReader(base)
+    names = Names(reader)
+    present = {tensor.name for tensor in reader.tensors}
+    changes: dict[str, Change] = {}
+    for parameter, value in parameters.items():
+        name = names.gguf(parameter)
+        if name in present:  # a tied output layer has no tensor of its own
+            changes[name] = _replacing(names, name, value)
+    _write(reader, changes, out, about, output)
+
+
+def write_lora(base: Path, lora: Path, out: Path, about: Mapping[str, str]) -> None:
+    """Write peft's LoRA weights (a folder) as llama.cpp's: `….lora_a` (rank, in) and `….lora_b` (out, rank)."""
+    import gguf
+    import numpy as np
+
+    names = Names(gguf.GGUFReader(base))
+    scale, pairs = _read_lora(lora)
+    writer = gguf.GGUFWriter(None, names.architecture)
+    writer.add_type("adapter")
+    writer.add_string("adapter.type", "lora")
+    rank = next(iter(pairs.values()))[0].shape[0]
+    writer.add_float32("adapter.lora.alpha", scale * rank)
+    _describe(writer, about)
+    for parameter, (a, b) in sorted(pairs.items()):
+        name = names.gguf(parameter)
+        writer.add_tensor(f"{name}.lora_a", np.ascontiguousarray(a, dtype=np.float32))
+        writer.add_tensor(f"{name}.lora_b", np.ascontiguousarray(names.to_gguf(name, b), dtype=np.float32))
+    partial = _partial(out)
+    writer.write_header_to_file(partial)
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    partial.replace(out)
+
+
+def _read_lora(folder: Path) -> tuple[float, dict[str, tuple[np.ndarray, np.ndarray]]]:
+    import orjson
+    from safetensors.torch import load_file
+
+    config = orjson.loads((folder / "adapter_config.json").read_bytes())
+    # Through torch, since numpy has no bf16.
+    tensors = {
+        n: t.float().numpy().astype(np.float32) for n, t in load_file(folder / "adapter_model.safetensors").items()
+    }
+    return config["lora_alpha"] / config["r"], lora_pairs(tensors)
+
+
+def _adding(b: np.ndarray, a: np.ndarray) -> Change:
+    return lambda base: base + b @ a
+
+
+def _replacing(names: Names, name: str, value: np.ndarray) -> Change:
+    return lambda _base: names.to_gguf(name, value)
+
+
+def _write(
+    reader: GGUFReader,
+    changes: Mapping[str, Change],
+    out: Path,
+    about: Mapping[str, str],
+    output: Output,
+) -> None:
+    import gguf
+    import numpy as np
+
+    writer = gguf.GGUFWriter(None, str(reader.fields["general.architecture"].contents()))
+    for field in reader.fields.values():
+        if not field.name.startswith(_COPIED_ANEW):
+            sub_type = field.types[-1] if field.types[0] == gguf.GGUFValueType.ARRAY else None
+            writer.add_key_value(field.name, field.contents(), field.types[0], sub_type)
+    writer.add_custom_alignment(reader.alignment)
+    file_type = gguf.LlamaFileType.MOSTLY_Q8_0 if output == "q8_0" else gguf.LlamaFileType.MOSTLY_F16
+    writer.add_file_type(file_type)
+    _describe(writer, about)
+    plan = [(tensor, _written_type(tensor, tensor.name in changes, output)) for tensor in reader.tensors]
+    for tensor, kind in plan:
+        shape = [int(n) for n in reversed(tensor.shape)]
+        block, block_bytes = gguf.GGML_QUANT_SIZES[kind]
+        size = int(tensor.n_elements) // block * block_bytes
+        writer.add_tensor_info(tensor.name, shape, np.dtype(np.float32), size, raw_dtype=kind)
+    partial = _partial(out)
+    writer.write_header_to_file(partial)
+    writer.write_kv_data_to_file()
+    writer.write_ti_data_to_file()
+    for tensor, kind in plan:
+        writer.write_tensor_data(_tensor_data(tensor, kind, changes.get(tensor.name)))
+    writer.close()
+    partial.replace(out)
+
+
+def _written_type(tensor: ReaderTensor, changed: bool, output: Output) -> Any:
+    """Untouched tensors keep their type; so do touched vectors, which llama.cpp wants in float32."""
+    from gguf import GGMLQuantizationType
+
+    if not changed or len(tensor.shape) == 1:
+        return tensor.tensor_type
+    if output == "q8_0" and tensor.shape[0] % 32 == 0:
+        return GGMLQuantizationType.Q8_0
+    return GGMLQuantizationType.F16
+
+
+def _tensor_data(tensor: ReaderTensor, kind: Any, change: Change | None) -> np.ndarray:
+    import gguf
+    import numpy as np
+
+    if change is None:
+        return tensor.data
+    changed = change(gguf.dequantize(tensor.data, tensor.tensor_type))
+    return gguf.quantize(np.ascontiguousarray(changed, dtype=np.float32), kind)
+
+
+def _describe(writer: GGUFWriter, about: Mapping[str, str]) -> None:
+    for key, value in about.items():
+        writer.add_string(key, value)
+
+
+def _partial(out: Path) -> Path:
+    return out.with_name(f".{out.name}.part")

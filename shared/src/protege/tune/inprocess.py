@@ -1,0 +1,66 @@
+"""Greedy answers of a tuned model in this process: the reference that the served files are compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from peft import PeftModel
+
+from ..specialist import Base
+from .model import Encoder, load_model
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """An answer, and the sum of its tokens' log-probabilities (nats), the end of turn included."""
+
+    text: str
+    logprob: float
+
+
+class Generator:
+    """Greedy answers from a base and its LoRA weights (peft's folder; None for the base alone)."""
+
+    def __init__(self, base: Base, lora: Path | None = None, dtype: torch.dtype = torch.float32) -> None:
+        self.encoder = Encoder(base)
+        model = load_model(base, dtype)
+        self.model = (PeftModel.from_pretrained(model, str(lora)) if lora else model).eval()
+
+    def answers(self, prompts: Sequence[str], max_tokens: int, batch: int = 16) -> list[Generated]:
+        """One answer a prompt, in order. Prompts are whole, as `protege.prompt.render` gives them."""
+        encoded = [self.encoder.prompt(prompt) for prompt in prompts]
+        order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]))
+        found: dict[int, Generated] = {}
+        for start in range(0, len(order), batch):
+            chosen = order[start : start + batch]
+            found.update(zip(chosen, self._batch([encoded[i] for i in chosen], max_tokens), strict=True))
+        return [found[i] for i in range(len(prompts))]
+
+    @torch.inference_mode()
+    def _batch(self, rows: list[list[int]], max_tokens: int) -> list[Generated]:
+        length = max(map(len, rows))
+        ids = torch.tensor([[self.encoder.pad_id] * (length - len(row)) + row for row in rows])
+        mask = torch.tensor([[0] * (length - len(row)) + [1] * len(row) for row in rows])
+        out = self.model.generate(
+            input_ids=ids,
+            attention_mask=mask,
+            max_new_tokens=max_tokens,
+            do_sample=False,
+            use_cache=True,
+            eos_token_id=self.encoder.end_ids,
+            pad_token_id=self.encoder.pad_id,
+            output_logits=True,
+            return_dict_in_generate=True,
+        )
+        written = out.sequences[:, length:]
+        logprobs = torch.stack([logits.float().log_softmax(-1) for logits in out.logits], dim=1)
+        taken = logprobs.gather(2, written.unsqueeze(2)).squeeze(2)
+        return [self._generated(tokens.tolist(), row.tolist()) for tokens, row in zip(written, taken, strict=True)]
+
+    def _generated(self, tokens: list[int], logprobs: list[float]) -> Generated:
+        ends = [i for i, token in enumerate(tokens) if token in self.encoder.end_ids]
+        count = ends[0] + 1 if ends else len(tokens)
+        return Generated(self.encoder.text(tokens[:count]), sum(logprobs[:count]))

@@ -1,0 +1,169 @@
+"""A base as a model and tokenizer of transformers, and as the text that both sides tokenise alike."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import BaseModelError, MissingDependency
+from ..specialist import Base
+from .names import SUPPORTED
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+def check_base(base: Base) -> None:
+    """Raise BaseModelError where the base is missing, is not what it says, or cannot be tuned."""
+    path = Path(base.path)
+    if not path.exists():
+        raise BaseModelError(f"The base model {path} does not exist.", "Choose another, or fetch it again.")
+    if base.format == "huggingface":
+        if not (path / "config.json").is_file():
+            raise BaseModelError(f"{path} holds no config.json.", "Give a model folder in Hugging Face form.")
+        return
+    if not path.is_file() or _magic(path) != b"GGUF":
+        raise BaseModelError(f"{path} is not a GGUF file.", "Give a .gguf file, or a folder in Hugging Face form.")
+    if base.architecture not in SUPPORTED:
+        raise BaseModelError(
+            f"GGUF files of architecture {base.architecture!r} cannot be tuned here.",
+            f"Choose a base of {', '.join(sorted(SUPPORTED))}, or its folder in Hugging Face form.",
+        )
+
+
+def load_model(base: Base, dtype: torch.dtype, **options: Any) -> PreTrainedModel:
+    """The base with its weights in `dtype`. Raises BaseModelError where the file does not hold the whole model."""
+    from transformers import AutoModelForCausalLM, GgufConfig
+
+    check_base(base)
+    if base.format == "gguf":
+        options |= {"quantization_config": GgufConfig(dequantize=True)}
+    with _quiet():
+        try:
+            model, loading = AutoModelForCausalLM.from_pretrained(
+                *_where(base)[0], dtype=dtype, output_loading_info=True, **_where(base)[1], **options
+            )
+        except (ValueError, OSError, KeyError, RuntimeError, IndexError) as error:
+            raise BaseModelError(f"{base.path} cannot be loaded ({type(error).__name__}: {error}).", _AGAIN) from error
+    if loading["missing_keys"] or loading["mismatched_keys"]:
+        raise BaseModelError(f"{base.path} does not hold all of the model's weights.", _AGAIN)
+    model.config.use_cache = False
+    return model
+
+
+def load_tokenizer(base: Base) -> PreTrainedTokenizerBase:
+    """The base's own tokenizer. Raises BaseModelError where the file holds none that is known."""
+    try:
+        from transformers import AutoTokenizer
+    except ImportError:
+        raise MissingDependency("transformers", "tune") from None
+
+    with _quiet():
+        try:
+            return AutoTokenizer.from_pretrained(*_where(base)[0], **_where(base)[1])
+        except (ValueError, OSError, KeyError) as error:
+            raise BaseModelError(f"{base.path} holds no tokenizer that is known here.", _AGAIN) from error
+
+
+_AGAIN = "Fetch the file again, or choose another base."
+
+
+class Encoder:
+    """Text as the tokens that llama.cpp's server makes of it.
+
+    Prompt and answer are tokenised apart: the server is sent the prompt alone and generates from there.
+    """
+
+    def __init__(self, base: Base) -> None:
+        self.tokenizer = load_tokenizer(base)
+        self._bos = _first_tokens(base, self.tokenizer)
+        ends = [self._one(text) for text in base.eos]
+        if not ends or None in ends:
+            raise BaseModelError(f"The end of turn of {base.name} is not one token.", "Choose another base.")
+        self.end_ids: list[int] = [end for end in ends if end is not None]
+
+    @property
+    def pad_id(self) -> int:
+        return self.end_ids[0]
+
+    def prompt(self, text: str) -> list[int]:
+        """Special tokens in the text are read as such: it comes from `protege.prompt.render`."""
+        return [*self._bos, *self.tokenizer(text, add_special_tokens=False)["input_ids"]]
+
+    def answer(self, text: str) -> list[int]:
+        """The answer and the token that ends the turn."""
+        return [*self.tokenizer(text, add_special_tokens=False)["input_ids"], self.end_ids[0]]
+
+    def text(self, ids: list[int]) -> str:
+        """The text of generated tokens, without those that end a turn."""
+        return self.tokenizer.decode([i for i in ids if i not in self.end_ids], skip_special_tokens=False)
+
+    def _one(self, text: str) -> int | None:
+        ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return ids[0] if len(ids) == 1 else None
+
+
+def compute_dtype() -> torch.dtype:
+    """bf16 where the processor computes in it natively (elsewhere it is emulated, and slower), else float32."""
+    import torch
+
+    if torch.cuda.is_available():
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        capability = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+        native = bool(capability.get("avx512_bf16") or capability.get("amx_bf16") or capability.get("bf16"))
+    return torch.bfloat16 if native else torch.float32
+
+
+def _where(base: Base) -> tuple[tuple[str, ...], dict[str, Any]]:
+    if base.format == "gguf":
+        path = Path(base.path)
+        return (str(path.parent),), {"gguf_file": path.name}
+    return (base.path,), {}
+
+
+def _first_tokens(base: Base, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """What llama.cpp puts before every prompt: the begin token, where the file says so.
+
+    Without the key its default holds: yes for SentencePiece vocabularies ("llama"), no for byte-level ones.
+    """
+    if base.format == "huggingface":
+        ids = tokenizer("")["input_ids"]
+        return list(ids) if ids and ids[0] == tokenizer.bos_token_id else []
+    from gguf import GGUFReader
+
+    fields = GGUFReader(base.path).fields
+    key = fields.get("tokenizer.ggml.add_bos_token")
+    kind = fields.get("tokenizer.ggml.model")
+    wanted = bool(key.contents()) if key else kind is not None and kind.contents() == "llama"
+    bos = fields.get("tokenizer.ggml.bos_token_id")
+    return [int(bos.contents())] if wanted and bos else []
+
+
+def _magic(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(4)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Loading draws its own bars, one of which has no switch, and stdout and stderr are the command's."""
+    from transformers.utils import logging
+
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()
+    bars = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        with contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()

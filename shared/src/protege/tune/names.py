@@ -1,0 +1,81 @@
+"""Which GGUF tensor each linear layer is, and how llama.cpp lays its rows out.
+
+For the architectures whose tensors map one to one between transformers and llama.cpp; the others are refused, since a
+wrong map writes a file that loads and talks nonsense. shared/tests/tune proves each of them against llama.cpp.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..errors import BaseModelError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from gguf import GGUFReader
+
+SUPPORTED = frozenset({"llama", "qwen2", "qwen3", "gemma3"})
+"""`general.architecture` of the files that can be tuned. Mistral's GGUF files say "llama"."""
+
+_PERMUTED = frozenset({"llama"})
+"""Here q and k rows are interleaved in GGUF, for llama.cpp's rotary embedding of neighbouring pairs."""
+
+_SHIFTED_NORMS = frozenset({"gemma3"})
+"""Here GGUF stores norm weights plus one, as llama.cpp applies them."""
+
+
+class Names:
+    """The names and layouts of one base's tensors."""
+
+    def __init__(self, reader: GGUFReader) -> None:
+        from gguf import MODEL_ARCH_NAMES, get_tensor_name_map
+
+        self.architecture = str(field(reader, "general.architecture"))
+        if self.architecture not in SUPPORTED:
+            raise BaseModelError(
+                f"GGUF files of architecture {self.architecture!r} cannot be written here.",
+                f"Choose a base of {', '.join(sorted(SUPPORTED))}.",
+            )
+        known = {name: arch for arch, name in MODEL_ARCH_NAMES.items()}[self.architecture]
+        self._map = get_tensor_name_map(known, int(field(reader, f"{self.architecture}.block_count")))
+        heads = int(field(reader, f"{self.architecture}.attention.head_count"))
+        self._heads = {
+            "attn_q": heads,
+            "attn_k": int(field(reader, f"{self.architecture}.attention.head_count_kv", heads)),
+        }
+
+    def gguf(self, parameter: str) -> str:
+        """The GGUF tensor of a parameter of transformers' model ("model.layers.0.mlp.up_proj.weight")."""
+        module, _, kind = parameter.rpartition(".")
+        name = self._map.get_name(module)
+        if name is None:
+            raise BaseModelError(f"No GGUF tensor is known for {parameter}.", "Choose another base.")
+        return f"{name}.{kind}"
+
+    def to_gguf(self, name: str, rows: np.ndarray) -> np.ndarray:
+        """A tensor of transformers' layout, or LoRA's B for it, in llama.cpp's: rows permuted, norms shifted."""
+        part = name.split(".")[-2]
+        if self.architecture in _PERMUTED and (heads := self._heads.get(part)):
+            half = rows.shape[0] // heads // 2
+            return rows.reshape(heads, 2, half, *rows.shape[1:]).swapaxes(1, 2).reshape(rows.shape)
+        if self.architecture in _SHIFTED_NORMS and part.endswith("norm"):
+            return rows + 1
+        return rows
+
+
+def field(reader: GGUFReader, key: str, default: Any = None) -> Any:
+    """The value of a metadata key; `default` where it is not there."""
+    found = reader.fields.get(key)
+    return default if found is None else found.contents()
+
+
+def lora_pairs(tensors: Mapping[str, np.ndarray]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """A (rank, in) and B (out, rank) of each parameter that peft's file of LoRA weights touches."""
+    pairs: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    for key, a in tensors.items():
+        if key.endswith(".lora_A.weight"):
+            module = key.removesuffix(".lora_A.weight")
+            parameter = f"{module.removeprefix('base_model.model.')}.weight"
+            pairs[parameter] = (a, tensors[f"{module}.lora_B.weight"])
+    return pairs

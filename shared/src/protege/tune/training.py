@@ -1,0 +1,196 @@
+"""The training loop: transformers' Trainer, with logits on the answer's positions only."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import torch
+from torch.nn.functional import cross_entropy
+from transformers import (
+    EarlyStoppingCallback,
+    PreTrainedModel,
+    PrinterCallback,
+    ProgressCallback,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+    set_seed,
+)
+
+from ..errors import ProtegeError
+from .examples import IGNORED, Examples, Padded
+from .settings import TuneSettings
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+
+    from ..progress import Bar
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What training came to. Losses are nats a token; `steps` counts those before an interrupt too."""
+
+    steps: int
+    seconds: float
+    tokens_per_second: float
+    train_loss: float | None
+    validation_loss: float | None
+    best_step: int
+    stopped_early: bool
+
+
+def train(
+    model: PreTrainedModel | PeftModel,
+    examples: Examples,
+    validation: Examples,
+    settings: TuneSettings,
+    checkpoints: Path,
+    pad_id: int,
+    bar: Bar,
+) -> Run:
+    """Train `model` in place; it ends with the weights of the best evaluation.
+
+    Continues from the last whole checkpoint in `checkpoints`. Raises ProtegeError where the loss is not finite.
+    """
+    every = max(1, settings.steps // settings.evaluations)
+    judged = bool(validation.rows)
+    arguments = TrainingArguments(
+        output_dir=str(checkpoints),
+        max_steps=settings.steps,
+        per_device_train_batch_size=settings.batch,
+        per_device_eval_batch_size=4 * settings.batch,
+        learning_rate=settings.learning_rate,
+        warmup_steps=min(settings.warmup_steps, settings.steps // 2),
+        lr_scheduler_type="cosine",
+        weight_decay=0.0,
+        max_grad_norm=1.0,
+        optim="adamw_torch_fused",
+        bf16=_autocast(model),
+        use_cpu=not torch.cuda.is_available(),
+        train_sampling_strategy="group_by_length",
+        eval_strategy="steps" if judged else "no",
+        eval_steps=every,
+        save_strategy="steps",
+        save_steps=every,
+        save_total_limit=2,
+        load_best_model_at_end=judged,
+        metric_for_best_model="eval_loss" if judged else None,
+        greater_is_better=False if judged else None,
+        prediction_loss_only=True,
+        logging_steps=5,
+        logging_nan_inf_filter=False,
+        remove_unused_columns=False,
+        dataloader_pin_memory=False,
+        report_to="none",
+        disable_tqdm=True,
+        seed=settings.seed,
+    )
+    watch = _Watch(bar, settings.batch * examples.tokens / max(1, len(examples.rows)))
+    trainer = AnswerTrainer(
+        model=model,
+        args=arguments,
+        train_dataset=list(examples.rows),
+        eval_dataset=list(validation.rows[: settings.validation_rows]) if judged else None,
+        data_collator=Padded(pad_id),
+        callbacks=[watch, *([EarlyStoppingCallback(settings.patience)] if judged else [])],
+    )
+    trainer.remove_callback(PrinterCallback)
+    trainer.remove_callback(ProgressCallback)
+    set_seed(settings.seed)
+    resumed = last_checkpoint(checkpoints)
+    trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
+    best = trainer.state.best_metric
+    return Run(
+        steps=trainer.state.global_step,
+        seconds=watch.seconds,
+        tokens_per_second=watch.tokens / watch.seconds if watch.seconds else 0.0,
+        train_loss=watch.loss,
+        validation_loss=best,
+        best_step=trainer.state.best_global_step or trainer.state.global_step,
+        stopped_early=trainer.state.global_step < settings.steps,
+    )
+
+
+class AnswerTrainer(Trainer):
+    """A Trainer whose output layer sees the answer's positions alone.
+
+    A small model's output layer costs as much as its layers (SmolLM2-135M: 28 of 135M weights, and 49,152 logits a
+    position): leaving out the prompt's halves a step.
+    """
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        loss = answer_loss(model, inputs["input_ids"], inputs["labels"])
+        return (loss, {}) if return_outputs else loss
+
+
+def answer_loss(model: Any, input_ids: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """The mean loss over the answers' tokens. input_ids, labels: (batch, length); labels IGNORED over prompts."""
+    whole = model.get_base_model() if hasattr(model, "get_base_model") else model
+    hidden = whole.get_decoder()(input_ids=input_ids, use_cache=False).last_hidden_state
+    wanted = labels[:, 1:]
+    answered = wanted != IGNORED
+    logits = whole.get_output_embeddings()(hidden[:, :-1][answered])
+    return cross_entropy(logits.float(), wanted[answered])
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The newest checkpoint that was written whole. Half-written ones are removed.
+
+    The Trainer writes `trainer_state.json` last; a kill while it writes leaves it missing or cut off.
+    """
+    found = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]), reverse=True)
+    for checkpoint in found:
+        try:
+            orjson.loads((checkpoint / "trainer_state.json").read_bytes())
+        except (OSError, orjson.JSONDecodeError):
+            shutil.rmtree(checkpoint, ignore_errors=True)
+        else:
+            return checkpoint
+    return None
+
+
+def _autocast(model: Any) -> bool:
+    """Where base weights are bf16, LoRA's float32 weights are cast on the way; their updates stay exact."""
+    return any(parameter.dtype == torch.bfloat16 for parameter in model.parameters())
+
+
+class _Watch(TrainerCallback):
+    """Moves the bar, keeps the last loss, counts the time in training steps, stops on a loss that is not finite."""
+
+    def __init__(self, bar: Bar, tokens_a_step: float) -> None:
+        self.bar, self.tokens_a_step = bar, tokens_a_step
+        self.loss: float | None = None
+        self.seconds = self.tokens = 0.0
+        self._began = 0.0
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.bar.advance(state.global_step)
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._began = time.perf_counter()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.seconds += time.perf_counter() - self._began
+        self.tokens += self.tokens_a_step
+        self.bar.advance(1, "" if self.loss is None else f"loss {self.loss:.3f}")
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
+        for name in ("loss", "eval_loss"):
+            if (value := (logs or {}).get(name)) is None:
+                continue
+            if not math.isfinite(value):
+                raise ProtegeError(
+                    f"The {'training' if name == 'loss' else 'validation'} loss is not a finite number.",
+                    "Tune again with a lower learning_rate.",
+                )
+            if name == "loss":
+                self.loss = float(value)

@@ -1,0 +1,157 @@
+"""Tiny random models as GGUF files, and a task that they can learn in seconds."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import gguf
+import numpy as np
+import orjson
+import pytest
+
+from protege.call import Call
+from protege.curate import Curated, CurateSettings, curate
+from protege.specialist import Base
+from protege.task import Task, Template, TemplatePart
+
+SPECIAL = ("<|end|>", "<|start|>")
+CHAT_TEMPLATE = (
+    "{% for m in messages %}<|start|>{{ m['role'] }}\n{{ m['content'] }}<|end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|start|>assistant\n{% endif %}"
+)
+HIDDEN, LAYERS, HEADS, KV_HEADS, HEAD_DIM, FEED_FORWARD = 64, 2, 4, 2, 16, 96
+
+
+def bytes_as_text() -> list[str]:
+    """The 256 characters that stand for bytes in a byte-level vocabulary (GPT-2's own order)."""
+    from transformers.convert_slow_tokenizer import bytes_to_unicode
+
+    return list(bytes_to_unicode().values())
+
+
+def write_tiny_gguf(path: Path, architecture: str = "llama", seed: int = 0, **numbers: int) -> Path:
+    """A random model of one architecture, with a byte-level vocabulary and a few merges."""
+    random = np.random.default_rng(seed)
+    tokens = [*SPECIAL, *bytes_as_text(), "th", "in", "re"]
+    writer = gguf.GGUFWriter(path, architecture)
+    writer.add_name("tiny")
+    writer.add_context_length(512)
+    writer.add_embedding_length(HIDDEN)
+    writer.add_block_count(LAYERS)
+    writer.add_feed_forward_length(FEED_FORWARD)
+    writer.add_head_count(HEADS)
+    writer.add_head_count_kv(KV_HEADS)
+    writer.add_key_length(HEAD_DIM)
+    writer.add_value_length(HEAD_DIM)
+    writer.add_rope_dimension_count(HEAD_DIM)
+    writer.add_rope_freq_base(10000.0)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_vocab_size(len(tokens))
+    if architecture == "gemma3":
+        writer.add_sliding_window(256)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("qwen2" if architecture.startswith("qwen") else "smollm")
+    writer.add_token_list(tokens)
+    writer.add_token_types([3] * len(SPECIAL) + [1] * (len(tokens) - len(SPECIAL)))
+    writer.add_token_merges(["t h", "i n", "r e"])
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(0)
+    writer.add_pad_token_id(0)
+    writer.add_add_bos_token(False)
+    writer.add_chat_template(CHAT_TEMPLATE)
+    for name, shape in tensor_shapes(architecture, len(tokens)).items():
+        norm = name.endswith("norm.weight")
+        value = 1 + 0.1 * random.standard_normal(shape) if norm else random.standard_normal(shape) / np.sqrt(shape[-1])
+        writer.add_tensor(name, value.astype(np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def tensor_shapes(architecture: str, vocabulary: int) -> dict[str, tuple[int, ...]]:
+    """Names and shapes (rows, columns) of all tensors; the output layer is tied to the embedding."""
+    q, kv = HEADS * HEAD_DIM, KV_HEADS * HEAD_DIM
+    shapes: dict[str, tuple[int, ...]] = {"token_embd.weight": (vocabulary, HIDDEN), "output_norm.weight": (HIDDEN,)}
+    for layer in range(LAYERS):
+        block: dict[str, tuple[int, ...]] = {
+            "attn_norm.weight": (HIDDEN,),
+            "attn_q.weight": (q, HIDDEN),
+            "attn_k.weight": (kv, HIDDEN),
+            "attn_v.weight": (kv, HIDDEN),
+            "attn_output.weight": (HIDDEN, q),
+            "ffn_norm.weight": (HIDDEN,),
+            "ffn_gate.weight": (FEED_FORWARD, HIDDEN),
+            "ffn_up.weight": (FEED_FORWARD, HIDDEN),
+            "ffn_down.weight": (HIDDEN, FEED_FORWARD),
+        }
+        if architecture == "qwen2":
+            block |= {"attn_q.bias": (q,), "attn_k.bias": (kv,), "attn_v.bias": (kv,)}
+        if architecture in ("qwen3", "gemma3"):
+            block |= {"attn_q_norm.weight": (HEAD_DIM,), "attn_k_norm.weight": (HEAD_DIM,)}
+        if architecture == "gemma3":
+            block |= {"post_attention_norm.weight": (HIDDEN,), "post_ffw_norm.weight": (HIDDEN,)}
+        shapes |= {f"blk.{layer}.{name}": shape for name, shape in block.items()}
+    return shapes
+
+
+def base_at(path: Path, architecture: str = "llama", **changes: Any) -> Base:
+    fields: dict[str, Any] = {
+        "name": f"tiny-{architecture}",
+        "path": str(path),
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "",
+        "format": "gguf",
+        "architecture": architecture,
+        "licence": "Apache-2.0",
+        "context": 512,
+        "chat_template": CHAT_TEMPLATE,
+        "bos": "<|start|>",
+        "eos": ("<|end|>",),
+        "control_tokens": SPECIAL,
+    }
+    return Base(**fields | changes)
+
+
+@pytest.fixture(scope="session")
+def one_thread() -> None:
+    """A tiny model is slower on two threads than on one, and much slower on a busy machine."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Base:
+    return base_at(write_tiny_gguf(tmp_path_factory.mktemp("base") / "tiny.gguf"))
+
+
+@pytest.fixture(scope="session")
+def colours() -> Task:
+    """Which colour is named: three labels."""
+    parts = (TemplatePart(0, "system", prefix="Name the colour."), TemplatePart(1, "user", prefix="Text: "))
+    return Task(
+        id="colours", name="colours", kind="label", labels=("red", "green", "blue"), templates=(Template("s", parts),)
+    )
+
+
+def colour_calls(count: int) -> list[Call]:
+    """Calls of the colours task; every text is another, and named apart enough to be no near-duplicate."""
+    made: list[Call] = []
+    for i in range(count):
+        answer = ("red", "green", "blue")[i % 3]
+        word = hashlib.sha256(str(i).encode()).hexdigest()
+        messages = (
+            {"role": "system", "content": "Name the colour."},
+            {"role": "user", "content": f"Text: {word[:7]} {answer} {word[7:14]}"},
+        )
+        record = {"id": f"c{i}", "messages": messages, "response": {"role": "assistant", "content": answer}}
+        made.append(Call.from_record(orjson.loads(orjson.dumps(record))))
+    return made
+
+
+@pytest.fixture(scope="session")
+def curated(colours: Task) -> Curated:
+    return curate(colours, colour_calls(360), CurateSettings())
