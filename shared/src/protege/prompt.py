@@ -90,9 +90,12 @@ def _plain(message: Message) -> tuple[str, str]:
         raise CannotRender("A message holds content that is not text.")
     role = str(message["role"])
     if role == "assistant":
-        from .answer import answer_text
+        from .answer import InvalidAnswer, answer_text
 
-        return "assistant", answer_text(message)
+        try:
+            return "assistant", answer_text(message)
+        except InvalidAnswer as error:
+            raise CannotRender(f"A message of the history cannot be shown: {error}.") from None
     if role in ("tool", "function"):
         return "user", f"Result: {content or ''}"
     return ("system" if role == "developer" else role), content or ""

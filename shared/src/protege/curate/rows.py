@@ -54,7 +54,7 @@ def row_from(task: Task, call: Call) -> Row | str:
     template, _ = found
     try:
         shown = messages_for(task, replace(request, tools=()), "slots")
-    except (CannotRender, InvalidAnswer):
+    except CannotRender:
         return "a history that a specialist cannot be shown"
     assert call.response is not None
     answer = _answer(call.response)

@@ -1,0 +1,41 @@
+"""Curation of real recorded calls."""
+
+from __future__ import annotations
+
+import gzip
+from collections import defaultdict
+from pathlib import Path
+
+import orjson
+import pytest
+from protege.call import Call
+from protege.curate import curate
+from protege.task import Task, Template, TemplatePart
+
+DATA = Path(__file__).parents[4] / "shared" / "data" / "mixed_train.jsonl.gz"
+
+pytestmark = [
+    pytest.mark.data,
+    pytest.mark.skipif(not DATA.exists(), reason="../shared/data is not on this machine"),
+]
+
+
+def tickets() -> list[Call]:
+    with gzip.open(DATA, "rb") as file:
+        records = (orjson.loads(line) for line in file)
+        return [Call.from_record(r) for r in records if r["task"] == "support_ticket_triage_json"]
+
+
+def test_the_support_tickets_leave_250_calls_to_calibrate_on_and_no_prompt_in_two_parts():
+    calls = tickets()
+    lines = tuple(str(calls[0].request.messages[0]["content"]).split("\n"))
+    parts = (TemplatePart(0, "system", lines), TemplatePart(1, "user", prefix="Ticket: "))
+    curated = curate(Task("t", "ticket", "json", templates=(Template("s", parts),)), calls)
+    assert len(curated.calibration) >= 250
+    assert len(curated.train) >= 400
+    found: dict[str, set[str]] = defaultdict(set)
+    for name, part in curated.parts.items():
+        for request in part["request"]:
+            text = orjson.loads(request)["messages"][1]["content"]
+            found[" ".join("".join(c if c.isalnum() else " " for c in text.lower()).split())].add(name)
+    assert all(len(names) == 1 for names in found.values())
