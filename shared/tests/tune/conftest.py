@@ -10,7 +10,6 @@ import gguf
 import numpy as np
 import orjson
 import pytest
-
 from protege.call import Call
 from protege.curate import Curated, CurateSettings, curate
 from protege.specialist import Base

@@ -92,9 +92,8 @@ def _read_lora(folder: Path) -> tuple[float, dict[str, tuple[np.ndarray, np.ndar
 
     config = orjson.loads((folder / "adapter_config.json").read_bytes())
     # Through torch, since numpy has no bf16.
-    tensors = {
-        n: t.float().numpy().astype(np.float32) for n, t in load_file(folder / "adapter_model.safetensors").items()
-    }
+    path = folder / "adapter_model.safetensors"
+    tensors = {name: tensor.float().numpy() for name, tensor in load_file(path).items()}
     return config["lora_alpha"] / config["r"], lora_pairs(tensors)
 
 

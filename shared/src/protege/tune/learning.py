@@ -15,7 +15,7 @@ from ..progress import Progress
 from ..specialist import Base
 from .examples import Examples
 from .gguf_writer import write_full, write_lora, write_merged
-from .model import compute_dtype, load_model
+from .model import compute_dtype, load_model, quiet
 from .resources import check_resources
 from .settings import TuneSettings
 from .training import Run, train
@@ -35,12 +35,13 @@ def learn(
     """Train, then write the weights into `folder`. Returns the run's figures and the files, by what they are."""
     dtype = torch.float32 if settings.method == "full" else compute_dtype()
     check_resources(base, folder, settings, dtype.itemsize)
-    set_seed(settings.seed)
-    model = student(base, settings, dtype)
-    with progress.step("Tuning", settings.steps) as bar:
-        run = train(model, examples, validation, settings, checkpoints, pad_id, bar)
-    with progress.step("Writing the tuned model"):
-        return run, _write(model, base, settings, folder, about)
+    with quiet():
+        set_seed(settings.seed)
+        model = student(base, settings, dtype)
+        with progress.step("Tuning", settings.steps) as bar:
+            run = train(model, examples, validation, settings, checkpoints, pad_id, bar)
+        with progress.step("Writing the tuned model"):
+            return run, _write(model, base, settings, folder, about)
 
 
 def student(base: Base, settings: TuneSettings, dtype: torch.dtype) -> PreTrainedModel | PeftModel:

@@ -43,7 +43,8 @@ def load_model(base: Base, dtype: torch.dtype, **options: Any) -> PreTrainedMode
     check_base(base)
     if base.format == "gguf":
         options |= {"quantization_config": GgufConfig(dequantize=True)}
-    with _quiet():
+    # One of the bars that loading draws has no switch.
+    with quiet(), contextlib.redirect_stderr(io.StringIO()):
         try:
             model, loading = AutoModelForCausalLM.from_pretrained(
                 *_where(base)[0], dtype=dtype, output_loading_info=True, **_where(base)[1], **options
@@ -63,7 +64,7 @@ def load_tokenizer(base: Base) -> PreTrainedTokenizerBase:
     except ImportError:
         raise MissingDependency("transformers", "tune") from None
 
-    with _quiet():
+    with quiet():
         try:
             return AutoTokenizer.from_pretrained(*_where(base)[0], **_where(base)[1])
         except (ValueError, OSError, KeyError) as error:
@@ -151,16 +152,15 @@ def _magic(path: Path) -> bytes:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Loading draws its own bars, one of which has no switch, and stdout and stderr are the command's."""
+def quiet() -> Iterator[None]:
+    """The libraries' warnings and bars kept off stdout and stderr, which are the command's."""
     from transformers.utils import logging
 
-    level = logging.get_verbosity()
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
-    bars = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:
-        with contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
