@@ -12,7 +12,7 @@ from .confidence import confidence, keeps
 from .figures import CurvePoint, Evaluation, Example, Kept, evaluate
 from .graders import Grader, grader_for, register
 from .intervals import clopper_pearson, upper_bound
-from .judging import Judged, answer_all
+from .judging import Judged, answer_all, judged_from, judged_to
 
 __all__ = [
     "Answered",
@@ -28,6 +28,8 @@ __all__ = [
     "confidence",
     "evaluate",
     "grader_for",
+    "judged_from",
+    "judged_to",
     "keeps",
     "register",
     "upper_bound",

@@ -55,22 +55,16 @@ def register(kind: Kind, grader: Grader) -> None:
 
 
 class Exact:
-    """The same text, but for white space around it (and within it, where `collapse` says so)."""
+    """The same text, but for white space around it."""
 
+    name = "exact match"
     similarity = False
 
-    def __init__(self, name: str = "exact match", *, collapse: bool = False) -> None:
-        self.name = name
-        self._collapse = collapse
-
     def agree(self, answer: str, teacher: str) -> bool:
-        return self._form(answer) == self._form(teacher)
+        return answer.strip() == teacher.strip()
 
     def score(self, answer: str, teacher: str) -> float:
         return float(self.agree(answer, teacher))
-
-    def _form(self, text: str) -> str:
-        return " ".join(text.split()) if self._collapse else text.strip()
 
 
 class JsonFields:
@@ -158,7 +152,7 @@ _graders: dict[Kind, Grader] = {
     "json": JsonFields(),
     "tool_calls": ToolCalls(),
     "sql": Sql(),
-    "code": Exact("same code but for white space at the ends"),
+    "code": Exact(),
     "text": TextSimilarity(),
 }
 

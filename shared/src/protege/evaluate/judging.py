@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ import orjson
 
 from ..call import Request, request_from, text_of
 from ..errors import EngineError
-from ..progress import Progress, Silent
+from ..progress import Bar, Silent
 from ..prompt import CannotRender, fitting_template
 from ..specialist import Specialist
 from ..task import Task
@@ -54,12 +54,15 @@ class Judged:
         """Whether a route with this threshold keeps the answer."""
         return self.valid and keeps(self.confidence, threshold)
 
-    def to_record(self) -> dict[str, Any]:
-        return asdict(self)
 
-    @classmethod
-    def from_record(cls, record: Mapping[str, Any]) -> Judged:
-        return cls(**record)
+def judged_to(judged: Iterable[Judged]) -> list[dict[str, Any]]:
+    """Judged answers as JSON holds them."""
+    return [asdict(j) for j in judged]
+
+
+def judged_from(records: Iterable[Mapping[str, Any]]) -> list[Judged]:
+    """What `judged_to` wrote."""
+    return [Judged(**record) for record in records]
 
 
 def answer_all(
@@ -71,13 +74,13 @@ def answer_all(
     parallel: int = 2,
     timeout_s: float = 10.0,
     grader: Grader | None = None,
-    progress: Progress | None = None,
+    bar: Bar | None = None,
 ) -> list[Judged]:
     """Ask the specialist every row of a split, in order; `parallel` at a time.
 
     rows: columns `id`, `request` (a record as JSON) and `answer` (the teacher's). A row that cannot be asked, fails,
     takes longer than `timeout_s` (the route's own time-out) or comes back malformed stays in, as not valid: live, the
-    teacher would answer it. Raises EngineError where the engine is down.
+    teacher would answer it. `bar` advances by one a row. Raises EngineError where the engine is down.
     """
     judge = grader or grader_for(task)
     patience = _Patience(min(PATIENCE, len(rows)))
@@ -95,14 +98,12 @@ def answer_all(
         return _judged(row, _preview(task, request), answered, judge)
 
     judged: list[Judged] = []
-    with (
-        (progress or Silent()).step("asking the specialist", len(rows)) as bar,
-        ThreadPoolExecutor(parallel, "protege-evaluate") as pool,
-    ):
+    shown = bar or Silent()
+    with ThreadPoolExecutor(parallel, "protege-evaluate") as pool:
         try:
             for result in pool.map(one, rows):
                 judged.append(result)
-                bar.advance()
+                shown.advance()
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise

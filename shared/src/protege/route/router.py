@@ -69,17 +69,18 @@ class Outcome:
     """What became of a call.
 
     message: the answer in OpenAI chat form; None where the teacher must answer. attempt: what the specialist did, None
-    where it was not asked. decision: the reason. Tokens are of the specialist's answer, 0 without one; latency_ms is
-    all the time that the route took.
+    where it was not asked. decision: the reason. specialist, specialist_id: name and id of the route's, whether it was
+    asked or not. Tokens are of its answer, None without one; latency_ms is all the time that the route took.
     """
 
     message: Message | None
     attempt: Attempt | None
     decision: Reason
+    specialist: str | None = None
     specialist_id: str | None = None
     task_id: str | None = None
-    input_tokens: int = 0
-    output_tokens: int = 0
+    input_tokens: int | None = None
+    output_tokens: int | None = None
     latency_ms: float = 0.0
 
 
@@ -197,13 +198,13 @@ class Router:
         except Exception as error:  # noqa: BLE001 — as in decide
             self._tell("asking", error)
             reason = "router failed"
-        return _outcome(route, task, answered, reason, begin_s)
+        return _outcome(route, specialist, answered, reason, begin_s)
 
     def _timed_out(self, decision: Decision, begin_s: float) -> Outcome:
         self._link.failure()
-        if decision.route is None or decision.task is None:
+        if decision.route is None or decision.specialist is None:
             return _unasked(decision, "timed out", begin_s)
-        return _outcome(decision.route, decision.task, None, "timed out", begin_s)
+        return _outcome(decision.route, decision.specialist, None, "timed out", begin_s)
 
     def _tell(self, what: str, error: Exception) -> None:
         """Log a trouble once; by its type alone, since a message could hold the content of a call."""
@@ -240,12 +241,14 @@ def _verdict(answered: Answered, route: Route) -> Reason:
     return "kept" if keeps(answered.confidence, route.threshold) else "below threshold"
 
 
-def _outcome(route: Route, task: Task, answered: Answered | None, reason: Reason, begin_s: float) -> Outcome:
+def _outcome(
+    route: Route, specialist: Specialist, answered: Answered | None, reason: Reason, begin_s: float
+) -> Outcome:
     kept = reason == "kept" and answered is not None
     attempt = None
     if reason != "fingerprint differs":
         attempt = Attempt(
-            by=route.specialist_id,
+            by=specialist.id,
             outcome="kept" if kept else "handed_back" if reason == "below threshold" else "failed",
             reason=reason,
             confidence=answered.confidence if answered else None,
@@ -256,10 +259,11 @@ def _outcome(route: Route, task: Task, answered: Answered | None, reason: Reason
         message=answered.message if kept and answered else None,
         attempt=attempt,
         decision=reason,
-        specialist_id=route.specialist_id,
-        task_id=task.id,
-        input_tokens=answered.input_tokens if answered else 0,
-        output_tokens=answered.output_tokens if answered else 0,
+        specialist=specialist.name,
+        specialist_id=specialist.id,
+        task_id=route.task_id,
+        input_tokens=answered.input_tokens if answered else None,
+        output_tokens=answered.output_tokens if answered else None,
         latency_ms=(time.perf_counter() - begin_s) * 1000,
     )
 
@@ -269,7 +273,8 @@ def _unasked(decision: Decision, reason: Reason, begin_s: float) -> Outcome:
         message=None,
         attempt=None,
         decision=reason,
-        specialist_id=decision.route.specialist_id if decision.route else None,
+        specialist=decision.specialist.name if decision.specialist else None,
+        specialist_id=decision.specialist.id if decision.specialist else None,
         task_id=decision.task.id if decision.task else None,
         latency_ms=(time.perf_counter() - begin_s) * 1000,
     )
