@@ -35,6 +35,9 @@ Use null for what the entry does not give."""
 
 ASSIST = "You help with the contact list and whatever else is asked. Call the one tool that answers the request."
 
+PROMPTS = {"sort": SORT, "place": PLACE, "name": NAME, "assist": ASSIST}
+"""The system text of each node."""
+
 
 class State(TypedDict, total=False):
     text: str

@@ -6,6 +6,7 @@ Text, labels, JSON and SQL are written as they are. Tool calls are written as JS
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -110,11 +111,21 @@ def _schema(request: Request) -> Mapping[str, Any] | None:
 def _check_schema(value: Any, schema: Mapping[str, Any] | None) -> None:
     if not schema:
         return
-    import jsonschema
+    validator = _validator(orjson.dumps(schema))
+    if validator is not None and not validator.is_valid(value):
+        raise InvalidAnswer("breaks the schema")
 
+
+@functools.lru_cache(maxsize=1024)
+def _validator(schema: bytes) -> Any:
+    """A schema's validator, kept: making one costs some 4 ms. None for a schema that is itself wrong, as many are."""
+    import jsonschema
+    from jsonschema.validators import validator_for
+
+    plain = orjson.loads(schema)
+    kind = validator_for(plain, default=jsonschema.Draft202012Validator)
     try:
-        jsonschema.validate(value, schema)
-    except jsonschema.ValidationError:
-        raise InvalidAnswer("breaks the schema") from None
+        kind.check_schema(plain)
     except jsonschema.SchemaError:
-        return  # a schema that is itself wrong (many tools' are) can judge nothing
+        return None
+    return kind(plain)

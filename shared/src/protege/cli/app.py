@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, TypeAlias
 
 import typer
 
-from .. import flywheel
+from .. import flywheel, lifecycle, steps
 from ..errors import BadInput
 from ..progress import Silent
-from ..specialist import Specialist
+from ..specialist import PromptForm, Specialist
 from ..workspace import Workspace
 from . import output
 
@@ -26,6 +27,10 @@ Home = Annotated[Path | None, typer.Option(help="Home folder. Default: PROTEGE_H
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 Name = Annotated[str, typer.Argument(help="A specialist's name or id, as `protege status` shows it.")]
 
+Method: TypeAlias = Literal["lora", "full", "qlora"]
+ServeAs: TypeAlias = Literal["lora", "merged"]
+Form: TypeAlias = Literal["calls", "openai", "otlp"]
+
 WATCH, LEARN, RUN, CARE = "Watch", "Learn", "Serve", "Look after"
 
 
@@ -34,7 +39,7 @@ def collect(
     files: Annotated[
         list[Path], typer.Argument(help="Files of calls: JSON lines, OpenAI fine-tuning, OTLP JSON; .gz too.")
     ],
-    form: Annotated[str, typer.Option("--format", help="auto, calls, openai or otlp.")] = "auto",
+    form: Annotated[Form | None, typer.Option("--format", help="Default: told by the file's content.")] = None,
     strict: Annotated[bool, typer.Option(help="Stop at the first line that cannot be read.")] = False,
     home: Home = None,
     as_json: Json = False,
@@ -65,7 +70,7 @@ def tasks(
 ) -> None:
     """What repeats, and what it costs."""
     workspace = Workspace(home)
-    found = flywheel.find_tasks(workspace, _progress(as_json))
+    found = steps.find_tasks(workspace, _progress(as_json))
     if calls:
         rows = [{"id": call, "task": task} for call, task in workspace.assignments().items()]
         if as_json:
@@ -87,19 +92,16 @@ def improve(
     base: Annotated[str | None, typer.Option(help="Tune from this GGUF file, folder or catalogue name.")] = None,
     epsilon: Annotated[float, typer.Option(help="Disagreement allowed among kept answers.")] = 0.05,
     delta: Annotated[float, typer.Option(help="Chance that the guarantee does not hold.")] = 0.05,
-    method: Annotated[str, typer.Option(help="lora, full or qlora (GPU).")] = "lora",
-    prompt: Annotated[str, typer.Option(help="slots (constant text left out) or whole.")] = "slots",
+    method: Annotated[Method, typer.Option(help="lora, full or qlora (GPU).")] = "lora",
+    prompt: Annotated[PromptForm, typer.Option(help="slots (constant text left out) or whole.")] = "slots",
     steps: Annotated[int | None, typer.Option(help="Training steps at most.")] = None,
-    serve_as: Annotated[str, typer.Option(help="lora (one base in memory) or merged.")] = "lora",
+    serve_as: Annotated[ServeAs, typer.Option(help="lora (one base in memory) or merged.")] = "lora",
     home: Home = None,
     as_json: Json = False,
 ) -> None:
     """The loop, for all tasks or some: curate, select, tune, evaluate, route."""
     from ..tune import TuneSettings
 
-    _choice("--method", method, ("lora", "full", "qlora"))
-    _choice("--prompt", prompt, ("slots", "whole"))
-    _choice("--serve-as", serve_as, ("lora", "merged"))
     for name, value in (("--epsilon", epsilon), ("--delta", delta)):
         if not 0 < value < 1:
             raise BadInput(f"{name} is {value}.", "It is a probability between 0 and 1, such as 0.05.")
@@ -126,7 +128,7 @@ def improve(
         for i in done
     ]
     columns = ("task", "answered by", "agreement [95%]", "certified coverage", "in hindsight", "why")
-    output.print_table("Improved", columns, rows)
+    output.print_table("", columns, rows)
 
 
 @app.command(rich_help_panel=LEARN)
@@ -137,8 +139,12 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Measure a specialist again, on calls that it never learnt from."""
+    from ..collect import read
+    from ..measuring import measure
+
     workspace = Workspace(home)
-    figures = flywheel.measure(workspace, _specialist(workspace, name), calls, _progress(as_json))
+    given = None if calls is None else list(read(calls))
+    figures = measure(workspace, _specialist(workspace, name), given, _progress(as_json))
     if as_json:
         return output.print_json({"specialist": name, **figures})
     shown = [(key, value) for key, value in figures.items() if isinstance(value, int | float | str)]
@@ -187,7 +193,7 @@ def promote(name: Name, home: Home = None, as_json: Json = False) -> None:
     """Let a certified specialist answer its task."""
     workspace = Workspace(home)
     with workspace.lock():
-        flywheel.promote(workspace, _specialist(workspace, name))
+        lifecycle.promote(workspace, _specialist(workspace, name))
     _done({"live": name}, f"{name} answers from now on.", as_json)
 
 
@@ -196,7 +202,7 @@ def rollback(name: Name, home: Home = None, as_json: Json = False) -> None:
     """Give a specialist's task back to its predecessor, or to the teacher."""
     workspace = Workspace(home)
     with workspace.lock():
-        predecessor = flywheel.rollback(workspace, _specialist(workspace, name))
+        predecessor = lifecycle.rollback(workspace, _specialist(workspace, name))
     answers = predecessor.name if predecessor else "the teacher"
     _done({"retired": name, "live": predecessor and predecessor.name}, f"{answers} answers from now on.", as_json)
 
@@ -206,7 +212,7 @@ def retire(name: Name, home: Home = None, as_json: Json = False) -> None:
     """Take a specialist out of service; the teacher answers from the next call on."""
     workspace = Workspace(home)
     with workspace.lock():
-        flywheel.retire(workspace, _specialist(workspace, name))
+        lifecycle.retire(workspace, _specialist(workspace, name))
     _done({"retired": name}, "The teacher answers from now on.", as_json)
 
 
@@ -251,11 +257,6 @@ def _done(document: dict[str, Any], line: str, as_json: bool) -> None:
     output.console.print(line, highlight=False, markup=False)
 
 
-def _choice(option: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise BadInput(f"{option} is {value!r}.", f"It is one of: {', '.join(allowed)}.")
-
-
 def _specialist(workspace: Workspace, name: str) -> Specialist:
     for specialist in workspace.specialists():
         if name in (specialist.id, specialist.name):
@@ -273,8 +274,9 @@ def _fields(value: Any) -> dict[str, Any]:
     return {name: getattr(value, name) for name in value.__slots__}
 
 
-def _interval(figures: dict[str, Any]) -> str | None:
-    if "agreement" not in figures:
+def _interval(figures: Mapping[str, Any]) -> str | None:
+    evaluation = figures.get("evaluation")
+    if evaluation is None:
         return None
-    low, high = figures["agreement_interval"]
-    return f"{figures['agreement']:.3f} [{low:.3f}, {high:.3f}]"
+    low, high = evaluation["interval"]
+    return f"{evaluation['agreement']:.3f} [{low:.3f}, {high:.3f}]"

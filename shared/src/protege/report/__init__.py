@@ -5,6 +5,7 @@ Never measures anything itself, never loads anything from the network, and lets 
 """
 
 from .data import Agreement, Certified, Example, Loss, Realised, ReportData, TaskReport
+from .gather import gather, status
 from .page import write_report
 from .table import table
 
@@ -16,6 +17,8 @@ __all__ = [
     "Realised",
     "ReportData",
     "TaskReport",
+    "gather",
+    "status",
     "table",
     "write_report",
 ]

@@ -1,0 +1,54 @@
+"""Which specialist answers a task: promoted, retired, rolled back. Running agents follow within a second."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from .errors import BadInput
+from .specialist import Route, Specialist
+from .workspace import Workspace
+
+
+def promote(workspace: Workspace, specialist: Specialist) -> None:
+    """Let a specialist answer its task on the terms that were certified for it, in place of the one that does now.
+
+    Raises BadInput where no threshold was certified for it.
+    """
+    record = workspace.result(f"route:{specialist.id}")
+    if record is None:
+        raise BadInput(
+            f"No threshold is certified for {specialist.name}, so it may not answer.",
+            "`protege improve` certifies one once there are calls enough.",
+        )
+    for other in workspace.specialists(task_id=specialist.task_id):
+        if other.state == "live" and other.id != specialist.id:
+            workspace.save_specialist(replace(other, state="retired"))
+    workspace.save_specialist(replace(specialist, state="live"))
+    workspace.save_route(Route.from_record(record))
+    publish(workspace)
+
+
+def retire(workspace: Workspace, specialist: Specialist) -> None:
+    """Take a specialist out of service; the teacher answers its task from the next call on."""
+    if specialist.state == "live":
+        workspace.drop_route(specialist.task_id)
+    workspace.save_specialist(replace(specialist, state="retired"))
+    publish(workspace)
+
+
+def rollback(workspace: Workspace, specialist: Specialist) -> Specialist | None:
+    """Give the task back to the specialist's predecessor, which is returned, or to the teacher where there is none."""
+    retire(workspace, specialist)
+    older = [s for s in workspace.specialists(task_id=specialist.task_id) if s.version < specialist.version]
+    for predecessor in sorted(older, key=lambda s: -s.version):
+        if workspace.result(f"route:{predecessor.id}") is not None:
+            promote(workspace, predecessor)
+            return predecessor
+    return None
+
+
+def publish(workspace: Workspace) -> None:
+    """Tell running agents which specialists may answer now."""
+    from .route import publish as write
+
+    write(workspace)

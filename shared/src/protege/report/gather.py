@@ -1,0 +1,181 @@
+"""What the workspace knows, as a report's data and as the status that `protege status` prints."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Mapping
+from typing import Any, TypedDict
+
+from ..collect.prices import cost_usd, price_source
+from ..specialist import Specialist
+from ..task import Task
+from ..workspace import Workspace
+from .data import Agreement, Certified, Example, Loss, Realised, ReportData, TaskReport
+
+MACHINE_USD_PER_HOUR = 0.10
+"""What an hour of this machine is taken to cost, all cores: about the list price of a 2-core cloud machine in 2026."""
+
+
+class TaskStatus(TypedDict):
+    """A task as `protege status` shows it. kept: calls that a specialist answered; saved_usd: by that, US dollars."""
+
+    id: str
+    name: str
+    calls: int
+    answered_by: str
+    specialist: str | None
+    base: str | None
+    state: str
+    agreement: float | None
+    certified_coverage: float | None
+    kept: int
+    saved_usd: float | None
+    reason: str
+
+
+def gather(workspace: Workspace) -> ReportData:
+    """All that is known of every task, largest first."""
+    price_as = (workspace.result("settings") or {}).get("price_as")
+    return ReportData(
+        tasks=tuple(_task_report(workspace, task, price_as) for task in workspace.tasks()),
+        calls=workspace.count_calls(),
+        created=time.time(),
+        home=str(workspace.home),
+        machine=f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}",
+        prices=_prices(price_as),
+    )
+
+
+def status(workspace: Workspace) -> dict[str, Any]:
+    """Tasks, who answers them, and what that has saved so far."""
+    price_as = (workspace.result("settings") or {}).get("price_as")
+    tasks = [_status(workspace, task, price_as) for task in workspace.tasks()]
+    return {
+        "home": str(workspace.home),
+        "calls": workspace.count_calls(),
+        "kept": sum(task["kept"] for task in tasks),
+        "saved_usd": sum(task["saved_usd"] or 0.0 for task in tasks),
+        "tasks": tasks,
+        "specialists": [_specialist(s) for s in workspace.specialists()],
+    }
+
+
+def _status(workspace: Workspace, task: Task, price_as: str | None) -> TaskStatus:
+    improvement = workspace.result(f"improvement:{task.id}") or {}
+    mine = workspace.specialists(task_id=task.id)
+    live = next((s for s in mine if s.state == "live"), None)
+    shown = live or (mine[-1] if mine else None)
+    figures = (shown.report if shown else None) or {}
+    evaluation = figures.get("evaluation") or {}
+    kept = sum(workspace.count_calls(specialist_id=s.id) for s in mine)
+    before, after = _cost_before(task, price_as), _cost_after(evaluation)
+    return TaskStatus(
+        id=task.id,
+        name=task.name,
+        calls=task.calls,
+        answered_by=live.name if live else "teacher",
+        specialist=shown.name if shown else None,
+        base=shown.base.name if shown else None,
+        state=shown.state if shown else "",
+        agreement=evaluation.get("agreement"),
+        certified_coverage=figures.get("certified_coverage"),
+        kept=kept,
+        saved_usd=kept * (before - after) / 1000 if before is not None and after is not None else None,
+        reason=improvement.get("reason", "not improved yet: protege improve"),
+    )
+
+
+def _specialist(specialist: Specialist) -> dict[str, Any]:
+    record = specialist.to_record()
+    kept = ("id", "name", "task_id", "version", "state", "form", "created", "lineage", "digests")
+    return {**{name: record[name] for name in kept}, "base": specialist.base.name, "licence": specialist.base.licence}
+
+
+def _task_report(workspace: Workspace, task: Task, price_as: str | None) -> TaskReport:
+    improvement = workspace.result(f"improvement:{task.id}") or {}
+    figures: Mapping[str, Any] = improvement.get("figures") or {}
+    mine = workspace.specialists(task_id=task.id)
+    specialist = next((s for s in mine if s.id == improvement.get("specialist_id")), None)
+    evaluation: Mapping[str, Any] = figures.get("evaluation") or {}
+    certificate: Mapping[str, Any] = figures.get("certificate") or {}
+    return TaskReport(
+        name=task.name,
+        kind=task.kind,
+        calls=task.calls,
+        state="live" if specialist and specialist.state == "live" else "teacher",
+        reason=improvement.get("reason", "not improved yet"),
+        node=" / ".join(task.node),
+        specialist=specialist.name if specialist else None,
+        base=specialist.base.name if specialist else None,
+        agreement=_agreement(evaluation),
+        certified=_certified(certificate, figures),
+        teacher_latency_ms=task.latency_ms,
+        specialist_latency_ms=evaluation.get("latency_p50_ms"),
+        cost_before_usd=_cost_before(task, price_as),
+        cost_after_usd=_cost_blended(task, price_as, figures),
+        tokens_before=task.input_tokens,
+        tokens_after=evaluation.get("input_tokens"),
+        realised=_realised(workspace, task, specialist),
+        judged=tuple((confidence, agreed) for confidence, agreed in figures.get("confidences") or ()),
+        losses=_losses(specialist),
+        examples=tuple(Example(**example) for example in evaluation.get("examples") or ()),
+        passed_over=tuple((name, reason) for name, reason in improvement.get("passed_over") or ()),
+    )
+
+
+def _agreement(evaluation: Mapping[str, Any]) -> Agreement | None:
+    if not evaluation:
+        return None
+    low, high = evaluation["interval"]
+    return Agreement(evaluation["agreement"], low, high, evaluation["n"], evaluation["grader"])
+
+
+def _certified(certificate: Mapping[str, Any], figures: Mapping[str, Any]) -> Certified | None:
+    if not certificate:
+        return None
+    counts = {name: certificate[name] for name in ("epsilon", "delta", "n", "threshold", "kept", "errors")}
+    return Certified(**counts, hindsight=figures["hindsight_coverage"])
+
+
+def _cost_before(task: Task, price_as: str | None) -> float | None:
+    """US dollars for 1,000 calls answered by the teacher: as recorded, else tokens at the price of `price_as`."""
+    if task.cost_usd is not None:
+        return task.cost_usd * 1000
+    if price_as is None or task.input_tokens is None or task.output_tokens is None:
+        return None
+    return cost_usd(price_as, round(task.input_tokens * 1000), round(task.output_tokens * 1000))
+
+
+def _cost_after(evaluation: Mapping[str, Any]) -> float | None:
+    """US dollars for 1,000 calls asked of the specialist: its median time, the whole machine counted for it alone."""
+    latency_ms = evaluation.get("latency_p50_ms")
+    return None if latency_ms is None else latency_ms * MACHINE_USD_PER_HOUR / 3600
+
+
+def _cost_blended(task: Task, price_as: str | None, figures: Mapping[str, Any]) -> float | None:
+    """US dollars for 1,000 calls once routed: every call is asked of the specialist, the rest of the teacher too."""
+    before, after = _cost_before(task, price_as), _cost_after(figures.get("evaluation") or {})
+    if before is None or after is None or not figures["certified_coverage"]:
+        return None
+    return after + (1 - figures["certified_coverage"]) * before
+
+
+def _realised(workspace: Workspace, task: Task, specialist: Specialist | None) -> Realised | None:
+    if specialist is None:
+        return None
+    compared = workspace.result(f"realised:{task.id}")
+    if compared is None:
+        return None
+    return Realised(compared["calls"], compared["kept"], compared["compared"], compared["disagreements"])
+
+
+def _losses(specialist: Specialist | None) -> tuple[Loss, ...]:
+    tuning = ((specialist.report or {}) if specialist else {}).get("tuning") or {}
+    return tuple(Loss(p["step"], p.get("train"), p.get("validation")) for p in tuning.get("losses") or ())
+
+
+def _prices(price_as: str | None) -> str:
+    teacher = f"list prices of {price_source()}" + (f", unpriced calls as {price_as}" if price_as else "")
+    return f"Teacher: tokens at {teacher}. Specialist: its time at ${MACHINE_USD_PER_HOUR:.2f} an hour of this machine."
