@@ -35,7 +35,7 @@ def mask_text(text: str) -> str:
     raw = text.encode("utf-8", "surrogatepass")
     if SUSPECT.search(raw) is None:
         return text
-    if text.lstrip()[:1] in ("{", "["):
+    if text.lstrip()[:1] in ("{", "[", '"'):
         try:
             value = json.loads(text)
             masked = _masked(value)

@@ -32,6 +32,8 @@ TOKENS = {
     ),
 }
 
+# A token begins where a word does. A line break may be written `\n`: then a letter stands before it, and no boundary.
+_BEGIN = r"(?:\b|\\[bfnrt]|\\u00[01][0-9a-f])"
 _PEM_BEGIN = r"-----BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY[A-Z ]{0,8}-----"
 _PEM_HEADERS = r"(?:(?:\s|\\+[nr])*[A-Za-z-]{1,30}: [^\n\\]{1,100})*"
 # A line break inside may be written `\n`, once or more than once. The end may be cut off.
@@ -43,25 +45,21 @@ _NAME = (
 )
 _VALUE = r"[^\s\"'\\]"
 _LIKELY = rf"{_VALUE}*(?:[0-9!@#$%^&*+=~]|(?-i:[a-z][A-Z])){_VALUE}*"
-_BLANK = r"\s"
-_BLANK_IN_JSON = r"(?:\s|\\[nrt])"  # a line break is written `\n` there
+_BLANK = r"(?:\s|\\[nrt])"
 _USER = r"[a-z][a-z0-9+.-]*:(?:\\?/){2}[^\s/:@\"'\\]*:"
 _CREDENTIAL = r"[A-Za-z0-9._~+/=-]{12,}"
-
-
-def _assigned(blank: str) -> str:
-    return rf"\\*[\"']?{blank}*(?:=>|:=|[:=]){blank}*[a-z]?\\*[\"']?"
-
+_ASSIGNED = rf"\\*[\"']?{_BLANK}*(?:=>|:=|[:=]){_BLANK}*(?:[a-z]?\\*[\"'])?"
+_IS = rf"{_BLANK}+(?:is|was):?{_BLANK}+\\*[\"']?"
 
 SECRET = re2.compile(
     "|".join(
         (
             rf"(?P<private_key>{_PEM})",
-            *(rf"\b(?P<{kind}>{pattern})" for kind, pattern in TOKENS.items()),
-            rf"(?i:\b(?:bearer|basic)\s+(?P<authorization>{_CREDENTIAL}))",
+            *(rf"{_BEGIN}(?P<{kind}>{pattern})" for kind, pattern in TOKENS.items()),
+            rf"(?i:\b(?:bearer|basic){_BLANK}+(?P<authorization>{_CREDENTIAL}))",
             rf"(?i:\b{_USER}(?P<url_password>[^\s/\"'\\]+)@)",
-            rf"(?i:(?P<name>{_NAME}){_assigned(_BLANK)}(?P<assigned>{_VALUE}{{4,}}))",
-            rf"(?i:(?P<said>{_NAME})\s+(?:is|was):?\s+\\*[\"']?(?P<spoken>{_LIKELY}))",
+            rf"(?i:(?P<name>{_NAME}){_ASSIGNED}(?P<assigned>{_VALUE}{{4,}}))",
+            rf"(?i:(?P<said>{_NAME}){_IS}(?P<spoken>{_LIKELY}))",
         )
     )
 )
@@ -84,10 +82,10 @@ SUSPECT = _without_groups(
     "|".join(
         (
             _PEM_BEGIN,
-            rf"(?:\b|\\[bfnrt])(?:{'|'.join(TOKENS.values())})",
-            rf"(?i:(?:bearer|basic){_BLANK_IN_JSON}+{_CREDENTIAL}|{_USER}[^\s/\"'\\]+@)",
-            rf"(?i:{_NAME}{_assigned(_BLANK_IN_JSON)}[\\\"']*{_VALUE})",
-            rf"(?i:{_NAME}{_BLANK_IN_JSON}+(?:is|was):?{_BLANK_IN_JSON}+\\*[\"']?{_LIKELY})",
+            rf"{_BEGIN}(?:{'|'.join(TOKENS.values())})",
+            rf"(?i:(?:bearer|basic){_BLANK}+{_CREDENTIAL}|{_USER}[^\s/\"'\\]+@)",
+            rf"(?i:{_NAME}{_ASSIGNED}[\\\"']*{_VALUE})",
+            rf"(?i:{_NAME}{_IS}{_LIKELY})",
         )
     )
 )
