@@ -5,8 +5,9 @@ plain reason for which every other one was passed over. Never downloads, never r
 """
 
 from .base import load_base
-from .choose import Policy, Selection, select
+from .choose import Selection, select
 from .find import find_bases, places
+from .fit import Policy
 from .machine import Machine, machine
 from .models import Model, catalogue
 from .probe import ProbeResult, probe

@@ -37,13 +37,13 @@ def load_base(path: str | os.PathLike[str]) -> Base:
         raise BaseModelError(f"There is no base model at {path}.", "Check the path; `protege doctor` names bases.")
     if path.is_dir() and not (path / "config.json").exists():
         path = _only_gguf(path)
-    found = path.stat()
-    return _load(path, found.st_size, found.st_mtime_ns)
+    files = path.iterdir() if path.is_dir() else (path,)
+    return _load(path, tuple(sorted((file.stat().st_mtime_ns, file.stat().st_size) for file in files)))
 
 
 @functools.lru_cache(maxsize=64)
-def _load(path: Path, size: int, mtime_ns: int) -> Base:
-    """`size` and `mtime_ns` make a changed file another one."""
+def _load(path: Path, _stamp: tuple[tuple[int, int], ...]) -> Base:
+    """`_stamp`: times and sizes of its files, so that one that was changed is read anew."""
     if path.is_dir():
         from .folder import load_folder
 

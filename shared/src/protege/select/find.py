@@ -38,7 +38,10 @@ def find_bases(home: str | os.PathLike[str] | None = None, extra: Sequence[str |
     for name, model in names.items():
         if not any(base.name == model.name for base in bases):
             raise BaseModelError(f"The base {name} is not on this machine.", f"Get it: {model.how_to_get}")
-    return list({base.sha256: base for base in reversed(bases)}.values())[::-1]
+    unique: dict[str, Base] = {}
+    for base in bases:
+        unique.setdefault(base.sha256, base)
+    return list(unique.values())
 
 
 def places(home: str | os.PathLike[str] | None = None) -> list[Path]:

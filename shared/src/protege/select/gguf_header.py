@@ -7,6 +7,7 @@ specification, versions 2 and 3, little-endian.
 
 from __future__ import annotations
 
+import functools
 import mmap
 import struct
 from collections.abc import Mapping
@@ -83,13 +84,14 @@ def _tensor(cursor: _Cursor) -> tuple[int, int]:
     return elements, offset + elements // block * block_bytes
 
 
+@functools.cache
 def _block_sizes() -> Mapping[int, tuple[int, int]]:
     """Elements and bytes of a block, by tensor type."""
     try:
         from gguf.constants import GGML_QUANT_SIZES
     except ImportError:
         raise MissingDependency("gguf", "tune") from None
-    return GGML_QUANT_SIZES
+    return {int(kind): sizes for kind, sizes in GGML_QUANT_SIZES.items()}
 
 
 class _Cursor:

@@ -15,9 +15,9 @@ from typing import Any, Literal, TypeAlias
 Tuning: TypeAlias = Literal["gguf", "huggingface", "catalogue only"]
 Serving: TypeAlias = Literal["llama.cpp", "vllm", "none"]
 
-_NO_TRAINER = {"general", "tokenizer", "t5", "umt5", "qwen2_moe", "qwen3_moe", "gpt_oss", "minimax_m2"}
-"""Known to transformers' GGUF loader, yet not tunable here: no models, encoders, and mixtures whose experts are one
-tensor in GGUF and many in transformers, so that a tuned one cannot be written back tensor by tensor."""
+_ONE_TO_ONE = frozenset({"llama", "qwen2", "qwen3", "gemma3"})
+"""GGUF architectures whose tensors map one to one between transformers and llama.cpp, so that a tuned file can be
+written; `tune` proves each against llama.cpp. The loader knows more (phi3, lfm2, …): they tune from a folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ def gguf_tunable(architecture: str) -> bool:
     from gguf.constants import MODEL_ARCH_NAMES
     from transformers.integrations.ggml import GGUF_CONFIG_MAPPING  # imports no torch, unlike the loader itself
 
-    return architecture in GGUF_CONFIG_MAPPING and architecture in set(MODEL_ARCH_NAMES.values()) - _NO_TRAINER
+    return architecture in _ONE_TO_ONE & GGUF_CONFIG_MAPPING.keys() & set(MODEL_ARCH_NAMES.values())
 
 
 def spdx(licence: str) -> str:

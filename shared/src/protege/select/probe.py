@@ -86,7 +86,7 @@ def probe(base: Base, task: Task, rows: Sequence[Example], *, form: PromptForm |
     form = form or shown_form(task, rows)
     prompts = _prompts(base, task, rows[:: max(1, len(rows) // CALLS)][:CALLS], form)
     if not prompts:
-        raise BaseModelError(f"{base.name} can be shown none of the calls.", "Choose another base.")
+        raise BaseModelError(f"{base.name} can be shown none of the sampled calls.", "Choose another base.")
     model, tokenizer = _load(base)
     read = [_read(model, tokenizer, prompt, answer) for prompt, answer in prompts]
     del model
