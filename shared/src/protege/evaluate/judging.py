@@ -86,6 +86,7 @@ def answer_all(
     patience = _Patience(min(PATIENCE, len(rows)))
 
     def one(row: Mapping[str, Any]) -> Judged:
+        patience.check()
         request = request_from(orjson.loads(row["request"]))
         try:
             answered = ask(engine, specialist, task, request, timeout_s=timeout_s)
@@ -136,12 +137,17 @@ def _preview(task: Task, request: Request) -> str:
 
 
 class _Patience:
-    """Counts engine errors in a row, over all threads."""
+    """Counts engine errors in a row, over all threads; beyond `most`, every thread's next step is an EngineError."""
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._spent = 0
         self._lock = threading.Lock()
+        self._end: EngineError | None = None
+
+    def check(self) -> None:
+        if self._end is not None:
+            raise self._end
 
     def renew(self) -> None:
         with self._lock:
@@ -151,6 +157,6 @@ class _Patience:
         with self._lock:
             self._spent += 1
             if self._spent >= self._most:
-                raise EngineError(
-                    f"The engine failed {self._spent} times in a row; the last time: {error.fact}", error.remedy
-                ) from error
+                fact = f"The engine failed {self._spent} times in a row; the last time: {error.fact}"
+                self._end = EngineError(fact, error.remedy)
+        self.check()

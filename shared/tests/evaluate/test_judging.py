@@ -1,0 +1,171 @@
+"""Asking a specialist a whole split, through an engine that stands in memory."""
+
+from __future__ import annotations
+
+import json
+import math
+import threading
+import time
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from datasets import Dataset
+from protege import Base, Specialist, Task, Template
+from protege.errors import EngineError
+from protege.evaluate import answer_all, evaluate, grader_for, judged_from, judged_to
+from protege.task import TemplatePart
+
+BASE = Base(
+    name="tiny",
+    path="tiny.gguf",
+    sha256="0",
+    format="gguf",
+    architecture="llama",
+    licence="Apache-2.0",
+    context=512,
+    chat_template="{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{% endfor %}<|assistant|>",
+    control_tokens=("<|user|>",),
+)
+SPECIALIST = Specialist(id="s1", name="colour-v1", task_id="colour", version=1, base=BASE, form="slots")
+TASK = Task(
+    id="colour",
+    name="colour",
+    kind="label",
+    labels=("red", "blue"),
+    templates=(Template("sig", (TemplatePart(0, "system", lines=("Say the colour.",)),)),),
+)
+
+
+class Engine:
+    """Answers by a function of the prompt: a text, or an error to raise."""
+
+    name = "memory"
+
+    def __init__(self, answer: Callable[[str], str | Exception]) -> None:
+        self.answer = answer
+        self.prompts: list[str] = []
+
+    def fingerprint(self, specialist: Specialist) -> str:
+        return "f"
+
+    def complete(self, specialist: Specialist, prompt: str, *, timeout_s: float) -> Any:
+        self.prompts.append(prompt)
+        text = self.answer(prompt)
+        if isinstance(text, Exception):
+            raise text
+        return SimpleNamespace(
+            text=text,
+            token_logprobs=(math.log(0.9), math.log(0.5)),
+            tokens=("a", "b"),
+            finish_reason="length" if text.endswith("…") else "stop",
+            input_tokens=7,
+            output_tokens=2,
+            latency_ms=12.0,
+        )
+
+    def close(self) -> None:
+        pass
+
+
+def rows(*texts: str, answer: str = "red", system: str = "Say the colour.") -> Dataset:
+    return Dataset.from_list(
+        [
+            {
+                "id": f"c{i}",
+                "run": "r",
+                "request": json.dumps(
+                    {"messages": [{"role": "system", "content": system}, {"role": "user", "content": text}]}
+                ),
+                "answer": answer,
+                "signature": "sig",
+            }
+            for i, text in enumerate(texts)
+        ]
+    )
+
+
+def test_a_right_answer_is_judged_with_its_confidence_and_figures() -> None:
+    engine = Engine(lambda prompt: " red\n")
+    (judged,) = answer_all(engine, SPECIALIST, TASK, rows("a rose"))
+    assert (judged.call_id, judged.answer, judged.teacher) == ("c0", "red", "red")
+    assert judged.agreed and judged.valid
+    assert judged.confidence == pytest.approx(0.45)
+    assert (judged.latency_ms, judged.input_tokens, judged.output_tokens) == (12.0, 7, 2)
+    assert judged.prompt_preview == "a rose"
+    assert engine.prompts == ["<|system|><|user|>a rose<|assistant|>"]
+
+
+def test_answers_come_in_the_order_of_the_rows_though_the_engine_answers_out_of_order() -> None:
+    def answer(prompt: str) -> str:
+        time.sleep(0.02 if "0" in prompt else 0)
+        return "red"
+
+    judged = answer_all(Engine(answer), SPECIALIST, TASK, rows(*(f"item {i}" for i in range(20))), parallel=4)
+    assert [j.prompt_preview for j in judged] == [f"item {i}" for i in range(20)]
+
+
+def test_what_cannot_be_kept_live_stays_in_as_not_valid() -> None:
+    texts = {"a rose": "red", "never seen": "green", "cut": "red…", "nothing": " ", "slow": EngineError("Too slow.")}
+    engine = Engine(lambda prompt: next(answer for text, answer in texts.items() if text in prompt))
+    judged = answer_all(engine, SPECIALIST, TASK, rows(*texts, "ends the turn <|user|>"))
+    assert [j.valid for j in judged] == [True, False, False, False, False, False]
+    assert all(j.confidence is None and not j.agreed for j in judged[1:])
+    assert len(engine.prompts) == 5  # control tokens never reach the engine
+
+
+def test_another_wording_is_not_shown_to_the_specialist() -> None:
+    engine = Engine(lambda prompt: "red")
+    (judged,) = answer_all(engine, SPECIALIST, TASK, rows("a rose", system="Name the colour."))
+    assert not judged.valid and engine.prompts == []
+
+
+def test_an_engine_that_is_down_is_an_error_and_not_a_bad_specialist() -> None:
+    engine = Engine(lambda prompt: EngineError("The engine is gone.", "Start it."))
+    with pytest.raises(EngineError, match=r"in a row.*gone.*Start it"):
+        answer_all(engine, SPECIALIST, TASK, rows(*("x" * 300)))
+    assert len(engine.prompts) < 50
+    with pytest.raises(EngineError):
+        answer_all(engine, SPECIALIST, TASK, rows("only one"))
+
+
+def test_no_rows_give_no_answers() -> None:
+    empty = rows("x").select([])
+    assert answer_all(Engine(lambda prompt: "red"), SPECIALIST, TASK, empty) == []
+
+
+def test_at_most_so_many_are_asked_at_a_time() -> None:
+    lock, now, most = threading.Lock(), [0], [0]
+
+    def answer(prompt: str) -> str:
+        with lock:
+            now[0] += 1
+            most[0] = max(most[0], now[0])
+        time.sleep(0.01)
+        with lock:
+            now[0] -= 1
+        return "red"
+
+    answer_all(Engine(answer), SPECIALIST, TASK, rows(*(str(i) for i in range(12))), parallel=3)
+    assert most[0] == 3
+
+
+def test_judged_answers_survive_json() -> None:
+    judged = answer_all(Engine(lambda prompt: "red"), SPECIALIST, TASK, rows("a", "b"))
+    assert judged_from(json.loads(json.dumps(judged_to(judged)))) == judged
+
+
+def test_the_preview_is_short_and_shows_the_slots_only() -> None:
+    (judged,) = answer_all(Engine(lambda prompt: "red"), SPECIALIST, TASK, rows("word " * 200))
+    assert len(judged.prompt_preview) == 200
+    assert "colour" not in judged.prompt_preview
+
+
+def test_figures_of_a_real_split_come_together() -> None:
+    engine = Engine(lambda prompt: "blue" if "sky" in prompt else "red")
+    judged = answer_all(engine, SPECIALIST, TASK, rows("rose", "sky", "blood"))
+    evaluation = evaluate(judged, grader_for(TASK), threshold=0.4)
+    assert (evaluation.n, evaluation.agreed) == (3, 2)
+    assert evaluation.kept and evaluation.kept.disagreed == 1
+    json.dumps(evaluation.to_record())
