@@ -1,0 +1,74 @@
+"""Streams put together: text, tool calls by index, usage in the last chunk."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from protege.collect.streams import assemble
+
+
+def chunk(delta: dict[str, Any], reason: str | None = None, index: int = 0) -> dict[str, Any]:
+    return {"choices": [{"index": index, "delta": delta, "finish_reason": reason}]}
+
+
+def piece(index: int | None, arguments: str, name: str | None = None, call_id: str | None = None) -> dict[str, Any]:
+    found = {"index": index, "id": call_id, "function": {"name": name, "arguments": arguments}}
+    return {"tool_calls": [{key: value for key, value in found.items() if value is not None}]}
+
+
+def test_text_finish_reason_and_usage() -> None:
+    usage = {"prompt_tokens": 3, "completion_tokens": 2}
+    chunks = [
+        chunk({"role": "assistant", "content": ""}),
+        chunk({"content": "good"}),
+        chunk({"content": "bye"}),
+        chunk({}, "stop"),
+        {"choices": [], "usage": usage},
+    ]
+    assert assemble(chunks) == ({"role": "assistant", "content": "goodbye"}, "stop", usage)
+
+
+def test_tool_calls_are_joined_by_index() -> None:
+    message, reason, _ = assemble(
+        [
+            chunk({"role": "assistant", "content": None}),
+            chunk(piece(1, "", "sky", "t2")),
+            chunk(piece(0, "", "weather", "t1")),
+            chunk(piece(0, '{"city":')),
+            chunk(piece(1, "{}")),
+            chunk(piece(0, ' "Paris"}')),
+            chunk({}, "tool_calls"),
+        ]
+    )
+    assert message is not None
+    assert message["content"] is None
+    assert [(c["id"], c["function"]["name"], c["function"]["arguments"]) for c in message["tool_calls"]] == [
+        ("t1", "weather", '{"city": "Paris"}'),
+        ("t2", "sky", "{}"),
+    ]
+    assert reason == "tool_calls"
+
+
+def test_a_name_that_is_sent_with_every_chunk_is_taken_once() -> None:
+    message, _, _ = assemble([chunk(piece(0, "", "weather", "t1")), chunk(piece(0, "{}", "weather", "t1"))])
+    assert message is not None
+    assert message["tool_calls"][0]["function"] == {"name": "weather", "arguments": "{}"}
+
+
+def test_only_the_first_choice_counts() -> None:
+    message, _, _ = assemble([chunk({"content": "a"}), chunk({"content": "b"}, index=1)])
+    assert message == {"role": "assistant", "content": "a"}
+
+
+def test_a_stream_that_broke_off_at_once_gives_nothing() -> None:
+    assert assemble([]) == (None, None, None)
+    assert assemble([chunk({"role": "assistant", "content": ""})]) == (None, None, None)
+
+
+def test_a_stream_that_broke_off_gives_what_had_come() -> None:
+    assert assemble([chunk({"content": "half"})]) == ({"role": "assistant", "content": "half"}, None, None)
+
+
+def test_a_refusal_is_kept() -> None:
+    message, _, _ = assemble([chunk({"refusal": "I "}), chunk({"refusal": "cannot."}, "stop")])
+    assert message == {"role": "assistant", "content": None, "refusal": "I cannot."}
