@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from protege.call import Attempt, Message, Request
+from protege.route import Outcome
 
 
 @dataclass
@@ -30,29 +31,19 @@ class Records:
 
 
 @dataclass
-class Outcome:
-    message: Message | None = None
-    attempt: Attempt | None = None
-    decision: str = "no route"
-    specialist: str | None = None
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-
-
-@dataclass
 class Routed:
     """A route that gives the same outcome, or raises it, and remembers what it was asked."""
 
     outcome: Outcome | BaseException
     asked: list[tuple[Request, str | None]] = field(default_factory=list)
 
-    def answer(self, request: Request, *, run: str | None = None) -> Outcome:
+    def answer(self, request: Request, run: str | None = None) -> Outcome:
         self.asked.append((request, run))
         if isinstance(self.outcome, BaseException):
             raise self.outcome
         return self.outcome
 
-    async def aanswer(self, request: Request, *, run: str | None = None) -> Outcome:
+    async def aanswer(self, request: Request, run: str | None = None) -> Outcome:
         return self.answer(request, run=run)
 
 
@@ -64,7 +55,7 @@ def records() -> Records:
 @pytest.fixture
 def teacher_only() -> Routed:
     """A route that leaves every call to the teacher."""
-    return Routed(Outcome())
+    return Routed(Outcome(None, None, "no live route"))
 
 
 @pytest.fixture
@@ -73,7 +64,7 @@ def keeping() -> Callable[[Message], Routed]:
 
     def make(message: Message) -> Routed:
         attempt = Attempt(by="s1", outcome="kept", reason="confident", confidence=0.99, latency_ms=12.0)
-        return Routed(Outcome(message, attempt, "kept", "tickets-v1", 25, 3))
+        return Routed(Outcome(message, attempt, "kept", "tickets-v1", "s1", "t1", input_tokens=25, output_tokens=3))
 
     return make
 
@@ -82,7 +73,7 @@ def keeping() -> Callable[[Message], Routed]:
 def handing_back() -> Routed:
     """A route whose specialist was not sure."""
     attempt = Attempt(by="s1", outcome="handed_back", reason="below the threshold", confidence=0.4, content="maybe")
-    return Routed(Outcome(None, attempt, "handed back", "tickets-v1"))
+    return Routed(Outcome(None, attempt, "below threshold", "tickets-v1", "s1", "t1"))
 
 
 @pytest.fixture

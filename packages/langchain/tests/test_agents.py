@@ -136,16 +136,16 @@ def test_an_agents_structured_answer_comes_through(model: ChatProtege, records: 
 
 
 def test_a_specialist_takes_over_a_step_inside_the_agent(
-    tmp_path: Path, records: Records, keeping: Callable[..., Routed]
+    tmp_path: Path, records: Records, keeping: Callable[..., Routed], teacher_only: Routed
 ):
     message = called("weather", '{"city": "Linz"}')
 
     class FirstStep:
         """Keeps the step that chooses a tool, leaves the other to the teacher."""
 
-        def answer(self, request: Request, *, run: str | None = None) -> Any:
-            kept, left = keeping(message).answer(request), type(keeping(message).answer(request))()
-            return left if request.messages[-1]["role"] == "tool" else kept
+        def answer(self, request: Request, run: str | None = None) -> Any:
+            first = request.messages[-1]["role"] == "user"
+            return (keeping(message) if first else teacher_only).answer(request)
 
     model = ChatProtege(ScriptedTeacher(forecaster), tmp_path, recorder=records, router=FirstStep())  # type: ignore[arg-type]
     said = create_agent(model, [weather]).invoke(asked())["messages"]

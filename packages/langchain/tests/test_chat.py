@@ -60,7 +60,7 @@ def test_an_answer_is_the_teachers_and_is_recorded_whole(wrap: Wrap, records: Re
     assert record["parameters"] == {"temperature": 0.5, "stop": ["\n"]}
     assert record["model"] == record["answered_by"] == "scripted-teacher"
     assert record["usage"] == {"input_tokens": 1, "output_tokens": 2}
-    assert (record["finish_reason"], record["framework"], record["decision"]) == ("stop", "langchain", "no route")
+    assert (record["finish_reason"], record["framework"], record["decision"]) == ("stop", "langchain", "no live route")
     assert record["latency_ms"] >= 0
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -130,10 +132,14 @@ def test_no_trouble_of_protege_reaches_the_agent(
     assert len(caplog.records) <= 1
 
 
-def test_importing_the_adapter_loads_no_model_library():
-    import subprocess
-    import sys
+def test_a_recorded_call_loads_no_heavy_library(tmp_path: Path):
+    code = """
+import sys
+from protege_langchain import ChatProtege
+from protege_langchain.testing import ScriptedTeacher
 
-    heavy = "[m for m in ('torch', 'transformers', 'sqlalchemy', 'langgraph') if m in sys.modules]"
-    code = f"import sys, protege_langchain, protege_langchain.testing; print({heavy})"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+assert ChatProtege(ScriptedTeacher({"x": "y"}), sys.argv[1]).invoke("x").content == "y"
+print([name for name in ("torch", "transformers", "sklearn", "sqlalchemy", "langgraph") if name in sys.modules])
+"""
+    ran = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True)
+    assert ran.stdout.strip() == "[]", ran.stderr

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 from uuid import UUID
 
 import uuid_utils
@@ -19,11 +19,10 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, Generation
 from langchain_core.runnables.config import var_child_runnable_config
 from protege.call import Attempt, Request, request_from
+from protege.collect.recorder import Recorder
+from protege.route import Router
 
 from .translate import answer_to_openai, finish_reason
-
-if TYPE_CHECKING:
-    from protege.route import Router
 
 logger = logging.getLogger("protege.langchain")
 
@@ -37,16 +36,12 @@ class Records(Protocol):
 @functools.cache
 def recorder_of(home: Path) -> Records:
     """The one recorder of this process for this home."""
-    from protege.collect.recorder import Recorder
-
     return Recorder(home)
 
 
 @functools.cache
 def router_of(home: Path) -> Router:
     """The one router of this process for this home."""
-    from protege.route import Router
-
     return Router(home)
 
 

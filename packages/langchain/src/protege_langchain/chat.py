@@ -20,13 +20,14 @@ from langchain_core.language_models.model_profile import ModelProfile
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
+from protege.route import Outcome
 from protege.workspace import home_path
 from pydantic import ConfigDict, Field
 
 from .capture import OpenCall, Records, log_once, place_of, recorder_of, router_of
 from .graft import graft
 from .handler import RECORDED
-from .routing import Answerer, Outcome, kept_answer
+from .routing import Answerer, kept_answer
 from .translate import is_neutral, neutral_tool, request_fields, structured_fields, to_chunks, to_openai
 from .watch import Watch
 
@@ -209,7 +210,7 @@ class ChatProtege(BaseChatModel):
         if message is None:
             return None
         kept = ChatResult(generations=[ChatGeneration(message=message)])
-        watch.answered(kept, by=outcome.attempt.by if outcome.attempt else str(outcome.specialist))
+        watch.answered(kept, by=outcome.specialist_id or str(outcome.specialist))
         return kept
 
     def _in_place(self, built: Runnable[Any, Any], asked: Mapping[str, Any]) -> Runnable[Any, Any]:

@@ -7,35 +7,19 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from langchain_core.messages import AIMessage
-from protege.call import Attempt, Message, Request
+from protege.call import Message, Request
+from protege.route import Outcome
 from pydantic import BaseModel, ValidationError
 
 from .capture import OpenCall
 from .translate import finish_metadata, from_openai, usage
 
 
-class Outcome(Protocol):
-    """What a route made of a request (`protege.route.Outcome`); `message` is None where the teacher must answer."""
-
-    @property
-    def message(self) -> Message | None: ...
-    @property
-    def attempt(self) -> Attempt | None: ...
-    @property
-    def decision(self) -> str: ...
-    @property
-    def specialist(self) -> str | None: ...
-    @property
-    def input_tokens(self) -> int | None: ...
-    @property
-    def output_tokens(self) -> int | None: ...
-
-
 class Answerer(Protocol):
     """Who answers in a teacher's place: `protege.route.Router`, or a stand-in in a test."""
 
-    def answer(self, request: Request, *, run: str | None = None) -> Outcome: ...
-    async def aanswer(self, request: Request, *, run: str | None = None) -> Outcome: ...
+    def answer(self, request: Request, run: str | None = None) -> Outcome: ...
+    async def aanswer(self, request: Request, run: str | None = None) -> Outcome: ...
 
 
 def kept_answer(call: OpenCall, outcome: Outcome, kwargs: Mapping[str, Any], provider: str | None) -> AIMessage | None:
@@ -43,11 +27,11 @@ def kept_answer(call: OpenCall, outcome: Outcome, kwargs: Mapping[str, Any], pro
 
     kwargs: the model's bound arguments. provider: whose words the agent expects at the end of an answer.
     """
-    attempt, decision = outcome.attempt, outcome.decision
+    attempt, decision = outcome.attempt, str(outcome.decision)
     message = None if outcome.message is None else _message(outcome, outcome.message, kwargs, provider)
     if outcome.message is not None and message is None:
-        decision = "the answer does not make the class that the agent asked for"
-        attempt = attempt and replace(attempt, outcome="failed", reason=decision)
+        decision = "invalid structure"
+        attempt = attempt and replace(attempt, outcome="failed", reason="breaks the class that the agent asked for")
     call.attempted(attempt, decision)
     return message
 

@@ -19,22 +19,25 @@ from langchain_core.utils.function_calling import convert_to_json_schema, conver
 from protege.call import ROLES, Message
 from pydantic import BaseModel
 
-SAMPLING = (
-    "temperature",
-    "top_p",
-    "max_tokens",
-    "max_completion_tokens",
-    "stop",
-    "seed",
-    "frequency_penalty",
-    "presence_penalty",
-    "logit_bias",
-    "n",
-    "logprobs",
-    "top_logprobs",
-    "parallel_tool_calls",
-    "reasoning_effort",
+SAMPLING = frozenset(
+    {
+        "temperature",
+        "top_p",
+        "max_tokens",
+        "max_completion_tokens",
+        "stop",
+        "seed",
+        "frequency_penalty",
+        "presence_penalty",
+        "logit_bias",
+        "n",
+        "logprobs",
+        "top_logprobs",
+        "parallel_tool_calls",
+        "reasoning_effort",
+    }
 )
+"""The parameters of a request that say how to answer, by their OpenAI names."""
 
 
 def to_openai(messages: Sequence[BaseMessage]) -> list[dict[str, Any]]:
@@ -71,7 +74,7 @@ def request_fields(params: Mapping[str, Any]) -> dict[str, Any]:
         fields["tool_choice"] = choice
     if (response_format := params.get("response_format")) is not None:
         fields["response_format"] = _response_format(response_format)
-    sampling = {name: value for name in SAMPLING if (value := params.get(name)) not in (None, [])}
+    sampling = {name: value for name, value in params.items() if name in SAMPLING and value not in (None, [])}
     if sampling:
         fields["parameters"] = sampling
     return fields
