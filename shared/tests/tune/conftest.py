@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 import orjson
 import pytest
 from protege.call import Call
-from protege.curate import Curated, CurateSettings, curate
+from protege.curate import Curated, curate
 from protege.specialist import Base
 from protege.task import Task, Template, TemplatePart
 
@@ -20,7 +21,12 @@ CHAT_TEMPLATE = (
     "{% for m in messages %}<|start|>{{ m['role'] }}\n{{ m['content'] }}<|end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|start|>assistant\n{% endif %}"
 )
-HIDDEN, LAYERS, HEADS, KV_HEADS, HEAD_DIM, FEED_FORWARD = 64, 2, 4, 2, 16, 96
+HIDDEN, HEADS, KV_HEADS, FEED_FORWARD = 64, 4, 2, 96
+LAYERS = {"llama": 2, "qwen2": 2, "qwen3": 2, "gemma3": 6}
+"""Of Gemma 3 every sixth layer attends to everything, with another rotary base."""
+
+HEAD_DIM = {"llama": 16, "qwen2": 16, "qwen3": 128, "gemma3": 256}
+"""Of Qwen3 and Gemma 3 the real ones: transformers' loader, or llama.cpp, knows no other."""
 
 
 def bytes_as_text() -> list[str]:
@@ -30,7 +36,7 @@ def bytes_as_text() -> list[str]:
     return list(bytes_to_unicode().values())
 
 
-def write_tiny_gguf(path: Path, architecture: str = "llama", seed: int = 0, **numbers: int) -> Path:
+def write_tiny_gguf(path: Path, architecture: str = "llama", seed: int = 0) -> Path:
     """A random model of one architecture, with a byte-level vocabulary and a few merges."""
     random = np.random.default_rng(seed)
     tokens = [*SPECIAL, *bytes_as_text(), "th", "in", "re"]
@@ -38,14 +44,14 @@ def write_tiny_gguf(path: Path, architecture: str = "llama", seed: int = 0, **nu
     writer.add_name("tiny")
     writer.add_context_length(512)
     writer.add_embedding_length(HIDDEN)
-    writer.add_block_count(LAYERS)
+    writer.add_block_count(LAYERS[architecture])
     writer.add_feed_forward_length(FEED_FORWARD)
     writer.add_head_count(HEADS)
     writer.add_head_count_kv(KV_HEADS)
-    writer.add_key_length(HEAD_DIM)
-    writer.add_value_length(HEAD_DIM)
-    writer.add_rope_dimension_count(HEAD_DIM)
-    writer.add_rope_freq_base(10000.0)
+    writer.add_key_length(HEAD_DIM[architecture])
+    writer.add_value_length(HEAD_DIM[architecture])
+    writer.add_rope_dimension_count(HEAD_DIM[architecture])
+    writer.add_rope_freq_base(1e6 if architecture == "gemma3" else 1e4)
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_vocab_size(len(tokens))
     if architecture == "gemma3":
@@ -73,9 +79,10 @@ def write_tiny_gguf(path: Path, architecture: str = "llama", seed: int = 0, **nu
 
 def tensor_shapes(architecture: str, vocabulary: int) -> dict[str, tuple[int, ...]]:
     """Names and shapes (rows, columns) of all tensors; the output layer is tied to the embedding."""
-    q, kv = HEADS * HEAD_DIM, KV_HEADS * HEAD_DIM
+    head = HEAD_DIM[architecture]
+    q, kv = HEADS * head, KV_HEADS * head
     shapes: dict[str, tuple[int, ...]] = {"token_embd.weight": (vocabulary, HIDDEN), "output_norm.weight": (HIDDEN,)}
-    for layer in range(LAYERS):
+    for layer in range(LAYERS[architecture]):
         block: dict[str, tuple[int, ...]] = {
             "attn_norm.weight": (HIDDEN,),
             "attn_q.weight": (q, HIDDEN),
@@ -90,7 +97,7 @@ def tensor_shapes(architecture: str, vocabulary: int) -> dict[str, tuple[int, ..
         if architecture == "qwen2":
             block |= {"attn_q.bias": (q,), "attn_k.bias": (kv,), "attn_v.bias": (kv,)}
         if architecture in ("qwen3", "gemma3"):
-            block |= {"attn_q_norm.weight": (HEAD_DIM,), "attn_k_norm.weight": (HEAD_DIM,)}
+            block |= {"attn_q_norm.weight": (head,), "attn_k_norm.weight": (head,)}
         if architecture == "gemma3":
             block |= {"post_attention_norm.weight": (HIDDEN,), "post_ffw_norm.weight": (HIDDEN,)}
         shapes |= {f"blk.{layer}.{name}": shape for name, shape in block.items()}
@@ -114,8 +121,8 @@ def base_at(path: Path, architecture: str = "llama", **changes: Any) -> Base:
     return Base(**fields | changes)
 
 
-@pytest.fixture(scope="session")
-def one_thread() -> None:
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
     """A tiny model is slower on two threads than on one, and much slower on a busy machine."""
     import torch
 
@@ -123,34 +130,76 @@ def one_thread() -> None:
 
 
 @pytest.fixture(scope="session")
-def tiny(tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Base:
-    return base_at(write_tiny_gguf(tmp_path_factory.mktemp("base") / "tiny.gguf"))
+def make_base(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Base]:
+    """A new random base of an architecture; other fields of `Base` may be given."""
+
+    def make(architecture: str = "llama", **changes: Any) -> Base:
+        return base_at(
+            write_tiny_gguf(tmp_path_factory.mktemp("base") / "tiny.gguf", architecture), architecture, **changes
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny(make_base: Callable[..., Base]) -> Base:
+    return make_base()
 
 
 @pytest.fixture(scope="session")
 def colours() -> Task:
     """Which colour is named: three labels."""
     parts = (TemplatePart(0, "system", prefix="Name the colour."), TemplatePart(1, "user", prefix="Text: "))
-    return Task(
-        id="colours", name="colours", kind="label", labels=("red", "green", "blue"), templates=(Template("s", parts),)
-    )
-
-
-def colour_calls(count: int) -> list[Call]:
-    """Calls of the colours task; every text is another, and named apart enough to be no near-duplicate."""
-    made: list[Call] = []
-    for i in range(count):
-        answer = ("red", "green", "blue")[i % 3]
-        word = hashlib.sha256(str(i).encode()).hexdigest()
-        messages = (
-            {"role": "system", "content": "Name the colour."},
-            {"role": "user", "content": f"Text: {word[:7]} {answer} {word[7:14]}"},
-        )
-        record = {"id": f"c{i}", "messages": messages, "response": {"role": "assistant", "content": answer}}
-        made.append(Call.from_record(orjson.loads(orjson.dumps(record))))
-    return made
+    labels = ("red", "green", "blue")
+    return Task(id="colours", name="colours", kind="label", labels=labels, templates=(Template("s", parts),))
 
 
 @pytest.fixture(scope="session")
 def curated(colours: Task) -> Curated:
-    return curate(colours, colour_calls(360), CurateSettings())
+    return curate(colours, colour_calls(360))
+
+
+def colour_calls(count: int) -> list[Call]:
+    """Calls of the colours task, apart enough to be no near-duplicates."""
+    made: list[Call] = []
+    for i in range(count):
+        answer = ("red", "green", "blue")[i % 3]
+        noise = hashlib.sha256(str(i).encode()).hexdigest()
+        user = {"role": "user", "content": f"Text: {noise[:7]} {answer} {noise[7:14]}"}
+        messages = [{"role": "system", "content": "Name the colour."}, user]
+        response = {"role": "assistant", "content": answer}
+        made.append(Call.from_record({"id": f"c{i}", "messages": messages, "response": response}))
+    return made
+
+
+Answers = Callable[[Path, Sequence[str], Path | None], list[str]]
+
+
+@pytest.fixture(scope="session")
+def llama_cpp() -> Answers:
+    """Greedy answers of llama.cpp from a GGUF file, with LoRA weights where they are given."""
+
+    def answers(model: Path, prompts: Sequence[str], lora: Path | None = None) -> list[str]:
+        import xllamacpp
+
+        params = xllamacpp.CommonParams()
+        params.model.path = str(model)
+        params.n_ctx, params.n_parallel, params.warmup, params.verbosity = 512, 1, False, -1
+        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
+        if lora:
+            info = xllamacpp.CommonAdapterLoraInfo()
+            info.path, info.scale = str(lora), 1.0
+            params.lora_adapters = [info]
+        server = xllamacpp.Server(params)
+        given = [
+            server.handle_completions({"prompt": p, "n_predict": 16, "temperature": 0, "cache_prompt": False})
+            for p in prompts
+        ]
+        return [_content(answer) for answer in given]
+
+    return answers
+
+
+def _content(answer: Any) -> str:
+    record = orjson.loads(answer) if isinstance(answer, str | bytes) else answer
+    return record["content"] if "content" in record else record["choices"][0]["text"]

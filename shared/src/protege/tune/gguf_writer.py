@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from .names import Names, lora_pairs
+from .names import Names, lora_pairs, open_gguf
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,9 +28,7 @@ _COPIED_ANEW = ("GGUF.", "general.architecture", "general.name", "general.file_t
 
 def write_merged(base: Path, lora: Path, out: Path, about: Mapping[str, str], output: Output) -> None:
     """Write the base with peft's LoRA weights (a folder) merged in. `about`: `general.name` and provenance keys."""
-    import gguf
-
-    reader = gguf.GGUFReader(base)
+    reader = open_gguf(base)
     names = Names(reader)
     scale, pairs = _read_lora(lora)
     changes: dict[str, Change] = {}
@@ -48,9 +46,7 @@ def write_full(
     output: Output,
 ) -> None:
     """Write the base with whole parameters replaced; `parameters` are transformers', by its names, float32."""
-    import gguf
-
-    reader = gguf.GGUFReader(base)
+    reader = open_gguf(base)
     names = Names(reader)
     present = {tensor.name for tensor in reader.tensors}
     changes: dict[str, Change] = {}
@@ -66,7 +62,7 @@ def write_lora(base: Path, lora: Path, out: Path, about: Mapping[str, str]) -> N
     import gguf
     import numpy as np
 
-    names = Names(gguf.GGUFReader(base))
+    names = Names(open_gguf(base))
     scale, pairs = _read_lora(lora)
     writer = gguf.GGUFWriter(None, names.architecture)
     writer.add_type("adapter")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import BaseModelError, MissingDependency
 from ..specialist import Base
-from .names import SUPPORTED
+from .names import SUPPORTED, field, open_gguf
 
 if TYPE_CHECKING:
     import torch
@@ -33,6 +33,14 @@ def check_base(base: Base) -> None:
         raise BaseModelError(
             f"GGUF files of architecture {base.architecture!r} cannot be tuned here.",
             f"Choose a base of {', '.join(sorted(SUPPORTED))}, or its folder in Hugging Face form.",
+        )
+    reader = open_gguf(path)
+    scaling = field(reader, f"{base.architecture}.rope.scaling.type", "none")
+    if scaling != "none" or any(tensor.name.startswith("rope_freqs") for tensor in reader.tensors):
+        # transformers' GGUF loader leaves both out: the model would be taught with other positions than it is served.
+        raise BaseModelError(
+            f"{base.name} scales its rotary embedding, which is not read from GGUF files.",
+            "Choose another base, or its folder in Hugging Face form.",
         )
 
 
@@ -136,14 +144,10 @@ def _first_tokens(base: Base, tokenizer: PreTrainedTokenizerBase) -> list[int]:
     if base.format == "huggingface":
         ids = tokenizer("")["input_ids"]
         return list(ids) if ids and ids[0] == tokenizer.bos_token_id else []
-    from gguf import GGUFReader
-
-    fields = GGUFReader(base.path).fields
-    key = fields.get("tokenizer.ggml.add_bos_token")
-    kind = fields.get("tokenizer.ggml.model")
-    wanted = bool(key.contents()) if key else kind is not None and kind.contents() == "llama"
-    bos = fields.get("tokenizer.ggml.bos_token_id")
-    return [int(bos.contents())] if wanted and bos else []
+    reader = open_gguf(Path(base.path))
+    sentencepiece = field(reader, "tokenizer.ggml.model") == "llama"
+    bos = field(reader, "tokenizer.ggml.bos_token_id")
+    return [int(bos)] if field(reader, "tokenizer.ggml.add_bos_token", sentencepiece) and bos is not None else []
 
 
 def _magic(path: Path) -> bytes:

@@ -7,6 +7,7 @@ wrong map writes a file that loads and talks nonsense. shared/tests/tune proves 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BaseModelError
@@ -62,6 +63,16 @@ class Names:
         if self.architecture in _SHIFTED_NORMS and part.endswith("norm"):
             return rows + 1
         return rows
+
+
+def open_gguf(path: Path) -> GGUFReader:
+    """Raises BaseModelError where the file is cut off or malformed."""
+    from gguf import GGUFReader
+
+    try:
+        return GGUFReader(path)
+    except (ValueError, IndexError, OSError) as error:
+        raise BaseModelError(f"{path} cannot be read as GGUF ({type(error).__name__}).", "Fetch it again.") from error
 
 
 def field(reader: GGUFReader, key: str, default: Any = None) -> Any:

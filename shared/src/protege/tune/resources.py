@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..errors import ResourceError
 from ..specialist import Base
+from .names import open_gguf
 from .settings import TuneSettings
 
 _RUNTIME_BYTES = 700 * 2**20
@@ -53,9 +54,7 @@ def count_weights(base: Base) -> int:
     path = Path(base.path)
     if base.format == "huggingface":
         return sum(file.stat().st_size for file in path.glob("*.safetensors")) // 2
-    from gguf import GGUFReader
-
-    return sum(int(tensor.n_elements) for tensor in GGUFReader(path).tensors)
+    return sum(int(tensor.n_elements) for tensor in open_gguf(path).tensors)
 
 
 def _lora_weights(weights: int, rank: int) -> int:

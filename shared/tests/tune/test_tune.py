@@ -1,0 +1,242 @@
+"""A specialist is taught, interrupted, taught on, and written as files from which llama.cpp answers alike."""
+
+from __future__ import annotations
+
+import math
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from protege.call import request_from
+from protege.curate import Curated
+from protege.errors import BadInput, BaseModelError, ProtegeError, ResourceError
+from protege.prompt import messages_for, render
+from protege.specialist import Base
+from protege.task import Task
+from protege.tune import Tuned, TuneSettings, tune
+
+QUICK = TuneSettings(steps=60, batch=8, learning_rate=5e-3, warmup_steps=4, evaluations=3)
+SHORT = replace(QUICK, steps=6)
+
+
+class Stops:
+    """A progress that is interrupted when so many steps are done."""
+
+    def __init__(self, after: int) -> None:
+        self.after = after
+        self.done: list[float] = []
+
+    @contextmanager
+    def step(self, name: str, total: float | None = None) -> Iterator[Stops]:
+        yield self
+
+    def advance(self, amount: float = 1, note: str = "") -> None:
+        self.done.append(amount)
+        if sum(self.done) >= self.after:
+            raise KeyboardInterrupt
+
+
+def prompts_of(curated: Curated, task: Task, base: Base) -> list[str]:
+    requests = [request_from(orjson.loads(row["request"])) for row in curated.test.to_list()]
+    return [render(base, messages_for(task, request, "slots")) for request in requests]
+
+
+@pytest.fixture(scope="module")
+def tuned(curated: Curated, colours: Task, tiny: Base, tmp_path_factory: pytest.TempPathFactory) -> tuple[Tuned, Path]:
+    folder = tmp_path_factory.mktemp("tuned")
+    return tune(curated, colours, tiny, folder, QUICK), folder
+
+
+def test_the_result_names_its_files_and_what_it_was_made_from(tuned: tuple[Tuned, Path], curated: Curated) -> None:
+    result, folder = tuned
+    assert dict(result.files) == {"lora": "lora", "lora_gguf": "lora.gguf", "gguf": "model.gguf"}
+    assert all((folder / path).exists() for path in result.files.values())
+    assert set(result.digests) == {"lora_gguf", "gguf"}
+    assert result.lineage["curated"] == curated.hash
+    assert result.settings == asdict(QUICK)
+    assert result.figures["validation_loss"] < 0.5
+    assert not list(folder.glob("checkpoints-*")) and not list(folder.glob(".*"))
+
+
+@pytest.mark.parametrize("architecture", ["llama", "qwen2", "qwen3", "gemma3"])
+def test_llama_cpp_answers_as_the_model_in_this_process(
+    architecture: str,
+    make_base: Callable[..., Base],
+    curated: Curated,
+    colours: Task,
+    tmp_path: Path,
+    llama_cpp: Callable[..., list[str]],
+) -> None:
+    from protege.tune.inprocess import Generator
+
+    base = make_base(architecture)
+    tune(curated, colours, base, tmp_path, QUICK)
+    prompts = prompts_of(curated, colours, base)
+    here = [answer.text for answer in Generator(base, tmp_path / "lora").answers(prompts, 16)]
+    assert sum(a == row["answer"] for a, row in zip(here, curated.test.to_list(), strict=True)) > 0.8 * len(here)
+    assert llama_cpp(tmp_path / "model.gguf", prompts) == here
+    assert llama_cpp(Path(base.path), prompts, tmp_path / "lora.gguf") == here
+
+
+def test_a_complete_folder_is_returned_as_it_is(
+    tuned: tuple[Tuned, Path], curated: Curated, colours: Task, tiny: Base
+) -> None:
+    result, folder = tuned
+    assert tune(curated, colours, tiny, folder, QUICK, progress=Stops(1)) == result
+
+
+def test_a_damaged_file_is_not_taken_for_whole(curated: Curated, colours: Task, tiny: Base, tmp_path: Path) -> None:
+    first = tune(curated, colours, tiny, tmp_path, SHORT)
+    with (tmp_path / "model.gguf").open("r+b") as file:
+        file.truncate(1000)
+    assert tune(curated, colours, tiny, tmp_path, SHORT).digests == first.digests
+
+
+def test_the_same_inputs_give_the_same_weights(curated: Curated, colours: Task, tiny: Base, tmp_path: Path) -> None:
+    one, other = (tune(curated, colours, tiny, tmp_path / name, SHORT) for name in "ab")
+    assert one.digests == other.digests
+
+
+def test_an_interrupted_run_goes_on_from_its_last_checkpoint_to_the_same_weights(
+    curated: Curated, colours: Task, tiny: Base, tuned: tuple[Tuned, Path], tmp_path: Path
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        tune(curated, colours, tiny, tmp_path, QUICK, progress=Stops(30))
+    assert not (tmp_path / "tuned.json").exists()
+    watch = Stops(1000)
+    again = tune(curated, colours, tiny, tmp_path, QUICK, progress=watch)
+    assert watch.done[0] == 20
+    assert again.digests == tuned[0].digests
+
+
+def test_a_killed_run_goes_on(curated: Curated, colours: Task, tiny: Base, tmp_path: Path) -> None:
+    curated.save(tmp_path / "data")
+    given = {"task": colours.to_record(), "base": asdict(tiny), "settings": asdict(QUICK)}
+    (tmp_path / "given.json").write_bytes(orjson.dumps(given))
+    script = f"""
+        import os, orjson, torch
+        from contextlib import contextmanager
+        from pathlib import Path
+        from protege.curate import Curated
+        from protege.specialist import Base
+        from protege.task import Task
+        from protege.tune import TuneSettings, tune
+        torch.set_num_threads(1)
+        class Kills:
+            count = 0
+            @contextmanager
+            def step(self, name, total=None):
+                yield self
+            def advance(self, amount=1, note=""):
+                self.count += amount
+                if self.count >= 25:
+                    os.kill(os.getpid(), {int(signal.SIGKILL)})
+        home = Path({str(tmp_path)!r})
+        given = orjson.loads((home / "given.json").read_bytes())
+        base = Base(**{{**given["base"], "eos": tuple(given["base"]["eos"])}})
+        tune(Curated.load(home / "data"), Task.from_record(given["task"]), base, home / "out",
+             TuneSettings(**given["settings"]), progress=Kills())
+    """
+    child = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=False, capture_output=True)
+    assert child.returncode == -signal.SIGKILL, child.stderr.decode()
+    watch = Stops(1000)
+    result = tune(curated, colours, tiny, tmp_path / "out", QUICK, progress=watch)
+    assert watch.done[0] == 20
+    assert result.figures["steps"] == QUICK.steps
+
+
+def test_a_half_written_checkpoint_is_passed_over(tmp_path: Path) -> None:
+    from protege.tune.training import last_checkpoint
+
+    for step, state in ((10, '{"global_step": 10}'), (20, '{"global_st')):
+        (tmp_path / f"checkpoint-{step}").mkdir()
+        (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text(state)
+    (tmp_path / "checkpoint-30").mkdir()
+    assert last_checkpoint(tmp_path) == tmp_path / "checkpoint-10"
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-10"]
+
+
+def test_training_stops_early_when_the_validation_loss_rises(
+    curated: Curated, colours: Task, tiny: Base, tmp_path: Path
+) -> None:
+    hasty = replace(QUICK, steps=200, learning_rate=0.05, evaluations=20, patience=1)
+    result = tune(curated, colours, tiny, tmp_path, hasty)
+    assert result.figures["stopped_early"] and result.figures["steps"] < 200
+    assert result.figures["best_step"] < result.figures["steps"]
+
+
+def test_every_weight_can_be_tuned(
+    curated: Curated, colours: Task, tiny: Base, tmp_path: Path, llama_cpp: Callable[..., list[str]]
+) -> None:
+    result = tune(curated, colours, tiny, tmp_path, replace(QUICK, method="full", learning_rate=2e-3))
+    assert dict(result.files) == {"gguf": "model.gguf"}
+    answers = llama_cpp(tmp_path / "model.gguf", prompts_of(curated, colours, tiny), None)
+    right = sum(a == row["answer"] for a, row in zip(answers, curated.test.to_list(), strict=True))
+    assert right > 0.8 * len(answers)
+
+
+def test_only_what_curate_made_is_taken(colours: Task, tiny: Base, tmp_path: Path) -> None:
+    rows: Any = [{"request": "{}", "answer": "red"}]
+    with pytest.raises(TypeError, match="curate"):
+        tune(rows, colours, tiny, tmp_path, QUICK)
+
+
+def test_bad_bases_are_refused_with_a_remedy(curated: Curated, colours: Task, tiny: Base, tmp_path: Path) -> None:
+    text = tmp_path / "notes.gguf"
+    text.write_text("no model")
+    cut = tmp_path / "cut.gguf"
+    cut.write_bytes(Path(tiny.path).read_bytes()[:5000])
+    bad = {
+        "does not exist": replace(tiny, path=str(tmp_path / "none.gguf")),
+        "not a GGUF file": replace(tiny, path=str(text)),
+        "cannot be tuned here": replace(tiny, architecture="mamba"),
+        "config.json": replace(tiny, path=str(tmp_path), format="huggingface"),
+        "cannot be read": replace(tiny, path=str(cut)),
+        "end of turn": replace(tiny, eos=("no token",)),
+    }
+    for message, base in bad.items():
+        with pytest.raises(BaseModelError, match=message) as caught:
+            tune(curated, colours, base, tmp_path / "out", QUICK)
+        assert caught.value.remedy
+    assert not (tmp_path / "out").exists()
+
+
+def test_too_little_memory_or_disk_is_said_before_anything_is_written(
+    curated: Curated, colours: Task, tiny: Base, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from protege.tune import resources
+
+    monkeypatch.setattr(resources, "count_weights", lambda base: 10**13)
+    with pytest.raises(ResourceError, match="memory"):
+        tune(curated, colours, tiny, tmp_path, QUICK)
+    monkeypatch.setattr(resources, "memory_bytes", lambda *given: 0)
+    with pytest.raises(ResourceError, match="disk"):
+        tune(curated, colours, tiny, tmp_path, QUICK)
+    assert not (tmp_path / "model.gguf").exists()
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(curated: Curated, colours: Task, tiny: Base, tmp_path: Path) -> None:
+    with pytest.raises(ProtegeError, match="not a finite number"):
+        tune(curated, colours, tiny, tmp_path, replace(QUICK, learning_rate=math.inf))
+    assert not (tmp_path / "tuned.json").exists()
+
+
+def test_qlora_without_a_gpu_says_what_to_use_instead(
+    curated: Curated, colours: Task, tiny: Base, tmp_path: Path
+) -> None:
+    with pytest.raises(ProtegeError, match="lora"):
+        tune(curated, colours, tiny, tmp_path, replace(QUICK, method="qlora"))
+
+
+@pytest.mark.parametrize("wrong", [{"rank": 0}, {"steps": 0}, {"method": "prompt"}])
+def test_settings_that_mean_nothing_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(BadInput):
+        TuneSettings(**wrong)
