@@ -36,7 +36,7 @@ def test_the_certificate_gives_the_counts_behind_it() -> None:
     assert (found.kept, found.errors, found.n, found.missing) == (99, 1, 139, 0)
     assert found.upper_bound == upper_bound(1, 99, 0.05) <= EPSILON
     assert found.coverage == 99 / 139
-    assert found.to_record()["calibration_calls"] == 139
+    assert found.to_record()["n"] == 139
 
 
 def test_testing_stops_at_the_first_threshold_that_fails() -> None:

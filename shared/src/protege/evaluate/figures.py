@@ -66,22 +66,21 @@ class Evaluation:
     n: int
     agreed: int
     agreement: float
-    agreement_interval: tuple[float, float]
+    interval: tuple[float, float]
     score: float
     valid: float
     auroc: float | None
-    latency_ms_median: float | None
-    latency_ms_p95: float | None
-    input_tokens_mean: float | None
-    output_tokens_mean: float | None
+    latency_p50_ms: float | None
+    latency_p95_ms: float | None
+    input_tokens: float | None
+    output_tokens: float | None
     curve: tuple[CurvePoint, ...]
     examples: tuple[Example, ...]
     kept: Kept | None = None
 
     def to_record(self) -> dict[str, Any]:
-        """As JSON holds it, under names that stand beside a certificate's: `test_calls` is n, `test_kept` is kept."""
-        record = asdict(self)
-        return {"test_calls": record.pop("n"), "test_kept": record.pop("kept"), **record}
+        """As JSON holds it."""
+        return asdict(self)
 
 
 def evaluate(judged: Sequence[Judged], grader: Grader, *, threshold: float | None = None) -> Evaluation:
@@ -94,14 +93,14 @@ def evaluate(judged: Sequence[Judged], grader: Grader, *, threshold: float | Non
         n=n,
         agreed=agreed,
         agreement=agreed / n if n else 0.0,
-        agreement_interval=clopper_pearson(agreed, n),
+        interval=clopper_pearson(agreed, n),
         score=_mean(grader.score(j.answer, j.teacher) if j.valid else 0.0 for j in judged) or 0.0,
         valid=_mean(float(j.valid) for j in judged) or 0.0,
         auroc=auroc(judged),
-        latency_ms_median=statistics.median(latencies) if latencies else None,
-        latency_ms_p95=latencies[math.ceil(0.95 * len(latencies)) - 1] if latencies else None,
-        input_tokens_mean=_mean(j.input_tokens for j in judged if j.input_tokens is not None),
-        output_tokens_mean=_mean(j.output_tokens for j in judged if j.output_tokens is not None),
+        latency_p50_ms=statistics.median(latencies) if latencies else None,
+        latency_p95_ms=latencies[math.ceil(0.95 * len(latencies)) - 1] if latencies else None,
+        input_tokens=_mean(j.input_tokens for j in judged if j.input_tokens is not None),
+        output_tokens=_mean(j.output_tokens for j in judged if j.output_tokens is not None),
         curve=risk_coverage(judged),
         examples=_examples(judged, threshold),
         kept=None if threshold is None else _kept(judged, threshold),

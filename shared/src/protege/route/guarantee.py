@@ -70,9 +70,8 @@ class Certificate:
         return self.kept / self.n if self.n and self.threshold is not None else 0.0
 
     def to_record(self) -> dict[str, Any]:
-        """As JSON holds it, under names that stand beside an evaluation's: `calibration_calls` is n."""
-        record = asdict(self)
-        return {"calibration_calls": record.pop("n"), "certified_coverage": self.coverage, **record}
+        """As JSON holds it."""
+        return asdict(self)
 
 
 def grid_from(
