@@ -1,0 +1,194 @@
+"""A process that serves a workspace's live specialists: in the foreground, or behind an agent that needs them.
+
+One a workspace: it holds `engine.lock` as long as it runs. It follows routes.json, so that a specialist that is
+promoted is served within seconds.
+
+`python -P -m protege.serve.background HOME` is what `start_in_background` starts; it ends when its stdin closes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import select
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..errors import EngineError, ProtegeError, WorkspaceBusy
+from ..specialist import Specialist
+from ..workspace import Workspace
+from .embedded import EmbeddedEngine, serve
+from .process import START_S
+from .shared import connect, publish, withdraw
+
+LOOK_S = 0.5
+DRAIN_S = 2.0
+"""How long an engine lives on after another took its place, for the answers under way."""
+
+log = logging.getLogger("protege.serve")
+_children: dict[tuple[int, Path], subprocess.Popen[bytes]] = {}
+_children_lock = threading.Lock()
+
+
+def serve_forever(
+    workspace: Workspace,
+    specialists: Sequence[Specialist],
+    ready: Callable[[str], object] | None = None,
+    *,
+    stopped: Callable[[float], bool] | None = None,
+) -> None:
+    """Serve these specialists, then those that are live, to the workspace's agents, until interrupted.
+
+    ready: called with the address once they can be asked. stopped: waits as long as it is given, and says whether to
+    end. Raises WorkspaceBusy where another process serves this workspace, else as `serve`.
+    """
+    with _alone(workspace), contextlib.suppress(KeyboardInterrupt):
+        engine = serve(workspace, specialists)
+        try:
+            publish(workspace, engine)
+            if ready is not None:
+                ready(", ".join(sorted({place.url for place in engine.places().values()})))
+            served, seen = _key(specialists), _routes_time(workspace)
+            while not (stopped or _sleep)(LOOK_S):
+                if engine.mend(START_S):
+                    publish(workspace, engine)
+                if (now := _routes_time(workspace)) != seen:
+                    seen = now
+                    live = [s for s in workspace.specialists() if s.state == "live"]
+                    if _key(live) != served:
+                        engine, served = _replace(workspace, engine, live), _key(live)
+        finally:
+            withdraw(workspace)
+            engine.close()
+
+
+def start_in_background(home: str | os.PathLike[str]) -> None:
+    """Have the live specialists of this home served by a process of their own, which ends with this one.
+
+    Returns at once. Where a process serves this home already, or two agents start one at the same time, one stays.
+    What it has to say is in `<home>/engine.log`.
+    """
+    path = Path(home).absolute()
+    with _children_lock:
+        child = _children.get((os.getpid(), path))
+        if child is not None and child.poll() is None:
+            return
+        descriptor = os.open(path / "engine.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            _children[os.getpid(), path] = subprocess.Popen(
+                [sys.executable, "-P", "-m", "protege.serve.background", str(path)],
+                stdin=subprocess.PIPE,
+                stdout=descriptor,
+                stderr=descriptor,
+                start_new_session=True,
+            )
+        finally:
+            os.close(descriptor)
+
+
+@contextmanager
+def background(home: str | os.PathLike[str], *, timeout_s: float = START_S) -> Iterator[None]:
+    """The live specialists served by a process of their own while the block runs; entered once they can be asked.
+
+    Raises EngineError where they are not within `timeout_s`.
+    """
+    workspace = Workspace(home)
+    try:
+        _wait_for(workspace, timeout_s)
+        yield
+    finally:
+        with _children_lock:
+            child = _children.pop((os.getpid(), workspace.home), None)
+        if child is not None and child.stdin is not None:
+            child.stdin.close()
+            child.wait()
+        workspace.close()
+
+
+def _wait_for(workspace: Workspace, timeout_s: float) -> None:
+    until_s = time.monotonic() + timeout_s
+    while (engine := connect(workspace)) is None:
+        start_in_background(workspace.home)
+        if time.monotonic() > until_s:
+            raise EngineError(
+                f"No engine answered within {timeout_s:.0f} s.", f"{workspace.home / 'engine.log'} may say why."
+            )
+        time.sleep(0.1)
+    engine.close()
+
+
+@contextmanager
+def _alone(workspace: Workspace) -> Iterator[None]:
+    import filelock
+
+    lock = filelock.FileLock(workspace.home / "engine.lock", timeout=0)
+    try:
+        lock.acquire()
+    except filelock.Timeout:
+        raise WorkspaceBusy(
+            f"Another process serves {workspace.home} already.", "Agents use that one; stop it to start another."
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _replace(workspace: Workspace, engine: EmbeddedEngine, live: Sequence[Specialist]) -> EmbeddedEngine:
+    """An engine for the specialists that are live now; the one that runs where that cannot be had."""
+    try:
+        new = serve(workspace, live)
+    except ProtegeError as error:
+        log.warning("The engine goes on with the specialists it has: %s", error)
+        return engine
+    publish(workspace, new)
+    closing = threading.Timer(DRAIN_S, engine.close)
+    closing.daemon = True
+    closing.start()
+    return new
+
+
+def _key(specialists: Sequence[Specialist]) -> frozenset[str]:
+    return frozenset(specialist.id for specialist in specialists)
+
+
+def _routes_time(workspace: Workspace) -> tuple[int, int] | None:
+    try:
+        stat = (workspace.home / "routes.json").stat()
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_ino
+
+
+def _sleep(seconds: float) -> bool:
+    time.sleep(seconds)
+    return False
+
+
+def _stdin_closed(seconds: float) -> bool:
+    readable, _, _ = select.select([0], [], [], seconds)
+    return bool(readable) and not os.read(0, 4096)
+
+
+def _main() -> int:
+    logging.basicConfig(format="%(asctime)s %(message)s")
+    workspace = Workspace(sys.argv[1])
+    try:
+        live = [s for s in workspace.specialists() if s.state == "live"]
+        serve_forever(workspace, live, stopped=_stdin_closed)
+    except WorkspaceBusy:
+        return 0  # another agent was quicker
+    except ProtegeError as error:
+        log.warning("%s", error)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_main())

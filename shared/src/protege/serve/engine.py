@@ -1,0 +1,66 @@
+"""What any engine of specialists is: a prompt goes in; text and the log-probability of each of its tokens come out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from ..errors import EngineError
+from ..specialist import Specialist
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What a specialist wrote.
+
+    token_logprobs: natural logarithms, each ≤ 0, of the whole vocabulary's softmax before any sampling. The last one is
+    the end of the answer's, whose token reads "", where finish_reason is "stop". Tokens that end inside a character
+    (parts of an emoji) may be missing. input_tokens, output_tokens: the prompt's, and all that were made, the end
+    included. latency_ms: the caller's whole wait.
+    """
+
+    text: str
+    tokens: tuple[str, ...]
+    token_logprobs: tuple[float, ...]
+    finish_reason: Literal["stop", "length"]
+    input_tokens: int
+    output_tokens: int
+    latency_ms: float
+
+
+class DoesNotFit(EngineError):
+    """A prompt, or a prompt with its answer, that is longer than the engine's context. The engine itself is well."""
+
+
+class Engine(Protocol):
+    """Serves specialists. Safe for many threads. Never cuts a prompt, never samples: the likeliest token each time."""
+
+    @property
+    def name(self) -> str: ...
+
+    def fingerprint(self, specialist: Specialist) -> str:
+        """SHA-256 (hex) over all that the specialist's log-probabilities depend on: engine, version, files, options.
+
+        Raises EngineError where the specialist is not served here.
+        """
+        ...
+
+    def complete(self, specialist: Specialist, prompt: str, *, timeout_s: float) -> Completion:
+        """The specialist's answer to a rendered prompt, `specialist.max_tokens` long at most.
+
+        Raises EngineError where the engine fails or takes longer than `timeout_s`, DoesNotFit where it is too long.
+        """
+        ...
+
+    def close(self) -> None: ...
+
+
+async def acomplete(engine: Engine, specialist: Specialist, prompt: str, *, timeout_s: float) -> Completion:
+    """As `Engine.complete`, without blocking the event loop.
+
+    In a thread rather than on an asynchronous client, which would belong to one event loop. A cancelled caller is let
+    go at once; the thread ends with the answer or the time-out.
+    """
+    import asyncio
+
+    return await asyncio.to_thread(engine.complete, specialist, prompt, timeout_s=timeout_s)
