@@ -205,8 +205,7 @@ class ChatProtege(BaseChatModel):
 
     def _kept(self, watch: Watch, outcome: Outcome, kwargs: Mapping[str, Any]) -> ChatResult | None:
         assert watch.call is not None
-        provider = self.teacher._get_ls_params().get("ls_provider")
-        message = kept_answer(watch.call, outcome, kwargs, provider)
+        message = kept_answer(watch.call, outcome, kwargs, lambda: self.teacher._get_ls_params().get("ls_provider"))
         if message is None:
             return None
         kept = ChatResult(generations=[ChatGeneration(message=message)])
