@@ -14,7 +14,6 @@ from pydantic import BaseModel, ValidationError
 from .capture import OpenCall
 from .translate import finish_metadata, from_openai, usage
 
-
 Provider: TypeAlias = Callable[[], str | None]
 
 
