@@ -26,7 +26,8 @@ Say what the entry is. Answer with one word and nothing else:
 
 PLACE = """You take the place out of a postal address in the United States.
 Answer with a JSON object and nothing else: {"city": ..., "state": ..., "zip": ...}
-Copy each value as it stands in the address, without the comma behind it. Use null for what the address does not give."""
+Copy each value as it stands in the address, without the comma behind it.
+Use null for what the address does not give."""
 
 NAME = """You take a person's name apart.
 Answer with a JSON object and nothing else: {"given": ..., "surname": ...}

@@ -1,8 +1,8 @@
 """The whole loop on real entries.
 
 1. A LangGraph agent cleans up a contact list; `ChatProtege` around its model records every call.
-2. `improve` finds the kinds of call that repeat, teaches a small model each, and certifies when it may answer.
-3. The agent runs again, unchanged, on entries it has not seen: specialists answer where they may, the teacher elsewhere.
+2. `improve` finds the kinds of call that repeat, teaches each to a small model, and certifies when it may answer.
+3. The agent runs again, unchanged, on entries it has not seen: specialists answer where they may, else the teacher.
 
 With published labels for a teacher nothing needs a key; `--teacher URL --model NAME` asks a real model instead.
 """
@@ -13,6 +13,7 @@ import argparse
 import logging
 import shutil
 import time
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,9 +21,13 @@ import teacher
 from agent import build
 from inputs import Entry, inbox
 from langchain_core.language_models import BaseChatModel
-from protege import Workspace, flywheel
+from protege import Call, Workspace, flywheel
+from protege.answer import answer_text
 from protege.cli.output import Bars
+from protege.cluster import Assigner
+from protege.collect import drain
 from protege.curate import CurateSettings
+from protege.evaluate import grader_for
 from protege.report import gather, table, write_report
 from protege.serve import background
 from protege.tune import TuneSettings
@@ -31,6 +36,8 @@ from rich.console import Console
 
 UNSEEN = 0.15
 """The share of the entries that the agent sees only in its second run."""
+
+STAND_IN = "The teacher is a stand-in: labels that people published with these entries, not a model."
 
 console = Console()
 
@@ -45,10 +52,11 @@ def main() -> None:
     seen, unseen = entries[:cut], entries[cut:]
     model = teacher.endpoint(options.teacher, options.model) if options.teacher else teacher.published(entries)
     if not options.teacher:
-        console.print("The teacher is a stand-in: labels that people published with these entries, not a model.\n")
+        console.print(f"{STAND_IN}\n")
 
     console.rule("1  Watching the agent", align="left")
     workspace = Workspace(options.home)
+    workspace.save_result("teacher", {} if options.teacher else {"price_as": options.price_as, "stand_in": STAND_IN})
     if workspace.result("demo:watched") is None:
         run(seen, model, options.home, "Watching the agent")
         workspace.save_result("demo:watched", len(seen))
@@ -56,17 +64,21 @@ def main() -> None:
 
     console.rule("2  Learning its tasks", align="left")
     settings = flywheel.Settings(
-        price_as=options.price_as,
-        curate=CurateSettings(max_train=options.train),
+        curate=CurateSettings(max_train=options.train, max_held_out=options.held_out),
         tune=TuneSettings(steps=options.steps),
     )
-    for done in flywheel.improve(workspace, (), settings, Bars()):
-        console.print(f"  {done.name}: [bold]{done.decision}[/]. {done.reason}", highlight=False)
+    improvements = flywheel.improve(workspace, (), settings, Bars())
+    names = {task.id: task.name for task in workspace.tasks()}
+    for done in improvements:
+        console.print(f"  {names[done.task_id]}: [bold]{done.decision}[/]. {done.reason}", highlight=False)
 
     console.rule("3  The same agent on entries it has not seen", align="left")
+    before = workspace.count_calls()
     with background(options.home):
         run(unseen, model, options.home, "Running the agent again")
-    flywheel.find_tasks(workspace)
+    drain(workspace)
+    if not options.teacher:
+        compare(workspace, list(workspace.calls())[before:], teacher.Published(entries))
     report = gather(workspace)
     page = write_report(workspace.home / "reports" / "report.html", report)
     console.print(table(report))
@@ -83,6 +95,25 @@ def run(entries: Sequence[Entry], model: BaseChatModel, home: Path, what: str) -
             bar.advance(len(some))
 
 
+def compare(workspace: Workspace, calls: Sequence[Call], labels: teacher.Published) -> None:
+    """Hold what specialists answered against the published labels, task by task, for the report."""
+    assigner = Assigner(workspace.tasks())
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for call in calls:
+        task = assigner.assign(call.request)
+        if task is None or call.response is None:
+            continue
+        count = counts[task.id]
+        count["calls"] += 1
+        if not call.from_teacher:
+            right = grader_for(task).agree(answer_text(call.response), answer_text(labels.answer(call.request)))
+            count["kept"] += 1
+            count["disagreements"] += not right
+    for task_id, count in counts.items():
+        found = {name: count[name] for name in ("calls", "kept", "disagreements")}
+        workspace.save_result(f"realised:{task_id}", {**found, "compared": found["kept"]})
+
+
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--home", type=Path, default=Path(".protege-demo"), help="where everything is kept")
@@ -91,6 +122,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--model", default="gpt-4.1-mini", help="the model to ask there (key: OPENAI_API_KEY)")
     parser.add_argument("--price-as", default="gpt-4.1", help="the model whose list price the labels' tokens are given")
     parser.add_argument("--steps", type=int, default=300, help="training steps a task at most")
+    parser.add_argument("--held-out", type=int, default=400, help="calibration calls a task at most; test calls too")
     parser.add_argument("--train", type=int, default=900, help="training calls a task at most")
     return parser.parse_args()
 

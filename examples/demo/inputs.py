@@ -1,8 +1,8 @@
 """The demo's inputs: real entries with the labels that people gave them, out of packages that the set-up fetched.
 
-usaddress 0.5.16 and probablepeople 0.5.6 (MIT, both by DataMade): the training files of their source archives, addresses,
-persons and companies tagged field by field. bfcl-eval 2026.3.23 (Apache-2.0): real user requests with the tools offered
-and the right calls. The labels stand for a large model's answers.
+usaddress 0.5.16 and probablepeople 0.5.6 (MIT, both by DataMade): the training files of their source archives,
+addresses, persons and companies tagged field by field. bfcl-eval 2026.3.23 (Apache-2.0): real user requests with the
+tools offered and the right calls. The labels stand for a large model's answers.
 """
 
 from __future__ import annotations

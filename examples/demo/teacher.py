@@ -1,4 +1,4 @@
-"""Who answers before any specialist does: published human labels, or a real model behind an OpenAI-compatible endpoint."""
+"""Who answers before any specialist does: published human labels, or a model behind an OpenAI-compatible endpoint."""
 
 from __future__ import annotations
 

