@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from peft import PeftModel
@@ -26,8 +27,8 @@ class Generator:
 
     def __init__(self, base: Base, lora: Path | None = None, dtype: torch.dtype = torch.float32) -> None:
         self.encoder = Encoder(base)
-        model = load_model(base, dtype)
-        self.model = (PeftModel.from_pretrained(model, str(lora)) if lora else model).eval()
+        model: Any = load_model(base, dtype)
+        self.model: Any = (PeftModel.from_pretrained(model, str(lora)) if lora else model).eval()
 
     def answers(self, prompts: Sequence[str], max_tokens: int, batch: int = 16) -> list[Generated]:
         """One answer a prompt, in order. Prompts are whole, as `protege.prompt.render` gives them."""

@@ -50,15 +50,17 @@ def load_model(base: Base, dtype: torch.dtype, **options: Any) -> PreTrainedMode
 
     check_base(base)
     if base.format == "gguf":
-        options |= {"quantization_config": GgufConfig(dequantize=True)}
+        options["quantization_config"] = GgufConfig(dequantize=True)
+    loaded: Any
     # One of the bars that loading draws has no switch.
     with quiet(), contextlib.redirect_stderr(io.StringIO()):
         try:
-            model, loading = AutoModelForCausalLM.from_pretrained(
-                *_where(base)[0], dtype=dtype, output_loading_info=True, **_where(base)[1], **options
+            loaded = AutoModelForCausalLM.from_pretrained(
+                **_where(base), dtype=dtype, output_loading_info=True, **options
             )
-        except (ValueError, OSError, KeyError, RuntimeError, IndexError) as error:
-            raise BaseModelError(f"{base.path} cannot be loaded ({type(error).__name__}: {error}).", _AGAIN) from error
+        except (ValueError, OSError, KeyError, RuntimeError) as error:
+            raise BaseModelError(f"{base.path} cannot be loaded ({type(error).__name__}).", _AGAIN) from error
+    model, loading = loaded
     if loading["missing_keys"] or loading["mismatched_keys"]:
         raise BaseModelError(f"{base.path} does not hold all of the model's weights.", _AGAIN)
     model.config.use_cache = False
@@ -74,7 +76,7 @@ def load_tokenizer(base: Base) -> PreTrainedTokenizerBase:
 
     with quiet():
         try:
-            return AutoTokenizer.from_pretrained(*_where(base)[0], **_where(base)[1])
+            return AutoTokenizer.from_pretrained(**_where(base))
         except (ValueError, OSError, KeyError) as error:
             raise BaseModelError(f"{base.path} holds no tokenizer that is known here.", _AGAIN) from error
 
@@ -110,7 +112,7 @@ class Encoder:
 
     def text(self, ids: list[int]) -> str:
         """The text of generated tokens, without those that end a turn."""
-        return self.tokenizer.decode([i for i in ids if i not in self.end_ids], skip_special_tokens=False)
+        return str(self.tokenizer.decode([i for i in ids if i not in self.end_ids], skip_special_tokens=False))
 
     def _one(self, text: str) -> int | None:
         ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
@@ -129,11 +131,11 @@ def compute_dtype() -> torch.dtype:
     return torch.bfloat16 if native else torch.float32
 
 
-def _where(base: Base) -> tuple[tuple[str, ...], dict[str, Any]]:
-    if base.format == "gguf":
-        path = Path(base.path)
-        return (str(path.parent),), {"gguf_file": path.name}
-    return (base.path,), {}
+def _where(base: Base) -> dict[str, str]:
+    if base.format == "huggingface":
+        return {"pretrained_model_name_or_path": base.path}
+    path = Path(base.path)
+    return {"pretrained_model_name_or_path": str(path.parent), "gguf_file": path.name}
 
 
 def _first_tokens(base: Base, tokenizer: PreTrainedTokenizerBase) -> list[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import torch
 from torch.nn.functional import cross_entropy
+from torch.utils.data import Dataset
 from transformers import (
     EarlyStoppingCallback,
     PreTrainedModel,
@@ -96,8 +98,8 @@ def train(
     trainer = AnswerTrainer(
         model=model,
         args=arguments,
-        train_dataset=list(examples.rows),
-        eval_dataset=list(validation.rows[: settings.validation_rows]) if judged else None,
+        train_dataset=_Rows(examples.rows),
+        eval_dataset=_Rows(validation.rows[: settings.validation_rows]) if judged else None,
         data_collator=Padded(pad_id),
         callbacks=[watch, *([EarlyStoppingCallback(settings.patience)] if judged else [])],
     )
@@ -140,6 +142,17 @@ def answer_loss(model: Any, input_ids: torch.Tensor, labels: torch.Tensor) -> to
     answered = wanted != IGNORED
     logits = whole.get_output_embeddings()(hidden[:, :-1][answered])
     return cross_entropy(logits.float(), wanted[answered])
+
+
+class _Rows(Dataset[Mapping[str, list[int]]]):
+    def __init__(self, rows: Sequence[Mapping[str, list[int]]]) -> None:
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> Mapping[str, list[int]]:
+        return self.rows[index]
 
 
 def last_checkpoint(folder: Path) -> Path | None:
