@@ -42,6 +42,7 @@ class Client:
 
     def __init__(self) -> None:
         self._made: httpx.Client | None = None
+        self._closed = False
 
     def complete(self, place: Place, prompt: str, *, max_tokens: int, timeout_s: float) -> Completion:
         """Raises EngineError, DoesNotFit."""
@@ -81,6 +82,7 @@ class Client:
         return reply.status_code == 200 and reply.headers.get("server") == "llama.cpp"
 
     def close(self) -> None:
+        self._closed = True
         if self._made is not None:
             self._made.close()
 
@@ -105,6 +107,8 @@ class Client:
     def _post(self, place: Place, path: str, question: dict[str, Any], until_s: float) -> dict[str, Any]:
         import httpx
 
+        if self._closed:
+            raise EngineError("The engine is closed.")
         left_s = until_s - time.perf_counter()
         if left_s <= 0:
             raise EngineError("The engine did not answer in time.")

