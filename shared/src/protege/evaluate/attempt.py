@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from ..answer import InvalidAnswer, message_from
 from ..call import Message, Request
-from ..prompt import messages_for, render
+from ..prompt import CannotRender, messages_for, render
+from ..serve import DoesNotFit
 from ..specialist import Specialist
 from ..task import Task
 from .confidence import confidence
@@ -36,10 +37,13 @@ class Answered:
 def ask(engine: Engine, specialist: Specialist, task: Task, request: Request, *, timeout_s: float) -> Answered:
     """Ask the specialist and check the structure of what it says.
 
-    Raises CannotRender where it must not be shown the request, EngineError where the engine fails or is too slow.
+    Raises CannotRender where it cannot be shown the request, EngineError where the engine fails or is too slow.
     """
     prompt = render(specialist.base, messages_for(task, request, specialist.form))
-    completion = engine.complete(specialist, prompt, timeout_s=timeout_s)
+    try:
+        completion = engine.complete(specialist, prompt, timeout_s=timeout_s)
+    except DoesNotFit as error:  # the engine is well, and must not be taken for one that failed
+        raise CannotRender(error.fact) from None
     message, fault = None, ""
     if completion.finish_reason != "stop":
         fault = "cut off"

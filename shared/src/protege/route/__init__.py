@@ -7,9 +7,10 @@ time-out, never starts an engine on the agent's thread, and never keeps an answe
 """
 
 from ..evaluate import confidence, keeps
+from .decision import Decision, Reason
 from .guarantee import Certificate, calibrate, calls_needed, grid_from, hindsight_coverage
 from .publish import publish
-from .router import Decision, Outcome, Reason, Router
+from .router import Outcome, Router
 
 __all__ = [
     "Certificate",

@@ -21,6 +21,8 @@ START_LIMIT_S = 120.0
 """An engine that has not answered by then is taken for failed; loading a model from a cold disk can take a minute."""
 POLL_S = 0.2
 LONGEST_PAUSE_S = 60.0
+REFRESH_S = 1.0
+"""The engine is looked for this often at most."""
 
 log = logging.getLogger("protege.route")
 
@@ -72,6 +74,10 @@ class EngineLink:
                 self._engine = None
                 self._pause()
 
+    def refresh(self) -> None:
+        """Look for the engine again, and meanwhile keep the one that is connected: it may know more by now."""
+        self._look(although_connected=True)
+
     def close(self) -> None:
         """Give the connection back. The engine itself goes on: others may use it."""
         with self._lock:
@@ -94,11 +100,14 @@ class EngineLink:
         self._failures += 1
         self._retry_s = time.monotonic() + min(LONGEST_PAUSE_S, 2.0 ** min(self._failures, 10))
 
-    def _look(self) -> None:
+    def _look(self, *, although_connected: bool = False) -> None:
         with self._lock:
-            if self._closed or self._looking or self._engine is not None or time.monotonic() < self._retry_s:
+            if self._engine is not None and not although_connected:
+                return
+            if self._closed or self._looking or time.monotonic() < self._retry_s:
                 return
             self._looking = True
+            self._retry_s = time.monotonic() + REFRESH_S
         threading.Thread(target=self._find, name="protege-engine", daemon=True).start()
 
     def _find(self) -> None:

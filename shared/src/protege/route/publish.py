@@ -7,11 +7,9 @@ from pathlib import Path
 from ..workspace import Workspace, write_private
 from .table import to_bytes
 
-ROUTED = ("canary", "live")
-
 
 def publish(workspace: Workspace) -> Path:
-    """Tell running agents which routes are on: those whose specialist is live or canary. They follow within a second.
+    """Tell running agents which routes are on: those whose specialist is live. They follow within a second.
 
     All tasks are written, so that a call of a task without a route is not taken for the nearest that has one.
     """
@@ -19,7 +17,7 @@ def publish(workspace: Workspace) -> Path:
     pairs = [
         (route, specialists[route.specialist_id])
         for route in workspace.routes().values()
-        if route.specialist_id in specialists and specialists[route.specialist_id].state in ROUTED
+        if route.specialist_id in specialists and specialists[route.specialist_id].state == "live"
     ]
     path = workspace.home / "routes.json"
     write_private(path, to_bytes(workspace.tasks(), pairs))

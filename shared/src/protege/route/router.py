@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import hashlib
 import logging
 import os
 import threading
@@ -12,56 +11,27 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
-
-import orjson
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..call import Attempt, Message, Request
 from ..errors import EngineError
 from ..evaluate import Answered, ask, keeps
-from ..prompt import CannotRender, fitting_template
+from ..prompt import CannotRender
 from ..specialist import Route, Specialist
 from ..task import Task
 from ..workspace import home_path
+from .decision import Decision, Reason, objection
 from .link import EngineLink
 from .table import TableFile
 
-Reason: TypeAlias = Literal[
-    "routed",
-    "kept",
-    "no task",
-    "no live route",
-    "another wording",
-    "fingerprint differs",
-    "engine starting",
-    "engine failed",
-    "timed out",
-    "invalid structure",
-    "cut off",
-    "below threshold",
-    "content is not text",
-    "cannot be shown",
-    "off",
-    "outside the share",
-    "sampling asks for several answers",
-    "router failed",
-]
-"""Why a call went where it went. "routed" is a decision to ask the specialist, "kept" an outcome."""
+if TYPE_CHECKING:
+    from ..serve import Engine
 
 OFF = "PROTEGE_ROUTE"
 """With this environment variable at "off" the teacher answers all calls, whatever routes.json says."""
 
 log = logging.getLogger("protege.route")
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """Where a call goes. route and specialist are None where the teacher answers."""
-
-    route: Route | None
-    task: Task | None
-    reason: Reason
-    specialist: Specialist | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +67,8 @@ class Router:
         self,
         home: str | os.PathLike[str] | None = None,
         *,
-        connect: Callable[[Any], Any] | None = None,
-        start: Callable[[Any], object] | None = None,
+        connect: Callable[[Path], Engine | None] | None = None,
+        start: Callable[[Path], object] | None = None,
     ) -> None:
         self.home = home_path(home)
         self._table = TableFile(self.home / "routes.json")
@@ -155,7 +125,7 @@ class Router:
         if task is None:
             return Decision(None, None, "no task")
         route, specialist = table.routes.get(task.id, (None, None))
-        reason = "no live route" if route is None else _objection(request, run, task, route)
+        reason = "no live route" if route is None else objection(request, run, task, route)
         return Decision(None, task, reason) if reason else Decision(route, task, "routed", specialist)
 
     def _asked(self, decision: Decision, request: Request, begin_s: float) -> Future[Outcome] | Outcome:
@@ -177,12 +147,14 @@ class Router:
             return _unasked(decision, "router failed", begin_s)
 
     def _work(
-        self, engine: Any, route: Route, specialist: Specialist, task: Task, request: Request, begin_s: float
+        self, engine: Engine, route: Route, specialist: Specialist, task: Task, request: Request, begin_s: float
     ) -> Outcome:
         reason: Reason
         answered: Answered | None = None
         try:
-            if engine.fingerprint(specialist) != route.fingerprint:
+            if (fingerprint := self._fingerprint(engine, specialist)) is None:
+                reason = "engine starting"
+            elif fingerprint != route.fingerprint:
                 reason = "fingerprint differs"
             else:
                 answered = ask(engine, specialist, task, request, timeout_s=route.timeout_s)
@@ -200,6 +172,14 @@ class Router:
             reason = "router failed"
         return _outcome(route, specialist, answered, reason, begin_s)
 
+    def _fingerprint(self, engine: Engine, specialist: Specialist) -> str | None:
+        """What the engine says of the specialist; None where it does not serve it yet, as after a promotion."""
+        try:
+            return engine.fingerprint(specialist)
+        except EngineError:
+            self._link.refresh()
+            return None
+
     def _timed_out(self, decision: Decision, begin_s: float) -> Outcome:
         self._link.failure()
         if decision.route is None or decision.specialist is None:
@@ -214,27 +194,6 @@ class Router:
             log.warning("Routing failed while %s; the teacher answers. (Told once.)", trouble)
 
 
-def _objection(request: Request, run: str | None, task: Task, route: Route) -> Reason | None:
-    """Why this route may not answer this request."""
-    if (request.parameters.get("n") or 1) != 1:
-        return "sampling asks for several answers"
-    if not all(isinstance(m.get("content"), str | None) for m in request.messages):
-        return "content is not text"
-    found = fitting_template(task, request)
-    if found is None or found[0].signature not in route.signatures:
-        return "another wording"
-    if route.share < 1 and _place(request, run, route.task_id) >= route.share:
-        return "outside the share"
-    return None
-
-
-def _place(request: Request, run: str | None, task_id: str) -> float:
-    """0 to 1, the same for all of a task's calls in a run; without a run, by what is asked."""
-    key = run.encode() if run else orjson.dumps(request.messages, option=orjson.OPT_NON_STR_KEYS)
-    digest = hashlib.blake2b(task_id.encode() + b"\0" + key, digest_size=8).digest()
-    return int.from_bytes(digest, "big") / 2**64
-
-
 def _verdict(answered: Answered, route: Route) -> Reason:
     if answered.message is None:
         return "cut off" if answered.fault == "cut off" else "invalid structure"
@@ -246,7 +205,7 @@ def _outcome(
 ) -> Outcome:
     kept = reason == "kept" and answered is not None
     attempt = None
-    if reason != "fingerprint differs":
+    if reason not in ("fingerprint differs", "engine starting"):
         attempt = Attempt(
             by=specialist.id,
             outcome="kept" if kept else "handed_back" if reason == "below threshold" else "failed",
