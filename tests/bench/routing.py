@@ -20,7 +20,7 @@ from protege.route import Router, calibrate, grid_from, hindsight_coverage, publ
 from protege.task import TemplatePart
 from scipy.stats import norm
 
-DECISIONS, DRAWS = 5_000, 300
+DECISIONS, DRAWS = 5_000, 200
 TASKS = 20
 
 
