@@ -21,7 +21,10 @@ CHAT_TEMPLATE = (
     "{% for m in messages %}<|start|>{{ m['role'] }}\n{{ m['content'] }}<|end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|start|>assistant\n{% endif %}"
 )
-HIDDEN, HEADS, KV_HEADS, FEED_FORWARD = 64, 4, 2, 96
+HIDDEN, FEED_FORWARD = 64, 96
+HEADS = {"llama": (4, 2), "qwen2": (4, 2), "qwen3": (4, 2), "gemma3": (2, 1)}
+"""Of queries, and of keys and values."""
+
 LAYERS = {"llama": 2, "qwen2": 2, "qwen3": 2, "gemma3": 6}
 """Of Gemma 3 every sixth layer attends to everything, with another rotary base."""
 
@@ -46,8 +49,8 @@ def write_tiny_gguf(path: Path, architecture: str = "llama", seed: int = 0) -> P
     writer.add_embedding_length(HIDDEN)
     writer.add_block_count(LAYERS[architecture])
     writer.add_feed_forward_length(FEED_FORWARD)
-    writer.add_head_count(HEADS)
-    writer.add_head_count_kv(KV_HEADS)
+    writer.add_head_count(HEADS[architecture][0])
+    writer.add_head_count_kv(HEADS[architecture][1])
     writer.add_key_length(HEAD_DIM[architecture])
     writer.add_value_length(HEAD_DIM[architecture])
     writer.add_rope_dimension_count(HEAD_DIM[architecture])
@@ -80,7 +83,7 @@ def write_tiny_gguf(path: Path, architecture: str = "llama", seed: int = 0) -> P
 def tensor_shapes(architecture: str, vocabulary: int) -> dict[str, tuple[int, ...]]:
     """Names and shapes (rows, columns) of all tensors; the output layer is tied to the embedding."""
     head = HEAD_DIM[architecture]
-    q, kv = HEADS * head, KV_HEADS * head
+    q, kv = (heads * head for heads in HEADS[architecture])
     shapes: dict[str, tuple[int, ...]] = {"token_embd.weight": (vocabulary, HIDDEN), "output_norm.weight": (HIDDEN,)}
     for layer in range(LAYERS[architecture]):
         block: dict[str, tuple[int, ...]] = {
