@@ -83,3 +83,23 @@ def test_short_prompts_are_shown_whole_and_long_ones_as_slots() -> None:
 def test_the_length_of_the_longest_call_is_overestimated_a_little() -> None:
     assert longest_tokens(TASK, [Example(request("a" * 340), "b" * 10)], "slots") == math.ceil((340 + 10 + 1) / 3.5)
     assert longest_tokens(TASK, [], "slots") == 0
+
+
+def test_loading_reads_the_file_once_and_leaves_the_reader_as_it_was(
+    write_model: WriteModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import gguf
+
+    before, opened = gguf.GGUFReader, []
+    monkeypatch.setattr(before, "_build_tensors", spy(before._build_tensors, opened))
+    probe(load_base(write_model()), TASK, ROWS[:2])
+    assert len(opened) == 1
+    assert gguf.GGUFReader is before
+
+
+def spy(method: Callable[..., None], calls: list[int]) -> Callable[..., None]:
+    def call(*arguments: object) -> None:
+        calls.append(1)
+        method(*arguments)
+
+    return call

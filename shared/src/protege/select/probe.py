@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import io
 import math
 import statistics
 import time
@@ -19,6 +21,7 @@ from ..errors import BaseModelError, MissingDependency
 from ..prompt import CannotRender, messages_for, render
 from ..specialist import Base, PromptForm
 from ..task import Task
+from .reading import read_once
 
 CALLS = 20
 WHOLE_TOKENS = 400
@@ -137,8 +140,10 @@ def _load(base: Base) -> tuple[Any, Any]:
     weights = {**source, "quantization_config": GgufConfig(dequantize=True)} if gguf else source
     folder = path.parent if gguf else path
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, **source)
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16, local_files_only=True, **weights)
+        # The loader draws bars of its own, which nothing turns off.
+        with contextlib.redirect_stderr(io.StringIO()), read_once() if gguf else contextlib.nullcontext():
+            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, **source)
+            model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16, local_files_only=True, **weights)
     except (ValueError, KeyError, OSError, RuntimeError, NotImplementedError) as error:
         raise BaseModelError(
             f"transformers cannot load {base.path}: {type(error).__name__}: {error}", "Choose another base."
