@@ -6,9 +6,12 @@ it, not its key: the same prompt from four frameworks is one task.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias, get_args
+
+import orjson
 
 from .call import Message, Request, text_of
 
@@ -54,18 +57,25 @@ class Template:
 
     signature: hash of the constant text (and of the tools, where they are constant); a route covers the signatures
     that it was calibrated on and no other. parts: the messages that hold constant text; others are all slot.
-    constant_tools: the same tools stand in every call of this wording.
+    constant_tools: the same tools, or none, stand in every call of this wording; else all have some. offered: hash of the response format, and of the
+    tools where they are constant; a request that offers others does not fit, for the slots would not show it. None
+    where that is not to be asked.
     """
 
     signature: str
     parts: tuple[TemplatePart, ...] = ()
     constant_tools: bool = True
+    offered: str | None = None
 
     def slots(self, request: Request) -> tuple[Message, ...] | None:
         """The request's messages without their constant text, empty ones left out; None where it does not fit."""
         parts = {part.position: part for part in self.parts}
         if parts and max(parts) >= len(request.messages):
             return None
+        if self.offered is not None:
+            tools = request.tools if self.constant_tools else ()
+            if self.offered != offered(request.response_format, tools) or not (self.constant_tools or request.tools):
+                return None
         kept: list[Message] = []
         for position, message in enumerate(request.messages):
             part = parts.get(position)
@@ -78,6 +88,14 @@ class Template:
             if slot.strip():
                 kept.append({**message, "content": slot})
         return tuple(kept)
+
+
+def offered(response_format: Mapping[str, Any] | None, tools: Sequence[Mapping[str, Any]]) -> str:
+    """Hash (16 hex digits) of a response format and tools, whatever the order of keys; empty where there is neither."""
+    if not response_format and not tools:
+        return ""
+    body = orjson.dumps([response_format or None, tools], option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
+    return hashlib.blake2b(body, digest_size=8).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +147,7 @@ def _template(record: Mapping[str, Any]) -> Template:
         signature=record["signature"],
         parts=tuple(_part(part) for part in record.get("parts", ())),
         constant_tools=record.get("constant_tools", True),
+        offered=record.get("offered"),
     )
 
 

@@ -1,0 +1,101 @@
+"""Which task a request belongs to: what a route asks inside the agent, and what discovery itself goes by.
+
+No import that is not light: this runs in the agent's process.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..call import Request, text_of
+from ..task import Task, Template
+from .wording import opening_text, sentences, system_sentences, words
+
+NEAR = 0.5
+"""The least cosine of a request without a fitting template and a task's centre."""
+_OPENING_WORDS = 60
+"""Of a prompt without system text; its instruction stands first."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    task: Task
+    template: Template
+    weight: int  # characters of constant text: the wording that says most wins
+
+
+class Assigner:
+    """Says which of some tasks a request belongs to.
+
+    First a template that fits, found by one line that all its requests hold; of several the one with the most constant
+    text. Else the nearest centre by cosine, where that is at least `NEAR`. Thread-safe: nothing changes after the start.
+    """
+
+    def __init__(self, tasks: Sequence[Task]) -> None:
+        self.tasks = tuple(tasks)
+        self._by_line: dict[str, list[_Candidate]] = defaultdict(list)
+        self._by_edge: list[_Candidate] = []
+        for task in tasks:
+            for template in task.templates:
+                candidate = _Candidate(task, template, weight_of(template))
+                line = _anchor(template)
+                (self._by_edge if line is None else self._by_line[line]).append(candidate)
+        self._weights: dict[str, list[tuple[int, float]]] = defaultdict(list)
+        for i, task in enumerate(tasks):
+            for word, weight in (task.centre or {}).items():
+                self._weights[word].append((i, weight))
+
+    def assign(self, request: Request) -> Task | None:
+        """The task of a request, None where it is none of them. Never raises on odd requests."""
+        found = self.fit(request)
+        return found[0] if found else self.nearest(request)
+
+    def fit(self, request: Request) -> tuple[Task, Template] | None:
+        """The task and its wording whose constant text the request holds."""
+        candidates = list(self._by_edge)
+        if self._by_line:
+            lines: set[str] = set()
+            for message in request.messages[:4]:
+                lines.update(text_of(message).split("\n"))
+            for line in lines & self._by_line.keys():
+                candidates += self._by_line[line]
+        for candidate in sorted(candidates, key=lambda c: -c.weight):
+            if candidate.template.slots(request) is not None:
+                return candidate.task, candidate.template
+        return None
+
+    def nearest(self, request: Request, least: float = NEAR) -> Task | None:
+        """The task whose centre is nearest, where the cosine is at least `least`."""
+        said = _said(request)
+        if not said:
+            return None
+        scores: dict[int, float] = defaultdict(float)
+        for word in said:
+            for i, weight in self._weights.get(word, ()):
+                scores[i] += weight
+        if not scores:
+            return None
+        best = max(scores, key=lambda i: (scores[i], -i))
+        return self.tasks[best] if scores[best] >= least * math.sqrt(len(said)) else None
+
+
+def weight_of(template: Template) -> int:
+    """Characters of constant text."""
+    return sum(len(p.prefix) + len(p.suffix) + sum(map(len, p.lines)) for p in template.parts)
+
+
+def _anchor(template: Template) -> str | None:
+    """The longest constant line: hardly another template has it too."""
+    lines = [line for part in template.parts for line in part.lines]
+    return max(lines, key=len, default=None)
+
+
+def _said(request: Request) -> set[str]:
+    """The words that a centre is compared with: the system text's, without one the opening's first."""
+    system = request.system
+    if system.strip():
+        return set(words(system_sentences(system)))
+    return set(words(sentences(opening_text(request)))[:_OPENING_WORDS])

@@ -1,0 +1,96 @@
+"""The bounded sample that discovery looks at closely: the same for the same calls in any order."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from hashlib import blake2b
+
+from ..call import Call, text_of
+from .wording import opening_text
+
+SAMPLE = 6_000
+EVERYWHERE = 2_000
+"""So many of the sample are drawn from all calls alike; the others are shared out among the beginnings."""
+LONGEST_CHARS = 200_000
+"""A longer prompt is not sampled: its like are found by their shorter ones, and it is assigned all the same."""
+MAX_CHARS = 60_000_000
+"""Of the sampled prompts together."""
+
+_Drawn = tuple[int, str, Call]  # priority (negated: a heap gives up its largest), id, call
+
+
+def survey(calls: Iterable[Call]) -> list[Call]:
+    """At most `SAMPLE` calls: some of every frequent beginning, and a uniform draw over all.
+
+    One pass; memory is bounded by the sample's size, whatever the number of calls. A call's chance hangs on the hash of
+    its id (bottom-k sampling), so neither order nor time matters.
+    """
+    everywhere = _Draw()
+    beginnings: dict[int, _Draw] = {}
+    for call in calls:
+        if _size(call) > LONGEST_CHARS:
+            continue
+        priority = -int.from_bytes(blake2b(_bytes(call.id), digest_size=8).digest(), "big")
+        everywhere.offer(priority, call, EVERYWHERE)
+        beginnings.setdefault(_beginning(call), _Draw()).offer(priority, call, SAMPLE // 20)
+        if len(beginnings) > 4 * SAMPLE:
+            beginnings = _frequent(beginnings)
+    return _bounded(_shared_out(everywhere, list(beginnings.values())))
+
+
+@dataclass(slots=True)
+class _Draw:
+    """A uniform draw from the calls that were offered."""
+
+    seen: int = 0
+    heap: list[_Drawn] = field(default_factory=list[_Drawn])
+
+    def offer(self, priority: int, call: Call, size: int) -> None:
+        self.seen += 1
+        item = (priority, call.id, call)
+        if len(self.heap) < size:
+            heapq.heappush(self.heap, item)
+        elif item[:2] > self.heap[0][:2]:
+            heapq.heapreplace(self.heap, item)
+
+    def calls(self, size: int) -> list[Call]:
+        return [call for _, _, call in sorted(self.heap, key=lambda d: d[:2], reverse=True)[:size]]
+
+
+def _beginning(call: Call) -> int:
+    system = call.request.system
+    return hash(system if system.strip() else opening_text(call.request)[:24])
+
+
+def _frequent(beginnings: dict[int, _Draw]) -> dict[int, _Draw]:
+    """The more frequent half (lossy counting: Manku and Motwani, 2002)."""
+    ranked = sorted(beginnings.items(), key=lambda item: -item[1].seen)
+    return dict(ranked[: len(ranked) // 2])
+
+
+def _shared_out(everywhere: _Draw, beginnings: list[_Draw]) -> list[Call]:
+    chosen = {call.id: call for call in everywhere.calls(EVERYWHERE)}
+    ranked = sorted(beginnings, key=lambda draw: (-draw.seen, draw.heap[0][:2]))
+    ranked = [draw for draw in ranked if draw.seen > 1][: SAMPLE // 2]
+    if ranked:
+        share = max(2, (SAMPLE - len(chosen)) // len(ranked))
+        for draw in ranked:
+            chosen.update((call.id, call) for call in draw.calls(share))
+    return sorted(list(chosen.values())[:SAMPLE], key=lambda call: call.id)
+
+
+def _bounded(calls: list[Call]) -> list[Call]:
+    """Every second call is left out until the prompts are small enough together."""
+    while len(calls) > 20 and sum(_size(call) for call in calls) > MAX_CHARS:
+        calls = calls[::2]
+    return calls
+
+
+def _size(call: Call) -> int:
+    return sum(len(text_of(message)) for message in call.request.messages)
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")

@@ -1,0 +1,157 @@
+"""What a task's calls amount to: volume, tokens, cost, latency, and the kind of their answers.
+
+One pass, a few numbers a task. Answers say here what a task gives; which task a call belongs to they never decide.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from ..call import Call, Request, text_of
+from ..task import Kind
+
+MAX_LABELS = 500
+_LABEL_CHARS = 80
+_SQL = re.compile(
+    r"\s*(?:SELECT|WITH|INSERT\s+INTO|UPDATE|DELETE\s+FROM|CREATE|ALTER|DROP)\b[\s(*`\"\[]", re.IGNORECASE
+)
+_FENCED = re.compile(r"\A\s*```(\w*)[^\n]*\n(.*?)\n?\s*```\s*\Z", re.DOTALL)
+_CODE = re.compile(
+    r"^\s*(?:def |class |import |from \w[\w.]* import |function |const |let |var |public |#include|package )", re.M
+)
+
+
+@dataclass(slots=True)
+class Mean:
+    """Of the values that are known."""
+
+    total: float = 0.0
+    count: int = 0
+
+    def add(self, value: float | None) -> None:
+        if value is not None:
+            self.total += value
+            self.count += 1
+
+    @property
+    def value(self) -> float | None:
+        return self.total / self.count if self.count else None
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts over a task's calls.
+
+    Tokens that a call does not tell are estimated at four characters each; a cost that it does not tell is its tokens
+    at the model's list price, where the model has one.
+    """
+
+    calls: int = 0
+    nodes: Counter[tuple[str, ...]] = field(default_factory=Counter[tuple[str, ...]])
+    tools: Counter[str] = field(default_factory=Counter[str])
+    kinds: Counter[Kind] = field(default_factory=Counter[Kind])
+    labels: Counter[str] = field(default_factory=Counter[str])
+    input_tokens: Mean = field(default_factory=Mean)
+    output_tokens: Mean = field(default_factory=Mean)
+    cost_usd: Mean = field(default_factory=Mean)
+    latency_ms: Mean = field(default_factory=Mean)
+
+    def add(self, call: Call) -> None:
+        self.calls += 1
+        if call.node:
+            self.nodes[call.node] += 1
+        self.tools.update(set(call.request.tool_names))
+        response = call.response or {}
+        tokens_in = _tokens(call.input_tokens, _request_chars(call.request))
+        tokens_out = _tokens(call.output_tokens, _message_chars(response))
+        self.input_tokens.add(tokens_in)
+        self.latency_ms.add(call.latency_ms)
+        if call.response is None or call.error is not None:
+            return
+        self.output_tokens.add(tokens_out)
+        self.cost_usd.add(_cost(call, tokens_in, tokens_out))
+        if call.from_teacher:
+            self._add_answer(response)
+
+    def _add_answer(self, response: Mapping[str, Any]) -> None:
+        text = text_of(response).strip()
+        kind = _kind_of(text, bool(response.get("tool_calls")))
+        self.kinds[kind] += 1
+        if kind == "text" and len(text) <= _LABEL_CHARS and "\n" not in text and len(self.labels) <= MAX_LABELS:
+            self.labels[text] += 1
+
+    @property
+    def kind(self) -> Kind:
+        """The most frequent kind of answer; "label" where nearly all are few short texts that come again and again."""
+        if not self.kinds:
+            return "text"
+        most = max(self.kinds, key=lambda kind: (self.kinds[kind], kind))
+        return "label" if most == "text" and self._few_labels() else most
+
+    def _few_labels(self) -> bool:
+        answers, distinct = self.kinds.total(), len(self.labels)
+        repeated = sum(n for n in self.labels.values() if n > 1)
+        return answers >= 5 and distinct <= min(MAX_LABELS, max(2, 0.2 * answers)) and repeated >= 0.95 * answers
+
+    def label_texts(self) -> tuple[str, ...]:
+        """The labels, most frequent first; none where the answers are of another kind."""
+        if self.kind != "label":
+            return ()
+        return tuple(sorted(self.labels, key=lambda label: (-self.labels[label], label)))
+
+
+def _kind_of(text: str, calls_tools: bool) -> Kind:
+    if calls_tools:
+        return "tool_calls"
+    language = ""
+    if fenced := _FENCED.match(text):
+        language, text = fenced[1].lower(), fenced[2].strip()
+    if text[:1] in ("{", "[") and _is_json(text):
+        return "json"
+    if language == "sql" or _SQL.match(text):
+        return "sql"
+    if language not in ("", "text", "markdown", "md") or _CODE.match(text):
+        return "code"
+    return "text"
+
+
+def _is_json(text: str) -> bool:
+    try:
+        orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return False
+    return True
+
+
+def _tokens(known: int | None, chars: int) -> int:
+    return known if known is not None else (chars + 3) // 4
+
+
+def _request_chars(request: Request) -> int:
+    return sum(map(_message_chars, request.messages)) + sum(map(_json_chars, request.tools))
+
+
+def _message_chars(message: Mapping[str, Any]) -> int:
+    calls = message.get("tool_calls")
+    return len(text_of(message)) + (_json_chars(calls) if calls else 0)
+
+
+def _json_chars(value: Any) -> int:
+    try:
+        return len(orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS))
+    except orjson.JSONEncodeError:  # a lone surrogate
+        return len(repr(value))
+
+
+def _cost(call: Call, tokens_in: int, tokens_out: int) -> float | None:
+    if call.cost_usd is not None or not call.model:
+        return call.cost_usd
+    from ..collect.prices import cost_usd
+
+    return cost_usd(call.model, tokens_in, tokens_out)

@@ -1,0 +1,200 @@
+"""The constant text of a task's prompts against their slots.
+
+Whole lines that stand once in every prompt of a wording, and what encloses the rest of a message. Constant means in
+all of the calls that the template was made from; a text that is merely frequent stays in the slot.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from ..call import Message, Request, text_of
+from ..task import Template, TemplatePart, offered
+from .density import SMALLEST, Document
+
+KEPT = 0.5
+"""Wordings share a template where each keeps this much of its constant text, or of its constant lines, in it; else
+each has its own. A state tracker that names another service each time shares; a reworded prompt does not."""
+FEWEST_CHARS = 12
+"""Of constant text: less tells no prompt from another."""
+MANY = 20
+"""From so many texts on, words that all begin with are no accident; with fewer only a label or a phrase is none."""
+ENOUGH = 400
+"""More requests of a wording change nothing."""
+_PREFIX_ENDS = frozenset(" \t\n\"'“‘([{<>:=|*`#")
+_SEPARATORS = frozenset('\n"“([{<>:=|')
+_SUFFIX_STARTS = frozenset(" \t\n\"'”’)]}<>|*`")
+
+Opening = tuple[Message, ...]
+
+
+def templates_for(requests: Sequence[Request], documents: Sequence[Document]) -> tuple[Template, ...]:
+    """The templates of a task's wordings, the one with most calls first.
+
+    documents: what is constant in each prompt, as discovery saw it. Prompts of one document are one wording.
+    """
+    drafts: list[_Draft] = []
+    rare: dict[tuple[object, ...], list[Request]] = defaultdict(list)
+    for wording in _wordings(requests, documents):
+        for i, old in enumerate(drafts):
+            if (joined := old.joined(wording)) is not None:
+                drafts[i] = joined
+                break
+        else:
+            if len(wording) < SMALLEST:
+                rare[_shape(wording[0])] += wording
+            elif (new := _Draft.of(wording)).weight >= FEWEST_CHARS:
+                drafts.append(new)
+    for left in rare.values():  # prompts that are each a wording of their own may still share a frame
+        if len(left) >= SMALLEST and (new := _Draft.of(left[:ENOUGH])).weight >= FEWEST_CHARS:
+            drafts.append(new)
+    drafts.sort(key=lambda draft: -len(draft.requests))
+    return tuple(dict.fromkeys(draft.template() for draft in drafts))
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """Requests of one wording and what is constant in them."""
+
+    requests: tuple[Request, ...]
+    parts: tuple[TemplatePart, ...]
+
+    @classmethod
+    def of(cls, requests: Sequence[Request]) -> _Draft:
+        return cls(tuple(requests), _parts([_opening(r) for r in requests]))
+
+    @property
+    def weight(self) -> int:
+        return sum(len(p.prefix) + len(p.suffix) + sum(map(len, p.lines)) for p in self.parts)
+
+    @property
+    def lines(self) -> int:
+        return sum(len(p.lines) for p in self.parts)
+
+    def joined(self, wording: Sequence[Request]) -> _Draft | None:
+        """Both in one; None where too much of what is constant in either would be lost."""
+        if _shape(self.requests[0]) != _shape(wording[0]):
+            return None
+        template = self.template()
+        if all(template.slots(request) is not None for request in wording):
+            return self
+        both = _Draft.of(self.requests[:ENOUGH] + tuple(wording[:ENOUGH]))
+        if both.weight < FEWEST_CHARS:
+            return None
+        if len(wording) < SMALLEST:  # a few odd prompts must not unmake a template that holds for all others
+            return both if both.weight >= 0.9 * self.weight else None
+        return both if both._keeps(self) and both._keeps(_Draft.of(wording)) else None
+
+    def _keeps(self, other: _Draft) -> bool:
+        return self.weight >= KEPT * other.weight or (self.lines > 0 and self.lines >= KEPT * other.lines)
+
+    def template(self) -> Template:
+        first = self.requests[0]
+        tools = {offered(None, request.tools) for request in self.requests}
+        constant_tools = len(tools) == 1
+        terms = offered(first.response_format, first.tools if constant_tools else ())
+        signature = hashlib.sha256(repr((self.parts, terms)).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        return Template(signature, self.parts, constant_tools, terms)
+
+
+def _wordings(requests: Sequence[Request], documents: Sequence[Document]) -> list[list[Request]]:
+    """Requests by wording, largest first. All prompts of a wording have the same roles and response format."""
+    found: dict[tuple[object, ...], list[Request]] = defaultdict(list)
+    for request, document in zip(requests, documents, strict=True):
+        found[(document.constant, *_shape(request))].append(request)
+    return sorted(found.values(), key=lambda wording: -len(wording))
+
+
+def _shape(request: Request) -> tuple[object, ...]:
+    opening = _opening(request)
+    plain = tuple(isinstance(m.get("content"), str) for m in opening)
+    return tuple(m.get("role") for m in opening), plain, offered(request.response_format, ()), bool(request.tools)
+
+
+def _opening(request: Request) -> Opening:
+    """What stands before the first answer: later turns hold no constant text."""
+    for i, message in enumerate(request.messages):
+        if message.get("role") not in ("system", "developer", "user"):
+            return request.messages[:i]
+    return request.messages
+
+
+def _parts(openings: Sequence[Opening]) -> tuple[TemplatePart, ...]:
+    parts: list[TemplatePart] = []
+    for position, first in enumerate(openings[0]):
+        if all(isinstance(opening[position].get("content"), str) for opening in openings):
+            part = _part(position, str(first["role"]), [text_of(opening[position]) for opening in openings])
+            if part.lines or part.prefix or part.suffix:
+                parts.append(part)
+    return tuple(parts)
+
+
+def _part(position: int, role: str, texts: Sequence[str]) -> TemplatePart:
+    """The constant text of one message. `texts` of different calls; equal texts count as one observation."""
+    distinct = list(dict.fromkeys(texts))
+    if len(distinct) == 1 and len(texts) >= SMALLEST and role != "user":
+        text = distinct[0]
+        lines = [line for line, n in Counter(text.split("\n")).items() if n == 1 and _says_something(line)]
+        return _enclosed(TemplatePart(position, role, tuple(lines)), [text], whole=True)
+    lines = _constant_lines(distinct) if len(distinct) >= SMALLEST or role != "user" else ()
+    return _enclosed(TemplatePart(position, role, lines), distinct, whole=False)
+
+
+def _constant_lines(texts: Sequence[str]) -> tuple[str, ...]:
+    """Lines that stand once in every text, in the first one's order."""
+    first = Counter(texts[0].split("\n"))
+    kept = {line for line, n in first.items() if n == 1 and _says_something(line)}
+    for text in texts[1:]:
+        if not kept:
+            break
+        counts = Counter(text.split("\n"))
+        kept = {line for line in kept if counts[line] == 1}
+    return tuple(line for line in first if line in kept)
+
+
+def _says_something(line: str) -> bool:
+    return sum(c.isalpha() for c in line) >= 3
+
+
+def _enclosed(part: TemplatePart, texts: Sequence[str], *, whole: bool) -> TemplatePart:
+    """The part with what begins and ends all that is left of the texts without its lines, cut where words end."""
+    rests = [rest for text in texts if (rest := part.slot({"role": part.role, "content": text})) is not None]
+    if whole:
+        return replace(part, prefix=rests[0])
+    few = part.role == "user" and len(texts) < MANY
+    prefix = _cut(_common_beginning(rests), _PREFIX_ENDS)
+    if few and len(prefix.split()) < 4:
+        label = _cut(prefix, _SEPARATORS)
+        after = prefix[len(label) :]
+        prefix = label + after[: len(after) - len(after.lstrip(" "))]
+    rests = [rest[len(prefix) :] for rest in rests]
+    suffix = _cut(_common_beginning([rest[::-1] for rest in rests]), _SUFFIX_STARTS)[::-1]
+    if 0 < len(suffix.strip()) < 3 or (few and len(suffix.split()) < 4 and not _closes(prefix, suffix)):
+        suffix = ""  # a full stop or a last word that some texts happen to share
+    return replace(part, prefix=prefix, suffix=suffix)
+
+
+def _cut(text: str, ends: frozenset[str]) -> str:
+    """The text up to the last of these characters."""
+    n = len(text)
+    while n and text[n - 1] not in ends:
+        n -= 1
+    return text[:n]
+
+
+def _closes(prefix: str, suffix: str) -> bool:
+    """Whether the suffix mirrors the prefix's end, as quotation marks do."""
+    return bool(suffix.strip()) and prefix.rstrip().endswith(suffix.strip()[::-1])
+
+
+def _common_beginning(texts: Sequence[str]) -> str:
+    low, high = min(texts), max(texts)
+    n = 0
+    for a, b in zip(low, high, strict=False):
+        if a != b:
+            break
+        n += 1
+    return low[:n]

@@ -1,0 +1,100 @@
+"""What of a request may be constant: its system text and its opening, masked and cut into sentences.
+
+Stdlib only: the assigner uses it inside the agent.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ..call import Request, text_of
+from ..task import offered
+
+MASK = "\N{SECTION SIGN}"
+"""Stands for what varies in itself: numbers, ids, dates, quoted text, URLs, e-mail addresses."""
+
+HEAD_CHARS, TAIL_CHARS = 20_000, 4_000
+"""Instructions stand at the ends of a prompt; the middle of a longer text is never read."""
+
+_VARIABLE = re.compile(
+    r"https?://\S+"
+    r"|[\w.+-]{1,64}@[\w-]{1,64}\.[\w.-]{1,64}"
+    r"|\b(?=[A-Za-z_-]{0,63}\d)[\w-]{16,64}\b"  # long identifiers hold a digit; long words do not
+    r'|"[^"\n]{0,80}"|“[^”\n]{0,80}”|«[^»\n]{0,80}»'
+    r"|\d+(?:[.,:/-]\d+)*"
+)
+_SENTENCE_END = re.compile(r"(?<=[.!?:;])\s+|(?<=[。！？；])|\n+")
+# Scripts without spaces between words are read one character at a time.
+_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W\d_\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+")
+_NAME_PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[^\W\d_A-Z]+")
+_LABEL = re.compile(r"^\W{0,3}([^\W\d_][^:\n]{0,30}):", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """The parts of a request that an agent's author may have written.
+
+    system, opening: masked sentences of the system text, and of the user's messages before the first answer.
+    labels: what stands before a colon at the beginning of the opening's lines, such as "Question".
+    tools: names, sorted. offered: hash of the response format.
+    """
+
+    system: tuple[str, ...]
+    opening: tuple[str, ...]
+    labels: frozenset[str]
+    tools: tuple[str, ...]
+    offered: str
+
+    @classmethod
+    def of(cls, request: Request) -> Wording:
+        opening = opening_text(request)
+        return cls(
+            system=system_sentences(request.system),
+            opening=tuple(sentences(opening)),
+            labels=frozenset(_LABEL.findall(opening[:HEAD_CHARS])),
+            tools=tuple(sorted(request.tool_names)),
+            offered=offered(request.response_format, ()),
+        )
+
+
+def opening_text(request: Request) -> str:
+    """The user's messages before the first answer, joined by newlines; of long ones the two ends."""
+    texts: list[str] = []
+    for message in request.messages:
+        role = message.get("role")
+        if role == "assistant":
+            break
+        if role == "user":
+            texts.append(_ends(text_of(message)))
+    return _ends("\n".join(texts))
+
+
+def sentences(text: str) -> list[str]:
+    """The masked sentences and lines of a text; of a long text, of its two ends."""
+    masked = _VARIABLE.sub(MASK, _ends(text))
+    return [part for part in map(str.strip, _SENTENCE_END.split(masked)) if len(part) > 1]
+
+
+@functools.lru_cache(maxsize=512)
+def system_sentences(text: str) -> tuple[str, ...]:
+    """As `sentences`, remembered: the same system text comes again and again."""
+    return tuple(sentences(text))
+
+
+def words(parts: Iterable[str]) -> list[str]:
+    """The lower-case words of some text."""
+    return [word for part in parts for word in _WORD.findall(part.lower())]
+
+
+def name_words(names: Iterable[str]) -> list[str]:
+    """The lower-case words that identifiers consist of: `SearchFlights`, `search_flights` → search, flights."""
+    return [word.lower() for name in names for word in _NAME_PART.findall(name)]
+
+
+def _ends(text: str) -> str:
+    if len(text) <= HEAD_CHARS + TAIL_CHARS:
+        return text
+    return f"{text[:HEAD_CHARS]}\n{text[-TAIL_CHARS:]}"
