@@ -186,6 +186,14 @@ def test_a_killed_server_is_found_again_and_a_promoted_specialist_is_served(home
     assert not servers_of(home)
 
 
+def test_in_the_foreground_it_tells_its_address_and_leaves_nothing_behind(home: Workspace) -> None:
+    alpha = home.specialists()[0]
+    told: list[tuple[str, bool]] = []
+    serve_forever(home, [alpha], lambda address: told.append((address, served(home, alpha))), stopped=lambda _: True)
+    assert len(told) == 1 and told[0][0].startswith("http://127.0.0.1:") and told[0][1]
+    assert not (home.home / "engine.json").exists()
+
+
 def served(home: Workspace, specialist: Specialist) -> bool:
     engine = connect(home)
     try:

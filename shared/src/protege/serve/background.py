@@ -107,7 +107,11 @@ def background(home: str | os.PathLike[str], *, timeout_s: float = START_S) -> I
             child = _children.pop((os.getpid(), workspace.home), None)
         if child is not None and child.stdin is not None:
             child.stdin.close()
-            child.wait()
+            try:
+                child.wait(DRAIN_S + 3.0)
+            except subprocess.TimeoutExpired:  # loading a model, which hears nothing
+                child.kill()
+                child.wait()
         workspace.close()
 
 

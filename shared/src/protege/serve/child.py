@@ -12,9 +12,12 @@ import json
 import os
 import select
 import sys
+import time
 from typing import Any
 
 WATCH_S = 1.0
+LOG_S = 1.0
+"""llama.cpp writes its log, where the reason of a failure stands, in a thread that it never waits for."""
 
 
 def main() -> None:
@@ -25,8 +28,8 @@ def main() -> None:
         server, library = _start(config)
     except (RuntimeError, ValueError) as error:
         sys.stderr.write(f"0 E {error}\n")
-        sys.stderr.flush()
-        os._exit(1)
+        time.sleep(LOG_S)
+        sys.exit(1)
     report.write(json.dumps({"url": server.listening_address, "library": library}) + "\n")
     report.flush()
     _wait(int(config["parent"]))
