@@ -105,10 +105,12 @@ def tune(
 
     tuning = settings.tune or TuneSettings()
     identity = (
-        f"sp-{_hash(task.id, task.to_record()['templates'], curated.hash, base.sha256, tuning, settings.serve_as)[:12]}"
+        f"sp-{_hash(task.id, task.to_record()['templates'], curated.hash, base.sha256, tuning)[:12]}"
     )
     mine = workspace.specialists(task_id=task.id)
     if known := next((s for s in mine if s.id == identity), None):
+        known = replace(known, serve_as=settings.serve_as)
+        workspace.save_specialist(known)
         return known
     tuned = tune(curated, task, base, workspace.home / "specialists" / identity, tuning, progress=progress)
     version = max((s.version for s in mine), default=0) + 1

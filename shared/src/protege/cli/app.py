@@ -49,7 +49,7 @@ def collect(
 
     workspace = Workspace(home)
     found = run(workspace, files, strict=strict, form=form, progress=_progress(as_json))
-    skipped = [{"file": s.file, "line": s.line, "reason": s.reason} for s in found.skipped]
+    skipped = [{"file": str(s.file), "line": s.line, "reason": s.reason} for s in found.skipped]
     if as_json:
         return output.print_json({"read": found.read, "added": found.added, "skipped": skipped})
     for line in skipped[:20]:
@@ -76,14 +76,13 @@ def tasks(
         if as_json:
             return output.print_json({"calls": rows})
         return output.print_table("Calls", ("call", "task"), [(row["id"], row["task"]) for row in rows])
-    listed = [_task_record(task) for task in found]
     if as_json:
-        return output.print_json({"tasks": listed})
-    if not listed:
+        return output.print_json({"tasks": [_task_record(task) for task in found]})
+    if not found:
         return output.console.print("No calls yet. Record an agent, or import calls: protege collect FILE")
-    columns = ("name", "node", "kind", "calls", "input_tokens", "output_tokens", "cost_usd", "id")
-    rows = [[" / ".join(r["node"]) if c == "node" else r[c] for c in columns] for r in listed]
-    output.print_table("Tasks (tokens and cost are means a call)", columns, rows)
+    columns = ("task", "node", "kind", "calls", "tokens in", "out", "$ a call")
+    rows = [(t.name, " / ".join(t.node), t.kind, t.calls, t.input_tokens, t.output_tokens, t.cost_usd) for t in found]
+    output.print_table("", columns, rows)
 
 
 @app.command(rich_help_panel=LEARN)

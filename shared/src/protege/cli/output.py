@@ -25,11 +25,15 @@ def print_json(document: Mapping[str, Any]) -> None:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """A table; figures to the right, unknown values as an en dash."""
+    """A table; figures to the right, unknown values as an en dash, columns that hold nothing left out."""
+    filled = [i for i in range(len(columns)) if not rows or any(row[i] not in (None, "") for row in rows)]
+    columns, rows = [columns[i] for i in filled], [[row[i] for i in filled] for row in rows]
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for index, column in enumerate(columns):
         figures = bool(rows) and all(isinstance(row[index], int | float | None) for row in rows)
-        table.add_column(column, justify="right" if figures else "left", overflow="fold")
+        # Names stay whole; what does not fit is the last column's to fold.
+        last = index == len(columns) - 1
+        table.add_column(column, justify="right" if figures else "left", overflow="fold", no_wrap=not last)
     for row in rows:
         table.add_row(*(_cell(value) for value in row))
     console.print(table)

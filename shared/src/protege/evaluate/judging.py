@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -69,7 +69,7 @@ def answer_all(
     engine: Engine,
     specialist: Specialist,
     task: Task,
-    rows: Dataset,
+    rows: Dataset | Sequence[Mapping[str, Any]],
     *,
     parallel: int = 2,
     timeout_s: float = 10.0,
