@@ -46,7 +46,7 @@ def wait_until(true: Callable[[], bool]) -> bool:
 
 def test_a_server_killed_while_it_answers_is_started_again_once(engine: EmbeddedEngine, trio: list[Specialist]) -> None:
     first, fingerprint = engine.pids[0], engine.fingerprint(trio[0])
-    long = replace(trio[0], max_tokens=120)
+    long = replace(trio[0], max_tokens=48)
     whole = engine.complete(trio[0], PROMPT, timeout_s=PATIENCE_S)
     threading.Timer(0.3, os.kill, (first, signal.SIGKILL)).start()
     assert engine.complete(long, PROMPT, timeout_s=PATIENCE_S).text.startswith(whole.text)
