@@ -83,7 +83,7 @@ def probe(base: Base, task: Task, rows: Sequence[Example], *, form: PromptForm |
     """Mean log-loss of the teacher's answers under the base as it is, without any training.
 
     At most CALLS rows, spread evenly; they must come from train or validation, never from calibration or test. Loaded
-    as `tune` loads it (dequantised, bfloat16). Raises BaseModelError where the base cannot be loaded or shown any of
+    as `tune` loads it (dequantised). Raises BaseModelError where the base cannot be loaded or shown any of
     the calls, MissingDependency where torch, transformers or gguf is missing.
     """
     form = form or shown_form(task, rows)
@@ -128,7 +128,6 @@ def _prompts(base: Base, task: Task, rows: Sequence[Example], form: PromptForm) 
 
 def _load(base: Base) -> tuple[Any, Any]:
     try:
-        import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
         from transformers.utils import logging
     except ImportError as error:
@@ -143,12 +142,22 @@ def _load(base: Base) -> tuple[Any, Any]:
         # The loader draws bars of its own, which nothing turns off.
         with contextlib.redirect_stderr(io.StringIO()), read_once() if gguf else contextlib.nullcontext():
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, **source)
-            model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16, local_files_only=True, **weights)
+            model = AutoModelForCausalLM.from_pretrained(folder, dtype=_dtype(), local_files_only=True, **weights)
     except (ValueError, KeyError, OSError, RuntimeError, NotImplementedError) as error:
         raise BaseModelError(
             f"transformers cannot load {base.path}: {type(error).__name__}: {error}", "Choose another base."
         ) from error
     return model.eval(), tokenizer
+
+
+def _dtype() -> Any:
+    """bfloat16 where it is computed natively; elsewhere it is emulated, and slower than float32."""
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.bfloat16
+    capable = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return torch.bfloat16 if any(capable.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16")) else torch.float32
 
 
 def _read(model: Any, tokenizer: Any, prompt: str, answer: str) -> tuple[float, int, float]:
