@@ -7,6 +7,7 @@ it, not its key: the same prompt from four frameworks is one task.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias, get_args
@@ -57,9 +58,9 @@ class Template:
 
     signature: hash of the constant text (and of the tools, where they are constant); a route covers the signatures
     that it was calibrated on and no other. parts: the messages that hold constant text; others are all slot.
-    constant_tools: the same tools, or none, stand in every call of this wording; else all have some. offered: hash of the response format, and of the
-    tools where they are constant; a request that offers others does not fit, for the slots would not show it. None
-    where that is not to be asked.
+    constant_tools: the same tools, or none, stand in every call of this wording; else all have some.
+    offered: hash of the response format, and of the tools where they are constant; a request that offers others does
+    not fit, for the slots would not show it. None where that is not to be asked.
     """
 
     signature: str
@@ -94,7 +95,11 @@ def offered(response_format: Mapping[str, Any] | None, tools: Sequence[Mapping[s
     """Hash (16 hex digits) of a response format and tools, whatever the order of keys; empty where there is neither."""
     if not response_format and not tools:
         return ""
-    body = orjson.dumps([response_format or None, tools], option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
+    terms = [response_format or None, list(tools)]
+    try:
+        body = orjson.dumps(terms, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
+    except TypeError:  # a lone surrogate, an integer beyond 64 bits
+        body = json.dumps(terms, sort_keys=True, default=repr).encode()
     return hashlib.blake2b(body, digest_size=8).hexdigest()
 
 

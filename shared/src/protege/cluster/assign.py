@@ -31,18 +31,21 @@ class Assigner:
     """Says which of some tasks a request belongs to.
 
     First a template that fits, found by one line that all its requests hold; of several the one with the most constant
-    text. Else the nearest centre by cosine, where that is at least `NEAR`. Thread-safe: nothing changes after the start.
+    text. Else the nearest centre by cosine, where that is at least `NEAR`. Safe to share among threads.
     """
 
     def __init__(self, tasks: Sequence[Task]) -> None:
         self.tasks = tuple(tasks)
-        self._by_line: dict[str, list[_Candidate]] = defaultdict(list)
+        self._by_line: dict[int, dict[str, list[_Candidate]]] = {}
         self._by_edge: list[_Candidate] = []
         for task in tasks:
             for template in task.templates:
                 candidate = _Candidate(task, template, weight_of(template))
-                line = _anchor(template)
-                (self._by_edge if line is None else self._by_line[line]).append(candidate)
+                anchor = _anchor(template)
+                if anchor is None:
+                    self._by_edge.append(candidate)
+                else:
+                    self._by_line.setdefault(anchor[0], {}).setdefault(anchor[1], []).append(candidate)
         self._weights: dict[str, list[tuple[int, float]]] = defaultdict(list)
         for i, task in enumerate(tasks):
             for word, weight in (task.centre or {}).items():
@@ -56,12 +59,11 @@ class Assigner:
     def fit(self, request: Request) -> tuple[Task, Template] | None:
         """The task and its wording whose constant text the request holds."""
         candidates = list(self._by_edge)
-        if self._by_line:
-            lines: set[str] = set()
-            for message in request.messages[:4]:
-                lines.update(text_of(message).split("\n"))
-            for line in lines & self._by_line.keys():
-                candidates += self._by_line[line]
+        for position, by_line in self._by_line.items():
+            if position < len(request.messages):
+                lines = set(text_of(request.messages[position]).split("\n"))
+                for line in by_line.keys() & lines:
+                    candidates += by_line[line]
         for candidate in sorted(candidates, key=lambda c: -c.weight):
             if candidate.template.slots(request) is not None:
                 return candidate.task, candidate.template
@@ -87,10 +89,10 @@ def weight_of(template: Template) -> int:
     return sum(len(p.prefix) + len(p.suffix) + sum(map(len, p.lines)) for p in template.parts)
 
 
-def _anchor(template: Template) -> str | None:
-    """The longest constant line: hardly another template has it too."""
-    lines = [line for part in template.parts for line in part.lines]
-    return max(lines, key=len, default=None)
+def _anchor(template: Template) -> tuple[int, str] | None:
+    """Where the longest constant line stands, and the line: hardly another template has it too."""
+    lines = [(part.position, line) for part in template.parts for line in part.lines]
+    return max(lines, key=lambda found: len(found[1]), default=None)
 
 
 def _said(request: Request) -> set[str]:
@@ -98,4 +100,4 @@ def _said(request: Request) -> set[str]:
     system = request.system
     if system.strip():
         return set(words(system_sentences(system)))
-    return set(words(sentences(opening_text(request)))[:_OPENING_WORDS])
+    return set(words(sentences(opening_text(request)[:2000]))[:_OPENING_WORDS])

@@ -1,18 +1,19 @@
 """Which sampled calls are one kind: density clustering of what is constant in their prompts.
 
 Two levels. Calls with one system text are one wording, unless that text says nothing ("You are a helpful assistant.")
-and the user's message or the tools tell kinds apart. Then `hdbscan` (Campello et al. 2013) over TF-IDF and truncated
-SVD finds the dense groups among the wordings, and groups that are alike on average become one task: a state tracker
-whose prompt names another service each time, a prompt that was reworded.
+and the user's message or the tools tell kinds apart. Then `hdbscan` (Campello et al. 2013) over term vectors and
+truncated SVD finds the dense groups among the wordings, and groups that are alike on average become one task: a state
+tracker whose prompt names another service each time.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from .wording import Wording, name_words, words
 
@@ -20,10 +21,10 @@ if TYPE_CHECKING:
     import numpy as np
     from scipy.sparse import csr_matrix
 
-ALIKE = 0.5
-"""Groups whose mean cosine is above this are one task. On three sets of recorded calls (20 agents' nodes; the same with
-eleven services of one agent; MetaGPT's 60 actions) nothing wrong is joined above .40, and nothing is torn below .60."""
-SAME_NODE = 0.1
+ALIKE = 0.48
+"""Groups whose mean cosine is above this are one task. Of 20 agents' nodes, also with twelve services of one agent,
+nothing is joined wrongly above .38, or torn below .60; MetaGPT's 60 actions are told apart best at .40 to .50."""
+SAME_NODE = 0.15
 """What a shared node adds to that cosine."""
 SMALLEST = 3
 """Fewer calls are no kind that repeats."""
@@ -64,7 +65,7 @@ def group(wordings: Sequence[Wording], nodes: Sequence[tuple[str, ...]]) -> Grou
     rows = np.array([number[document] for document in documents], dtype=int)
     if not len(distinct):
         return Grouping([], documents, {})
-    matrix, vocabulary = _tf_idf(distinct)
+    matrix, vocabulary = _vectors(distinct)
     counts = np.bincount(rows, minlength=len(distinct))
     dense = _dense_groups(matrix, counts)
     joined = _join_alike(matrix, dense, _nodes_of(dense[rows], nodes))
@@ -141,36 +142,29 @@ def _tools_tell(siblings: Sequence[Wording]) -> bool:
 # How alike
 
 
-def _tf_idf(documents: Sequence[Document]) -> tuple[csr_matrix, list[str]]:
+def _vectors(documents: Sequence[Document]) -> tuple[csr_matrix, list[str]]:
     """Rows of length one, over words and pairs of words.
 
-    idf is over distinct documents, clipped to [1, 2]: a task with many wordings would otherwise lose the weight of just
-    the words that hold it together. Each of system, opening and tools has a share of the row that does not hang on how
-    long the others are.
+    Each term counts once and alike. idf was tried: what is rare then hangs on which other tasks there are, and the
+    thirteen services of a state tracker, one task among twenty others, fall apart where they stand alone. Each of
+    system, opening and tools has a share of the row that does not hang on how long the others are.
     """
     import numpy as np
     from scipy.sparse import csr_matrix
 
-    blocks = [_blocks(document) for document in documents]
-    frequency = Counter(term for parts in blocks for term in {t for _, terms in parts for t in terms})
-    vocabulary = sorted(frequency)
-    column = {term: i for i, term in enumerate(vocabulary)}
-    idf = [min(2.0, 1 + math.log((1 + len(documents)) / (1 + frequency[term]))) for term in vocabulary]
-    data: list[float] = []
-    indices: list[int] = []
-    starts = [0]
-    for parts in blocks:
+    column: dict[str, int] = {}
+    rows: list[dict[int, float]] = []
+    for document in documents:
         row: dict[int, float] = defaultdict(float)
-        for share, terms in parts:
-            length = math.sqrt(sum(idf[column[t]] ** 2 for t in terms))
+        for share, terms in _blocks(document):
             for term in terms:
-                row[column[term]] += math.sqrt(share) * idf[column[term]] / length
-        length = math.sqrt(sum(x * x for x in row.values())) or 1.0
-        indices.extend(sorted(row))
-        data.extend(row[i] / length for i in sorted(row))
-        starts.append(len(indices))
-    shape = (len(documents), max(1, len(vocabulary)))
-    return csr_matrix((np.array(data), np.array(indices, dtype=int), np.array(starts)), shape=shape), vocabulary
+                row[column.setdefault(term, len(column))] += math.sqrt(share / len(terms))
+        rows.append(row)
+    starts = np.cumsum([0, *(len(row) for row in rows)])
+    indices = np.array([i for row in rows for i in row], dtype=int)
+    lengths = [math.sqrt(sum(x * x for x in row.values())) for row in rows]
+    data = np.array([x / length for row, length in zip(rows, lengths, strict=True) for x in row.values()])
+    return csr_matrix((data, indices, starts), shape=(len(documents), len(column))), list(column)
 
 
 def _blocks(document: Document) -> list[tuple[float, list[str]]]:
@@ -185,7 +179,7 @@ def _blocks(document: Document) -> list[tuple[float, list[str]]]:
 
 
 def _terms(text: list[str]) -> list[str]:
-    pairs = {f"{a} {b}" for a, b in zip(text, text[1:], strict=False)}
+    pairs = {f"{a} {b}" for a, b in itertools.pairwise(text)}
     return sorted(pairs.union(text))
 
 
@@ -198,11 +192,11 @@ def _dense_groups(matrix: csr_matrix, counts: np.ndarray[Any, Any]) -> np.ndarra
     labels = np.full(len(counts), -1)
     if len(counts) > 1 and repeats.sum() > 2 * SMALLEST:
         points = np.repeat(_reduced(matrix), repeats, axis=0)
-        # Cosine .92 apart at least: below it, wordings differ by a value in them.
+        # Nearer than .4 (cosine .92), wordings differ by no more than a value in them.
         model = HDBSCAN(
             min_cluster_size=SMALLEST, min_samples=2, cluster_selection_epsilon=0.4, algorithm="boruvka_kdtree"
         )
-        found = model.fit_predict(points)
+        found = np.asarray(model.fit_predict(points))
         labels = found[np.concatenate([[0], np.cumsum(repeats)[:-1]])]
     for i in np.flatnonzero((labels < 0) & (counts >= SMALLEST)):
         labels[i] = labels.max() + 1
@@ -210,13 +204,14 @@ def _dense_groups(matrix: csr_matrix, counts: np.ndarray[Any, Any]) -> np.ndarra
 
 
 def _reduced(matrix: csr_matrix) -> np.ndarray[Any, Any]:
+    import numpy as np
     from sklearn.decomposition import TruncatedSVD
-    from sklearn.preprocessing import normalize
 
-    components = min(64, matrix.shape[0] - 1, matrix.shape[1] - 1)
+    components = min(64, *(n - 1 for n in cast(tuple[int, int], matrix.shape)))
     if components < 2:
         return matrix.toarray()
-    return normalize(TruncatedSVD(components, random_state=0).fit_transform(matrix))
+    points = np.asarray(TruncatedSVD(components, random_state=0).fit_transform(matrix))
+    return points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-9)
 
 
 def _join_alike(
@@ -226,17 +221,21 @@ def _join_alike(
     on MetaGPT's calls, whose prompts share long passages."""
     import numpy as np
     from scipy.cluster.hierarchy import fcluster, linkage
+    from scipy.sparse import csr_matrix
     from scipy.spatial.distance import squareform
-    from sklearn.preprocessing import normalize
+    from sklearn.metrics.pairwise import cosine_similarity
 
     groups = int(dense.max()) + 1
     if groups < 2:
         return dense
-    means = normalize(np.vstack([np.asarray(matrix[dense == g].mean(axis=0)).ravel() for g in range(groups)]))
-    same_node = np.array([[a == b != () for b in nodes] for a in nodes])
-    distance = 1 - np.clip(means @ means.T + SAME_NODE * same_node, 0, 1)
+    inside = np.flatnonzero(dense >= 0)
+    sums = csr_matrix((np.ones(len(inside)), (dense[inside], inside)), shape=(groups, len(dense))) @ matrix
+    step = {node: i for i, node in enumerate(dict.fromkeys(nodes))}
+    steps = np.array([step[node] if node else -1 - i for i, node in enumerate(nodes)])
+    distance = 1 - np.asarray(cosine_similarity(sums)) - SAME_NODE * (steps[:, None] == steps[None, :])
     np.fill_diagonal(distance, 0)
-    joined = fcluster(linkage(squareform(distance, checks=False), "average"), 1 - ALIKE, "distance") - 1
+    tree = linkage(squareform(np.clip(distance, 0, 1), checks=False), "average")
+    joined = fcluster(tree, 1 - ALIKE, "distance") - 1
     return np.where(dense < 0, -1, joined[dense])
 
 

@@ -10,6 +10,7 @@ the agent. Time is linear in the calls, memory bounded by the sample.
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -24,6 +25,8 @@ from .survey import survey
 from .tally import Tally
 from .templates import templates_for
 from .wording import Wording
+
+_RUN = re.compile(r"[^\W\d_]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +89,14 @@ def _drafts(
 
 
 def _constant_sentences(documents: Sequence[Document]) -> list[str]:
-    """What stands in most of a group's prompts, in the order of the most frequent one."""
+    """The most frequent prompt of a group, without the words that most others lack."""
     counts = Counter(documents)
     first = max(counts, key=lambda d: (counts[d], d.constant))
-    frequency = Counter(sentence for d in documents for sentence in set(d.constant))
-    return [s for s in first.constant if 2 * frequency[s] >= len(documents)] or list(first.constant)
+    frequency: Counter[str] = Counter()
+    for document, n in counts.items():
+        for word in set(_RUN.findall(" ".join(document.constant))):
+            frequency[word] += n
+    return [_RUN.sub(lambda m: m[0] if 2 * frequency[m[0]] >= len(documents) else "", s) for s in first.constant]
 
 
 def _counted(

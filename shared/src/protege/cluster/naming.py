@@ -6,27 +6,34 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from .wording import name_words, words
+from .wording import name_words
 
 MAX_WORDS = 4
+_RUN = re.compile(r"[^\W\d_]+")
 _GENERIC_NODES = frozenset(
-    "agent agents model llm chat chain call call_model call_llm chatmodel node step main default invoke generate tools "
-    "runnable runnablesequence assistant openai chatopenai".split()
+    re.findall(
+        r"\w+",
+        """agent agents model llm chat chain call call_model call_llm chat_model node step main default invoke generate
+        tools runnable runnable_sequence assistant openai chat_open_ai open_ai""",
+    )
 )
-# English function words and the phrases that every prompt has; prompts in other languages keep all of their words, and
-# are still told apart by what is rare among the tasks.
+# English function words, and what every prompt says. Prompts in other languages keep all of their words.
 _EMPTY = frozenset(
-    "a about above according act all also always an and any anything are as ask at based be been before below best but "
-    "by can careful copy could do does don each either else every exactly expert few following for from given goal has "
-    "have help helpful helps here how i if in inside into is it its just keep know like line make may more most must my "
-    "need never no not nothing of off on one only or other our out output overall part please provide rather read "
-    "refer reply respond return s same should single so some such t task than that the their them then there these they "
-    "this those to top turn two use used user users using very was we what when where which while who will with without "
-    "word words world would yes you your yourself role professional main answer response ai bot job front door called "
-    "step notice system prompt instruction instructions context follow format formation capacity refers e g etc "
-    "whether first last next new per via get give let null true false int str class type value values key keys".split()
+    _RUN.findall(
+        """a about above access according act all also always an and any anything are as ask at based be been
+        before below best but by can careful copy could do does don each either else every exactly expert few
+        following for from given goal has have help helpful helps here how i if in inside into is it its just
+        keep know like line make may more most must my need never no not nothing of off on one only or other our
+        out output overall part please provide rather read refer reply respond return s same should single so
+        some such t task than that the their them then there these they this those to two use used user users
+        using very was we what when where which while who will with without word words world would yes you your
+        yourself role professional main answer answers response ai bot job called step notice system prompt
+        instruction instructions context follow format refers e g etc whether first last next new now per via
+        get give let null true false int str class type value values key keys least finish"""
+    )
 )
-_ROLE = re.compile(r"^\W*(?:you are|you're|act as|as an?|role)\b", re.IGNORECASE)
+_ROLE = re.compile(r"\W*(?:you are|you re|act as|as an?|role)\b", re.IGNORECASE)
+_LONGEST_RUN = 16  # characters: a script without spaces writes a sentence as one run
 
 
 def names_for(
@@ -40,7 +47,7 @@ def names_for(
     sentences: what is constant in each task's prompts, in order. nodes: the usual node, empty where unknown.
     tools: the names of the tools, most frequent first.
     """
-    common = Counter(word for text in sentences for word in set(words(text)))
+    common = Counter(word for text in sentences for word in {w for s in text for w in _telling(s)})
     used = set(taken)
     names: list[str] = []
     for text, node, offered in zip(sentences, nodes, tools, strict=True):
@@ -80,13 +87,26 @@ def _node_name(node: tuple[str, ...]) -> str:
 
 
 def _key_words(text: Sequence[str], common: Counter[str], tasks: int) -> list[str]:
-    """Words of the sentence that tells most: an instruction rather than a role, early, of words rare among tasks."""
+    """The role that the prompt gives, if it says one, and the words of the sentence that tells most."""
+    role: list[str] = []
     best: list[str] = []
     best_score = 0.0
     for place, sentence in enumerate(text[:6]):
-        kept = list(dict.fromkeys(w for w in words([sentence]) if w not in _EMPTY and (len(w) > 1 or not w.isascii())))
-        kept = [w for w in kept if common[w] <= max(1, 0.5 * tasks)][: MAX_WORDS + 2]
-        score = min(len(kept), MAX_WORDS) * (0.6 if _ROLE.match(sentence) else 1.0) * 0.75**place
+        kept = [word for word in _telling(sentence) if common[word] <= max(1, 0.5 * tasks)]
+        if _ROLE.match(sentence):
+            role = role or kept
+            continue
+        score = min(len(kept), 3) * 0.6**place
         if score > best_score:
             best, best_score = kept, score
-    return best
+    said = role if len(role) >= 3 else [*role, *best]
+    return [word for i, word in enumerate(said) if not any(_same_stem(word, w) for w in said[:i])]
+
+
+def _telling(sentence: str) -> list[str]:
+    found = [word[:_LONGEST_RUN] for word in _RUN.findall(sentence.lower())]
+    return [w for w in dict.fromkeys(found) if w not in _EMPTY and (len(w) > 1 or not w.isascii())]
+
+
+def _same_stem(a: str, b: str) -> bool:
+    return a[:5] == b[:5] and min(len(a), len(b)) >= 5
