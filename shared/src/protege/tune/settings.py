@@ -30,12 +30,12 @@ class TuneSettings:
     method: Method = "lora"
     form: PromptForm = "slots"
     rank: int = 16
-    steps: int = 300
-    batch: int = 4
+    steps: int = 150
+    batch: int = 8
     learning_rate: float = 1e-3
     warmup_steps: int = 15
     max_tokens: int = 2048
-    evaluations: int = 5
+    evaluations: int = 3
     validation_rows: int = 48
     patience: int = 2
     output: Literal["q8_0", "f16"] = "q8_0"
