@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BaseModelError, MissingDependency
+from ..gguf_reading import read_once
 from ..specialist import Base
 from .names import SUPPORTED, field, open_gguf
 
@@ -53,7 +54,7 @@ def load_model(base: Base, dtype: torch.dtype, **options: Any) -> PreTrainedMode
         options["quantization_config"] = GgufConfig(dequantize=True)
     loaded: Any
     # One of the bars that loading draws has no switch.
-    with quiet(), contextlib.redirect_stderr(io.StringIO()):
+    with quiet(), contextlib.redirect_stderr(io.StringIO()), _reading(base):
         try:
             loaded = AutoModelForCausalLM.from_pretrained(
                 **_where(base), dtype=dtype, output_loading_info=True, **options
@@ -67,6 +68,10 @@ def load_model(base: Base, dtype: torch.dtype, **options: Any) -> PreTrainedMode
     return model
 
 
+def _reading(base: Base) -> contextlib.AbstractContextManager[None]:
+    return read_once() if base.format == "gguf" else contextlib.nullcontext()
+
+
 def load_tokenizer(base: Base) -> PreTrainedTokenizerBase:
     """The base's own tokenizer. Raises BaseModelError where the file holds none that is known."""
     try:
@@ -74,7 +79,7 @@ def load_tokenizer(base: Base) -> PreTrainedTokenizerBase:
     except ImportError:
         raise MissingDependency("transformers", "tune") from None
 
-    with quiet():
+    with quiet(), _reading(base):
         try:
             return AutoTokenizer.from_pretrained(**_where(base))
         except (ValueError, OSError, KeyError) as error:

@@ -28,6 +28,7 @@ from transformers import (
 from ..errors import ProtegeError
 from .examples import IGNORED, Examples, Padded
 from .settings import TuneSettings
+from .threads import Threads
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -95,19 +96,32 @@ def train(
         seed=settings.seed,
     )
     watch = _Watch(bar, settings.batch * examples.tokens / max(1, len(examples.rows)))
+    callbacks: list[TrainerCallback] = [watch]
+    if judged:
+        callbacks.append(EarlyStoppingCallback(settings.patience))
+    if not torch.cuda.is_available():
+        callbacks.append(Threads())
     trainer = AnswerTrainer(
         model=model,
         args=arguments,
         train_dataset=_Rows(examples.rows),
         eval_dataset=_Rows(validation.rows[: settings.validation_rows]) if judged else None,
         data_collator=Padded(pad_id),
-        callbacks=[watch, *([EarlyStoppingCallback(settings.patience)] if judged else [])],
+        callbacks=callbacks,
+            watch,
+            *([] if torch.cuda.is_available() else [Threads()]),
+            *([EarlyStoppingCallback(settings.patience)] if judged else []),
+        ],
     )
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
     set_seed(settings.seed)
     resumed = last_checkpoint(checkpoints)
-    trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
+    threads = torch.get_num_threads()
+    try:
+        trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
+    finally:
+        torch.set_num_threads(threads)
     best = trainer.state.best_metric
     return Run(
         steps=trainer.state.global_step,

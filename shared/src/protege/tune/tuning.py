@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,8 +82,7 @@ def _tune(
 ) -> Tuned:
     began = time.perf_counter()
     try:
-        with _sleeping_threads():
-            from .learning import learn
+        from .learning import learn
     except ImportError as error:
         raise MissingDependency(str(error.name), "tune") from None
     from .examples import encode
@@ -129,24 +126,6 @@ def _tune(
     write_private(folder / "tuned.json", orjson.dumps(tuned.to_record(), option=orjson.OPT_INDENT_2))
     shutil.rmtree(checkpoints, ignore_errors=True)
     return tuned
-
-
-@contextmanager
-def _sleeping_threads() -> Iterator[None]:
-    """Let torch's threads sleep where they wait for one another, instead of spinning.
-
-    On two cores that other programs use too, a step took 1.4 s so, and more than 10 s with threads that spin. The
-    library reads this once, when it is loaded; child processes shall not inherit it.
-    """
-    name = "OMP_WAIT_POLICY"
-    if name in os.environ:
-        yield
-        return
-    os.environ[name] = "PASSIVE"
-    try:
-        yield
-    finally:
-        os.environ.pop(name)
 
 
 def _complete(folder: Path, inputs: str) -> Tuned | None:

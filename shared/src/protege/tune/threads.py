@@ -1,0 +1,53 @@
+"""How many threads a training step is worth, on a machine that others use too."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import torch
+from transformers import TrainerCallback
+
+FIRST_WAIT, LONGEST_WAIT = 10, 80
+"""Steps until the other number of threads is tried again; doubled each time that it is not better."""
+
+
+class Threads(TrainerCallback):
+    """Takes each step with all threads or with one, whichever was faster of late.
+
+    torch's threads spin while they wait for one another. Alone on two cores two are faster than one; beside another
+    busy program they wait for a thread that is not running, thousands of times a step. Measured so: one thread 0.8 s a
+    step, two 1.3 to 10 s. (Letting them sleep instead, OMP_WAIT_POLICY, gave 0.9 s there: no better than one.)
+    """
+
+    def __init__(self) -> None:
+        self.most = torch.get_num_threads()
+        self.now = self.most
+        self._seconds: dict[int, float] = {}
+        self._wait = self._next = FIRST_WAIT
+        self._step = 0
+        self._began = 0.0
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        torch.set_num_threads(self.now)
+        self._began = time.perf_counter()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.took(time.perf_counter() - self._began)
+
+    def took(self, seconds: float) -> None:
+        """A step with `now` threads took so long; `now` becomes the number for the next."""
+        self._step += 1
+        if self.most == 1 or self._step == 1:  # the first step compiles kernels
+            return
+        self._seconds[self.now] = seconds
+        other = 1 if self.now == self.most else self.most
+        if other not in self._seconds:
+            self.now = other
+        elif seconds > self._seconds[other]:
+            self.now = other
+            self._next = self._step + self._wait
+        elif self._step >= self._next:
+            self._wait = min(2 * self._wait, LONGEST_WAIT)
+            self._next = self._step + self._wait
+            self.now = other
