@@ -108,10 +108,6 @@ def train(
         eval_dataset=_Rows(validation.rows[: settings.validation_rows]) if judged else None,
         data_collator=Padded(pad_id),
         callbacks=callbacks,
-            watch,
-            *([] if torch.cuda.is_available() else [Threads()]),
-            *([EarlyStoppingCallback(settings.patience)] if judged else []),
-        ],
     )
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
