@@ -88,14 +88,25 @@ def select(
 ) -> tuple[Base | None, str, list[tuple[str, str]]]:
     from .select import Policy, find_bases, load_base, machine, select
 
-    here = machine(workspace.home)
     if settings.base:
         base = load_base(settings.base)
         return base, f"{base.name} was asked for.", []
-    with progress.step(f"{task.name}: choosing a base"):
-        policy = settings.policy or Policy()
-        chosen = select(task, curated.train.to_list(), here, policy, find_bases(workspace.home))
-    return chosen.base, chosen.reason, list(chosen.passed_over)
+    found = find_bases(workspace.home)
+    policy = settings.policy or Policy()
+    key = f"select:{_hash(curated.hash, [base.sha256 for base in found], policy)}"
+    kept = workspace.result(key)
+    if kept is None:
+        with progress.step(f"{task.name}: choosing a base"):
+            chosen = select(task, curated.train.to_list(), machine(workspace.home), policy, found)
+        kept = {
+            "base": chosen.base and chosen.base.sha256,
+            "reason": chosen.reason,
+            "passed_over": list(chosen.passed_over),
+        }
+        if chosen.base:  # what stands in the way of all of them, memory say, may be gone the next time
+            workspace.save_result(key, kept)
+    base = next((base for base in found if base.sha256 == kept["base"]), None)
+    return base, kept["reason"], [(name, reason) for name, reason in kept["passed_over"]]
 
 
 def tune(
@@ -104,9 +115,7 @@ def tune(
     from .tune import TuneSettings, tune
 
     tuning = settings.tune or TuneSettings()
-    identity = (
-        f"sp-{_hash(task.id, task.to_record()['templates'], curated.hash, base.sha256, tuning)[:12]}"
-    )
+    identity = f"sp-{_hash(task.id, task.to_record()['templates'], curated.hash, base.sha256, tuning)[:12]}"
     mine = workspace.specialists(task_id=task.id)
     if known := next((s for s in mine if s.id == identity), None):
         known = replace(known, serve_as=settings.serve_as)

@@ -18,10 +18,10 @@ import orjson
 from ..answer import answer_text
 from ..call import Call, Request, request_from
 from ..errors import BaseModelError, MissingDependency
+from ..gguf_reading import read_once
 from ..prompt import CannotRender, messages_for, render
 from ..specialist import Base, PromptForm
 from ..task import Task
-from .reading import read_once
 
 CALLS = 20
 WHOLE_TOKENS = 400
