@@ -43,7 +43,8 @@ def main() -> None:
     base = load_base(next(Path(package.submodule_search_locations[0]).glob("*.gguf")))
     with tempfile.TemporaryDirectory() as home:
         workspace = Workspace(home)
-        ten = [specialist(workspace, base, number) for number in range(10)]
+        reader = gguf.GGUFReader(base.path)
+        ten = [specialist(workspace, base, reader, number) for number in range(10)]
         print(f"{psutil.cpu_count(logical=False)} cores, load {os.getloadavg()[0]:.1f}, {calls} calls to each engine\n")
         compare_engines(workspace, ten, calls)
         compare_parallel(workspace, ten[:1], calls)
@@ -136,18 +137,17 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
             str(cell).ljust(w) if i == 0 else str(cell).rjust(w)
             for i, (cell, w) in enumerate(zip(row, widths, strict=True))
         ]
-        print("  ".join(cells))
+        print("  ".join(cells), flush=True)
     print()
 
 
-def specialist(workspace: Workspace, base: Base, number: int) -> Specialist:
+def specialist(workspace: Workspace, base: Base, reader: gguf.GGUFReader, number: int) -> Specialist:
     files = {"lora_gguf": "lora.gguf", "gguf": "model.gguf"}
     made = Specialist(
         f"sp-{number}", f"s-v{number}", f"t{number}", 1, base, "slots", files=files, max_tokens=OUTPUT_TOKENS
     )
     folder = workspace.specialist_folder(made)
     folder.mkdir(parents=True)
-    reader = gguf.GGUFReader(base.path)
     write_lora(reader, folder / "lora.gguf", base.architecture, number)
     first = workspace.home / "specialists" / "sp-0" / "model.gguf"
     if number == 0:
