@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 from ..call import Request, text_of
 from ..task import Task, Template
-from .wording import opening_text, sentences, system_sentences, words
+from .wording import FREE_FORM, FREE_FORM_WITH_TOOLS, opening_text, sentences, system_sentences, words
 
 NEAR = 0.5
 """The least cosine of a request without a fitting template and a task's centre."""
+_FREE = frozenset({FREE_FORM, FREE_FORM_WITH_TOOLS})
 _OPENING_WORDS = 60
 """Of a prompt without system text; its instruction stands first."""
 
@@ -31,7 +32,8 @@ class Assigner:
     """Says which of some tasks a request belongs to.
 
     First a template that fits, found by one line that all its requests hold; of several the one with the most constant
-    text. Else the nearest centre by cosine, where that is at least `NEAR`. Safe to share among threads.
+    text. Else the nearest centre by cosine, where that is at least `NEAR`; else, for a prompt without system text, the
+    task of those that have no constant text. Safe to share among threads.
     """
 
     def __init__(self, tasks: Sequence[Task]) -> None:
@@ -46,6 +48,7 @@ class Assigner:
                     self._by_edge.append(candidate)
                 else:
                     self._by_line.setdefault(anchor[0], {}).setdefault(anchor[1], []).append(candidate)
+        self._free = {word: task for task in tasks for word in _FREE.intersection(task.centre or ())}
         self._weights: dict[str, list[tuple[int, float]]] = defaultdict(list)
         for i, task in enumerate(tasks):
             for word, weight in (task.centre or {}).items():
@@ -54,7 +57,11 @@ class Assigner:
     def assign(self, request: Request) -> Task | None:
         """The task of a request, None where it is none of them. Never raises on odd requests."""
         found = self.fit(request)
-        return found[0] if found else self.nearest(request)
+        if found:
+            return found[0]
+        if (near := self.nearest(request)) or request.system.strip():
+            return near
+        return self._free.get(FREE_FORM_WITH_TOOLS if request.tools else FREE_FORM)
 
     def fit(self, request: Request) -> tuple[Task, Template] | None:
         """The task and its wording whose constant text the request holds."""

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from .wording import Wording, name_words, words
+from .wording import FREE_FORM, FREE_FORM_WITH_TOOLS, Wording, name_words, words
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,6 +28,10 @@ SAME_NODE = 0.15
 """What a shared node adds to that cosine."""
 SMALLEST = 3
 """Fewer calls are no kind that repeats."""
+FREE_SHARE = 0.02
+"""Of the calls: so many without constant text are a kind of their own."""
+COMPONENTS = 200
+"""With fewer than there are kinds, kinds fall onto each other."""
 _HALF = 20
 """A system text of so many words weighs as much as everything else in the prompt."""
 
@@ -70,6 +74,9 @@ def group(wordings: Sequence[Wording], nodes: Sequence[tuple[str, ...]]) -> Grou
     dense = _dense_groups(matrix, counts)
     joined = _join_alike(matrix, dense, _nodes_of(dense[rows], nodes))
     centres = _centres(matrix, joined, counts, vocabulary)
+    # Prompts without constant text are a kind where they are many; a few are what is left over.
+    free = np.array([bool({FREE_FORM, FREE_FORM_WITH_TOOLS}.intersection(d.flags)) for d in distinct])
+    joined = np.where(free & (counts < FREE_SHARE * len(documents)), -1, joined)
     return Grouping([int(label) for label in joined[rows]], documents, centres)
 
 
@@ -91,9 +98,13 @@ def documents_of(wordings: Sequence[Wording]) -> list[Document]:
         openings = _constant_openings(siblings, bool(system))
         tools_tell = _tools_tell(siblings)
         for i, wording, opening in zip(members, siblings, openings, strict=True):
+            tools = wording.tools if tools_tell else ()
             flags = (wording.offered,) if wording.offered else ()
-            flags += ("has tools",) if wording.tools and not tools_tell else ()
-            documents[i] = Document(system, opening, wording.tools if tools_tell else (), flags)
+            if not (system or opening or tools):
+                flags += (FREE_FORM_WITH_TOOLS if wording.tools else FREE_FORM,)
+            elif wording.tools and not tools_tell:
+                flags += ("+",)
+            documents[i] = Document(system, opening, tools, flags)
     return [documents[i] for i in range(len(wordings))]
 
 
@@ -174,8 +185,7 @@ def _blocks(document: Document) -> list[tuple[float, list[str]]]:
     rest = len(opening) + len(tools) or 1
     of_tools = (1 - share) * (min(0.5, len(tools) / rest) if system or opening else 1)
     parts = [(share, _terms(system)), (1 - share - of_tools, _terms(opening)), (of_tools, sorted(set(tools)))]
-    found = [(weight, terms) for weight, terms in parts if terms and weight > 0]
-    return found or [(1.0, ["\N{EMPTY SET}"])]  # no constant text at all: such calls are alike in that
+    return [(weight, terms) for weight, terms in parts if terms and weight > 0]
 
 
 def _terms(text: list[str]) -> list[str]:
@@ -188,14 +198,12 @@ def _dense_groups(matrix: csr_matrix, counts: np.ndarray[Any, Any]) -> np.ndarra
     import numpy as np
     from hdbscan import HDBSCAN
 
-    repeats = np.minimum(counts, 4 * SMALLEST)  # more copies of one point say nothing new
+    repeats = np.minimum(counts, SMALLEST + 1)  # more copies of one point say nothing new
     labels = np.full(len(counts), -1)
     if len(counts) > 1 and repeats.sum() > 2 * SMALLEST:
         points = np.repeat(_reduced(matrix), repeats, axis=0)
         # Nearer than .4 (cosine .92), wordings differ by no more than a value in them.
-        model = HDBSCAN(
-            min_cluster_size=SMALLEST, min_samples=2, cluster_selection_epsilon=0.4, algorithm="boruvka_kdtree"
-        )
+        model = HDBSCAN(min_cluster_size=SMALLEST, min_samples=2, cluster_selection_epsilon=0.4)
         found = np.asarray(model.fit_predict(points))
         labels = found[np.concatenate([[0], np.cumsum(repeats)[:-1]])]
     for i in np.flatnonzero((labels < 0) & (counts >= SMALLEST)):
@@ -204,13 +212,14 @@ def _dense_groups(matrix: csr_matrix, counts: np.ndarray[Any, Any]) -> np.ndarra
 
 
 def _reduced(matrix: csr_matrix) -> np.ndarray[Any, Any]:
+    """The rows in fewer dimensions, length one; exact where the rows are few."""
     import numpy as np
     from sklearn.decomposition import TruncatedSVD
 
-    components = min(64, *(n - 1 for n in cast(tuple[int, int], matrix.shape)))
-    if components < 2:
-        return matrix.toarray()
-    points = np.asarray(TruncatedSVD(components, random_state=0).fit_transform(matrix))
+    if min(cast(tuple[int, int], matrix.shape)) <= COMPONENTS:
+        left, values, _ = np.linalg.svd(matrix.toarray(), full_matrices=False)
+        return left * values
+    points = np.asarray(TruncatedSVD(COMPONENTS, random_state=0).fit_transform(matrix))
     return points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-9)
 
 

@@ -19,7 +19,9 @@ from ..task import Kind
 MAX_LABELS = 500
 _LABEL_CHARS = 80
 _SQL = re.compile(
-    r"\s*(?:SELECT|WITH|INSERT\s+INTO|UPDATE|DELETE\s+FROM|CREATE|ALTER|DROP)\b[\s(*`\"\[]", re.IGNORECASE
+    r"\s*(?:SELECT\b.*\bFROM\b|SELECT\s+[\d(]|WITH\s+\w+\s+AS\s*\(|INSERT\s+INTO\b|DELETE\s+FROM\b|UPDATE\s+\S+\s+SET\b"
+    r"|(?:CREATE|ALTER|DROP)\s+(?:TABLE|VIEW|INDEX)\b)",
+    re.IGNORECASE | re.DOTALL,
 )
 _FENCED = re.compile(r"\A\s*```(\w*)[^\n]*\n(.*?)\n?\s*```\s*\Z", re.DOTALL)
 _CODE = re.compile(

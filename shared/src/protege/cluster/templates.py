@@ -46,10 +46,10 @@ def templates_for(requests: Sequence[Request], documents: Sequence[Document]) ->
         else:
             if len(wording) < SMALLEST:
                 rare[_shape(wording[0])] += wording
-            elif (new := _Draft.of(wording)).weight >= FEWEST_CHARS:
+            elif (new := _Draft.of(wording)).tells:
                 drafts.append(new)
     for left in rare.values():  # prompts that are each a wording of their own may still share a frame
-        if len(left) >= SMALLEST and (new := _Draft.of(left[:ENOUGH])).weight >= FEWEST_CHARS:
+        if len(left) >= SMALLEST and (new := _Draft.of(left[:ENOUGH])).tells:
             drafts.append(new)
     drafts.sort(key=lambda draft: -len(draft.requests))
     return tuple(dict.fromkeys(draft.template() for draft in drafts))
@@ -71,6 +71,11 @@ class _Draft:
         return sum(len(p.prefix) + len(p.suffix) + sum(map(len, p.lines)) for p in self.parts)
 
     @property
+    def tells(self) -> bool:
+        """Whether the constant text, or the constant tools, tell such prompts from others."""
+        return self.weight >= FEWEST_CHARS or (bool(self.requests[0].tools) and self.template().constant_tools)
+
+    @property
     def lines(self) -> int:
         return sum(len(p.lines) for p in self.parts)
 
@@ -82,7 +87,7 @@ class _Draft:
         if all(template.slots(request) is not None for request in wording):
             return self
         both = _Draft.of(self.requests[:ENOUGH] + tuple(wording[:ENOUGH]))
-        if both.weight < FEWEST_CHARS:
+        if not both.tells:
             return None
         if len(wording) < SMALLEST:  # a few odd prompts must not unmake a template that holds for all others
             return both if both.weight >= 0.9 * self.weight else None
@@ -127,7 +132,7 @@ def _parts(openings: Sequence[Opening]) -> tuple[TemplatePart, ...]:
     for position, first in enumerate(openings[0]):
         if all(isinstance(opening[position].get("content"), str) for opening in openings):
             part = _part(position, str(first["role"]), [text_of(opening[position]) for opening in openings])
-            if part.lines or part.prefix or part.suffix:
+            if part.lines or part.prefix or part.suffix or position == 0:  # the first one's role always tells
                 parts.append(part)
     return tuple(parts)
 

@@ -16,6 +16,9 @@ from ..task import offered
 MASK = "\N{SECTION SIGN}"
 """Stands for what varies in itself: numbers, ids, dates, quoted text, URLs, e-mail addresses."""
 
+FREE_FORM, FREE_FORM_WITH_TOOLS = "\N{EMPTY SET}", "\N{EMPTY SET}+"
+"""Stand in a centre for having no constant text at all: the agent passes on what its user says."""
+
 HEAD_CHARS, TAIL_CHARS = 20_000, 4_000
 """Instructions stand at the ends of a prompt; the middle of a longer text is never read."""
 
