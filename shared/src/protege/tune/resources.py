@@ -11,7 +11,7 @@ from .names import open_gguf
 from .settings import TuneSettings
 
 _RUNTIME_BYTES = 700 * 2**20
-"""torch, transformers and their buffers; 620 MB measured."""
+"""torch, transformers and their buffers: an estimate, on the safe side."""
 
 
 def check_resources(base: Base, folder: Path, settings: TuneSettings, bytes_per_weight: int) -> None:
@@ -63,7 +63,7 @@ def _lora_weights(weights: int, rank: int) -> int:
 
 
 def _activations(weights: int, settings: TuneSettings) -> int:
-    """About 60 bytes a weight's square root, layer and token; measured at SmolLM2-135M, 500 tokens: 1.1 GB."""
+    """About 60 bytes a weight's square root, layer and token: an estimate; at SmolLM2-135M and 500 tokens 1.1 GB."""
     return int(settings.batch * min(settings.max_tokens, 512) * weights**0.5 * 190)
 
 
