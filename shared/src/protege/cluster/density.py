@@ -32,6 +32,9 @@ FREE_SHARE = 0.02
 """Of the calls: so many without constant text are a kind of their own."""
 COMPONENTS = 200
 """With fewer than there are kinds, kinds fall onto each other."""
+DISTINCT = 1_500
+"""Documents that are compared with each other: at most so many."""
+CENTRE_WORDS = 96
 _HALF = 20
 """A system text of so many words weighs as much as everything else in the prompt."""
 
@@ -198,29 +201,54 @@ def _dense_groups(matrix: csr_matrix, counts: np.ndarray[Any, Any]) -> np.ndarra
     import numpy as np
     from hdbscan import HDBSCAN
 
-    repeats = np.minimum(counts, SMALLEST + 1)  # more copies of one point say nothing new
     labels = np.full(len(counts), -1)
-    if len(counts) > 1 and repeats.sum() > 2 * SMALLEST:
-        points = np.repeat(_reduced(matrix), repeats, axis=0)
+    # The most frequent; which of the others is a matter of chance, the same each time.
+    order = np.lexsort((np.random.default_rng(0).permutation(len(counts)), -counts))[:DISTINCT]
+    repeats = np.minimum(counts[order], SMALLEST + 1)  # more copies of one point say nothing new
+    if len(order) > 1 and repeats.sum() > 2 * SMALLEST:
+        points = np.repeat(_reduced(matrix[order]), repeats, axis=0)
         # Nearer than .4 (cosine .92), wordings differ by no more than a value in them.
         model = HDBSCAN(min_cluster_size=SMALLEST, min_samples=2, cluster_selection_epsilon=0.4)
         found = np.asarray(model.fit_predict(points))
-        labels = found[np.concatenate([[0], np.cumsum(repeats)[:-1]])]
+        labels[order] = found[np.concatenate([[0], np.cumsum(repeats)[:-1]])]
+        labels[_scattered(matrix, labels)] = -1
     for i in np.flatnonzero((labels < 0) & (counts >= SMALLEST)):
         labels[i] = labels.max() + 1
-    return labels
+    return np.unique(labels, return_inverse=True)[1] - int(labels.min() < 0)
 
 
 def _reduced(matrix: csr_matrix) -> np.ndarray[Any, Any]:
-    """The rows in fewer dimensions, length one; exact where the rows are few."""
+    """The rows in fewer dimensions, length one: truncated SVD, by the eigenvectors of the rows' inner products."""
     import numpy as np
-    from sklearn.decomposition import TruncatedSVD
+    from scipy.linalg import eigh
 
-    if min(cast(tuple[int, int], matrix.shape)) <= COMPONENTS:
-        left, values, _ = np.linalg.svd(matrix.toarray(), full_matrices=False)
-        return left * values
-    points = np.asarray(TruncatedSVD(COMPONENTS, random_state=0).fit_transform(matrix))
+    products = (matrix @ matrix.T).toarray()
+    last = len(products) - 1
+    values, vectors = eigh(products, subset_by_index=[max(0, last + 1 - COMPONENTS), last])
+    points = vectors * np.sqrt(np.maximum(values, 0))
     return points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-9)
+
+
+def _scattered(matrix: csr_matrix, labels: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Which documents are in a group whose members are not alike: what the reduction cannot hold falls together."""
+    import numpy as np
+
+    inside = np.flatnonzero(labels >= 0)
+    sizes = np.bincount(labels[inside], minlength=1)
+    squares = _sums(matrix, labels).power(2).sum(axis=1)
+    pairs = np.maximum(sizes * (sizes - 1), 1)
+    mean_cosine = np.where(sizes > 1, (np.asarray(squares).ravel() - sizes) / pairs, 1.0)
+    return inside[mean_cosine[labels[inside]] < ALIKE]
+
+
+def _sums(matrix: csr_matrix, labels: np.ndarray[Any, Any]) -> csr_matrix:
+    """One row for each group: its members' rows added up."""
+    import numpy as np
+    from scipy.sparse import csr_matrix
+
+    inside = np.flatnonzero(labels >= 0)
+    shape = (max(1, int(labels.max()) + 1), len(labels))
+    return cast("csr_matrix", csr_matrix((np.ones(len(inside)), (labels[inside], inside)), shape=shape) @ matrix)
 
 
 def _join_alike(
@@ -230,18 +258,15 @@ def _join_alike(
     on MetaGPT's calls, whose prompts share long passages."""
     import numpy as np
     from scipy.cluster.hierarchy import fcluster, linkage
-    from scipy.sparse import csr_matrix
     from scipy.spatial.distance import squareform
     from sklearn.metrics.pairwise import cosine_similarity
 
     groups = int(dense.max()) + 1
     if groups < 2:
         return dense
-    inside = np.flatnonzero(dense >= 0)
-    sums = csr_matrix((np.ones(len(inside)), (dense[inside], inside)), shape=(groups, len(dense))) @ matrix
     step = {node: i for i, node in enumerate(dict.fromkeys(nodes))}
     steps = np.array([step[node] if node else -1 - i for i, node in enumerate(nodes)])
-    distance = 1 - np.asarray(cosine_similarity(sums)) - SAME_NODE * (steps[:, None] == steps[None, :])
+    distance = 1 - np.asarray(cosine_similarity(_sums(matrix, dense))) - SAME_NODE * (steps[:, None] == steps[None, :])
     np.fill_diagonal(distance, 0)
     tree = linkage(squareform(np.clip(distance, 0, 1), checks=False), "average")
     joined = fcluster(tree, 1 - ALIKE, "distance") - 1
@@ -267,7 +292,8 @@ def _centres(
         members = labels == g
         weights = np.log1p(counts[members])
         mean = np.asarray(matrix[members].T @ weights).ravel()
-        top = [i for i in np.argsort(-mean, kind="stable") if mean[i] > 0 and " " not in vocabulary[i]][:96]
+        single = [i for i in np.flatnonzero(mean) if " " not in vocabulary[i]]
+        top = sorted(single, key=lambda i: (-mean[i], vocabulary[i]))[:CENTRE_WORDS]
         length = float(np.linalg.norm(mean[top])) or 1.0
         centres[g] = {vocabulary[i]: round(float(mean[i]) / length, 4) for i in top}
     return centres
