@@ -94,15 +94,12 @@ def select(
     found = find_bases(workspace.home)
     policy = settings.policy or Policy()
     key = f"select:{_hash(curated.hash, [base.sha256 for base in found], policy)}"
-    kept = workspace.result(key)
+    kept: dict[str, Any] | None = workspace.result(key)
     if kept is None:
         with progress.step(f"{task.name}: choosing a base"):
             chosen = select(task, curated.train.to_list(), machine(workspace.home), policy, found)
-        kept = {
-            "base": chosen.base and chosen.base.sha256,
-            "reason": chosen.reason,
-            "passed_over": list(chosen.passed_over),
-        }
+        digest = chosen.base.sha256 if chosen.base else ""
+        kept = dict[str, Any](base=digest, reason=chosen.reason, passed_over=list(chosen.passed_over))
         if chosen.base:  # what stands in the way of all of them, memory say, may be gone the next time
             workspace.save_result(key, kept)
     base = next((base for base in found if base.sha256 == kept["base"]), None)

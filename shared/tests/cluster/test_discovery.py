@@ -126,6 +126,15 @@ def test_what_does_not_repeat_is_no_task(agents):
     assert [task.calls for task in found.tasks] == [40]
 
 
+def test_repeats_count_as_volume_and_change_nothing_else(agents):
+    calls = agents.summaries(20) + agents.triage(20)
+    once = discover(calls)
+    found = discover([call.with_id(f"{call.id}-{n}") for n in range(5) for call in calls])
+    assert [(t.id, t.name, t.calls, t.templates) for t in found.tasks] == [
+        (t.id, t.name, 5 * t.calls, t.templates) for t in once.tasks
+    ]
+
+
 def test_the_answer_does_not_decide(agents):
     calls = agents.triage(30, answer=lambda n: "SELECT 1 FROM t" if n % 2 else '{"a": 1}')
     assert len(discover(calls).tasks) == 1

@@ -117,23 +117,25 @@ def _constant_openings(siblings: Sequence[Wording], has_system: bool) -> list[tu
     Under a shared system text they count only where nearly every prompt has some and none is in all of them: a label or
     a sentence that all share shows one template, however often its values repeat (a schema, a list of tools).
     """
-    count = len(siblings)
-    least = max(SMALLEST, count * (0.02 if has_system else 0.002))
+    distinct = list({w.opening: w for w in siblings}.values())  # a prompt that comes again shows nothing constant
+    least = max(SMALLEST, len(distinct) * (0.02 if has_system else 0.002))
     if has_system:
-        shared = Counter(mark for w in siblings for mark in w.labels.union(w.opening))
-        if any(n >= 0.9 * count for n in shared.values()):
-            return [()] * count
-    frequency = Counter(sentence for w in siblings for sentence in set(w.opening))
+        shared = Counter(mark for w in distinct for mark in w.labels.union(w.opening))
+        if any(n >= 0.9 * len(distinct) for n in shared.values()):
+            return [()] * len(siblings)
+    frequency = Counter(sentence for w in distinct for sentence in set(w.opening))
     firsts = [words(w.opening[:1])[:16] for w in siblings]
-    beginnings = Counter(tuple(first[:n]) for first in firsts for n in range(4, len(first) + 1))
+    beginnings = Counter(
+        tuple(first[:n]) for w in distinct if (first := words(w.opening[:1])[:16]) for n in range(4, len(first) + 1)
+    )
     found: list[tuple[str, ...]] = []
     for wording, first in zip(siblings, firsts, strict=True):
         kept = [s for s in wording.opening if frequency[s] >= least and len(words([s])) >= 3]
         if wording.opening and frequency[wording.opening[0]] < least:
             kept[:0] = _recurring_beginning(first, beginnings, least)
         found.append(tuple(dict.fromkeys(kept)))
-    if has_system and sum(map(bool, found)) < 0.8 * count:
-        return [()] * count
+    if has_system and sum(map(bool, found)) < 0.8 * len(found):
+        return [()] * len(found)
     return found
 
 
