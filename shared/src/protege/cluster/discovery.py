@@ -18,7 +18,8 @@ from dataclasses import dataclass, replace
 from ..call import Call, Request
 from ..task import Task
 from .assign import Assigner, weight_of
-from .density import Document, group
+from .density import group
+from .document import Document
 from .identity import fresh_id, identify
 from .naming import names_for
 from .survey import survey

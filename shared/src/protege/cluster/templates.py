@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from ..call import Message, Request, text_of
 from ..task import Template, TemplatePart, offered
-from .density import SMALLEST, Document
+from .document import SMALLEST, Document
 
 KEPT = 0.5
 """Wordings share a template where each keeps this much of its constant text, or of its constant lines, in it; else
