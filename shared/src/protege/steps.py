@@ -42,7 +42,7 @@ def find_tasks(workspace: Workspace, progress: Progress | None = None) -> list[T
     key = f"tasks:{workspace.count_calls()}"
     if workspace.result(key) is None:
         with (progress or Silent()).step("Finding tasks"):
-            found = discover(workspace.calls(), workspace.tasks())
+            found = discover(workspace.calls, workspace.tasks())
         workspace.save_tasks(found.tasks, found.assignment)
         if workspace.routes():
             publish(workspace)
