@@ -19,10 +19,11 @@ import orjson
 import pytest
 from langchain_core.messages import HumanMessage, SystemMessage
 from langgraph.graph import END, START, MessagesState, StateGraph
-from protege import Workspace, flywheel, lifecycle, steps
+from protege import Request, Workspace, flywheel, lifecycle, steps
 from protege.call import text_of
 from protege.curate import CurateSettings
 from protege.report import gather, status, write_report
+from protege.route import Router
 from protege.serve import background
 from protege.tune import TuneSettings
 from protege_langchain import ChatProtege
@@ -67,8 +68,11 @@ def teacher() -> ScriptedTeacher:
     return ScriptedTeacher(lambda request: LABELS[text_of(request.messages[-1]).removeprefix("Complaint: ")])
 
 
-def agent(home: Path):
-    model = ChatProtege(teacher(), home=home)
+def agent(home: Path, wait_s: float = 0):
+    router = Router(home)
+    if wait_s:
+        assert router.wait_until_ready(wait_s)
+    model = ChatProtege(teacher(), home=home, router=router)
 
     def sort(state: MessagesState) -> MessagesState:
         return {"messages": [model.invoke([SystemMessage(SYSTEM), *state["messages"]])]}
@@ -143,9 +147,10 @@ def test_a_second_run_reuses_every_step(home, improved, monkeypatch):
 
 
 def test_the_specialist_answers_in_the_running_agent_and_stops_when_it_is_retired(home, improved):
-    workspace, graph = Workspace(home), agent(home)
+    workspace = Workspace(home)
     before = workspace.count_calls()
     with background(home):
+        graph = agent(home, wait_s=60)
         answers = {complaint: ask(graph, complaint) for complaint, _ in COMPLAINTS[420:450]}
         (specialist,) = workspace.specialists()
         by_specialist = [c for c, m in answers.items() if m.response_metadata["model_name"] == specialist.name]
@@ -177,12 +182,9 @@ def test_without_an_engine_the_teacher_answers(home, improved, monkeypatch):
 
 
 def test_another_wording_of_the_prompt_goes_to_the_teacher(home, improved):
-    from protege.route import Router
-
     with background(home):
         router = Router(home)
-        from protege import Request
-
+        assert router.wait_until_ready(60)
         asked = ({"role": "system", "content": SYSTEM.replace("one word", "one word only")},)
         request = Request((*asked, {"role": "user", "content": f"Complaint: {COMPLAINTS[461][0]}"}))
         outcome = router.answer(request)

@@ -29,6 +29,7 @@ from protege.collect import drain
 from protege.curate import CurateSettings
 from protege.evaluate import grader_for
 from protege.report import gather, table, write_report
+from protege.route import Router
 from protege.serve import background
 from protege.tune import TuneSettings
 from protege_langchain import ChatProtege
@@ -75,7 +76,7 @@ def main() -> None:
     console.rule("3  The same agent on entries it has not seen", align="left")
     before = workspace.count_calls()
     with background(options.home):
-        run(unseen, model, options.home, "Running the agent again")
+        run(unseen, model, options.home, "Running the agent again", routed=any(workspace.routes()))
     drain(workspace)
     if not options.teacher:
         compare(workspace, list(workspace.calls())[before:], teacher.Published(entries))
@@ -85,9 +86,12 @@ def main() -> None:
     console.print(f"\nReport: {page}\n{(time.monotonic() - started) / 60:.1f} minutes.", highlight=False)
 
 
-def run(entries: Sequence[Entry], model: BaseChatModel, home: Path, what: str) -> None:
-    """The agent over these entries, two at a time. The one line that knows of Protégé is the first."""
-    graph = build(ChatProtege(model, home=home))
+def run(entries: Sequence[Entry], model: BaseChatModel, home: Path, what: str, routed: bool = False) -> None:
+    """The agent over these entries, two at a time. What knows of Protégé is the router and the model around the model."""
+    router = Router(home)
+    if routed:
+        router.wait_until_ready(60)  # an agent need not: until the engine is up, its teacher answers
+    graph = build(ChatProtege(model, home=home, router=router))
     with Bars().step(what, len(entries)) as bar:
         for start in range(0, len(entries), 20):
             some = entries[start : start + 20]
