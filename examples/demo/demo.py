@@ -15,6 +15,7 @@ import shutil
 import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import teacher
@@ -75,7 +76,7 @@ def main() -> None:
 
     console.rule("3  The same agent on entries it has not seen", align="left")
     before = workspace.count_calls()
-    with background(options.home):
+    with background(options.home) if workspace.routes() else nullcontext():
         run(unseen, model, options.home, "Running the agent again", routed=any(workspace.routes()))
     drain(workspace)
     if not options.teacher:
@@ -87,7 +88,7 @@ def main() -> None:
 
 
 def run(entries: Sequence[Entry], model: BaseChatModel, home: Path, what: str, routed: bool = False) -> None:
-    """The agent over these entries, two at a time. What knows of Protégé is the router and the model around the model."""
+    """The agent over these entries, two at a time. All that knows of Protégé is the model around its model."""
     router = Router(home)
     if routed:
         router.wait_until_ready(60)  # an agent need not: until the engine is up, its teacher answers
