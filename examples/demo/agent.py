@@ -29,10 +29,9 @@ Answer with a JSON object and nothing else: {"city": ..., "state": ..., "zip": .
 Copy each value as it stands in the address, without the comma behind it.
 Use null for what the address does not give."""
 
-NAME = """You take a person's name apart.
-Answer with a JSON object and nothing else: {"given": ..., "surname": ...}
-Copy each value as it stands in the entry. Leave out titles, initials, middle names and suffixes.
-Use null for what the entry does not give."""
+NAME = """Split the name of a human being.
+Reply in JSON with the keys given and surname, as written. A key is null when that part is missing.
+Titles, initials, middle names and suffixes belong to neither."""
 
 ASSIST = "You help with the contact list and whatever else is asked. Call the one tool that answers the request."
 
