@@ -16,7 +16,6 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy import event
 
-SCHEMA_VERSION = 1
 PART_BYTES = 256
 """Parts at least this long are stored once; below, a hash would cost more than it saves."""
 
