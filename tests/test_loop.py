@@ -22,6 +22,7 @@ from langgraph.graph import END, START, MessagesState, StateGraph
 from protege import Request, Workspace, flywheel, lifecycle, steps
 from protege.call import text_of
 from protege.curate import CurateSettings
+from protege.measuring import measure
 from protege.report import gather, status, write_report
 from protege.route import Router
 from protege.serve import background
@@ -169,6 +170,15 @@ def test_the_specialist_answers_in_the_running_agent_and_stops_when_it_is_retire
     assert workspace.count_calls(specialist_id=specialist.id) == len(by_specialist)
     kept = [call for call in workspace.calls() if not call.from_teacher]
     assert all(call.decision == "kept" and call.answered_by == specialist.id for call in kept)
+
+
+def test_measured_again_a_specialist_has_the_same_figures(home, improved):
+    workspace = Workspace(home)
+    (specialist,) = workspace.specialists()
+    again, before = measure(workspace, specialist), improved.figures["evaluation"]
+    assert again["n"] == before["n"] > 0
+    assert again["agreement"] == before["agreement"]
+    assert again["kept"]["n"] == before["kept"]["n"]
 
 
 def test_without_an_engine_the_teacher_answers(home, improved, monkeypatch):

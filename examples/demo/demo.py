@@ -66,7 +66,7 @@ def main() -> None:
 
     console.rule("2  Learning its tasks", align="left")
     settings = flywheel.Settings(
-        curate=CurateSettings(test=0.1, max_train=options.train, max_held_out=options.held_out),
+        curate=CurateSettings(calibration=0.3, test=0.1, max_train=options.train, max_held_out=options.held_out),
         tune=TuneSettings(steps=options.steps),
     )
     improvements = flywheel.improve(workspace, (), settings, Bars())
@@ -127,7 +127,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--model", default="gpt-4.1-mini", help="the model to ask there (key: OPENAI_API_KEY)")
     parser.add_argument("--price-as", default="gpt-4.1", help="the model whose list price the labels' tokens are given")
     parser.add_argument("--steps", type=int, default=110, help="training steps a task at most")
-    parser.add_argument("--held-out", type=int, default=300, help="calibration calls a task at most; test calls too")
+    parser.add_argument("--held-out", type=int, default=400, help="calibration calls a task at most; test calls too")
     parser.add_argument("--train", type=int, default=900, help="training calls a task at most")
     return parser.parse_args()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from protege import Attempt, Base, Call, Request, Route, Specialist, Task, Template
@@ -252,3 +253,9 @@ def test_importing_protege_loads_no_model_library_and_no_database():
     script = f"import protege, sys; print([m for m in {heavy!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_any_content_has_a_hash():
+    odd = {"role": "user", "content": "lone \ud800 surrogate", "number": 2**70}
+    one, other = (Call("c", Request((odd, {"role": "user", "content": text}))) for text in ("a", "b"))
+    assert one.content_hash == replace(one, id="d").content_hash != other.content_hash

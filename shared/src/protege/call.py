@@ -8,6 +8,7 @@ where one exists. `Call.from_record` reads it, `Call.to_record` writes it.
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -227,8 +228,15 @@ def text_of(message: Message) -> str:
 
 def content_hash(record: Mapping[str, Any]) -> str:
     """SHA-256 (hex) of what was asked and answered, whatever the order of keys."""
-    kept = {name: record[name] for name in _CONTENT if record.get(name)}
-    return hashlib.sha256(orjson.dumps(kept, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)).hexdigest()
+    return hashlib.sha256(canonical_json({name: record[name] for name in _CONTENT if record.get(name)})).hexdigest()
+
+
+def canonical_json(value: Any) -> bytes:
+    """JSON with its keys in order, for hashing; of anything."""
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
+    except TypeError:  # a lone surrogate, an integer beyond 64 bits
+        return json.dumps(value, sort_keys=True, default=repr).encode()
 
 
 _CONTENT = ("messages", "tools", "tool_choice", "response_format", "response")

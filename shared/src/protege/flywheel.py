@@ -30,14 +30,14 @@ class Settings:
     """How to improve.
 
     epsilon, delta: P(disagreement among kept answers > epsilon) ≤ delta. base: a GGUF file or a folder to tune from, in
-    place of choosing one. serve_as: "lora" (one base in memory) or "merged". The rest: what the steps take, None for
-    their defaults.
+    place of choosing one. serve_as: "merged" (soonest) or "lora" (one base in memory for many). The rest: what the
+    steps take, None for their defaults.
     """
 
     epsilon: float = 0.05
     delta: float = 0.05
     base: str | None = None
-    serve_as: Literal["lora", "merged"] = "lora"
+    serve_as: Literal["lora", "merged"] = "merged"
     curate: CurateSettings | None = None
     tune: TuneSettings | None = None
     policy: Policy | None = None

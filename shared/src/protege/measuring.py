@@ -31,7 +31,7 @@ def measure(
     from .serve import serve
 
     task = next(t for t in workspace.tasks() if t.id == specialist.task_id)
-    rows = _test_rows(workspace, specialist) if calls is None else _rows_of(workspace, task, calls)
+    rows = held_out_rows(workspace, specialist) if calls is None else _rows_of(workspace, task, calls)
     with serve(workspace, [specialist], as_=specialist.serve_as) as engine:
         with (progress or Silent()).step(f"{specialist.name}: answering", len(rows)) as bar:
             judged = answer_all(engine, specialist, task, rows, parallel=1, bar=bar)
@@ -41,11 +41,12 @@ def measure(
     return evaluation.to_record()
 
 
-def _test_rows(workspace: Workspace, specialist: Specialist) -> Sequence[Mapping[str, Any]]:
+def held_out_rows(workspace: Workspace, specialist: Specialist) -> Sequence[Mapping[str, Any]]:
+    """The test calls of the data set that it was tuned on. Raises BadInput where that is gone."""
     from .curate import Curated
 
     for folder in (workspace.home / "datasets").glob("*"):
-        if (curated := Curated.load(folder)).hash == specialist.lineage.get("data"):
+        if (curated := Curated.load(folder)).hash == specialist.lineage.get("curated"):
             return curated.test.to_list()
     raise BadInput(f"The data set of {specialist.name} is gone.", "Give other calls: --calls FILE.")
 

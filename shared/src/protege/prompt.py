@@ -32,11 +32,17 @@ def messages_for(task: Task, request: Request, form: PromptForm) -> tuple[Messag
     where there is none. Raises CannotRender where no wording of the task's prompt fits, or content is not text.
     """
     if form == "whole":
-        shown, tools = tuple(request.messages), request.tools
-    else:
-        template, shown = _fit(task, request)
-        tools = () if template.constant_tools else request.tools
-    plain = [_plain(message) for message in shown]
+        return as_messages(request.messages, request.tools)
+    found = fitting_template(task, request)
+    if found is None:
+        raise CannotRender("The request fits no known wording of the task's prompt.")
+    template, slots = found
+    return as_messages(slots, () if template.constant_tools else request.tools)
+
+
+def as_messages(turns: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()) -> tuple[Message, ...]:
+    """Turns and tools as any base's chat template takes them. Raises CannotRender on content that is not text."""
+    plain = [_plain(message) for message in turns]
     system = "\n".join(text for role, text in plain if role == "system")
     if tools:
         system = f"{system}\n{tools_text(tools)}".strip()
@@ -74,13 +80,6 @@ def fitting_template(task: Task, request: Request) -> tuple[Template, tuple[Mess
         if slots is not None:
             return template, slots
     return None
-
-
-def _fit(task: Task, request: Request) -> tuple[Template, tuple[Message, ...]]:
-    found = fitting_template(task, request)
-    if found is None:
-        raise CannotRender("The request fits no known wording of the task's prompt.")
-    return found
 
 
 def _plain(message: Message) -> tuple[str, str]:

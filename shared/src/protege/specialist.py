@@ -58,7 +58,7 @@ class Specialist:
     lineage: Mapping[str, Any] = field(default_factory=dict[str, Any])
     report: Mapping[str, Any] | None = None
     max_tokens: int = 256
-    serve_as: Literal["lora", "merged"] = "lora"
+    serve_as: Literal["lora", "merged"] = "merged"
     created: float = 0.0
 
     def to_record(self) -> dict[str, Any]:

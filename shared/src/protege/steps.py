@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .curate import Curated
     from .evaluate import Judged
     from .flywheel import Settings
+    from .serve import Completer
 
 
 @dataclass(frozen=True)
@@ -143,26 +144,27 @@ def tune(
 def answers(
     workspace: Workspace, task: Task, specialist: Specialist, curated: Curated, settings: Settings, progress: Progress
 ) -> Answers:
-    """What the specialist answers to every held-out call, through the engine that is to serve it."""
+    """What the specialist answers to every held-out call, through the kind of engine that is to serve it."""
     from .evaluate import answer_all, judged_from, judged_to
-    from .serve import serve
+    from .serve import replicate, serve
 
-    with serve(workspace, [specialist], as_=specialist.serve_as) as engine:
+    def part(name: str, ask: Completer, parallel: int) -> list[Judged]:
+        key = f"judged:{specialist.id}:{fingerprint}:{name}"
+        kept = workspace.result(key)
+        if kept is not None:
+            return judged_from(kept)
+        rows = curated.parts[name]
+        with progress.step(f"{task.name}: answering {name} calls", len(rows)) as bar:
+            judged = answer_all(ask, specialist, task, rows, parallel=parallel, bar=bar)
+        workspace.save_result(key, judged_to(judged))
+        return judged
+
+    with serve(workspace, [specialist]) as engine:
         fingerprint = engine.fingerprint(specialist)
-
-        def part(name: str, parallel: int) -> list[Judged]:
-            key = f"judged:{specialist.id}:{fingerprint}:{name}"
-            kept = workspace.result(key)
-            if kept is not None:
-                return judged_from(kept)
-            rows = curated.parts[name]
-            with progress.step(f"{task.name}: answering {name} calls", len(rows)) as bar:
-                judged = answer_all(engine, specialist, task, rows, parallel=parallel, bar=bar)
-            workspace.save_result(key, judged_to(judged))
-            return judged
-
-        # One at a time for the test calls alone: their latencies are reported.
-        return Answers(fingerprint, part("validation", 2), part("calibration", 2), part("test", 1))
+        test = part("test", engine, 1)  # as agents are answered, one at a time: their latencies are reported
+    with replicate(workspace, specialist) as engines:
+        validation, calibration = (part(name, engines, engines.count) for name in ("validation", "calibration"))
+    return Answers(fingerprint, validation, calibration, test)
 
 
 def certify(task: Task, curated: Curated, answers: Answers, settings: Settings) -> dict[str, Any]:

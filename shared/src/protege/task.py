@@ -7,14 +7,11 @@ it, not its key: the same prompt from four frameworks is one task.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias, get_args
 
-import orjson
-
-from .call import Message, Request, text_of
+from .call import Message, Request, canonical_json, text_of
 
 Kind: TypeAlias = Literal["label", "json", "tool_calls", "sql", "code", "text"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -95,11 +92,7 @@ def offered(response_format: Mapping[str, Any] | None, tools: Sequence[Mapping[s
     """Hash (16 hex digits) of a response format and tools, whatever the order of keys; empty where there is neither."""
     if not response_format and not tools:
         return ""
-    terms = [response_format or None, list(tools)]
-    try:
-        body = orjson.dumps(terms, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
-    except TypeError:  # a lone surrogate, an integer beyond 64 bits
-        body = json.dumps(terms, sort_keys=True, default=repr).encode()
+    body = canonical_json([response_format or None, list(tools)])
     return hashlib.blake2b(body, digest_size=8).hexdigest()
 
 

@@ -246,3 +246,18 @@ def test_prompts_that_differ_in_digits_alone_are_divided_where_folding_would_mak
 def test_shares_that_leave_nothing_are_refused():
     with pytest.raises(BadInput):
         CurateSettings(calibration=0.9, test=0.2)
+
+
+def test_calls_whose_tools_differ_from_call_to_call_can_be_used():
+    wording = replace(TASK.templates[0], constant_tools=False, offered="")
+    task = replace(TASK, kind="tool_calls", labels=(), templates=(wording,))
+    given = []
+    for number in range(30):
+        tool = {"type": "function", "function": {"name": f"find_{number}", "parameters": {"type": "object"}}}
+        answered = {"function": {"name": f"find_{number}", "arguments": "{}"}}
+        plain = call(number, words(number))
+        request = replace(plain.request, tools=(tool,))
+        given.append(replace(plain, request=request, response={"role": "assistant", "tool_calls": [answered]}))
+    curated = curate(task, given, SMALL)
+    assert curated.provenance["counts"]["usable"] == 30
+    assert not curated.provenance["rejected"]

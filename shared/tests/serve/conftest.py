@@ -70,6 +70,7 @@ def make_workspace(base: Base, tmp_path_factory: pytest.TempPathFactory) -> Call
                 files={"lora_gguf": "lora.gguf", "gguf": "model.gguf"},
                 digests={"lora_gguf": hashlib.sha256((weights / f"{name}.gguf").read_bytes()).hexdigest()},
                 max_tokens=8,
+                serve_as="lora",
                 created=float(number),
             )
             folder = workspace.specialist_folder(specialist)

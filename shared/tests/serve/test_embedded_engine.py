@@ -11,7 +11,8 @@ from typing import Any
 import httpx
 import psutil
 import pytest
-from protege.serve import DoesNotFit, EmbeddedEngine, Options, serve
+from protege.errors import EngineError
+from protege.serve import DoesNotFit, EmbeddedEngine, Options, Replicas, serve
 from protege.serve.client import Client
 from protege.specialist import Specialist
 from protege.workspace import Workspace
@@ -122,3 +123,36 @@ def test_the_asking_process_loads_no_model_library() -> None:
     code = "import sys, protege.serve; print(sorted({'torch', 'xllamacpp', 'httpx', 'numpy'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_replicas_share_the_work_and_answer_as_one_engine_does(workspace: Workspace, trio: list[Specialist]) -> None:
+    starts: list[EmbeddedEngine] = []
+
+    def start() -> EmbeddedEngine:
+        starts.append(serve(workspace, trio[:1], as_="merged", options=Options(threads=1)))
+        return starts[-1]
+
+    prompts = [f"<|im_start|>user\nName {n} rivers.<|im_end|>\n<|im_start|>assistant\n" for n in range(6)]
+    with serve(workspace, trio[:1], as_="merged", options=Options(threads=2)) as one:
+        alone = [one.complete(trio[0], prompt, timeout_s=30) for prompt in prompts]
+    with Replicas(start, 2) as many, ThreadPoolExecutor(4) as pool:
+        assert not starts
+        together = list(pool.map(lambda prompt: many.complete(trio[0], prompt, timeout_s=30), prompts))
+        assert len(starts) == 2
+    assert [answer.text for answer in together] == [answer.text for answer in alone]
+    assert [answer.token_logprobs for answer in together] == [answer.token_logprobs for answer in alone]
+    with pytest.raises(EngineError, match="closed"):
+        starts[0].complete(trio[0], prompts[0], timeout_s=1)
+
+
+def test_a_replica_that_fails_is_given_back(workspace: Workspace, trio: list[Specialist]) -> None:
+    class Broken:
+        def complete(self, *asked: object, **options: object) -> None:
+            raise EngineError("The engine did not answer in time.")
+
+        def close(self) -> None: ...
+
+    with Replicas(Broken, 1) as one:  # type: ignore[arg-type]
+        for _ in range(3):
+            with pytest.raises(EngineError):
+                one.complete(trio[0], "", timeout_s=1)

@@ -23,7 +23,7 @@ from protege.specialist import Base
 from protege.task import Task
 from protege.tune import Tuned, TuneSettings, tune
 
-QUICK = TuneSettings(steps=60, batch=8, learning_rate=5e-3, warmup_steps=4, evaluations=3)
+QUICK = TuneSettings(steps=90, batch=8, learning_rate=5e-3, warmup_steps=4, evaluations=3)
 SHORT = replace(QUICK, steps=6)
 
 
@@ -63,6 +63,10 @@ def test_the_result_names_its_files_and_what_it_was_made_from(tuned: tuple[Tuned
     assert result.lineage["curated"] == curated.hash
     assert result.settings == asdict(QUICK)
     assert result.figures["validation_loss"] < 0.5
+    losses = result.figures["losses"]
+    assert [loss["step"] for loss in losses if "validation" in loss] == [30, 60, 90]
+    trained = [loss["train"] for loss in losses if "train" in loss]
+    assert trained[-1] < trained[0]
     assert not list(folder.glob("checkpoints-*")) and not list(folder.glob(".*"))
 
 
@@ -109,11 +113,11 @@ def test_an_interrupted_run_goes_on_from_its_last_checkpoint_to_the_same_weights
     curated: Curated, colours: Task, tiny: Base, tuned: tuple[Tuned, Path], tmp_path: Path
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
-        tune(curated, colours, tiny, tmp_path, QUICK, progress=Stops(30))
+        tune(curated, colours, tiny, tmp_path, QUICK, progress=Stops(40))
     assert not (tmp_path / "tuned.json").exists()
     watch = Stops(1000)
     again = tune(curated, colours, tiny, tmp_path, QUICK, progress=watch)
-    assert watch.done[0] == 20
+    assert watch.done[0] == 30
     assert again.digests == tuned[0].digests
 
 
@@ -137,7 +141,7 @@ def test_a_killed_run_goes_on(curated: Curated, colours: Task, tiny: Base, tmp_p
                 yield self
             def advance(self, amount=1, note=""):
                 self.count += amount
-                if self.count >= 25:
+                if self.count >= 40:
                     os.kill(os.getpid(), {int(signal.SIGKILL)})
         home = Path({str(tmp_path)!r})
         given = orjson.loads((home / "given.json").read_bytes())
@@ -149,7 +153,7 @@ def test_a_killed_run_goes_on(curated: Curated, colours: Task, tiny: Base, tmp_p
     assert child.returncode == -signal.SIGKILL, child.stderr.decode()
     watch = Stops(1000)
     result = tune(curated, colours, tiny, tmp_path / "out", QUICK, progress=watch)
-    assert watch.done[0] == 20
+    assert watch.done[0] == 30
     assert result.figures["steps"] == QUICK.steps
 
 
@@ -171,6 +175,29 @@ def test_training_stops_early_when_the_validation_loss_rises(
     result = tune(curated, colours, tiny, tmp_path, hasty)
     assert result.figures["stopped_early"] and result.figures["steps"] < 200
     assert result.figures["best_step"] < result.figures["steps"]
+
+
+def test_batches_are_of_one_length_in_random_order_and_every_row_has_its_turn() -> None:
+    from protege.tune.training import in_batches
+
+    lengths = [n % 40 + 5 for n in range(400)]
+    rows = [{"input_ids": [n] * length} for n, length in enumerate(lengths)]
+    ordered = in_batches(rows, batch=8, steps=100, seed=3)
+    assert len(ordered) == 800
+    assert sorted(row["input_ids"][0] for row in ordered[:400]) == list(range(400))
+    batches = [[len(row["input_ids"]) for row in ordered[i : i + 8]] for i in range(0, 800, 8)]
+    assert sum(max(batch) * 8 - sum(batch) for batch in batches) < 0.15 * sum(map(sum, batches))
+    longest = [max(batch) for batch in batches[:50]]
+    assert longest != sorted(longest) and longest != sorted(longest, reverse=True)
+    assert ordered == in_batches(rows, batch=8, steps=100, seed=3) != in_batches(rows, batch=8, steps=100, seed=4)
+
+
+def test_fewer_rows_than_a_batch_are_taken_more_than_once() -> None:
+    from protege.tune.training import in_batches
+
+    rows = [{"input_ids": [n]} for n in range(3)]
+    ordered = in_batches(rows, batch=8, steps=2, seed=0)
+    assert len(ordered) == 16 and {row["input_ids"][0] for row in ordered} == {0, 1, 2}
 
 
 def test_every_weight_can_be_tuned(

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import httpx
+import orjson
 import pytest
-from protege.prompt import render
+from protege.call import request_from
+from protege.curate import Curated
+from protege.prompt import messages_for, render
 from protege.select import find_bases
 from protege.specialist import Base
+from protege.task import Task
+from protege.tune import TuneSettings, tune
 
 ODD = "naïve café 1234567 «quoted»  two spaces\tand a tab\n\nC++ → 東京 \U0001f600 it's"
 
@@ -31,3 +39,26 @@ def test_prompts_are_the_same_tokens_here_and_in_llama_cpp(smollm2: Base) -> Non
     body = {"content": prompt, "add_special": True, "parse_special": True}
     given = httpx.post(f"{server.listening_address}/tokenize", json=body, timeout=60).json()
     assert Encoder(smollm2).prompt(prompt) == given["tokens"]
+
+
+@pytest.mark.slow
+def test_a_few_steps_give_files_that_answer_as_the_model_in_this_process(
+    smollm2: Base,
+    curated: Curated,
+    colours: Task,
+    tmp_path: Path,
+    llama_cpp: Callable[..., list[str]],
+) -> None:
+    from protege.tune.inprocess import Generator
+    from protege.tune.model import compute_dtype
+
+    tune(curated, colours, smollm2, tmp_path, TuneSettings(steps=16, evaluations=2, warmup_steps=4))
+    rows = curated.test.to_list()[:20]
+    requests = [request_from(orjson.loads(row["request"])) for row in rows]
+    prompts = [render(smollm2, messages_for(colours, request, "slots")) for request in requests]
+    generator = Generator(smollm2, tmp_path / "lora", compute_dtype())
+    here = [generator.answers([prompt], 16)[0].text for prompt in prompts]
+    assert sum(answer == row["answer"] for answer, row in zip(here, rows, strict=True)) >= 15
+    for model, lora in ((tmp_path / "model.gguf", None), (Path(smollm2.path), tmp_path / "lora.gguf")):
+        served = llama_cpp(model, prompts, lora)
+        assert sum(a == b for a, b in zip(served, here, strict=True)) >= 19

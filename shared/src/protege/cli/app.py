@@ -94,7 +94,9 @@ def improve(
     method: Annotated[Method, typer.Option(help="lora, full or qlora (GPU).")] = "lora",
     prompt: Annotated[PromptForm, typer.Option(help="slots (constant text left out) or whole.")] = "slots",
     steps: Annotated[int | None, typer.Option(help="Training steps at most.")] = None,
-    serve_as: Annotated[ServeAs, typer.Option(help="lora (one base in memory) or merged.")] = "lora",
+    serve_as: Annotated[
+        ServeAs, typer.Option(help="merged (soonest), or lora (one base in memory for many).")
+    ] = "merged",
     home: Home = None,
     as_json: Json = False,
 ) -> None:

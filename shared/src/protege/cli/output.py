@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -49,10 +50,18 @@ def fail(fact: str, remedy: str, *, as_json: bool) -> None:
 
 
 class Bars:
-    """Progress as bars on stderr, with the time left; single lines where stderr is no terminal."""
+    """Progress as bars on stderr, with the time left, and a line for each step that is done; lines alone where stderr
+    is no terminal."""
 
     @contextmanager
     def step(self, name: str, total: float | None = None) -> Iterator[Bar]:
+        began = time.monotonic()
+        with self._bar(name, total) as bar:
+            yield bar
+        errors.print(f"{_escape(name)}: done in {_duration(time.monotonic() - began)}", highlight=False)
+
+    @contextmanager
+    def _bar(self, name: str, total: float | None) -> Iterator[Bar]:
         if not errors.is_terminal:
             errors.print(f"{_escape(name)} …", highlight=False)
             yield _Quiet()
@@ -79,6 +88,10 @@ class _Moving:
 class _Quiet:
     def advance(self, amount: float = 1, note: str = "") -> None:
         pass
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 60 else f"{seconds // 60:.0f} min {seconds % 60:.0f} s"
 
 
 def _cell(value: Any) -> str:

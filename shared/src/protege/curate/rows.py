@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 from ..answer import InvalidAnswer, answer_text, message_from
 from ..call import Call, Message, request_from, text_of
-from ..prompt import CannotRender, fitting_template, messages_for, tools_text
+from ..prompt import CannotRender, as_messages, fitting_template, tools_text
 from ..task import Task
 
 CUT_OFF = frozenset({"length", "max_tokens", "content_filter"})
@@ -51,9 +51,9 @@ def row_from(task: Task, call: Call) -> Row | str:
     found = fitting_template(task, request)
     if found is None:
         return "other wording"
-    template, _ = found
+    template, slots = found
     try:
-        shown = messages_for(task, replace(request, tools=()), "slots")
+        shown = as_messages(slots)
     except CannotRender:
         return "a history that a specialist cannot be shown"
     assert call.response is not None

@@ -14,7 +14,7 @@ from ..task import Task
 from .confidence import confidence
 
 if TYPE_CHECKING:
-    from ..serve import Engine
+    from ..serve import Completer
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Answered:
     output_tokens: int
 
 
-def ask(engine: Engine, specialist: Specialist, task: Task, request: Request, *, timeout_s: float) -> Answered:
+def ask(engine: Completer, specialist: Specialist, task: Task, request: Request, *, timeout_s: float) -> Answered:
     """Ask the specialist and check the structure of what it says.
 
     Raises CannotRender where it cannot be shown the request, EngineError where the engine fails or is too slow.

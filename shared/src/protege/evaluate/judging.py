@@ -23,7 +23,7 @@ from .graders import Grader, grader_for
 if TYPE_CHECKING:
     from datasets import Dataset
 
-    from ..serve import Engine
+    from ..serve import Completer
 
 PREVIEW_CHARACTERS = 200
 PATIENCE = 10
@@ -66,7 +66,7 @@ def judged_from(records: Iterable[Mapping[str, Any]]) -> list[Judged]:
 
 
 def answer_all(
-    engine: Engine,
+    engine: Completer,
     specialist: Specialist,
     task: Task,
     rows: Dataset | Sequence[Mapping[str, Any]],

@@ -8,19 +8,23 @@ answers without its token; loads no model into the process that asks.
 
 from .background import background, serve_forever, start_in_background
 from .embedded import EmbeddedEngine, Options, serve
-from .engine import Completion, DoesNotFit, Engine, acomplete
+from .engine import Completer, Completion, DoesNotFit, Engine, acomplete
+from .replicas import Replicas, replicate
 from .shared import RemoteEngine, connect
 
 __all__ = [
+    "Completer",
     "Completion",
     "DoesNotFit",
     "EmbeddedEngine",
     "Engine",
     "Options",
     "RemoteEngine",
+    "Replicas",
     "acomplete",
     "background",
     "connect",
+    "replicate",
     "serve",
     "serve_forever",
     "start_in_background",

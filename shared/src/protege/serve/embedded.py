@@ -197,7 +197,7 @@ def _load(model: Path, loras: tuple[Path, ...], specialist: Specialist, options:
         context=min(options.context, specialist.base.context or options.context),
         batch=options.batch,
         parallel=options.parallel,
-        threads=options.threads or _physical_cores(),
+        threads=options.threads or physical_cores(),
     )
 
 
@@ -233,12 +233,19 @@ def _digest_of(path: str, size: int, mtime_ns: int, inode: int) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def memory_needed(workspace: Workspace, specialist: Specialist) -> int:
+    """Bytes that serving it alone takes, about."""
+    return sum(map(_memory, _plan(workspace, [specialist], None, Options())))
+
+
+def _memory(server: _Server) -> int:
+    return MEMORY_FLOOR + int(MEMORY_FACTOR * sum(path.stat().st_size for path in server.files))
+
+
 def _check_memory(planned: Sequence[_Server]) -> None:
     import psutil
 
-    needed = sum(
-        MEMORY_FLOOR + int(MEMORY_FACTOR * sum(path.stat().st_size for path in server.files)) for server in planned
-    )
+    needed = sum(map(_memory, planned))
     free = psutil.virtual_memory().available
     if needed > free:
         raise ResourceError(
@@ -259,7 +266,8 @@ def _fingerprint(server: _Server, lora: int | None, options: Options, library: M
     return hashlib.sha256(orjson.dumps(made_of, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
-def _physical_cores() -> int:
+def physical_cores() -> int:
+    """Those that this process may use."""
     import psutil
 
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

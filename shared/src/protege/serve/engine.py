@@ -32,8 +32,21 @@ class DoesNotFit(EngineError):
     """A prompt, or a prompt with its answer, that is longer than the engine's context. The engine itself is well."""
 
 
-class Engine(Protocol):
-    """Serves specialists. Safe for many threads. Never cuts a prompt, never samples: the likeliest token each time."""
+class Completer(Protocol):
+    """Answers for specialists. Safe for many threads."""
+
+    def complete(self, specialist: Specialist, prompt: str, *, timeout_s: float) -> Completion:
+        """The specialist's answer to a rendered prompt, `specialist.max_tokens` long at most.
+
+        Raises EngineError where the engine fails or takes longer than `timeout_s`, DoesNotFit where it is too long.
+        """
+        ...
+
+    def close(self) -> None: ...
+
+
+class Engine(Completer, Protocol):
+    """Serves specialists. Never cuts a prompt, never samples: the likeliest token each time."""
 
     @property
     def name(self) -> str: ...
@@ -44,15 +57,6 @@ class Engine(Protocol):
         Raises EngineError where the specialist is not served here.
         """
         ...
-
-    def complete(self, specialist: Specialist, prompt: str, *, timeout_s: float) -> Completion:
-        """The specialist's answer to a rendered prompt, `specialist.max_tokens` long at most.
-
-        Raises EngineError where the engine fails or takes longer than `timeout_s`, DoesNotFit where it is too long.
-        """
-        ...
-
-    def close(self) -> None: ...
 
 
 async def acomplete(engine: Engine, specialist: Specialist, prompt: str, *, timeout_s: float) -> Completion:

@@ -69,6 +69,11 @@ LENGTH_STEP = 4
 met (SmolLM2-135M: 0.2 to 0.5 s a length), and forgets them when there are too many."""
 
 
+def padded_length(rows: Sequence[Mapping[str, list[int]]]) -> int:
+    """How long a batch of these rows is."""
+    return -(-max(len(row["input_ids"]) for row in rows) // LENGTH_STEP) * LENGTH_STEP
+
+
 class Padded:
     """Rows as one batch, padded on the right.
 
@@ -82,7 +87,7 @@ class Padded:
     def __call__(self, rows: Sequence[Mapping[str, list[int]]]) -> dict[str, torch.Tensor]:
         import torch
 
-        length = -(-max(len(row["input_ids"]) for row in rows) // LENGTH_STEP) * LENGTH_STEP
+        length = padded_length(rows)
 
         def column(name: str, filler: int) -> torch.Tensor:
             return torch.tensor([[*row[name], *[filler] * (length - len(row[name]))] for row in rows])

@@ -38,9 +38,9 @@ def learn(
     with quiet():
         set_seed(settings.seed)
         model = student(base, settings, dtype)
-        with progress.step("Tuning", settings.steps) as bar:
+        with progress.step(f"{about['general.name']}: tuning", settings.steps) as bar:
             run = train(model, examples, validation, settings, checkpoints, pad_id, bar)
-        with progress.step("Writing the tuned model"):
+        with progress.step(f"{about['general.name']}: writing the tuned model"):
             return run, _write(model, base, settings, folder, about)
 
 

@@ -54,7 +54,7 @@ def load_model(base: Base, dtype: torch.dtype, **options: Any) -> PreTrainedMode
         options["quantization_config"] = GgufConfig(dequantize=True)
     loaded: Any
     # One of the bars that loading draws has no switch.
-    with quiet(), contextlib.redirect_stderr(io.StringIO()), _reading(base):
+    with quiet(), contextlib.redirect_stderr(io.StringIO()), reading(base):
         try:
             loaded = AutoModelForCausalLM.from_pretrained(
                 **_where(base), dtype=dtype, output_loading_info=True, **options
@@ -68,7 +68,8 @@ def load_model(base: Base, dtype: torch.dtype, **options: Any) -> PreTrainedMode
     return model
 
 
-def _reading(base: Base) -> contextlib.AbstractContextManager[None]:
+def reading(base: Base) -> contextlib.AbstractContextManager[None]:
+    """Within this, the base's file is read once."""
     return read_once() if base.format == "gguf" else contextlib.nullcontext()
 
 
@@ -79,7 +80,7 @@ def load_tokenizer(base: Base) -> PreTrainedTokenizerBase:
     except ImportError:
         raise MissingDependency("transformers", "tune") from None
 
-    with quiet(), _reading(base):
+    with quiet(), reading(base):
         try:
             return AutoTokenizer.from_pretrained(**_where(base))
         except (ValueError, OSError, KeyError) as error:

@@ -32,7 +32,7 @@ class TuneSettings:
     rank: int = 16
     steps: int = 150
     batch: int = 8
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-3
     warmup_steps: int = 15
     max_tokens: int = 2048
     evaluations: int = 3

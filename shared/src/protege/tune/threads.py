@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -18,9 +19,12 @@ class Threads(TrainerCallback):
     torch's threads spin while they wait for one another. Alone on two cores two are faster than one; beside another
     busy program they wait for a thread that is not running, thousands of times a step. Measured so: one thread 0.8 s a
     step, two 1.3 to 10 s. (Letting them sleep instead, OMP_WAIT_POLICY, gave 0.9 s there: no better than one.)
+
+    sizes: positions in the batch of each step; steps are compared by the time that a position took.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, sizes: Sequence[int]) -> None:
+        self.sizes = sizes
         self.most = torch.get_num_threads()
         self.now = self.most
         self._seconds: dict[int, float] = {}
@@ -33,10 +37,11 @@ class Threads(TrainerCallback):
         self._began = time.perf_counter()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self.took(time.perf_counter() - self._began)
+        # The step that ended is counted already.
+        self.took((time.perf_counter() - self._began) / self.sizes[state.global_step - 1])
 
     def took(self, seconds: float) -> None:
-        """A step with `now` threads took so long; `now` becomes the number for the next."""
+        """A position of a step with `now` threads took so long; `now` becomes the number for the next step."""
         self._step += 1
         if self.most == 1 or self._step == 1:  # the first step compiles kernels
             return

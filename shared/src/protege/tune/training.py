@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import random
 import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import orjson
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import cross_entropy
 from torch.utils.data import Dataset
 from transformers import (
@@ -26,7 +29,7 @@ from transformers import (
 )
 
 from ..errors import ProtegeError
-from .examples import IGNORED, Examples, Padded
+from .examples import IGNORED, Examples, Padded, padded_length
 from .settings import TuneSettings
 from .threads import Threads
 
@@ -38,7 +41,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What training came to. Losses are nats a token; `steps` counts those before an interrupt too."""
+    """What training came to. `steps` counts those before an interrupt too.
+
+    Losses are nats a token. losses: by step, {"step", "train"} and {"step", "validation"}, in the order of time.
+    """
 
     steps: int
     seconds: float
@@ -47,6 +53,7 @@ class Run:
     validation_loss: float | None
     best_step: int
     stopped_early: bool
+    losses: list[dict[str, float]]
 
 
 def train(
@@ -77,7 +84,7 @@ def train(
         optim="adamw_torch_fused",
         bf16=_autocast(model),
         use_cpu=not torch.cuda.is_available(),
-        train_sampling_strategy="group_by_length",
+        train_sampling_strategy="sequential",
         eval_strategy="steps" if judged else "no",
         eval_steps=every,
         save_strategy="steps",
@@ -95,16 +102,18 @@ def train(
         disable_tqdm=True,
         seed=settings.seed,
     )
-    watch = _Watch(bar, settings.batch * examples.tokens / max(1, len(examples.rows)))
+    ordered = in_batches(examples.rows, settings.batch, settings.steps, settings.seed)
+    batches = [ordered[i : i + settings.batch] for i in range(0, len(ordered), settings.batch)]
+    watch = _Watch(bar, [sum(len(row["input_ids"]) for row in rows) for rows in batches])
     callbacks: list[TrainerCallback] = [watch]
     if judged:
         callbacks.append(EarlyStoppingCallback(settings.patience))
     if not torch.cuda.is_available():
-        callbacks.append(Threads())
+        callbacks.append(Threads([len(rows) * padded_length(rows) for rows in batches]))
     trainer = AnswerTrainer(
         model=model,
         args=arguments,
-        train_dataset=_Rows(examples.rows),
+        train_dataset=_Rows(ordered),
         eval_dataset=_Rows(validation.rows[: settings.validation_rows]) if judged else None,
         data_collator=Padded(pad_id),
         callbacks=callbacks,
@@ -127,6 +136,7 @@ def train(
         validation_loss=best,
         best_step=trainer.state.best_global_step or trainer.state.global_step,
         stopped_early=trainer.state.global_step < settings.steps,
+        losses=_losses(trainer.state.log_history),
     )
 
 
@@ -147,11 +157,22 @@ class AnswerTrainer(Trainer):
 def answer_loss(model: Any, input_ids: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """The mean loss over the answers' tokens. input_ids, labels: (batch, length); labels IGNORED over prompts."""
     whole = model.get_base_model() if hasattr(model, "get_base_model") else model
-    hidden = whole.get_decoder()(input_ids=input_ids, use_cache=False).last_hidden_state
+    with _attention(input_ids):
+        hidden = whole.get_decoder()(input_ids=input_ids, use_cache=False).last_hidden_state
     wanted = labels[:, 1:]
     answered = wanted != IGNORED
     logits = whole.get_output_embeddings()(hidden[:, :-1][answered])
     return cross_entropy(logits.float(), wanted[answered])
+
+
+SHORT = 128
+"""Up to so many tokens a row plain attention is faster on CPUs than the fused kernel, whose backward pass took a sixth
+of a step of 8 rows of 36; its memory grows with the square of the length: here 150 MB for SmolLM2-135M and 8 rows."""
+
+
+def _attention(input_ids: torch.Tensor) -> contextlib.AbstractContextManager[None]:
+    short = input_ids.device.type == "cpu" and input_ids.shape[1] <= SHORT
+    return sdpa_kernel(SDPBackend.MATH) if short else contextlib.nullcontext()
 
 
 class _Rows(Dataset[Mapping[str, list[int]]]):
@@ -163,6 +184,44 @@ class _Rows(Dataset[Mapping[str, list[int]]]):
 
     def __getitem__(self, index: int) -> Mapping[str, list[int]]:
         return self.rows[index]
+
+
+WINDOW = 8
+"""Batches are cut from so many batches' worth of rows, sorted by length."""
+
+Encoded: TypeAlias = Mapping[str, list[int]]
+
+
+def in_batches(rows: Sequence[Encoded], batch: int, steps: int, seed: int) -> list[Encoded]:
+    """The rows in the order of training, `steps` times `batch` of them: every `batch` of about one length.
+
+    Rows of one length are often answered alike ("no city": a short address), so batches must come in random order, and
+    be sorted only within small windows. Measured on the demo's "place", SmolLM2-135M, 110 steps of 8 rows, exact
+    answers on 218 rows not trained on: .70 sorted within 50 batches and not shuffled, as transformers' own grouping by
+    length does; .80 without any sorting, but then a quarter of all positions is padding, and a step takes 1.2 times as
+    long.
+    """
+    chance = random.Random(seed)
+    rows = [*rows] * -(-batch // len(rows))  # one batch at the least
+    batches: list[Sequence[Encoded]] = []
+    while len(batches) < steps:
+        shuffled = chance.sample(rows, len(rows))
+        windows = [shuffled[start : start + batch * WINDOW] for start in range(0, len(rows), batch * WINDOW)]
+        cut = [whole for window in windows for whole in _cut(window, batch)]
+        batches += chance.sample(cut, len(cut))
+    return [row for rows in batches[:steps] for row in rows]
+
+
+def _cut(window: Sequence[Encoded], batch: int) -> list[Sequence[Encoded]]:
+    """Whole batches, each of about one length; what is left over comes in another turn."""
+    ordered = sorted(window, key=lambda row: len(row["input_ids"]))
+    return [ordered[i : i + batch] for i in range(0, len(ordered) - batch + 1, batch)]
+
+
+def _losses(history: Sequence[Mapping[str, float]]) -> list[dict[str, float]]:
+    """The losses among what the Trainer logged."""
+    names = {"loss": "train", "eval_loss": "validation"}
+    return [{"step": entry["step"], names[name]: entry[name]} for entry in history for name in names if name in entry]
 
 
 def last_checkpoint(folder: Path) -> Path | None:
@@ -189,8 +248,8 @@ def _autocast(model: Any) -> bool:
 class _Watch(TrainerCallback):
     """Moves the bar, keeps the last loss, counts the time in training steps, stops on a loss that is not finite."""
 
-    def __init__(self, bar: Bar, tokens_a_step: float) -> None:
-        self.bar, self.tokens_a_step = bar, tokens_a_step
+    def __init__(self, bar: Bar, tokens: Sequence[int]) -> None:
+        self.bar, self.tokens_of_step = bar, tokens
         self.loss: float | None = None
         self.seconds = self.tokens = 0.0
         self._began = 0.0
@@ -203,7 +262,7 @@ class _Watch(TrainerCallback):
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.seconds += time.perf_counter() - self._began
-        self.tokens += self.tokens_a_step
+        self.tokens += self.tokens_of_step[state.global_step - 1]
         self.bar.advance(1, "" if self.loss is None else f"loss {self.loss:.3f}")
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:

@@ -51,15 +51,16 @@ def tune(
     """
     if not isinstance(curated, Curated):
         raise TypeError("tune takes a Curated data set only: make it with protege.curate.curate(task, calls).")
-    from .model import check_base
+    from .model import check_base, reading
 
     settings, progress, folder = settings or TuneSettings(), progress or Silent(), Path(folder)
-    check_base(base)
     inputs = inputs_hash(curated, task, base, settings)
-    if (done := _complete(folder, inputs)) is not None:
-        return done
-    (folder / "tuned.json").unlink(missing_ok=True)
-    return _tune(curated, task, base, folder, settings, inputs, progress)
+    with reading(base):
+        check_base(base)
+        if (done := _complete(folder, inputs)) is not None:
+            return done
+        (folder / "tuned.json").unlink(missing_ok=True)
+        return _tune(curated, task, base, folder, settings, inputs, progress)
 
 
 def inputs_hash(curated: Curated, task: Task, base: Base, settings: TuneSettings) -> str:
