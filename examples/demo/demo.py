@@ -36,7 +36,7 @@ from protege.tune import TuneSettings
 from protege_langchain import ChatProtege
 from rich.console import Console
 
-UNSEEN = 0.08
+UNSEEN = 0.06
 """The share of the entries that the agent sees only in its second run."""
 
 STAND_IN = "The teacher is a stand-in: labels that people published with these entries, not a model."
@@ -66,7 +66,7 @@ def main() -> None:
 
     console.rule("2  Learning its tasks", align="left")
     settings = flywheel.Settings(
-        curate=CurateSettings(calibration=0.3, test=0.1, max_train=options.train, max_held_out=options.held_out),
+        curate=CurateSettings(calibration=0.3, test=0.08, max_train=options.train, max_held_out=options.held_out),
         tune=TuneSettings(steps=options.steps),
     )
     improvements = flywheel.improve(workspace, (), settings, Bars())
@@ -126,7 +126,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--teacher", metavar="URL", help="an OpenAI-compatible endpoint to ask instead of the labels")
     parser.add_argument("--model", default="gpt-4.1-mini", help="the model to ask there (key: OPENAI_API_KEY)")
     parser.add_argument("--price-as", default="gpt-4.1", help="the model whose list price the labels' tokens are given")
-    parser.add_argument("--steps", type=int, default=110, help="training steps a task at most")
+    parser.add_argument("--steps", type=int, default=100, help="training steps a task at most")
     parser.add_argument("--held-out", type=int, default=400, help="calibration calls a task at most; test calls too")
     parser.add_argument("--train", type=int, default=900, help="training calls a task at most")
     return parser.parse_args()

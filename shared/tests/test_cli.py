@@ -176,6 +176,23 @@ def test_promote_rollback_and_retire_change_who_answers(tmp_path):
     assert workspace.routes() == {}
 
 
+def test_what_does_not_answer_is_not_rolled_back_and_its_retirement_changes_nothing(tmp_path):
+    workspace = Workspace(tmp_path)
+    for version in (1, 2):
+        name = f"sort-v{version}"
+        workspace.save_specialist(Specialist(f"sp-{version}", name, "t-1", version, BASE, "slots", created=version))
+        route = Route("t-1", f"sp-{version}", 0.5, "f", 0.05, 0.05, 100, 90, 0)
+        workspace.save_result(f"route:sp-{version}", route.to_record())
+        protege("promote", name, home=tmp_path)
+    refused = protege("rollback", "sort-v1", home=tmp_path)
+    assert refused.returncode == 2 and "does not answer" in refused.stderr
+    done = protege("retire", "sort-v1", "--json", home=tmp_path)
+    assert json.loads(done.stdout) == {"retired": "sort-v1", "live": "sort-v2"}
+    assert states(tmp_path) == {"sort-v1": "retired", "sort-v2": "live"}
+    # Nor does a rollback bring back what a person took out of service.
+    assert json.loads(protege("rollback", "sort-v2", "--json", home=tmp_path).stdout)["live"] is None
+
+
 def test_a_specialist_without_a_certified_threshold_is_not_promoted(tmp_path):
     Workspace(tmp_path).save_specialist(Specialist("sp-1", "sort-v1", "t-1", 1, BASE, "slots"))
     done = protege("promote", "sort-v1", home=tmp_path)

@@ -257,5 +257,5 @@ def test_importing_protege_loads_no_model_library_and_no_database():
 
 def test_any_content_has_a_hash():
     odd = {"role": "user", "content": "lone \ud800 surrogate", "number": 2**70}
-    one, other = (Call("c", Request((odd, {"role": "user", "content": text}))) for text in ("a", "b"))
+    one, other = (Call(id="c", request=Request((odd, {"role": "user", "content": text}))) for text in ("a", "b"))
     assert one.content_hash == replace(one, id="d").content_hash != other.content_hash

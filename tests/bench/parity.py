@@ -34,12 +34,14 @@ def main() -> None:
     prompts, teacher = asked(workspace, specialist, options.calls)
     folder = workspace.specialist_folder(specialist)
     generator = Generator(specialist.base, folder / specialist.files["lora"], compute_dtype())
-    began = time.perf_counter()
-    reference = [generator.answers([prompt], specialist.max_tokens)[0].text.strip() for prompt in prompts]
-    each_ms = (time.perf_counter() - began) * 1000 / len(prompts)
+    reference, took_ms = [], []
+    for prompt in prompts:
+        began = time.perf_counter()
+        reference.append(generator.answers([prompt], specialist.max_tokens)[0].text.strip())
+        took_ms.append((time.perf_counter() - began) * 1000)
     print(f"{specialist.name}, {len(prompts)} test calls; equal: to the model in process ({compute_dtype()})\n")
     print(f"{'':12} {'equal':>9} {'as teacher':>11} {'median ms':>10} {'mean ms':>8}")
-    show("in process", reference, reference, teacher, [each_ms])
+    show("in process", reference, reference, teacher, took_ms)
     for form in ("merged", "lora"):
         with serve(workspace, [specialist], as_=form) as engine:
             answers = [engine.complete(specialist, prompt, timeout_s=60) for prompt in prompts]

@@ -232,7 +232,7 @@ def content_hash(record: Mapping[str, Any]) -> str:
 
 
 def canonical_json(value: Any) -> bytes:
-    """JSON with its keys in order, for hashing; of anything."""
+    """JSON with its keys in order, for hashing; of strings and numbers too that orjson refuses."""
     try:
         return orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
     except TypeError:  # a lone surrogate, an integer beyond 64 bits

@@ -10,7 +10,7 @@ what agents see, and it does so in one write.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from . import steps
@@ -84,11 +84,16 @@ def improve_task(workspace: Workspace, task: Task, settings: Settings, progress:
         return _conclude(workspace, Improvement(task.id, "teacher", str(error)))
     answers = steps.answers(workspace, task, specialist, curated, settings, progress)
     figures = steps.certify(task, curated, answers, settings)
-    routed = steps.route(workspace, specialist, curated, figures)
-    decision, reason = ("live" if routed else "teacher"), figures["certificate"]["reason"]
+    routed, reason = steps.route(workspace, specialist, curated, figures)
+    decision = "live" if routed else "teacher"
     return _conclude(workspace, Improvement(task.id, decision, reason, specialist.id, figures, passed_over))
 
 
 def _conclude(workspace: Workspace, improvement: Improvement) -> Improvement:
+    """Keep it. An older specialist of the task that is live goes on answering where no newer one may."""
+    older = next((s for s in workspace.specialists(task_id=improvement.task_id) if s.state == "live"), None)
+    if improvement.decision == "teacher" and older:
+        reason = f"{improvement.reason} {older.name} goes on answering."
+        improvement = replace(improvement, decision="live", reason=reason)
     workspace.save_result(f"improvement:{improvement.task_id}", vars(improvement))
     return improvement

@@ -9,19 +9,34 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import threading
 from collections.abc import Iterator
 from typing import Any
+
+from .errors import MissingDependency
 
 
 @contextlib.contextmanager
 def read_once() -> Iterator[None]:
     """Within this, every reader of a GGUF file is the first one that was made of it. May be nested."""
-    import gguf
-    import numpy as np
+    try:
+        import gguf
+    except ImportError:
+        raise MissingDependency("gguf", "tune") from None
+    with _lock:
+        if isinstance(gguf.GGUFReader, type):
+            with _patched(gguf):
+                yield
+        else:
+            yield  # within another
 
-    if not isinstance(gguf.GGUFReader, type):
-        yield  # within another
-        return
+
+_lock = threading.RLock()
+
+
+@contextlib.contextmanager
+def _patched(gguf: Any) -> Iterator[None]:
+    import numpy as np
 
     class PlainReader(gguf.GGUFReader):
         """Slices a plain array: slices of numpy.memmap cost twice the time."""
@@ -39,9 +54,9 @@ def read_once() -> Iterator[None]:
         return PlainReader(path)
 
     originals = gguf.GGUFReader, gguf.get_tensor_name_map
-    gguf.GGUFReader = lambda path, mode="r": reader(str(path))  # type: ignore[misc,assignment]
-    gguf.get_tensor_name_map = functools.cache(gguf.get_tensor_name_map)  # type: ignore[assignment]
+    gguf.GGUFReader = lambda path, mode="r": reader(str(path)) if mode == "r" else originals[0](path, mode)
+    gguf.get_tensor_name_map = functools.cache(gguf.get_tensor_name_map)
     try:
         yield
     finally:
-        gguf.GGUFReader, gguf.get_tensor_name_map = originals  # type: ignore[misc]
+        gguf.GGUFReader, gguf.get_tensor_name_map = originals

@@ -23,28 +23,52 @@ def promote(workspace: Workspace, specialist: Specialist) -> None:
     for other in workspace.specialists(task_id=specialist.task_id):
         if other.state == "live" and other.id != specialist.id:
             workspace.save_specialist(replace(other, state="retired"))
+    workspace.save_result(_taken_out(specialist), False)
     workspace.save_specialist(replace(specialist, state="live"))
     workspace.save_route(Route.from_record(record))
     publish(workspace)
 
 
 def retire(workspace: Workspace, specialist: Specialist) -> None:
-    """Take a specialist out of service; the teacher answers its task from the next call on."""
+    """Take a specialist out of service; where it was live, the teacher answers its task from the next call on.
+
+    `improve` does not let it answer again; `promote` does.
+    """
+    workspace.save_result(_taken_out(specialist), True)
+    withdraw(workspace, specialist)
+
+
+def withdraw(workspace: Workspace, specialist: Specialist) -> None:
+    """As `retire`, for now: `improve` may let it answer again."""
     if specialist.state == "live":
         workspace.drop_route(specialist.task_id)
     workspace.save_specialist(replace(specialist, state="retired"))
     publish(workspace)
 
 
+def taken_out(workspace: Workspace, specialist: Specialist) -> bool:
+    """Whether a person took it out of service."""
+    return bool(workspace.result(_taken_out(specialist)))
+
+
 def rollback(workspace: Workspace, specialist: Specialist) -> Specialist | None:
-    """Give the task back to the specialist's predecessor, which is returned, or to the teacher where there is none."""
+    """Give the task back to the specialist's predecessor, which is returned, or to the teacher where there is none.
+
+    Raises BadInput where it does not answer its task.
+    """
+    if specialist.state != "live":
+        raise BadInput(f"{specialist.name} does not answer now.", "`protege status` tells who does.")
     retire(workspace, specialist)
     older = [s for s in workspace.specialists(task_id=specialist.task_id) if s.version < specialist.version]
     for predecessor in sorted(older, key=lambda s: -s.version):
-        if workspace.result(f"route:{predecessor.id}") is not None:
+        if workspace.result(f"route:{predecessor.id}") is not None and not taken_out(workspace, predecessor):
             promote(workspace, predecessor)
             return predecessor
     return None
+
+
+def _taken_out(specialist: Specialist) -> str:
+    return f"taken-out:{specialist.id}"
 
 
 def publish(workspace: Workspace) -> None:

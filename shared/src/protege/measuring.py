@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -45,9 +46,10 @@ def held_out_rows(workspace: Workspace, specialist: Specialist) -> Sequence[Mapp
     """The test calls of the data set that it was tuned on. Raises BadInput where that is gone."""
     from .curate import Curated
 
-    for folder in (workspace.home / "datasets").glob("*"):
-        if (curated := Curated.load(folder)).hash == specialist.lineage.get("curated"):
-            return curated.test.to_list()
+    for folder in (workspace.home / "datasets").glob("[!.]*"):
+        with contextlib.suppress(BadInput):  # another one is damaged
+            if (curated := Curated.load(folder)).hash == specialist.lineage.get("curated"):
+                return curated.test.to_list()
     raise BadInput(f"The data set of {specialist.name} is gone.", "Give other calls: --calls FILE.")
 
 

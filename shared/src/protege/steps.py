@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from .errors import BadInput
-from .lifecycle import promote, publish
+from .errors import BadInput, EngineError
+from .lifecycle import promote, publish, taken_out, withdraw
 from .progress import Progress, Silent
 from .specialist import Base, Route, Specialist
 from .task import Task
@@ -21,12 +23,14 @@ if TYPE_CHECKING:
     from .curate import Curated
     from .evaluate import Judged
     from .flywheel import Settings
-    from .serve import Completer
 
 
 @dataclass(frozen=True)
 class Answers:
-    """A specialist's answers to the held-out calls, and the fingerprint of the engine that gave them."""
+    """A specialist's answers to the held-out calls, and the fingerprint of the engine that gave them.
+
+    calibration: empty where the validation calls show that no threshold would be certified.
+    """
 
     fingerprint: str
     validation: list[Judged]
@@ -116,9 +120,7 @@ def tune(
     identity = f"sp-{_hash(task.id, task.to_record()['templates'], curated.hash, base.sha256, tuning)[:12]}"
     mine = workspace.specialists(task_id=task.id)
     if known := next((s for s in mine if s.id == identity), None):
-        known = replace(known, serve_as=settings.serve_as)
-        workspace.save_specialist(known)
-        return known
+        return replace(known, serve_as=settings.serve_as)  # kept once it is certified so
     tuned = tune(curated, task, base, workspace.home / "specialists" / identity, tuning, progress=progress)
     version = max((s.version for s in mine), default=0) + 1
     specialist = Specialist(
@@ -146,54 +148,80 @@ def answers(
 ) -> Answers:
     """What the specialist answers to every held-out call, through the kind of engine that is to serve it."""
     from .evaluate import answer_all, judged_from, judged_to
-    from .serve import replicate, serve
+    from .route import hopeless
+    from .serve import Replicas, replicate, serve
 
-    def part(name: str, ask: Completer, parallel: int) -> list[Judged]:
-        key = f"judged:{specialist.id}:{fingerprint}:{name}"
-        kept = workspace.result(key)
-        if kept is not None:
-            return judged_from(kept)
-        rows = curated.parts[name]
-        with progress.step(f"{task.name}: answering {name} calls", len(rows)) as bar:
-            judged = answer_all(ask, specialist, task, rows, parallel=parallel, bar=bar)
-        workspace.save_result(key, judged_to(judged))
-        return judged
+    with contextlib.ExitStack() as running:
+        alone = Replicas([running.enter_context(serve(workspace, [specialist]))])
+        fingerprint = alone.fingerprint(specialist)
 
-    with serve(workspace, [specialist]) as engine:
-        fingerprint = engine.fingerprint(specialist)
-        test = part("test", engine, 1)  # as agents are answered, one at a time: their latencies are reported
-    with replicate(workspace, specialist) as engines:
-        validation, calibration = (part(name, engines, engines.count) for name in ("validation", "calibration"))
+        @functools.cache
+        def many() -> Replicas:
+            return running.enter_context(replicate(workspace, specialist))
+
+        def part(name: str, engines: Callable[[], Replicas]) -> list[Judged]:
+            key = f"judged:{specialist.id}:{fingerprint}:{name}"
+            kept = workspace.result(key)
+            if kept is not None:
+                return judged_from(kept)
+            engine, rows = engines(), curated.parts[name]
+            if engine.fingerprint(specialist) != fingerprint:
+                raise EngineError("Two engines of one specialist differ.", "Did its files change? `protege improve`.")
+            with progress.step(f"{task.name}: answering {name} calls", len(rows)) as bar:
+                judged = answer_all(engine, specialist, task, rows, parallel=engine.count, bar=bar)
+            workspace.save_result(key, judged_to(judged))
+            return judged
+
+        # The test calls as agents are answered, one at a time: their latencies are reported.
+        test = part("test", lambda: alone)
+        validation = part("validation", many)
+        refused = hopeless(validation, _grid(validation, curated, settings), epsilon=settings.epsilon)
+        calibration = [] if refused else part("calibration", many)
     return Answers(fingerprint, validation, calibration, test)
 
 
 def certify(task: Task, curated: Curated, answers: Answers, settings: Settings) -> dict[str, Any]:
     """The figures of an improvement: agreement on test calls, and the threshold that calibration calls certify."""
     from .evaluate import evaluate, grader_for
-    from .route import calibrate, grid_from, hindsight_coverage
+    from .route import calibrate, hindsight_coverage, hopeless
 
     epsilon, delta = settings.epsilon, settings.delta
-    grid = grid_from(answers.validation, calibration_calls=len(answers.calibration), epsilon=epsilon, delta=delta)
-    certificate = calibrate(answers.calibration, grid, epsilon=epsilon, delta=delta)
+    grid = _grid(answers.validation, curated, settings)
+    certificate = hopeless(answers.validation, grid, epsilon=epsilon) or calibrate(
+        answers.calibration, grid, epsilon=epsilon, delta=delta
+    )
     evaluation = evaluate(answers.test, grader_for(task), threshold=certificate.threshold)
     return {
         "evaluation": evaluation.to_record(),
         "certificate": certificate.to_record(),
         "certified_coverage": certificate.coverage,
-        "hindsight_coverage": hindsight_coverage(answers.calibration, epsilon),
+        "hindsight_coverage": hindsight_coverage(answers.calibration or answers.test, epsilon),
         "fingerprint": answers.fingerprint,
         "calls": dict(curated.provenance["counts"]),
         "confidences": [(j.confidence, j.agreed) for j in answers.test if j.confidence is not None],
     }
 
 
-def route(workspace: Workspace, specialist: Specialist, curated: Curated, figures: Mapping[str, Any]) -> bool:
-    """Let the specialist answer where a threshold is certified; whether it may."""
-    specialist = replace(specialist, report={**(specialist.report or {}), **figures})
-    workspace.save_specialist(specialist)
+def _grid(validation: Sequence[Judged], curated: Curated, settings: Settings) -> tuple[float, ...]:
+    from .route import grid_from
+
+    calls = len(curated.calibration)
+    return grid_from(validation, calibration_calls=calls, epsilon=settings.epsilon, delta=settings.delta)
+
+
+def route(
+    workspace: Workspace, specialist: Specialist, curated: Curated, figures: Mapping[str, Any]
+) -> tuple[bool, str]:
+    """Let the specialist answer where a threshold is certified; whether it may, and why."""
     certificate = figures["certificate"]
+    specialist = replace(specialist, report={**(specialist.report or {}), **figures})
     if certificate["threshold"] is None:
-        return False
+        if specialist.state == "live":  # on terms that hold no more
+            withdraw(workspace, specialist)
+        else:
+            workspace.save_specialist(specialist)
+        return False, certificate["reason"]
+    workspace.save_specialist(specialist)
     terms = Route(
         task_id=specialist.task_id,
         specialist_id=specialist.id,
@@ -207,8 +235,10 @@ def route(workspace: Workspace, specialist: Specialist, curated: Curated, figure
         signatures=tuple(sorted(set(curated.calibration["signature"]))),
     )
     workspace.save_result(f"route:{specialist.id}", terms.to_record())
+    if taken_out(workspace, specialist):
+        return False, f"{specialist.name} was taken out of service. `protege promote {specialist.name}` lets it answer."
     promote(workspace, specialist)
-    return True
+    return True, certificate["reason"]
 
 
 def _hash(*made_from: Any) -> str:

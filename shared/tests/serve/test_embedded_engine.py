@@ -12,7 +12,7 @@ import httpx
 import psutil
 import pytest
 from protege.errors import EngineError
-from protege.serve import DoesNotFit, EmbeddedEngine, Options, Replicas, serve
+from protege.serve import DoesNotFit, EmbeddedEngine, Options, Replicas, replicate, serve
 from protege.serve.client import Client
 from protege.specialist import Specialist
 from protege.workspace import Workspace
@@ -126,33 +126,49 @@ def test_the_asking_process_loads_no_model_library() -> None:
 
 
 def test_replicas_share_the_work_and_answer_as_one_engine_does(workspace: Workspace, trio: list[Specialist]) -> None:
-    starts: list[EmbeddedEngine] = []
-
-    def start() -> EmbeddedEngine:
-        starts.append(serve(workspace, trio[:1], as_="merged", options=Options(threads=1)))
-        return starts[-1]
-
+    merged = replace(trio[0], serve_as="merged")
     prompts = [f"<|im_start|>user\nName {n} rivers.<|im_end|>\n<|im_start|>assistant\n" for n in range(6)]
-    with serve(workspace, trio[:1], as_="merged", options=Options(threads=2)) as one:
-        alone = [one.complete(trio[0], prompt, timeout_s=30) for prompt in prompts]
-    with Replicas(start, 2) as many, ThreadPoolExecutor(4) as pool:
-        assert not starts
-        together = list(pool.map(lambda prompt: many.complete(trio[0], prompt, timeout_s=30), prompts))
-        assert len(starts) == 2
+    with serve(workspace, [merged], options=Options(threads=2)) as one:
+        alone = [one.complete(merged, prompt, timeout_s=30) for prompt in prompts]
+        fingerprint = one.fingerprint(merged)
+    engines = [serve(workspace, [merged], options=Options(threads=1)) for _ in range(2)]
+    with Replicas(engines) as many, ThreadPoolExecutor(4) as pool:
+        assert many.count == 2 and many.fingerprint(merged) == fingerprint
+        together = list(pool.map(lambda prompt: many.complete(merged, prompt, timeout_s=30), prompts))
     assert [answer.text for answer in together] == [answer.text for answer in alone]
     assert [answer.token_logprobs for answer in together] == [answer.token_logprobs for answer in alone]
-    with pytest.raises(EngineError, match="closed"):
-        starts[0].complete(trio[0], prompts[0], timeout_s=1)
+    for engine in engines:
+        with pytest.raises(EngineError, match="closed"):
+            engine.complete(merged, prompts[0], timeout_s=1)
 
 
-def test_a_replica_that_fails_is_given_back(workspace: Workspace, trio: list[Specialist]) -> None:
-    class Broken:
-        def complete(self, *asked: object, **options: object) -> None:
-            raise EngineError("The engine did not answer in time.")
+def test_one_engine_that_does_not_start_leaves_the_others(
+    workspace: Workspace, trio: list[Specialist], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from protege.serve import replicas
 
-        def close(self) -> None: ...
+    begun = iter(range(10))
 
-    with Replicas(Broken, 1) as one:  # type: ignore[arg-type]
-        for _ in range(3):
-            with pytest.raises(EngineError):
-                one.complete(trio[0], "", timeout_s=1)
+    def start(*given: Any, **options: Any) -> EmbeddedEngine:
+        if next(begun) == 0:
+            raise EngineError("The engine did not start.")
+        return serve(*given, **options)
+
+    monkeypatch.setattr(replicas, "serve", start)
+    monkeypatch.setattr(replicas, "physical_cores", lambda: 2)
+    with replicate(workspace, trio[0]) as many:
+        assert many.count == 1
+        assert many.complete(trio[0], PROMPT, timeout_s=PATIENCE_S).text
+
+
+def test_where_no_engine_starts_the_reason_is_told(
+    workspace: Workspace, trio: list[Specialist], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from protege.serve import replicas
+
+    def start(*given: Any, **options: Any) -> EmbeddedEngine:
+        raise EngineError("The engine did not start.")
+
+    monkeypatch.setattr(replicas, "serve", start)
+    with pytest.raises(EngineError, match="did not start"):
+        replicate(workspace, trio[0])

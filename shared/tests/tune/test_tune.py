@@ -192,6 +192,15 @@ def test_batches_are_of_one_length_in_random_order_and_every_row_has_its_turn() 
     assert ordered == in_batches(rows, batch=8, steps=100, seed=3) != in_batches(rows, batch=8, steps=100, seed=4)
 
 
+@pytest.mark.parametrize("count", [20, 403])
+def test_no_row_is_left_out_of_every_turn(count: int) -> None:
+    from protege.tune.training import in_batches
+
+    rows = [{"input_ids": [n] * (n + 1)} for n in range(count)]
+    ordered = in_batches(rows, batch=8, steps=6 * count // 8, seed=1)
+    assert {row["input_ids"][0] for row in ordered} == set(range(count))
+
+
 def test_fewer_rows_than_a_batch_are_taken_more_than_once() -> None:
     from protege.tune.training import in_batches
 

@@ -117,19 +117,8 @@ def improve(
         return output.print_json({"tasks": [{"name": names[i.task_id], **vars(i)} for i in done]})
     if not done:
         return output.console.print("No calls yet. Record an agent, or import calls: protege collect FILE")
-    rows = [
-        (
-            names[i.task_id],
-            i.decision,
-            _interval(i.figures),
-            i.figures.get("certified_coverage"),
-            i.figures.get("hindsight_coverage"),
-            i.reason,
-        )
-        for i in done
-    ]
-    columns = ("task", "answered by", "agreement [95%]", "certified coverage", "in hindsight", "why")
-    output.print_table("", columns, rows)
+    for one in done:
+        output.print_block(f"{names[one.task_id]}: {one.decision}", [*_figures(one.figures), one.reason])
 
 
 @app.command(rich_help_panel=LEARN)
@@ -160,11 +149,8 @@ def status(home: Home = None, as_json: Json = False) -> None:
     found = read(Workspace(home))
     if as_json:
         return output.print_json(found)
-    rows = [
-        (t["name"], t["calls"], t["answered_by"], t["specialist"], t["state"], t["kept"], t["saved_usd"], t["reason"])
-        for t in found["tasks"]
-    ]
-    columns = ("task", "calls", "answered by", "specialist", "state", "kept", "saved $", "why")
+    rows = [(t["name"], t["calls"], _who(t), t["kept"], t["saved_usd"], t["reason"]) for t in found["tasks"]]
+    columns = ("task", "calls", "answered by", "kept", "saved $", "why")
     output.print_table(f"{found['calls']:,} calls in {found['home']}", columns, rows)
 
 
@@ -204,17 +190,19 @@ def rollback(name: Name, home: Home = None, as_json: Json = False) -> None:
     workspace = Workspace(home)
     with workspace.lock():
         predecessor = lifecycle.rollback(workspace, _specialist(workspace, name))
-    answers = predecessor.name if predecessor else "the teacher"
+    answers = predecessor.name if predecessor else "The teacher"
     _done({"retired": name, "live": predecessor and predecessor.name}, f"{answers} answers from now on.", as_json)
 
 
 @app.command(rich_help_panel=RUN)
 def retire(name: Name, home: Home = None, as_json: Json = False) -> None:
-    """Take a specialist out of service; the teacher answers from the next call on."""
+    """Take a specialist out of service, until it is promoted again."""
     workspace = Workspace(home)
     with workspace.lock():
-        lifecycle.retire(workspace, _specialist(workspace, name))
-    _done({"retired": name}, "The teacher answers from now on.", as_json)
+        retired = _specialist(workspace, name)
+        lifecycle.retire(workspace, retired)
+    live = next((s.name for s in workspace.specialists(task_id=retired.task_id) if s.state == "live"), None)
+    _done({"retired": name, "live": live}, f"{live or 'The teacher'} answers from now on.", as_json)
 
 
 @app.command(rich_help_panel=CARE)
@@ -275,9 +263,22 @@ def _fields(value: Any) -> dict[str, Any]:
     return {name: getattr(value, name) for name in value.__slots__}
 
 
-def _interval(figures: Mapping[str, Any]) -> str | None:
-    evaluation = figures.get("evaluation")
-    if evaluation is None:
-        return None
+def _who(task: Mapping[str, Any]) -> str:
+    """Who answers a task; its specialists are named after it."""
+    version = (task["specialist"] or "").removeprefix(f"{task['name']}-")
+    if task["state"] == "live":
+        return version
+    return f"teacher; {version} {task['state']}" if version else "teacher"
+
+
+def _figures(figures: Mapping[str, Any]) -> list[str]:
+    """An improvement's figures in words; none where the loop did not come to any."""
+    if not figures:
+        return []
+    evaluation, certificate = figures["evaluation"], figures["certificate"]
     low, high = evaluation["interval"]
-    return f"{evaluation['agreement']:.3f} [{low:.3f}, {high:.3f}]"
+    return [
+        f"Agreement {evaluation['agreement']:.1%} on {evaluation['n']} test calls (95% interval {low:.1%}–{high:.1%}).",
+        f"Certified coverage {figures['certified_coverage']:.1%} at ε = {certificate['epsilon']:g}, "
+        f"δ = {certificate['delta']:g}; {figures['hindsight_coverage']:.1%} in hindsight.",
+    ]

@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 from rich.console import Console
+from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -26,18 +27,26 @@ def print_json(document: Mapping[str, Any]) -> None:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """A table; figures to the right, unknown values as an en dash, columns that hold nothing left out."""
+    """A table; figures to the right, unknown values as an en dash, columns that hold nothing left out.
+
+    The first column and figures stay whole; other columns are folded where the terminal is narrow.
+    """
     filled = [i for i in range(len(columns)) if not rows or any(row[i] not in (None, "") for row in rows)]
     columns, rows = [columns[i] for i in filled], [[row[i] for i in filled] for row in rows]
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for index, column in enumerate(columns):
         figures = bool(rows) and all(isinstance(row[index], int | float | None) for row in rows)
-        # Names stay whole; what does not fit is the last column's to fold.
-        last = index == len(columns) - 1
-        table.add_column(column, justify="right" if figures else "left", overflow="fold", no_wrap=not last)
+        table.add_column(column, justify="right" if figures else "left", overflow="fold", no_wrap=figures or index == 0)
     for row in rows:
         table.add_row(*(_cell(value) for value in row))
     console.print(table)
+
+
+def print_block(title: str, lines: Sequence[str]) -> None:
+    """A heading and what there is to say under it."""
+    console.print(f"[bold]{_escape(title)}[/]", highlight=False)
+    for line in lines:
+        console.print(Padding(_escape(line), (0, 0, 0, 2)), highlight=False)
 
 
 def fail(fact: str, remedy: str, *, as_json: bool) -> None:
@@ -91,7 +100,8 @@ class _Quiet:
 
 
 def _duration(seconds: float) -> str:
-    return f"{seconds:.1f} s" if seconds < 60 else f"{seconds // 60:.0f} min {seconds % 60:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
 
 
 def _cell(value: Any) -> str:

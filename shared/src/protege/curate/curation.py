@@ -42,7 +42,7 @@ class CurateSettings:
     """
 
     calibration: float = 0.27
-    test: float = 0.17
+    test: float = 0.12
     validation: float = 0.05
     max_held_out: int = 600
     min_calibration: int = 60

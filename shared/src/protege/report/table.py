@@ -43,8 +43,8 @@ def table(data: ReportData) -> Table:
     for heading in HEADINGS:
         shown.add_column(heading, justify="right", min_width=max(map(len, heading.split("\n"))))
     for task in data.tasks:
-        cells = (
-            f"{task.name}\n{task.calls:,} calls\n{'specialist' if task.is_live else 'teacher'}",
+        name = f"{_printable(task.name)}\n{task.calls:,} calls\n{'specialist' if task.is_live else 'teacher'}"
+        figures = (
             f"{wording.agreement(task)}\n{wording.interval(task)}\n{wording.sample(task)}".strip(),
             wording.coverage(task),
             wording.latencies(task),
@@ -52,7 +52,7 @@ def table(data: ReportData) -> Table:
             wording.tokens(task),
             wording.realised_briefly(task),
         )
-        shown.add_row(*(Text(_stacked(_printable(cell))) for cell in cells))
+        shown.add_row(Text(name), *(Text(_stacked(figure)) for figure in figures))
     return shown
 
 

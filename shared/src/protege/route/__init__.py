@@ -8,7 +8,7 @@ time-out, never starts an engine on the agent's thread, and never keeps an answe
 
 from ..evaluate import confidence, keeps
 from .decision import Decision, Reason
-from .guarantee import Certificate, calibrate, calls_needed, grid_from, hindsight_coverage
+from .guarantee import Certificate, calibrate, calls_needed, grid_from, hindsight_coverage, hopeless
 from .publish import publish
 from .router import Outcome, Router
 
@@ -23,6 +23,7 @@ __all__ = [
     "confidence",
     "grid_from",
     "hindsight_coverage",
+    "hopeless",
     "keeps",
     "publish",
 ]

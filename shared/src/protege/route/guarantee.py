@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ..evaluate import Judged, upper_bound
+from ..evaluate import Judged, clopper_pearson, upper_bound
 
 EPSILON = 0.05
 DELTA = 0.05
@@ -122,6 +122,24 @@ def calibrate(
         passed = Certificate(threshold, len(kept), errors, len(judged), bound, 0, reason, epsilon, delta)
     assert passed is not None  # the grid is not empty
     return passed
+
+
+def hopeless(validation: Sequence[Judged], grid: Sequence[float], *, epsilon: float = EPSILON) -> Certificate | None:
+    """The refusal that is certain enough before any calibration call is asked; None where calibration may pass.
+
+    Where, of the validation calls that the strictest threshold keeps, so many disagree that their share exceeds ε with
+    97.5% confidence (Clopper–Pearson). It only ever refuses, so it costs no part of δ; answering calibration calls
+    takes a third of the time that a specialist's measuring takes.
+    """
+    kept = [j for j in validation if j.kept_at(grid[0])]
+    errors = sum(not j.agreed for j in kept)
+    if not kept or clopper_pearson(errors, len(kept))[0] <= epsilon:
+        return None
+    reason = (
+        f"At the strictest threshold {len(kept)} of {len(validation)} validation calls are kept and {errors} of them "
+        f"disagree: more than the {epsilon:.0%} allowed. More calls alone will not help."
+    )
+    return Certificate(None, 0, 0, 0, 1.0, 0, reason, epsilon)
 
 
 def calls_needed(errors: int, epsilon: float = EPSILON, delta: float = DELTA) -> int:

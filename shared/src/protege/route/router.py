@@ -155,6 +155,7 @@ class Router:
             if (fingerprint := self._fingerprint(engine, specialist)) is None:
                 reason = "engine starting"
             elif fingerprint != route.fingerprint:
+                self._link.refresh()  # another engine may have taken its place
                 reason = "fingerprint differs"
             else:
                 answered = ask(engine, specialist, task, request, timeout_s=route.timeout_s)

@@ -70,11 +70,14 @@ class TableFile:
 
     def current(self) -> Table:
         """The table as of CHECK_S ago at most; an empty one where the file is missing or damaged."""
-        if time.monotonic() - self._checked_s >= CHECK_S:
-            with self._lock:
-                if time.monotonic() - self._checked_s >= CHECK_S:
-                    self._look()
-                    self._checked_s = time.monotonic()
+        # One thread looks, the others go by what is known: nobody waits, nor does a child that was forked meanwhile.
+        first = self._checked_s < 0
+        if time.monotonic() - self._checked_s >= CHECK_S and self._lock.acquire(blocking=first):
+            try:
+                self._look()
+                self._checked_s = time.monotonic()
+            finally:
+                self._lock.release()
         return self._table
 
     def _look(self) -> None:

@@ -158,8 +158,8 @@ def _replace(workspace: Workspace, engine: EmbeddedEngine, live: Sequence[Specia
     return new
 
 
-def _key(specialists: Sequence[Specialist]) -> frozenset[str]:
-    return frozenset(specialist.id for specialist in specialists)
+def _key(specialists: Sequence[Specialist]) -> frozenset[tuple[str, str]]:
+    return frozenset((specialist.id, specialist.serve_as) for specialist in specialists)
 
 
 def _routes_time(workspace: Workspace) -> tuple[int, int] | None:

@@ -37,6 +37,10 @@ class Examples:
     def tokens(self) -> int:
         return sum(len(row["input_ids"]) for row in self.rows)
 
+    @property
+    def answer_tokens(self) -> int:
+        return sum(label != IGNORED for row in self.rows for label in row["labels"])
+
 
 def encode(
     rows: Sequence[Mapping[str, Any]], task: Task, base: Base, form: PromptForm, encoder: Encoder, max_tokens: int

@@ -15,7 +15,7 @@ from ..progress import Progress
 from ..specialist import Base
 from .examples import Examples
 from .gguf_writer import write_full, write_lora, write_merged
-from .model import compute_dtype, load_model, quiet
+from .model import compute_dtype, load_model, quiet, reading
 from .resources import check_resources
 from .settings import TuneSettings
 from .training import Run, train
@@ -40,7 +40,7 @@ def learn(
         model = student(base, settings, dtype)
         with progress.step(f"{about['general.name']}: tuning", settings.steps) as bar:
             run = train(model, examples, validation, settings, checkpoints, pad_id, bar)
-        with progress.step(f"{about['general.name']}: writing the tuned model"):
+        with progress.step(f"{about['general.name']}: writing the tuned model"), reading(base):
             return run, _write(model, base, settings, folder, about)
 
 

@@ -49,12 +49,12 @@ def load_model(base: Base, dtype: torch.dtype, **options: Any) -> PreTrainedMode
     """The base with its weights in `dtype`. Raises BaseModelError where the file does not hold the whole model."""
     from transformers import AutoModelForCausalLM, GgufConfig
 
-    check_base(base)
     if base.format == "gguf":
         options["quantization_config"] = GgufConfig(dequantize=True)
     loaded: Any
     # One of the bars that loading draws has no switch.
     with quiet(), contextlib.redirect_stderr(io.StringIO()), reading(base):
+        check_base(base)
         try:
             loaded = AutoModelForCausalLM.from_pretrained(
                 **_where(base), dtype=dtype, output_loading_info=True, **options

@@ -20,7 +20,7 @@ class TuneSettings:
     form: whether the specialist is shown the task's slots or the whole prompt.
     rank: of the LoRA matrices, on all linear layers; alpha is twice that.
     steps: optimiser steps at most, `batch` examples each.
-    learning_rate: the peak, after `warmup_steps`; from there a cosine to zero.
+    learning_rate: the peak, after `warmup_steps`; from there a cosine to zero. None: see `learning_rate_for`.
     max_tokens: longer examples (prompt and answer) are left out and counted.
     evaluations: how often in the run the loss on at most `validation_rows` rows is measured, and a checkpoint written.
     patience: stop after so many evaluations in a row without a better loss. The best weights are kept.
@@ -30,9 +30,9 @@ class TuneSettings:
     method: Method = "lora"
     form: PromptForm = "slots"
     rank: int = 16
-    steps: int = 150
+    steps: int = 180
     batch: int = 8
-    learning_rate: float = 2e-3
+    learning_rate: float | None = None
     warmup_steps: int = 15
     max_tokens: int = 2048
     evaluations: int = 3
@@ -47,6 +47,24 @@ class TuneSettings:
                 raise BadInput(f"The setting {name} must be at least 1.", "Give a larger number.")
         if self.method not in ("lora", "full", "qlora"):
             raise BadInput(f"There is no method {self.method!r}.", "Choose lora, full or qlora.")
+
+
+LONG_ANSWERS = 64
+"""Answer tokens in a batch."""
+
+
+def learning_rate_for(settings: TuneSettings, answer_tokens: float) -> float:
+    """The settings' own rate, else by how many answer tokens a batch holds: few of them make a noisy gradient.
+
+    Measured on SmolLM2-135M, LoRA: JSON of 18 to 28 tokens learns more at 2e-3 than at 1e-3 (exact answers on rows not
+    trained on: .92 against .89, .81 against .78); one-word labels at 2e-3 failed to learn in one of two runs. Where
+    every weight is trained, the customary 5e-5 (not measured here).
+    """
+    if settings.learning_rate is not None:
+        return settings.learning_rate
+    if settings.method == "full":
+        return 5e-5
+    return 2e-3 if answer_tokens >= LONG_ANSWERS else 1e-3
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ from transformers import (
 
 from ..errors import ProtegeError
 from .examples import IGNORED, Examples, Padded, padded_length
-from .settings import TuneSettings
+from .settings import TuneSettings, learning_rate_for
 from .threads import Threads
 
 if TYPE_CHECKING:
@@ -69,14 +69,14 @@ def train(
 
     Continues from the last whole checkpoint in `checkpoints`. Raises ProtegeError where the loss is not finite.
     """
-    every = max(1, settings.steps // settings.evaluations)
+    every = math.ceil(settings.steps / settings.evaluations)
     judged = bool(validation.rows)
     arguments = TrainingArguments(
         output_dir=str(checkpoints),
         max_steps=settings.steps,
         per_device_train_batch_size=settings.batch,
         per_device_eval_batch_size=4 * settings.batch,
-        learning_rate=settings.learning_rate,
+        learning_rate=learning_rate_for(settings, settings.batch * examples.answer_tokens / len(examples.rows)),
         warmup_steps=min(settings.warmup_steps, settings.steps // 2),
         lr_scheduler_type="cosine",
         weight_decay=0.0,
@@ -91,6 +91,7 @@ def train(
         save_steps=every,
         save_total_limit=2,
         load_best_model_at_end=judged,
+        restore_callback_states_from_checkpoint=True,
         metric_for_best_model="eval_loss" if judged else None,
         greater_is_better=False if judged else None,
         prediction_loss_only=True,
@@ -170,7 +171,7 @@ SHORT = 128
 of a step of 8 rows of 36; its memory grows with the square of the length: here 150 MB for SmolLM2-135M and 8 rows."""
 
 
-def _attention(input_ids: torch.Tensor) -> contextlib.AbstractContextManager[None]:
+def _attention(input_ids: torch.Tensor) -> contextlib.AbstractContextManager[Any]:
     short = input_ids.device.type == "cpu" and input_ids.shape[1] <= SHORT
     return sdpa_kernel(SDPBackend.MATH) if short else contextlib.nullcontext()
 
@@ -213,9 +214,9 @@ def in_batches(rows: Sequence[Encoded], batch: int, steps: int, seed: int) -> li
 
 
 def _cut(window: Sequence[Encoded], batch: int) -> list[Sequence[Encoded]]:
-    """Whole batches, each of about one length; what is left over comes in another turn."""
-    ordered = sorted(window, key=lambda row: len(row["input_ids"]))
-    return [ordered[i : i + batch] for i in range(0, len(ordered) - batch + 1, batch)]
+    """Whole batches, each of about one length. What does not fill one comes in another turn: not always the longest."""
+    ordered = sorted(window[: len(window) // batch * batch], key=lambda row: len(row["input_ids"]))
+    return [ordered[i : i + batch] for i in range(0, len(ordered), batch)]
 
 
 def _losses(history: Sequence[Mapping[str, float]]) -> list[dict[str, float]]:

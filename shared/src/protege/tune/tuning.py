@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 MIN_ROWS = 16
 """Fewer examples than this teach nothing."""
 
-FORMAT = 1
+FORMAT = 2
 """Of what this step writes; part of the hash of its inputs."""
 
 
@@ -51,16 +51,15 @@ def tune(
     """
     if not isinstance(curated, Curated):
         raise TypeError("tune takes a Curated data set only: make it with protege.curate.curate(task, calls).")
-    from .model import check_base, reading
+    from .model import check_base
 
     settings, progress, folder = settings or TuneSettings(), progress or Silent(), Path(folder)
     inputs = inputs_hash(curated, task, base, settings)
-    with reading(base):
-        check_base(base)
-        if (done := _complete(folder, inputs)) is not None:
-            return done
-        (folder / "tuned.json").unlink(missing_ok=True)
-        return _tune(curated, task, base, folder, settings, inputs, progress)
+    check_base(base)
+    if (done := _complete(folder, inputs)) is not None:
+        return done
+    (folder / "tuned.json").unlink(missing_ok=True)
+    return _tune(curated, task, base, folder, settings, inputs, progress)
 
 
 def inputs_hash(curated: Curated, task: Task, base: Base, settings: TuneSettings) -> str:
@@ -87,9 +86,10 @@ def _tune(
     except ImportError as error:
         raise MissingDependency(str(error.name), "tune") from None
     from .examples import encode
-    from .model import Encoder
+    from .model import Encoder, reading
 
-    encoder = Encoder(base)
+    with reading(base):
+        encoder = Encoder(base)
     longest = min(settings.max_tokens, base.context)
     train = encode(curated.train.to_list(), task, base, settings.form, encoder, longest)
     if (missing := MIN_ROWS - len(train.rows)) > 0:
