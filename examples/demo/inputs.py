@@ -43,9 +43,10 @@ def inbox(requests: int = 150) -> list[Entry]:
 
 
 def _addresses() -> Iterator[Entry]:
-    for tagged in _tagged("usaddress-0.5.16", "training/labeled.xml"):
-        place = {name: _field(tagged, tag) for name, tag in _PLACE.items()}
-        yield Entry(_text(tagged), "address", {"sort": "address", "place": place})
+    for file in _ADDRESSES:
+        for tagged in _tagged("usaddress-0.5.16", f"training/{file}.xml"):
+            place = {name: _field(tagged, tag) for name, tag in _PLACE.items()}
+            yield Entry(_text(tagged), "address", {"sort": "address", "place": place})
 
 
 def _names(file: str, kind: str) -> Iterator[Entry]:
@@ -55,6 +56,9 @@ def _names(file: str, kind: str) -> Iterator[Entry]:
             answers["name"] = {name: _field(tagged, tag) for name, tag in _NAME.items()}
         yield Entry(_text(tagged), kind, answers)
 
+
+_ADDRESSES = ("labeled", "us50_messiest_manual_label", "us50_train_tagged", "multi_word_state_addresses")
+"""The files that were labelled by hand; others were made from databases."""
 
 _PLACE = {"city": "PlaceName", "state": "StateName", "zip": "ZipCode"}
 _NAME = {"given": "GivenName", "surname": "Surname"}

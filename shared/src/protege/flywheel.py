@@ -74,22 +74,22 @@ def improve_task(workspace: Workspace, task: Task, settings: Settings, progress:
     """Run the loop over one task: from its calls to a route, or to the reason why there is none."""
     try:
         if reason := steps.unfit(task):
-            return _conclude(workspace, Improvement(task.id, "teacher", reason))
+            return conclude(workspace, Improvement(task.id, "teacher", reason))
         curated = steps.curate(workspace, task, settings)
         base, reason, passed_over = steps.select(workspace, task, curated, settings, progress)
         if base is None:
-            return _conclude(workspace, Improvement(task.id, "teacher", reason, passed_over=passed_over))
+            return conclude(workspace, Improvement(task.id, "teacher", reason, passed_over=passed_over))
         specialist = steps.tune(workspace, task, curated, base, settings, progress)
     except NotEnoughCalls as error:
-        return _conclude(workspace, Improvement(task.id, "teacher", str(error)))
+        return conclude(workspace, Improvement(task.id, "teacher", str(error)))
     answers = steps.answers(workspace, task, specialist, curated, settings, progress)
     figures = steps.certify(task, curated, answers, settings)
     routed, reason = steps.route(workspace, specialist, curated, figures)
     decision = "live" if routed else "teacher"
-    return _conclude(workspace, Improvement(task.id, decision, reason, specialist.id, figures, passed_over))
+    return conclude(workspace, Improvement(task.id, decision, reason, specialist.id, figures, passed_over))
 
 
-def _conclude(workspace: Workspace, improvement: Improvement) -> Improvement:
+def conclude(workspace: Workspace, improvement: Improvement) -> Improvement:
     """Keep it. An older specialist of the task that is live goes on answering where no newer one may."""
     older = next((s for s in workspace.specialists(task_id=improvement.task_id) if s.state == "live"), None)
     if improvement.decision == "teacher" and older:

@@ -111,7 +111,7 @@ def _task_report(workspace: Workspace, task: Task, teacher: Mapping[str, Any]) -
         name=task.name,
         kind=task.kind,
         calls=task.calls,
-        state="live" if specialist and specialist.state == "live" else "teacher",
+        state="live" if any(s.state == "live" for s in mine) else "teacher",
         reason=improvement.get("reason", "not improved yet"),
         node=" / ".join(task.node),
         specialist=specialist.name if specialist else None,

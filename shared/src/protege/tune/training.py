@@ -151,7 +151,8 @@ class AnswerTrainer(Trainer):
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        loss = answer_loss(model, inputs["input_ids"], inputs["labels"])
+        with self.accelerator.autocast():  # it stands around the model's own forward, which is not called here
+            loss = answer_loss(model, inputs["input_ids"], inputs["labels"])
         return (loss, {}) if return_outputs else loss
 
 
