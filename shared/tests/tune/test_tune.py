@@ -209,6 +209,25 @@ def test_fewer_rows_than_a_batch_are_taken_more_than_once() -> None:
     assert len(ordered) == 16 and {row["input_ids"][0] for row in ordered} == {0, 1, 2}
 
 
+def test_lora_is_computed_in_the_type_of_the_base(
+    curated: Curated, colours: Task, tiny: Base, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+    from protege.tune import training
+    from protege.tune.model import compute_dtype
+
+    seen: set[bool] = set()
+    plain = training.answer_loss
+
+    def watched(*given: Any) -> Any:
+        seen.add(torch.is_autocast_enabled("cpu"))
+        return plain(*given)
+
+    monkeypatch.setattr(training, "answer_loss", watched)
+    tune(curated, colours, tiny, tmp_path, SHORT)
+    assert seen == {compute_dtype() == torch.bfloat16}
+
+
 def test_every_weight_can_be_tuned(
     curated: Curated, colours: Task, tiny: Base, tmp_path: Path, llama_cpp: Callable[..., list[str]]
 ) -> None:
