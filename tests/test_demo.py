@@ -35,7 +35,7 @@ def demo() -> Iterator[ModuleType]:
 @pytest.fixture(scope="module")
 def entries(demo: ModuleType) -> list[Any]:
     every = demo.inbox()
-    return [*every[:30], *[entry for entry in every if entry.tools][:3]]
+    return [*[entry for entry in every if not entry.tools][:30], *[entry for entry in every if entry.tools][:3]]
 
 
 @pytest.fixture
