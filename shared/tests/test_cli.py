@@ -158,13 +158,19 @@ def test_a_home_of_a_newer_version_is_refused(tmp_path):
 BASE = Base("b", "b.gguf", "0", "gguf", "llama", "Apache-2.0", 2048, "")
 
 
-def test_promote_rollback_and_retire_change_who_answers(tmp_path):
-    workspace = Workspace(tmp_path)
+def two_certified(home: Path) -> Workspace:
+    """A workspace with two versions of one specialist."""
+    workspace = Workspace(home)
     for version in (1, 2):
         name = f"sort-v{version}"
         workspace.save_specialist(Specialist(f"sp-{version}", name, "t-1", version, BASE, "slots", created=version))
         route = Route("t-1", f"sp-{version}", 0.5, "f", 0.05, 0.05, 100, 90, 0)
         workspace.save_result(f"route:sp-{version}", route.to_record())
+    return workspace
+
+
+def test_promote_rollback_and_retire_change_who_answers(tmp_path):
+    workspace = two_certified(tmp_path)
     assert protege("promote", "sort-v1", home=tmp_path).returncode == 0
     assert protege("promote", "sort-v2", home=tmp_path).returncode == 0
     assert states(tmp_path) == {"sort-v1": "retired", "sort-v2": "live"}
@@ -177,12 +183,8 @@ def test_promote_rollback_and_retire_change_who_answers(tmp_path):
 
 
 def test_what_does_not_answer_is_not_rolled_back_and_its_retirement_changes_nothing(tmp_path):
-    workspace = Workspace(tmp_path)
-    for version in (1, 2):
-        name = f"sort-v{version}"
-        workspace.save_specialist(Specialist(f"sp-{version}", name, "t-1", version, BASE, "slots", created=version))
-        route = Route("t-1", f"sp-{version}", 0.5, "f", 0.05, 0.05, 100, 90, 0)
-        workspace.save_result(f"route:sp-{version}", route.to_record())
+    two_certified(tmp_path)
+    for name in ("sort-v1", "sort-v2"):
         protege("promote", name, home=tmp_path)
     refused = protege("rollback", "sort-v1", home=tmp_path)
     assert refused.returncode == 2 and "does not answer" in refused.stderr
