@@ -126,7 +126,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--teacher", metavar="URL", help="an OpenAI-compatible endpoint to ask instead of the labels")
     parser.add_argument("--model", default="gpt-4.1-mini", help="the model to ask there (key: OPENAI_API_KEY)")
     parser.add_argument("--price-as", default="gpt-4.1", help="the model whose list price the labels' tokens are given")
-    parser.add_argument("--steps", type=int, default=130, help="training steps a task at most")
+    parser.add_argument("--steps", type=int, default=120, help="training steps a task at most")
     parser.add_argument("--held-out", type=int, default=400, help="calibration calls a task at most; test calls too")
     parser.add_argument("--train", type=int, default=900, help="training calls a task at most")
     return parser.parse_args()
