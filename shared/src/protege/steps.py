@@ -181,7 +181,10 @@ def answers(
 
 
 def certify(task: Task, curated: Curated, answers: Answers, settings: Settings) -> dict[str, Any]:
-    """The figures of an improvement: agreement on test calls, and the threshold that calibration calls certify."""
+    """The figures of an improvement: agreement on test calls, and the threshold that calibration calls certify.
+
+    Coverage in hindsight is of the calibration calls; of the test calls where those were not asked.
+    """
     from .evaluate import evaluate, grader_for
     from .route import calibrate, hindsight_coverage, hopeless
 
