@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from protege import lifecycle, steps
-from protege.flywheel import Improvement, conclude
+from protege.flywheel import Improvement, Settings, conclude
 from protege.specialist import Base, Specialist
 from protege.workspace import Workspace
 
@@ -33,7 +33,7 @@ def figures(threshold: float | None) -> dict[str, Any]:
 def route(workspace: Workspace, version: int, threshold: float | None) -> tuple[bool, str]:
     known = {s.id: s for s in workspace.specialists()}
     one = known.get(f"sp-{version}", specialist(version))
-    return steps.route(workspace, one, CURATED, figures(threshold))
+    return steps.route(workspace, one, CURATED, figures(threshold), Settings())
 
 
 def live(workspace: Workspace) -> list[str]:

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import orjson
 
-from .errors import BaseModelError, MissingDependency
+from .errors import BadInput, BaseModelError, EngineError, EngineUnreachable, MissingDependency
+from .ollama_api import NAMESPACE, Ollama, address, tells_logprobs
 from .workspace import VERSION, home_path
 
 GB = 1e9
@@ -25,7 +26,7 @@ MEMORY_GB, DISK_GB = 2.0, 5.0
 _EXTRAS = {
     "discover": ("finding tasks", ("hdbscan", "sklearn", "scipy", "datasets")),
     "tune": ("tuning", ("torch", "transformers", "peft", "accelerate", "gguf")),
-    "serve": ("serving", ("xllamacpp",)),
+    "serve": ("serving", ("xllamacpp", "ollama")),
     "report": ("the report", ("plotly",)),
 }
 _ADAPTERS = {"protege_langchain": ("protege-langchain", "langchain_core")}
@@ -42,9 +43,9 @@ class Finding:
 
 
 def checkup(home: str | os.PathLike[str] | None = None) -> tuple[Finding, ...]:
-    """Look at Python, the extras, base models, memory and disk, the home, its journal and engine, and the adapters."""
+    """Look at Python, the extras, bases, memory and disk, the home, its journal and engine, Ollama, the adapters."""
     folder = home_path(home)
-    return (_python(), *_extras(), _bases(folder), *_means(folder), *_home(folder), *_adapters())
+    return (_python(), *_extras(), _bases(folder), *_means(folder), *_home(folder), *_ollama(), *_adapters())
 
 
 def _python() -> Finding:
@@ -159,6 +160,39 @@ def _engine(home: Path) -> Finding:
     if _lives(pid):
         return Finding("engine", True, f"running, process {pid}")
     return Finding("engine", None, f"stopped: process {pid} is gone", "protege serve starts it again.")
+
+
+def _ollama() -> Iterator[Finding]:
+    """The Ollama that would be used: whether it answers, its version, and what it has in memory."""
+    try:
+        server = Ollama(address())
+    except BadInput as error:
+        yield Finding("ollama", False, error.fact, error.remedy)
+        return
+    try:
+        version = server.version()
+        tells = tells_logprobs(version)
+        models, loaded = server.models(), server.loaded()
+    except EngineUnreachable as error:  # nobody needs one: there is the embedded engine
+        yield Finding("ollama", None, error.fact, error.remedy)
+        return
+    except (EngineError, MissingDependency) as error:
+        yield Finding("ollama", False, error.fact, error.remedy)
+        return
+    finally:
+        server.close()
+    if tells is None:
+        remedy = "`--engine ollama` uses it all the same; a change of its version would not be noticed."
+        yield Finding("ollama", None, f"{server.url}, of no known version ({version})", remedy)
+    elif tells:
+        yield Finding("ollama", True, f"{version} at {server.url}")
+    else:
+        fact = f"{version} at {server.url} tells no log-probabilities"
+        yield Finding("ollama", False, fact, "Update it: 0.12.11 or newer.")
+    ours = sum(name.startswith(f"{NAMESPACE}/") for name in models)
+    inside = ", ".join(f"{name} ({size / GB:.2f} GB)" for name, size in sorted(loaded.items())) or "none"
+    fact = f"{len(models)} models, {ours} of them specialists; in memory: {inside}; {sum(loaded.values()) / GB:.2f} GB"
+    yield Finding("ollama memory", None, fact)
 
 
 def _lives(pid: int) -> bool:

@@ -10,6 +10,11 @@
     ├── ResourceError            too little memory or disk, a port taken
     ├── MissingDependency        an extra that is not installed
     └── EngineError              the server of specialists failed or did not answer
+        ├── EngineUnreachable    no server there, or it went away while answering
+        ├── EngineBusy           more is asked of it than it takes at once; it is well
+        ├── EngineTimeout        no answer within the caller's time
+        ├── NotServed            it does not have this specialist, or not any more; it is well
+        └── DoesNotFit           a prompt, or a prompt with its answer, that is too long for it; it is well
 
 A message states the fact; `remedy` says what to do about it. Neither holds the content of a call.
 """
@@ -74,3 +79,23 @@ class MissingDependency(ProtegeError):
 
 class EngineError(ProtegeError):
     """The engine that serves specialists failed, or did not answer in time."""
+
+
+class EngineUnreachable(EngineError):
+    """No server there, or it went away while answering."""
+
+
+class EngineBusy(EngineError):
+    """More is asked of the engine than it takes at once. The engine itself is well."""
+
+
+class EngineTimeout(EngineError):
+    """The engine did not answer within the caller's time."""
+
+
+class NotServed(EngineError):
+    """The engine does not have this specialist, or not any more. The engine itself is well."""
+
+
+class DoesNotFit(EngineError):
+    """A prompt, or a prompt with its answer, that is longer than the engine's context. The engine itself is well."""

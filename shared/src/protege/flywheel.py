@@ -1,6 +1,6 @@
 """The whole loop, steps S1 to S6 of "Small Language Models are the Future of Agentic AI" (Belcak et al., 2025, §6).
 
-    collect ─► cluster ─► curate ─► select ─► tune ─► serve ─► evaluate ─► route      and again, on new calls
+    collect ─► cluster ─► curate ─► select ─► tune ─► serve ─► parity ─► evaluate ─► route     and again, on new calls
 
 `improve` runs it over all tasks or some. `steps` keeps each step's result under the hash of what it was made from: a
 second run reuses what did not change, and a run that was killed goes on where it stopped. Only the last step changes
@@ -30,14 +30,19 @@ class Settings:
     """How to improve.
 
     epsilon, delta: P(disagreement among kept answers > epsilon) ≤ delta. base: a GGUF file or a folder to tune from, in
-    place of choosing one. serve_as: "merged" (soonest) or "lora" (one base in memory for many). The rest: what the
-    steps take, None for their defaults.
+    place of choosing one; `ollama:NAME` for one that Ollama has. serve_as: "merged" (soonest) or "lora" (one base in
+    memory for many). engine: "ollama", "embedded", or "auto": Ollama where one answers. keep_alive, keep_versions: how
+    long a specialist stays in Ollama's memory after an answer, and how many of a task's stay in its store. The rest:
+    what the steps take, None for their defaults.
     """
 
     epsilon: float = 0.05
     delta: float = 0.05
     base: str | None = None
     serve_as: Literal["lora", "merged"] = "merged"
+    engine: Literal["auto", "embedded", "ollama"] = "auto"
+    keep_alive: str = "30m"
+    keep_versions: int = 3
     curate: CurateSettings | None = None
     tune: TuneSettings | None = None
     policy: Policy | None = None
@@ -60,11 +65,13 @@ def improve(
 ) -> list[Improvement]:
     """Run the loop over the tasks named (by name or id), or over all, largest first.
 
-    Raises WorkspaceBusy where another process improves the same workspace, BadInput for a task that does not exist.
+    Raises WorkspaceBusy where another process improves the same workspace, BadInput for a task that does not exist, and
+    EngineError where the Ollama that was asked for does not answer.
     What stands in the way of one task (too few calls, no base that qualifies) does not stop the others: it is its
     reason.
     """
     settings, progress = settings or Settings(), progress or Silent()
+    steps.check(settings)
     with workspace.lock():
         tasks = steps.choose(steps.find_tasks(workspace, progress), wanted)
         return [improve_task(workspace, task, settings, progress) for task in tasks]
@@ -82,9 +89,13 @@ def improve_task(workspace: Workspace, task: Task, settings: Settings, progress:
         specialist = steps.tune(workspace, task, curated, base, settings, progress)
     except NotEnoughCalls as error:
         return conclude(workspace, Improvement(task.id, "teacher", str(error)))
+    specialist = steps.place(workspace, specialist, settings, progress)
+    parity = steps.parity(workspace, task, specialist, curated, progress)
+    if not parity.holds:
+        return conclude(workspace, Improvement(task.id, "teacher", parity.reason, specialist.id))
     answers = steps.answers(workspace, task, specialist, curated, settings, progress)
     figures = steps.certify(task, curated, answers, settings)
-    routed, reason = steps.route(workspace, specialist, curated, figures)
+    routed, reason = steps.route(workspace, specialist, curated, {**figures, "parity": parity.to_record()}, settings)
     decision = "live" if routed else "teacher"
     return conclude(workspace, Improvement(task.id, decision, reason, specialist.id, figures, passed_over))
 

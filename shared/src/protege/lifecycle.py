@@ -12,21 +12,29 @@ from .workspace import Workspace
 def promote(workspace: Workspace, specialist: Specialist) -> None:
     """Let a specialist answer its task on the terms that were certified for it, in place of the one that does now.
 
-    Raises BadInput where no threshold was certified for it.
+    Where it is in Ollama, it is there and in memory before the first call goes to it. Raises BadInput where no
+    threshold was certified for it, EngineError where Ollama does not answer or is another version than was certified.
     """
+    from .serve import bring_back, unload
+
     record = workspace.result(f"route:{specialist.id}")
     if record is None:
         raise BadInput(
             f"No threshold is certified for {specialist.name}, so it may not answer.",
             "`protege improve` certifies one once there are calls enough.",
         )
-    for other in workspace.specialists(task_id=specialist.task_id):
-        if other.state == "live" and other.id != specialist.id:
-            workspace.save_specialist(replace(other, state="retired"))
+    terms = Route.from_record(record)
+    specialist = bring_back(workspace, specialist, terms.fingerprint)
+    mine = workspace.specialists(task_id=specialist.task_id)
+    older = [s for s in mine if s.state == "live" and s.id != specialist.id]
+    for other in older:
+        workspace.save_specialist(replace(other, state="retired"))
     workspace.save_result(_taken_out(specialist), False)
     workspace.save_specialist(replace(specialist, state="live"))
-    workspace.save_route(Route.from_record(record))
+    workspace.save_route(terms)
     publish(workspace)
+    for other in older:
+        unload(other)
 
 
 def retire(workspace: Workspace, specialist: Specialist) -> None:
@@ -40,10 +48,13 @@ def retire(workspace: Workspace, specialist: Specialist) -> None:
 
 def withdraw(workspace: Workspace, specialist: Specialist) -> None:
     """As `retire`, for now: `improve` may let it answer again."""
+    from .serve import unload
+
     if specialist.state == "live":
         workspace.drop_route(specialist.task_id)
     workspace.save_specialist(replace(specialist, state="retired"))
     publish(workspace)
+    unload(specialist)
 
 
 def taken_out(workspace: Workspace, specialist: Specialist) -> bool:

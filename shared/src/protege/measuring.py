@@ -29,11 +29,11 @@ def measure(
     left, or where the test calls are gone.
     """
     from .evaluate import answer_all, evaluate, grader_for
-    from .serve import serve
+    from .serve import open_engine
 
     task = next(t for t in workspace.tasks() if t.id == specialist.task_id)
     rows = held_out_rows(workspace, specialist) if calls is None else _rows_of(workspace, task, calls)
-    with serve(workspace, [specialist], as_=specialist.serve_as) as engine:
+    with open_engine(workspace, specialist) as engine:
         with (progress or Silent()).step(f"{specialist.name}: answering", len(rows)) as bar:
             judged = answer_all(engine, specialist, task, rows, parallel=1, bar=bar)
         same = engine.fingerprint(specialist) == (specialist.report or {}).get("fingerprint")

@@ -42,7 +42,8 @@ class Specialist:
     files: what stands in its folder, by what it is ("lora" peft folder, "lora_gguf", "gguf" merged), relative to it.
     digests: SHA-256 of those that are files. settings: of its tuning. lineage: the data set's hashes and counts.
     report: the evaluation's figures, None until it was evaluated. max_tokens: the longest answer it may give.
-    serve_as: as LoRA weights over the base, or merged with it; a threshold holds for the one that it was certified on.
+    serve_as: as LoRA weights over the base, or merged with it; engine: the one that Protégé brings along, or Ollama. A
+    threshold holds for what it was certified on. imported: where Ollama has it (`serve.ollama_models.Imported`).
     """
 
     id: str
@@ -59,6 +60,8 @@ class Specialist:
     report: Mapping[str, Any] | None = None
     max_tokens: int = 256
     serve_as: Literal["lora", "merged"] = "merged"
+    engine: Literal["embedded", "ollama"] = "embedded"
+    imported: Mapping[str, Any] = field(default_factory=dict[str, Any])
     created: float = 0.0
 
     def to_record(self) -> dict[str, Any]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .curate import Curated
     from .evaluate import Judged
     from .flywheel import Settings
+    from .parity import Parity
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,14 @@ class Answers:
     validation: list[Judged]
     calibration: list[Judged]
     test: list[Judged]
+
+
+def check(settings: Settings) -> None:
+    """Raise, before any work is done, what would stand in its way at its end: an engine that cannot be had."""
+    from .serve import check_keep_alive, choose_ollama
+
+    choose_ollama(settings.engine, settings.serve_as)
+    check_keep_alive(settings.keep_alive)
 
 
 def find_tasks(workspace: Workspace, progress: Progress | None = None) -> list[Task]:
@@ -91,10 +100,10 @@ def curate(workspace: Workspace, task: Task, settings: Settings) -> Curated:
 def select(
     workspace: Workspace, task: Task, curated: Curated, settings: Settings, progress: Progress
 ) -> tuple[Base | None, str, list[tuple[str, str]]]:
-    from .select import Policy, find_bases, load_base, machine, select
+    from .select import Policy, base_named, find_bases, machine, select
 
     if settings.base:
-        base = load_base(settings.base)
+        base = base_named(settings.base)
         return base, f"{base.name} was asked for.", []
     found = find_bases(workspace.home)
     policy = settings.policy or Policy()
@@ -143,21 +152,57 @@ def tune(
     return specialist
 
 
+def place(workspace: Workspace, specialist: Specialist, settings: Settings, progress: Progress) -> Specialist:
+    """The specialist in the engine that is to serve it, and saved so."""
+    from .serve import choose_ollama, place
+
+    server = choose_ollama(settings.engine, settings.serve_as)
+    if server is None and specialist.engine == "embedded":
+        return specialist
+    placed = place(workspace, specialist, server, keep_alive=settings.keep_alive, progress=progress)
+    if placed.state != "live":  # what is live answers on its old terms until it has new ones
+        workspace.save_specialist(placed)
+    return placed
+
+
+def parity(workspace: Workspace, task: Task, specialist: Specialist, curated: Curated, progress: Progress) -> Parity:
+    """Whether what is served is what was tuned, on validation calls; a specialist of which it is not so serves no more.
+
+    Kept under the engine's fingerprint: another engine or version is compared anew.
+    """
+    from .parity import Parity, compare
+    from .serve import open_engine, unload
+
+    with open_engine(workspace, specialist) as engine:
+        key = f"parity:{specialist.id}:{engine.fingerprint(specialist)}"
+        kept = workspace.result(key)
+        if kept is None:
+            found = compare(workspace, task, specialist, engine, curated.validation.to_list(), progress)
+            workspace.save_result(key, found.to_record())
+        else:
+            found = Parity(**kept)
+    if not found.holds:
+        unload(specialist)
+        if specialist.state == "live":
+            withdraw(workspace, specialist)
+    return found
+
+
 def answers(
     workspace: Workspace, task: Task, specialist: Specialist, curated: Curated, settings: Settings, progress: Progress
 ) -> Answers:
     """What the specialist answers to every held-out call, through the kind of engine that is to serve it."""
     from .evaluate import answer_all, judged_from, judged_to
     from .route import hopeless
-    from .serve import Replicas, replicate, serve
+    from .serve import Replicas, open_engine, open_engines
 
     with contextlib.ExitStack() as running:
-        alone = Replicas([running.enter_context(serve(workspace, [specialist]))])
+        alone = Replicas([running.enter_context(open_engine(workspace, specialist))])
         fingerprint = alone.fingerprint(specialist)
 
         @functools.cache
         def many() -> Replicas:
-            return running.enter_context(replicate(workspace, specialist))
+            return running.enter_context(open_engines(workspace, specialist))
 
         def part(name: str, engines: Callable[[], Replicas]) -> list[Judged]:
             key = f"judged:{specialist.id}:{fingerprint}:{name}"
@@ -213,16 +258,20 @@ def _grid(validation: Sequence[Judged], curated: Curated, settings: Settings) ->
 
 
 def route(
-    workspace: Workspace, specialist: Specialist, curated: Curated, figures: Mapping[str, Any]
+    workspace: Workspace, specialist: Specialist, curated: Curated, figures: Mapping[str, Any], settings: Settings
 ) -> tuple[bool, str]:
     """Let the specialist answer where a threshold is certified; whether it may, and why."""
+    from .serve import describe, prune, unload
+
     certificate = figures["certificate"]
-    specialist = replace(specialist, report={**(specialist.report or {}), **figures})
+    specialist = describe(workspace, replace(specialist, report={**(specialist.report or {}), **figures}))
     if certificate["threshold"] is None:
         if specialist.state == "live":  # on terms that hold no more
             withdraw(workspace, specialist)
         else:
             workspace.save_specialist(specialist)
+            unload(specialist)
+        prune(workspace, specialist.task_id, settings.keep_versions)
         return False, certificate["reason"]
     workspace.save_specialist(specialist)
     terms = Route(
@@ -241,6 +290,7 @@ def route(
     if taken_out(workspace, specialist):
         return False, f"{specialist.name} was taken out of service. `protege promote {specialist.name}` lets it answer."
     promote(workspace, specialist)
+    prune(workspace, specialist.task_id, settings.keep_versions)
     return True, certificate["reason"]
 
 

@@ -16,9 +16,8 @@ from unittest.mock import Mock
 
 import pytest
 from protege import Request, Route, Specialist, Workspace
-from protege.errors import EngineError
+from protege.errors import DoesNotFit, EngineError, NotServed
 from protege.route import Router, publish
-from protege.serve import DoesNotFit
 
 INSTRUCTION = "You name the colour of a thing. Answer with one word."
 
@@ -125,10 +124,10 @@ def test_a_specialist_that_is_not_served_yet_is_looked_for_again(
     monkeypatch.setattr("protege.route.link.REFRESH_S", 0.01)
     connects: list[object] = []
     router = make_router(connect=lambda home: connects.append(home) or engine)
-    monkeypatch.setattr(engine, "fingerprint", Mock(side_effect=EngineError("Not served here.")))
+    monkeypatch.setattr(engine, "fingerprint", Mock(side_effect=NotServed("Not served here.")))
     time.sleep(0.02)
     outcome = router.answer(request())
-    assert (outcome.decision, outcome.attempt) == ("engine starting", None)
+    assert (outcome.decision, outcome.attempt) == ("not served", None)
     time.sleep(0.1)
     assert len(connects) == 2
     monkeypatch.undo()
@@ -359,7 +358,7 @@ def test_a_fault_in_deciding_is_the_teachers_call_and_is_told_once_without_conte
 def test_after_a_fork_the_child_makes_its_own_connection(make_router: Callable[..., Router], engine: Any) -> None:
     connects: list[object] = []
     router = make_router(connect=lambda home: connects.append(home) or engine)
-    router._link._pid = -1  # pyright: ignore[reportPrivateUsage] — as a forked process finds it
+    router._links["embedded"]._pid = -1  # pyright: ignore[reportPrivateUsage] — as a forked process finds it
     assert router.answer(request()).decision == "engine starting"
     assert router.wait_until_ready(5)
     assert len(connects) == 2

@@ -58,15 +58,20 @@ def test_one_that_merely_lies_about_is_left_out_and_logged(
 
 def test_ollamas_store_is_read_by_its_manifests(write_gguf: Write, bare_machine: Path) -> None:
     store = bare_machine / ".ollama" / "models"
-    blob = store / "blobs" / "sha256-12ab"
+    blob = store / "blobs" / f"sha256-{'12ab' * 16}"
     blob.parent.mkdir(parents=True)
     write_gguf("blob.gguf", name="Qwen3 0.6B").rename(blob)
     manifests = store / "manifests" / "registry" / "library" / "qwen3"
     manifests.mkdir(parents=True)
-    layer = {"mediaType": "application/vnd.ollama.image.model", "digest": "sha256:12ab"}
+    layer = {"mediaType": "application/vnd.ollama.image.model", "digest": f"sha256:{'12ab' * 16}"}
     (manifests / "0.6b").write_text(json.dumps({"layers": [layer, {"mediaType": "x", "digest": "sha256:ff"}]}))
     (manifests / "broken").write_text("{")
-    (manifests / "odd").write_text(json.dumps({"layers": [{**layer, "digest": "sha256:9999"}]}))
+    (manifests / "odd").write_text(json.dumps({"layers": [{**layer, "digest": f"sha256:{'9' * 64}"}]}))
+    (manifests / "outside").write_text(json.dumps({"layers": [{**layer, "digest": "sha256:../../../../etc/passwd"}]}))
+    ours = store / "manifests" / "registry" / "protege" / "ab12-sort"
+    ours.mkdir(parents=True)
+    tuned = write_gguf("tuned.gguf", name="Sort").rename(blob.with_name(f"sha256-{'34cd' * 16}"))
+    (ours / "v1").write_text(json.dumps({"layers": [{**layer, "digest": tuned.name.replace("-", ":")}]}))
     assert [(base.name, base.path) for base in find_bases()] == [("Qwen3-0.6B", str(blob))]
 
 

@@ -6,10 +6,11 @@ import hashlib
 import importlib.util
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from protege.select import load_base
-from protege.serve import EmbeddedEngine, Engine, serve
+from protege.serve import EmbeddedEngine, Engine, OllamaEngine, place, serve
 from protege.serve.shared import connect, publish
 from protege.specialist import Base, Specialist
 from protege.workspace import Workspace
@@ -107,8 +108,20 @@ def embedded_merged(workspace: Workspace, trio: list[Specialist]) -> Iterator[Em
         yield engine
 
 
-ENGINES = ("embedded", "embedded_merged", "remote")
+ENGINES = ("embedded", "embedded_merged", "remote", "ollama")
 """Every engine passes the tests of test_conformance.py; a new one is a fixture and a name here."""
+
+
+@pytest.fixture(scope="session")
+def in_ollama(workspace: Workspace, trio: list[Specialist], ollama_server: Any) -> Specialist:
+    """The first of them, in a real Ollama."""
+    return place(workspace, trio[0], ollama_server.client())
+
+
+@pytest.fixture(scope="session")
+def ollama(in_ollama: Specialist) -> Iterator[Engine]:
+    with OllamaEngine() as engine:
+        yield engine
 
 
 @pytest.fixture(scope="session")

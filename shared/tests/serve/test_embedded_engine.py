@@ -11,8 +11,9 @@ from typing import Any
 import httpx
 import psutil
 import pytest
-from protege.errors import EngineError
-from protege.serve import DoesNotFit, EmbeddedEngine, Options, Replicas, replicate, serve
+from protege.errors import DoesNotFit, EngineError
+from protege.serve import EmbeddedEngine, Options, Replicas, serve
+from protege.serve.replicas import replicate
 from protege.serve.client import Client
 from protege.specialist import Specialist
 from protege.workspace import Workspace

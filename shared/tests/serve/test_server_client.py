@@ -10,8 +10,8 @@ from contextlib import contextmanager
 
 import orjson
 import pytest
-from protege.errors import EngineError
-from protege.serve import Completion, DoesNotFit
+from protege.errors import DoesNotFit, EngineError
+from protege.serve import Completion
 from protege.serve.client import Client, Place
 
 GOOD = {

@@ -45,7 +45,7 @@ def _extra(module: str | None) -> tuple[str, str] | None:
     extras = {
         "discover": ("hdbscan", "sklearn", "scipy", "datasets"),
         "tune": ("torch", "transformers", "peft", "accelerate", "gguf"),
-        "serve": ("xllamacpp",),
+        "serve": ("xllamacpp", "ollama"),
         "report": ("plotly",),
     }
     root = (module or "").split(".")[0]

@@ -29,6 +29,7 @@ Name = Annotated[str, typer.Argument(help="A specialist's name or id, as `proteg
 
 Method: TypeAlias = Literal["lora", "full", "qlora"]
 ServeAs: TypeAlias = Literal["lora", "merged"]
+EngineName: TypeAlias = Literal["auto", "embedded", "ollama"]
 Form: TypeAlias = Literal["calls", "openai", "otlp"]
 
 WATCH, LEARN, RUN, CARE = "Watch", "Learn", "Serve", "Look after"
@@ -88,7 +89,9 @@ def tasks(
 @app.command(rich_help_panel=LEARN)
 def improve(
     wanted: Annotated[list[str] | None, typer.Argument(metavar="[TASK]…", help="Names or ids; all where none.")] = None,
-    base: Annotated[str | None, typer.Option(help="Tune from this GGUF file, folder or catalogue name.")] = None,
+    base: Annotated[
+        str | None, typer.Option(help="Tune from this GGUF file, folder or catalogue name; ollama:NAME for Ollama's.")
+    ] = None,
     epsilon: Annotated[float, typer.Option(help="Disagreement allowed among kept answers.")] = 0.05,
     delta: Annotated[float, typer.Option(help="Chance that the guarantee does not hold.")] = 0.05,
     method: Annotated[Method, typer.Option(help="lora, full or qlora (GPU).")] = "lora",
@@ -97,6 +100,13 @@ def improve(
     serve_as: Annotated[
         ServeAs, typer.Option(help="merged (soonest), or lora (one base in memory for many).")
     ] = "merged",
+    engine: Annotated[
+        EngineName, typer.Option(help="ollama, embedded, or auto: Ollama where one answers (see OLLAMA_HOST).")
+    ] = "auto",
+    keep_alive: Annotated[str, typer.Option(help="How long Ollama keeps a specialist in memory: 30m, 1h, -1.")] = "30m",
+    keep_versions: Annotated[
+        int, typer.Option(min=0, help="How many of a task's models stay in Ollama, besides live and predecessor.")
+    ] = 3,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
@@ -109,7 +119,9 @@ def improve(
     options: dict[str, Any] = {"method": method, "form": prompt}
     if steps is not None:
         options["steps"] = steps
-    settings = flywheel.Settings(epsilon, delta, base, serve_as, tune=TuneSettings(**options))
+    settings = flywheel.Settings(
+        epsilon, delta, base, serve_as, engine, keep_alive, keep_versions, tune=TuneSettings(**options)
+    )
     workspace = Workspace(home)
     done = flywheel.improve(workspace, wanted or (), settings, _progress(as_json))
     names = {task.id: task.name for task in workspace.tasks()}

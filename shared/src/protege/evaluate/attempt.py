@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from ..answer import InvalidAnswer, message_from
 from ..call import Message, Request
+from ..errors import DoesNotFit
 from ..prompt import CannotRender, messages_for, render
-from ..serve import DoesNotFit
 from ..specialist import Specialist
 from ..task import Task
 from .confidence import confidence

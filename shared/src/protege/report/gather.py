@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from typing import Any, TypedDict
 
 from ..collect.prices import cost_usd, price_source
+from ..errors import EngineError, MissingDependency, NotServed
+from ..ollama_api import Ollama
+from ..serve import provenance
 from ..specialist import Specialist
 from ..task import Task
 from ..workspace import Workspace
@@ -95,8 +98,30 @@ def _status(workspace: Workspace, task: Task, price_as: str | None) -> TaskStatu
 
 def _specialist(specialist: Specialist) -> dict[str, Any]:
     record = specialist.to_record()
-    kept = ("id", "name", "task_id", "version", "state", "form", "created", "lineage", "digests")
-    return {**{name: record[name] for name in kept}, "base": specialist.base.name, "licence": specialist.base.licence}
+    kept = ("id", "name", "task_id", "version", "state", "form", "created", "lineage", "digests", "engine")
+    return {
+        **{name: record[name] for name in kept},
+        "base": specialist.base.name,
+        "licence": specialist.base.licence,
+        "parity": (specialist.report or {}).get("parity"),
+        "ollama": _in_ollama(specialist) if specialist.imported else None,
+    }
+
+
+def _in_ollama(specialist: Specialist) -> dict[str, Any]:
+    """Where Ollama has it, and what the model's own metadata there says of where it comes from."""
+    where = specialist.imported
+    server = Ollama(str(where["address"]))
+    try:
+        in_memory = server.loaded().get(str(where["model"]))
+        said, state = provenance(server, str(where["model"])), "there"
+    except NotServed:
+        in_memory, said, state = None, None, "gone: protege serve brings it back"
+    except (EngineError, MissingDependency) as error:
+        in_memory, said, state = None, None, error.fact
+    finally:
+        server.close()
+    return {**where, "state": state, "memory_bytes": in_memory, "provenance": said}
 
 
 def _task_report(workspace: Workspace, task: Task, teacher: Mapping[str, Any]) -> TaskReport:

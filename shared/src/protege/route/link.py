@@ -130,6 +130,20 @@ class EngineLink:
                 self._engine = engine
 
 
+def link_to(engine: str, home: Path, connect: Connect | None, start: Start | None) -> EngineLink:
+    """A link to the specialists of one kind of engine. Nobody starts an Ollama but the user."""
+    if engine == "ollama":
+        return EngineLink(home, connect or _connect_ollama, start or (lambda _home: None))
+    return EngineLink(home, connect, start)
+
+
+def _connect_ollama(home: Path) -> Engine | None:
+    from ..serve import connect_ollama
+    from ..workspace import Workspace
+
+    return connect_ollama(Workspace(home))
+
+
 def _connect(home: Path) -> Engine | None:
     from ..serve import connect
     from ..workspace import Workspace

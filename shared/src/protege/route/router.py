@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..call import Attempt, Message, Request
-from ..errors import EngineError
+from ..errors import EngineBusy, EngineError, EngineTimeout, NotServed
 from ..evaluate import Answered, ask, keeps
 from ..prompt import CannotRender
 from ..specialist import Route, Specialist
 from ..task import Task
 from ..workspace import home_path
 from .decision import Decision, Reason, objection
-from .link import EngineLink
+from .link import EngineLink, link_to
 from .table import TableFile
 
 if TYPE_CHECKING:
@@ -72,7 +72,9 @@ class Router:
     ) -> None:
         self.home = home_path(home)
         self._table = TableFile(self.home / "routes.json")
-        self._link = EngineLink(self.home, connect, start)
+        self._links: dict[str, EngineLink] = {
+            engine: link_to(engine, self.home, connect, start) for engine in ("embedded", "ollama")
+        }
         self._told: set[str] = set()
 
     def decide(self, request: Request, run: str | None = None) -> Decision:
@@ -109,11 +111,14 @@ class Router:
 
     def wait_until_ready(self, timeout_s: float) -> bool:
         """Have the engine connected (started, where none runs) before the first call; whether it is by then."""
-        return self._link.wait(timeout_s)
+        until_s = time.monotonic() + timeout_s
+        needed = {s.engine for _, s in self._table.current().routes.values()} or {"embedded"}
+        return all(self._links[engine].wait(until_s - time.monotonic()) for engine in sorted(needed))
 
     def close(self) -> None:
         """Close the connection to the engine, not the engine."""
-        self._link.close()
+        for link in self._links.values():
+            link.close()
 
     def _decide(self, request: Request, run: str | None) -> Decision:
         if os.environ.get(OFF, "").lower() == "off":
@@ -134,9 +139,10 @@ class Router:
             route, task, specialist = decision.route, decision.task, decision.specialist
             if route is None or task is None or specialist is None:
                 return _unasked(decision, decision.reason, begin_s)
-            engine = self._link.engine()
+            link = self._links[specialist.engine]
+            engine = link.engine()
             if engine is None:
-                return _unasked(decision, "engine failed" if self._link.failed else "engine starting", begin_s)
+                return _unasked(decision, "engine failed" if link.failed else "engine starting", begin_s)
 
             def work() -> Outcome:
                 return self._work(engine, route, specialist, task, request, begin_s)
@@ -151,21 +157,26 @@ class Router:
     ) -> Outcome:
         reason: Reason
         answered: Answered | None = None
+        link = self._links[specialist.engine]
         try:
-            if (fingerprint := self._fingerprint(engine, specialist)) is None:
-                reason = "engine starting"
-            elif fingerprint != route.fingerprint:
-                self._link.refresh()  # another engine may have taken its place
+            if engine.fingerprint(specialist) != route.fingerprint:
+                link.refresh()  # another engine may have taken its place
                 reason = "fingerprint differs"
             else:
-                answered = ask(engine, specialist, task, request, timeout_s=route.timeout_s)
-                self._link.succeeded()
+                left_s = route.timeout_s - (time.perf_counter() - begin_s)
+                answered = ask(engine, specialist, task, request, timeout_s=left_s)
+                link.succeeded()
                 reason = _verdict(answered, route)
         except CannotRender:
             reason = "cannot be shown"
+        except NotServed:  # not yet, as after a promotion, or not any more; the others may be
+            link.refresh()
+            reason = "not served"
+        except EngineBusy:  # it is well; but for a moment the teacher is sooner
+            reason = "engine busy"
         except EngineError as error:
-            self._link.failure(engine)
-            late = time.perf_counter() - begin_s >= 0.95 * route.timeout_s
+            link.failure(engine)
+            late = isinstance(error, EngineTimeout) or time.perf_counter() - begin_s >= 0.95 * route.timeout_s
             reason = "timed out" if late else "engine failed"
             self._tell("the engine", error)
         except Exception as error:  # noqa: BLE001 — as in decide
@@ -173,16 +184,9 @@ class Router:
             reason = "router failed"
         return _outcome(route, specialist, answered, reason, begin_s)
 
-    def _fingerprint(self, engine: Engine, specialist: Specialist) -> str | None:
-        """What the engine says of the specialist; None where it does not serve it yet, as after a promotion."""
-        try:
-            return engine.fingerprint(specialist)
-        except EngineError:
-            self._link.refresh()
-            return None
-
     def _timed_out(self, decision: Decision, begin_s: float) -> Outcome:
-        self._link.failure()
+        if decision.specialist is not None:
+            self._links[decision.specialist.engine].failure()
         if decision.route is None or decision.specialist is None:
             return _unasked(decision, "timed out", begin_s)
         return _outcome(decision.route, decision.specialist, None, "timed out", begin_s)
@@ -206,7 +210,7 @@ def _outcome(
 ) -> Outcome:
     kept = reason == "kept" and answered is not None
     attempt = None
-    if reason not in ("fingerprint differs", "engine starting"):
+    if reason not in ("fingerprint differs", "not served"):
         attempt = Attempt(
             by=specialist.id,
             outcome="kept" if kept else "handed_back" if reason == "below threshold" else "failed",

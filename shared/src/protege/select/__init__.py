@@ -6,8 +6,9 @@ plain reason for which every other one was passed over. Never downloads, never r
 
 from .base import load_base
 from .choose import Selection, select
-from .find import find_bases, places
+from .find import base_named, find_bases, places
 from .fit import Policy
+from .gguf_header import check_gguf
 from .machine import Machine, machine
 from .models import Model, catalogue
 from .probe import ProbeResult, probe
@@ -18,7 +19,9 @@ __all__ = [
     "Policy",
     "ProbeResult",
     "Selection",
+    "base_named",
     "catalogue",
+    "check_gguf",
     "find_bases",
     "load_base",
     "machine",

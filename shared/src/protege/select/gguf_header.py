@@ -50,6 +50,12 @@ def read_header(path: Path) -> Header:
         raise BaseModelError(f"{path} is cut off or damaged: its head cannot be read.", _AGAIN) from None
 
 
+def check_gguf(path: Path) -> None:
+    """Raises BaseModelError as `read_header`, and where the file holds no model."""
+    if not read_header(path).tensors:
+        raise BaseModelError(f"{path} holds no model, only metadata.", "Give a file with weights.")
+
+
 def _parse(path: Path, data: mmap.mmap) -> Header:
     cursor = _Cursor(data, 4)
     version = cursor.scalar("I")

@@ -1,5 +1,7 @@
 """A process that serves a workspace's live specialists: in the foreground, or behind an agent that needs them.
 
+Those of the embedded engine are served here; those that are in Ollama are kept there, and in its memory.
+
 One a workspace: it holds `engine.lock` as long as it runs. It follows routes.json, so that a specialist that is
 promoted is served within seconds.
 
@@ -24,10 +26,13 @@ from ..errors import EngineError, ProtegeError, WorkspaceBusy
 from ..specialist import Specialist
 from ..workspace import Workspace
 from .embedded import EmbeddedEngine, serve
+from .placing import bring_back
 from .process import START_S
 from .shared import connect, publish, withdraw
 
 LOOK_S = 0.5
+TEND_S = 10.0
+"""How often it is seen whether what Ollama has is still there."""
 DRAIN_S = 2.0
 """How long an engine lives on after another took its place, for the answers under way."""
 
@@ -45,27 +50,59 @@ def serve_forever(
 ) -> None:
     """Serve these specialists, then those that are live, to the workspace's agents, until interrupted.
 
-    ready: called with the address once they can be asked. stopped: waits as long as it is given, and says whether to
+    ready: called with the addresses once they can be asked. stopped: waits as long as it is given, and says whether to
     end. Raises WorkspaceBusy where another process serves this workspace, else as `serve`.
     """
     with _alone(workspace), contextlib.suppress(KeyboardInterrupt):
-        engine = serve(workspace, specialists)
+        engine = serve(workspace, _embedded(specialists))
         try:
             publish(workspace, engine)
+            elsewhere = _tend(workspace, specialists)
             if ready is not None:
-                ready(", ".join(sorted({place.url for place in engine.places().values()})))
+                ready(", ".join(sorted({*(place.url for place in engine.places().values()), *elsewhere})))
             served, seen = _key(specialists), _routes_time(workspace)
+            live, tended_s = list(specialists), time.monotonic()
             while not (stopped or _sleep)(LOOK_S):
                 if engine.mend(START_S):
                     publish(workspace, engine)
-                if (now := _routes_time(workspace)) != seen:
+                changed = (now := _routes_time(workspace)) != seen
+                if changed:
                     seen = now
                     live = [s for s in workspace.specialists() if s.state == "live"]
                     if _key(live) != served:
-                        engine, served = _replace(workspace, engine, live), _key(live)
+                        engine, served = _replace(workspace, engine, _embedded(live)), _key(live)
+                if changed or time.monotonic() - tended_s > TEND_S:
+                    _tend(workspace, live)
+                    tended_s = time.monotonic()
         finally:
             withdraw(workspace)
             engine.close()
+
+
+def _embedded(specialists: Sequence[Specialist]) -> list[Specialist]:
+    return [s for s in specialists if s.engine == "embedded"]
+
+
+def _tend(workspace: Workspace, live: Sequence[Specialist]) -> set[str]:
+    """Keep the live specialists that are in Ollama there and in memory; the addresses of those that are.
+
+    One that was removed there is brought back. What stands in the way is told, and tried again: the teacher answers.
+    """
+    addresses: set[str] = set()
+    terms = workspace.routes()
+    for specialist in live:
+        if specialist.engine != "ollama" or specialist.task_id not in terms:
+            continue
+        try:
+            kept = bring_back(workspace, specialist, terms[specialist.task_id].fingerprint)
+        except ProtegeError as error:
+            log.warning("%s does not answer: %s", specialist.name, error)
+            continue
+        addresses.add(str(kept.imported["address"]))
+        if kept != specialist and terms == workspace.routes():
+            workspace.save_specialist(kept)
+            write_routes(workspace)
+    return addresses
 
 
 def start_in_background(home: str | os.PathLike[str]) -> None:
@@ -159,7 +196,7 @@ def _replace(workspace: Workspace, engine: EmbeddedEngine, live: Sequence[Specia
 
 
 def _key(specialists: Sequence[Specialist]) -> frozenset[tuple[str, str]]:
-    return frozenset((specialist.id, specialist.serve_as) for specialist in specialists)
+    return frozenset((s.id, s.serve_as) for s in _embedded(specialists))
 
 
 def _routes_time(workspace: Workspace) -> tuple[int, int] | None:
@@ -178,6 +215,13 @@ def _sleep(seconds: float) -> bool:
 def _stdin_closed(seconds: float) -> bool:
     readable, _, _ = select.select([0], [], [], seconds)
     return bool(readable) and not os.read(0, 4096)
+
+
+def write_routes(workspace: Workspace) -> None:
+    """Tell running agents where the specialists are now."""
+    from ..lifecycle import publish as publish_routes
+
+    publish_routes(workspace)
 
 
 def _main() -> int:

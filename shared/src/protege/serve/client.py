@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
 
-from ..errors import EngineError
-from .engine import Completion, DoesNotFit
+from ..errors import DoesNotFit, EngineError, EngineTimeout, EngineUnreachable
+from .engine import Completion
 
 if TYPE_CHECKING:
     import httpx
@@ -24,7 +24,7 @@ class Place:
     """Where a specialist is served.
 
     lora: its number in the server's list of LoRA weights, None for a merged model. adds_tokens: this model's tokenizer
-    puts a token of its own before each prompt; ours are rendered whole, so they are then sent as token numbers.
+    puts a token of its own before each prompt; many templates write it too, so prompts are then sent as token numbers.
     """
 
     url: str
@@ -98,11 +98,12 @@ class Client:
         return self._made
 
     def _tokens(self, place: Place, prompt: str, until_s: float) -> list[int]:
-        question = {"content": prompt, "add_special": False, "parse_special": True}
+        """As in tuning, with one begin token: whether the template wrote it, the tokenizer adds it, or both."""
+        question = {"content": prompt, "add_special": True, "parse_special": True}
         tokens = self._post(place, "/tokenize", question, until_s).get("tokens")
         if not isinstance(tokens, list):
             raise EngineError("The engine's tokenizer gave no tokens.")
-        return tokens
+        return tokens[1:] if tokens[:1] == tokens[1:2] else tokens
 
     def _post(self, place: Place, path: str, question: dict[str, Any], until_s: float) -> dict[str, Any]:
         import httpx
@@ -111,7 +112,7 @@ class Client:
             raise EngineError("The engine is closed.")
         left_s = until_s - time.perf_counter()
         if left_s <= 0:
-            raise EngineError("The engine did not answer in time.")
+            raise EngineTimeout("The engine did not answer in time.")
         timeout = httpx.Timeout(left_s, connect=min(CONNECT_S, left_s))
         headers = {**_headers(place), "Content-Type": "application/json"}
         body = bytearray()
@@ -123,16 +124,12 @@ class Client:
                 for chunk in reply.iter_bytes():
                     body += chunk
                     if time.perf_counter() > until_s:
-                        raise EngineError("The engine did not answer in time.")
+                        raise EngineTimeout("The engine did not answer in time.")
         except httpx.TimeoutException:
-            raise EngineError("The engine did not answer in time.") from None
+            raise EngineTimeout("The engine did not answer in time.") from None
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
-            raise Unreachable(f"The engine could not be reached ({type(error).__name__}).") from None
+            raise EngineUnreachable(f"The engine could not be reached ({type(error).__name__}).") from None
         return _checked(reply.status_code, bytes(body))
-
-
-class Unreachable(EngineError):
-    """No server there, or it went away while answering."""
 
 
 def _headers(place: Place) -> dict[str, str]:

@@ -5,7 +5,6 @@ Specialists that are LoRA weights over one base share a child, and the base's me
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import importlib.util
 import os
@@ -18,11 +17,12 @@ from typing import Any, Literal
 
 import orjson
 
-from ..errors import BaseModelError, EngineError, MissingDependency, ResourceError
+from ..errors import EngineError, EngineUnreachable, MissingDependency, NotServed, ResourceError
 from ..specialist import Specialist
 from ..workspace import Workspace
-from .client import Client, Place, Unreachable
+from .client import Client, Place
 from .engine import Completion
+from .files import checked_file, digest, weights
 from .process import Load, ServerProcess
 
 NAME = "xllamacpp"
@@ -97,6 +97,7 @@ class EmbeddedEngine:
     """Children that serve specialists. Made by `serve`."""
 
     name = NAME
+    tells_end = True
 
     def __init__(self, planned: Sequence[_Server], options: Options) -> None:
         self._servers = list(planned)
@@ -122,7 +123,7 @@ class EmbeddedEngine:
             place, left_s = server.place(specialist.id), until_s - time.monotonic()
             try:
                 return self._client.complete(place, prompt, max_tokens=specialist.max_tokens, timeout_s=left_s)
-            except Unreachable:
+            except EngineUnreachable:
                 left_s = until_s - time.monotonic()
                 if attempt == "last" or left_s <= 0:
                     raise
@@ -159,7 +160,7 @@ class EmbeddedEngine:
         if not self._finalizer.alive:
             raise EngineError("The engine is closed.")
         if specialist_id not in self._by_specialist:
-            raise EngineError(f"The specialist {specialist_id} is not served here.")
+            raise NotServed(f"The specialist {specialist_id} is not served here.")
         return self._by_specialist[specialist_id]
 
     def _start(self, server: _Server, options: Options) -> None:
@@ -179,12 +180,12 @@ def _plan(
         if (as_ or specialist.serve_as) == "lora":
             shared.setdefault(specialist.base.sha256, []).append(specialist)
         else:
-            model = _weights(workspace, specialist, "gguf")
+            model = weights(workspace, specialist, "gguf")
             planned.append(_Server(_load(model, (), specialist, options), (model,), {specialist.id: None}))
     for group in shared.values():
         base = group[0].base
-        model = _checked_file(Path(base.path), base.sha256, f"The base {base.name}")
-        loras = tuple(_weights(workspace, specialist, "lora_gguf") for specialist in group)
+        model = checked_file(Path(base.path), base.sha256, f"The base {base.name}")
+        loras = tuple(weights(workspace, specialist, "lora_gguf") for specialist in group)
         numbers: dict[str, int | None] = {specialist.id: number for number, specialist in enumerate(group)}
         planned.append(_Server(_load(model, loras, group[0], options), (model, *loras), numbers))
     return planned
@@ -199,38 +200,6 @@ def _load(model: Path, loras: tuple[Path, ...], specialist: Specialist, options:
         parallel=options.parallel,
         threads=options.threads or physical_cores(),
     )
-
-
-def _weights(workspace: Workspace, specialist: Specialist, kind: str) -> Path:
-    if kind not in specialist.files:
-        raise BaseModelError(f"{specialist.name} has no weights of the kind {kind}.", "Tune it from a GGUF base.")
-    path = workspace.specialist_folder(specialist) / specialist.files[kind]
-    return _checked_file(path, specialist.digests.get(kind), f"{specialist.name}'s {path.name}")
-
-
-def _checked_file(path: Path, expected: str | None, what: str) -> Path:
-    """The file, if it is GGUF and the one that is meant: a threshold says nothing of another."""
-    try:
-        with path.open("rb") as file:
-            magic = file.read(4)
-    except OSError as error:
-        raise BaseModelError(f"{what} cannot be read: {error.strerror}, {path}.", "`protege improve` again.") from None
-    if magic != b"GGUF":
-        raise BaseModelError(f"{what} is not a GGUF file: {path}.", "`protege improve` again.")
-    if expected is not None and _digest(path) != expected:
-        raise BaseModelError(f"{what} is not the file that was tuned: {path}.", "`protege improve` again.")
-    return path.absolute()
-
-
-def _digest(path: Path) -> str:
-    stat = path.stat()
-    return _digest_of(str(path.absolute()), stat.st_size, stat.st_mtime_ns, stat.st_ino)
-
-
-@functools.lru_cache(maxsize=256)
-def _digest_of(path: str, size: int, mtime_ns: int, inode: int) -> str:
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def memory_needed(workspace: Workspace, specialist: Specialist) -> int:
@@ -260,7 +229,7 @@ def _fingerprint(server: _Server, lora: int | None, options: Options, library: M
     made_of = {
         "engine": NAME,
         "library": library,
-        "files": [_digest(path) for path in files],
+        "files": [digest(path) for path in files],
         "options": {**asdict(options), "threads": None, "context": server.load.context, "flash_attention": False},
     }
     return hashlib.sha256(orjson.dumps(made_of, option=orjson.OPT_SORT_KEYS)).hexdigest()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from ..errors import EngineError
 from ..specialist import Specialist
 
 
@@ -13,10 +12,10 @@ from ..specialist import Specialist
 class Completion:
     """What a specialist wrote.
 
-    token_logprobs: natural logarithms, each ≤ 0, of the whole vocabulary's softmax before any sampling. The last one is
-    the end of the answer's, whose token reads "", where finish_reason is "stop". Tokens that end inside a character
-    (parts of an emoji) may be missing. input_tokens, output_tokens: the prompt's, and all that were made, the end
-    included. latency_ms: the caller's whole wait.
+    token_logprobs: natural logarithms, each ≤ 0, of the whole vocabulary's softmax before any sampling. Where
+    finish_reason is "stop" and the engine `tells_end`, the last one is the end of the answer's, whose token reads "".
+    Tokens that end inside a character (parts of an emoji) may be missing. input_tokens, output_tokens: the prompt's,
+    and all that were made, the end included. latency_ms: the caller's whole wait.
     """
 
     text: str
@@ -28,17 +27,14 @@ class Completion:
     latency_ms: float
 
 
-class DoesNotFit(EngineError):
-    """A prompt, or a prompt with its answer, that is longer than the engine's context. The engine itself is well."""
-
-
 class Completer(Protocol):
     """Answers for specialists. Safe for many threads."""
 
     def complete(self, specialist: Specialist, prompt: str, *, timeout_s: float) -> Completion:
         """The specialist's answer to a rendered prompt, `specialist.max_tokens` long at most.
 
-        Raises EngineError where the engine fails or takes longer than `timeout_s`, DoesNotFit where it is too long.
+        Raises EngineError where the engine fails; its kinds EngineUnreachable, EngineBusy, EngineTimeout (longer than
+        `timeout_s`), NotServed and DoesNotFit say what a caller may go by.
         """
         ...
 
@@ -51,10 +47,15 @@ class Engine(Completer, Protocol):
     @property
     def name(self) -> str: ...
 
+    @property
+    def tells_end(self) -> bool:
+        """Whether the log-probability of an answer's end is among its tokens'."""
+        ...
+
     def fingerprint(self, specialist: Specialist) -> str:
         """SHA-256 (hex) over all that the specialist's log-probabilities depend on: engine, version, files, options.
 
-        Raises EngineError where the specialist is not served here.
+        Raises NotServed where the specialist is not served here, EngineError where the engine cannot tell.
         """
         ...
 

@@ -11,7 +11,7 @@ from ..errors import EngineError, ResourceError
 from ..specialist import Specialist
 from ..workspace import Workspace
 from .embedded import EmbeddedEngine, Options, memory_needed, physical_cores, serve
-from .engine import Completion
+from .engine import Completion, Engine
 
 MOST = 16
 
@@ -24,15 +24,19 @@ class Replicas:
     answer and no log-probability.
     """
 
-    def __init__(self, engines: Sequence[EmbeddedEngine]) -> None:
+    def __init__(self, engines: Sequence[Engine]) -> None:
         self._engines = tuple(engines)
-        self._idle: queue.SimpleQueue[EmbeddedEngine] = queue.SimpleQueue()
+        self._idle: queue.SimpleQueue[Engine] = queue.SimpleQueue()
         for engine in engines:
             self._idle.put(engine)
 
     @property
     def name(self) -> str:
         return self._engines[0].name
+
+    @property
+    def tells_end(self) -> bool:
+        return self._engines[0].tells_end
 
     @property
     def count(self) -> int:

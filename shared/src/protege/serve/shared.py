@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from ..errors import EngineError
+from ..errors import NotServed
 from ..specialist import Specialist
 from ..workspace import Workspace, write_private
 from .client import Client, Place
@@ -28,6 +28,7 @@ class RemoteEngine:
     """An engine that another process runs. Closing it closes nothing over there."""
 
     name = NAME
+    tells_end = True
 
     def __init__(self, places: Mapping[str, Place]) -> None:
         self._places = places
@@ -45,7 +46,7 @@ class RemoteEngine:
 
     def _place(self, specialist: Specialist) -> Place:
         if specialist.id not in self._places:
-            raise EngineError(f"The running engine does not serve {specialist.name}.", "Start `protege serve` again.")
+            raise NotServed(f"The running engine does not serve {specialist.name}.", "Start `protege serve` again.")
         return self._places[specialist.id]
 
 

@@ -6,6 +6,6 @@ that `curate` did not make, never reads calibration or test rows, never changes 
 """
 
 from .settings import Tuned, TuneSettings
-from .tuning import tune
+from .tuning import reference, tune
 
-__all__ = ["TuneSettings", "Tuned", "tune"]
+__all__ = ["TuneSettings", "Tuned", "reference", "tune"]

@@ -22,6 +22,16 @@ class Generated:
     logprob: float
 
 
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """likeliest: each of the answer's tokens is the one that this model would have written there, so that it gives the
+    same answer by itself. logprobs: natural logarithms, one a token. prompt_tokens: how many the prompt has."""
+
+    likeliest: bool
+    logprobs: tuple[float, ...]
+    prompt_tokens: int
+
+
 class Generator:
     """Greedy answers from a base and its LoRA weights (peft's folder; None for the base alone)."""
 
@@ -39,6 +49,23 @@ class Generator:
             chosen = order[start : start + batch]
             found.update(zip(chosen, self._batch([encoded[i] for i in chosen], max_tokens), strict=True))
         return [found[i] for i in range(len(prompts))]
+
+    @torch.inference_mode()
+    def score(self, prompt: str, answer: str, *, ended: bool) -> Scored:
+        """What this model makes of an answer that another engine gave, in one pass over it.
+
+        ended: whether the answer came to its end; the token that ends the turn is then part of what is compared.
+        """
+        asked = self.encoder.prompt(prompt)
+        written = self.encoder.answer(answer)
+        written = written if ended else written[:-1]
+        if not written:
+            return Scored(likeliest=True, logprobs=(), prompt_tokens=len(asked))
+        ids = torch.tensor([asked + written])
+        logits = self.model(input_ids=ids, logits_to_keep=len(written) + 1).logits[0, :-1].float()
+        wanted = torch.tensor(written)
+        taken = logits.log_softmax(-1).gather(1, wanted.unsqueeze(1)).squeeze(1)
+        return Scored(bool((logits.argmax(-1) == wanted).all()), tuple(taken.tolist()), len(asked))
 
     @torch.inference_mode()
     def _batch(self, rows: list[list[int]], max_tokens: int) -> list[Generated]:

@@ -109,8 +109,12 @@ class Encoder:
         return self.end_ids[0]
 
     def prompt(self, text: str) -> list[int]:
-        """Special tokens in the text are read as such: it comes from `protege.prompt.render`."""
-        return [*self._bos, *self.tokenizer(text, add_special_tokens=False)["input_ids"]]
+        """Special tokens in the text are read as such: it comes from `protege.prompt.render`.
+
+        The begin token stands there once, whether the template wrote it or the tokenizer puts it there, or both.
+        """
+        ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return ids if ids[: len(self._bos)] == self._bos else [*self._bos, *ids]
 
     def answer(self, text: str) -> list[int]:
         """The answer and the token that ends the turn."""

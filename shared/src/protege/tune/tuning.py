@@ -7,7 +7,7 @@ import importlib.metadata
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +16,13 @@ import orjson
 from ..curate import Curated
 from ..errors import MissingDependency, NotEnoughCalls, ResourceError
 from ..progress import Progress, Silent
-from ..specialist import Base
+from ..specialist import Base, Specialist
 from ..task import Task
 from ..workspace import write_private
 from .settings import Tuned, TuneSettings
 
 if TYPE_CHECKING:
+    from .inprocess import Generator
     from .training import Run
 
 MIN_ROWS = 16
@@ -60,6 +61,23 @@ def tune(
         return done
     (folder / "tuned.json").unlink(missing_ok=True)
     return _tune(curated, task, base, folder, settings, inputs, progress)
+
+
+def reference(specialist: Specialist, folder: Path) -> Generator:
+    """The tuned model in this process, as it was tuned; from the merged file where every weight was.
+
+    Raises BaseModelError, MissingDependency.
+    """
+    try:
+        from .inprocess import Generator
+    except ImportError as error:
+        raise MissingDependency(str(error.name), "tune") from None
+    from .model import compute_dtype
+
+    if "lora" in specialist.files:
+        return Generator(specialist.base, folder / specialist.files["lora"], compute_dtype())
+    whole = specialist.files.get("gguf") or specialist.files["model"]
+    return Generator(replace(specialist.base, path=str(folder / whole)), None, compute_dtype())
 
 
 def inputs_hash(curated: Curated, task: Task, base: Base, settings: TuneSettings) -> str:
