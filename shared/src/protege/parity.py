@@ -9,6 +9,7 @@ whoever else asks the model does.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import statistics
 from collections.abc import Mapping, Sequence
@@ -78,15 +79,17 @@ def compare(
     from .tune import reference
 
     prompts = list(_prompts(task, specialist, rows))[:CALLS]
-    with (progress or Silent()).step(f"{specialist.name}: comparing with the tuned model", len(prompts)) as bar:
+    with (progress or Silent()).step(f"{specialist.name}: comparing with the tuned model", 2 * len(prompts)) as bar:
+        served: list[tuple[str, Completion]] = []
+        for prompt in prompts:
+            with contextlib.suppress(DoesNotFit):
+                served.append((prompt, engine.complete(specialist, prompt, timeout_s=TIMEOUT_S)))
+            bar.advance()
+        # Not in turns: the engine's threads spin for a while after an answer, and would halve the model's speed here.
         model = reference(specialist, workspace.specialist_folder(specialist))
         pairs: list[tuple[Completion, Scored]] = []
-        for prompt in prompts:
-            try:
-                served = engine.complete(specialist, prompt, timeout_s=TIMEOUT_S)
-            except DoesNotFit:
-                continue
-            pairs.append((served, model.score(prompt, served.text, ended=served.finish_reason == "stop")))
+        for prompt, answer in served:
+            pairs.append((answer, model.score(prompt, answer.text, ended=answer.finish_reason == "stop")))
             bar.advance()
     template, difference = _template(specialist, prompts)
     return _judged(pairs, engine.tells_end, template, difference)
@@ -116,7 +119,8 @@ def _judged(pairs: Sequence[tuple[Completion, Scored]], tells_end: bool, templat
         f"token, {prompts} of {len(pairs)} prompts were read as the same number of tokens."
     )
     if not holds:
-        reason = f"What is served is not what was tuned: {reason} Needed: {SAME_LEAST:.0%}, {LOGPROB_MOST:g}, and all."
+        needed = f"Needed: {SAME_LEAST:.0%}, {LOGPROB_MOST:g}, and all. `--engine` names another engine."
+        reason = f"What is served is not what was tuned: {reason} {needed}"
     return Parity(len(pairs), same, prompts, median, template, difference, holds, reason)
 
 

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from protege.call import Request
+from protege.prompt import messages_for, render
+from protege.route import Outcome, Router
+from protege.route import publish as publish_routes
 from protege.select import load_base
 from protege.serve import EmbeddedEngine, Engine, OllamaEngine, place, serve
 from protege.serve.shared import connect, publish
-from protege.specialist import Base, Specialist
+from protege.specialist import Base, Route, Specialist
+from protege.task import Task, Template, TemplatePart
 from protege.workspace import Workspace
 
 PATIENCE_S = 60.0
@@ -135,3 +142,84 @@ def remote(workspace: Workspace, embedded: EmbeddedEngine) -> Iterator[Engine]:
 @pytest.fixture(scope="session", params=ENGINES)
 def engine(request: pytest.FixtureRequest) -> Engine:
     return request.getfixturevalue(request.param)
+
+
+# A live specialist in Ollama, and an agent's router
+
+INSTRUCTION = "Answer with the capital city only, and nothing else."
+PLACE = "France"
+
+
+def request(text: str) -> Request:
+    return Request(({"role": "system", "content": INSTRUCTION}, {"role": "user", "content": text}))
+
+
+@dataclass
+class Agent:
+    """A workspace whose one specialist is live in an Ollama, and an agent's router."""
+
+    workspace: Workspace
+    specialist: Specialist
+    router: Router
+    right: str
+    timeout_s: float
+    request: Request
+
+    def ask(self, text: str = PLACE) -> tuple[Outcome, float]:
+        """What becomes of a call, and how long it took."""
+        begin_s = time.monotonic()
+        outcome = self.router.answer(request(text))
+        return outcome, time.monotonic() - begin_s
+
+    def is_kept_again(self, within_s: float = 30.0) -> bool:
+        until_s = time.monotonic() + within_s
+        while time.monotonic() < until_s:
+            self.router.wait_until_ready(1.0)
+            outcome, _ = self.ask()
+            if outcome.message is not None:
+                return outcome.message["content"] == self.right
+            time.sleep(0.2)
+        return False
+
+
+@pytest.fixture
+def make_agent(base: Base, tmp_path: Path) -> Iterator[Callable[..., Agent]]:
+    made: list[Agent] = []
+
+    def make(server: Any, *, timeout_s: float = 20.0, max_tokens: int = 48) -> Agent:
+        workspace = Workspace(tmp_path / "home")
+        template = Template("sig", (TemplatePart(0, "system", lines=(INSTRUCTION,)),))
+        task = Task("capital", "capital", "label", templates=(template,), calls=100)
+        one = Specialist(
+            "s1", "capital-v1", "capital", 1, base, "whole", "live", files={"gguf": "m.gguf"}, max_tokens=max_tokens
+        )
+        folder = workspace.specialist_folder(one)
+        folder.mkdir(parents=True)
+        (folder / "m.gguf").symlink_to(base.path)  # the base, untuned, stands in for a tuned model
+        workspace.save_tasks([task], {})
+        one = place(workspace, one, server.client())
+        workspace.save_specialist(one)
+        prompt = render(base, messages_for(task, request(PLACE), "whole"))
+        with OllamaEngine() as engine:
+            right = engine.complete(one, prompt, timeout_s=60).text.strip()
+            terms = Route("capital", "s1", 0.0, engine.fingerprint(one), 0.05, 0.05, 60, 60, 0, ("sig",))
+        workspace.save_route(replace(terms, timeout_s=timeout_s))
+        publish_routes(workspace)
+        router = Router(workspace.home)
+        assert router.wait_until_ready(10)
+        agent = Agent(workspace, one, router, right, timeout_s, request(PLACE))
+        made.append(agent)
+        return agent
+
+    yield make
+    for agent in made:
+        agent.router.close()
+        agent.workspace.close()
+
+
+@pytest.fixture
+def server(start_ollama: Callable[..., Any]) -> Iterator[Any]:
+    """One of the test's own, since it comes to harm."""
+    started = start_ollama()
+    yield started
+    started.stop()

@@ -13,8 +13,8 @@ import psutil
 import pytest
 from protege.errors import DoesNotFit, EngineError
 from protege.serve import EmbeddedEngine, Options, Replicas, serve
-from protege.serve.replicas import replicate
 from protege.serve.client import Client
+from protege.serve.replicas import replicate
 from protege.specialist import Specialist
 from protege.workspace import Workspace
 

@@ -164,6 +164,9 @@ def status(home: Home = None, as_json: Json = False) -> None:
     rows = [(t["name"], t["calls"], _who(t), t["kept"], t["saved_usd"], t["reason"]) for t in found["tasks"]]
     columns = ("task", "calls", "answered by", "kept", "saved $", "why")
     output.print_table(f"{found['calls']:,} calls in {found['home']}", columns, rows)
+    for specialist in found["specialists"]:
+        if specialist["ollama"]:
+            output.print_block(f"{specialist['name']} in Ollama", _in_ollama(specialist["ollama"]))
 
 
 @app.command(rich_help_panel=RUN)
@@ -281,6 +284,17 @@ def _who(task: Mapping[str, Any]) -> str:
     if task["state"] == "live":
         return version
     return f"teacher; {version} {task['state']}" if version else "teacher"
+
+
+def _in_ollama(inside: Mapping[str, Any]) -> list[str]:
+    """Where Ollama has a specialist, and what its own metadata there says, in words."""
+    memory = f"{inside['memory_bytes'] / 1e9:.2f} GB in memory" if inside["memory_bytes"] else "not in memory"
+    lines = [f"{inside['model']} ({inside['quantisation']}) at {inside['address']}: {inside['state']}, {memory}"]
+    if about := inside["provenance"]:
+        report = about["report"] or {}
+        measured = f"agreement {report['agreement']:.1%} on {report['test_calls']} calls" if report else "not evaluated"
+        lines.append(f"from {about['base']['name']} ({about['base']['licence']}), data {about['data']}; {measured}")
+    return lines
 
 
 def _figures(figures: Mapping[str, Any]) -> list[str]:

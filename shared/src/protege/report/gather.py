@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
 from ..collect.prices import cost_usd, price_source
@@ -61,13 +61,15 @@ def status(workspace: Workspace) -> dict[str, Any]:
     """Tasks, who answers them, and what that has saved so far."""
     price_as = (workspace.result("teacher") or {}).get("price_as")
     tasks = [_status(workspace, task, price_as) for task in workspace.tasks()]
+    specialists = workspace.specialists()
+    ollamas = _ollamas(specialists)
     return {
         "home": str(workspace.home),
         "calls": workspace.count_calls(),
         "kept": sum(task["kept"] for task in tasks),
         "saved_usd": sum(task["saved_usd"] or 0.0 for task in tasks),
         "tasks": tasks,
-        "specialists": [_specialist(s) for s in workspace.specialists()],
+        "specialists": [_specialist(s, ollamas) for s in specialists],
     }
 
 
@@ -96,7 +98,9 @@ def _status(workspace: Workspace, task: Task, price_as: str | None) -> TaskStatu
     )
 
 
-def _specialist(specialist: Specialist) -> dict[str, Any]:
+def _specialist(
+    specialist: Specialist, ollamas: Mapping[str, tuple[Ollama, Mapping[str, int] | str]]
+) -> dict[str, Any]:
     record = specialist.to_record()
     kept = ("id", "name", "task_id", "version", "state", "form", "created", "lineage", "digests", "engine")
     return {
@@ -104,24 +108,35 @@ def _specialist(specialist: Specialist) -> dict[str, Any]:
         "base": specialist.base.name,
         "licence": specialist.base.licence,
         "parity": (specialist.report or {}).get("parity"),
-        "ollama": _in_ollama(specialist) if specialist.imported else None,
+        "ollama": _in_ollama(specialist, *ollamas[specialist.imported["address"]]) if specialist.imported else None,
     }
 
 
-def _in_ollama(specialist: Specialist) -> dict[str, Any]:
+def _ollamas(specialists: Sequence[Specialist]) -> dict[str, tuple[Ollama, Mapping[str, int] | str]]:
+    """Each Ollama that has some of them, by address, with what it has in memory, or why it does not tell."""
+    found: dict[str, tuple[Ollama, Mapping[str, int] | str]] = {}
+    for address in {str(s.imported["address"]) for s in specialists if s.imported}:
+        server = Ollama(address, look_s=2.0)
+        try:
+            found[address] = server, server.loaded()
+        except (EngineError, MissingDependency) as error:
+            found[address] = server, error.fact
+    return found
+
+
+def _in_ollama(specialist: Specialist, server: Ollama, loaded: Mapping[str, int] | str) -> dict[str, Any]:
     """Where Ollama has it, and what the model's own metadata there says of where it comes from."""
-    where = specialist.imported
-    server = Ollama(str(where["address"]))
-    try:
-        in_memory = server.loaded().get(str(where["model"]))
-        said, state = provenance(server, str(where["model"])), "there"
-    except NotServed:
-        in_memory, said, state = None, None, "gone: protege serve brings it back"
-    except (EngineError, MissingDependency) as error:
-        in_memory, said, state = None, None, error.fact
-    finally:
-        server.close()
-    return {**where, "state": state, "memory_bytes": in_memory, "provenance": said}
+    model, said = str(specialist.imported["model"]), None
+    state = loaded if isinstance(loaded, str) else "there"
+    if not isinstance(loaded, str):
+        try:
+            said = provenance(server, model)
+        except NotServed:
+            state = "gone: protege serve brings it back"
+        except EngineError as error:
+            state = error.fact
+    memory = None if isinstance(loaded, str) else loaded.get(model)
+    return {**specialist.imported, "state": state, "memory_bytes": memory, "provenance": said}
 
 
 def _task_report(workspace: Workspace, task: Task, teacher: Mapping[str, Any]) -> TaskReport:

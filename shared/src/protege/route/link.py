@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .table import TableFile
+
 if TYPE_CHECKING:
     from ..serve import Engine
 
@@ -139,9 +141,8 @@ def link_to(engine: str, home: Path, connect: Connect | None, start: Start | Non
 
 def _connect_ollama(home: Path) -> Engine | None:
     from ..serve import connect_ollama
-    from ..workspace import Workspace
 
-    return connect_ollama(Workspace(home))
+    return connect_ollama(specialist for _, specialist in TableFile(home / "routes.json").current().routes.values())
 
 
 def _connect(home: Path) -> Engine | None:

@@ -88,6 +88,8 @@ def _tend(workspace: Workspace, live: Sequence[Specialist]) -> set[str]:
 
     One that was removed there is brought back. What stands in the way is told, and tried again: the teacher answers.
     """
+    from ..route import publish as publish_routes
+
     addresses: set[str] = set()
     terms = workspace.routes()
     for specialist in live:
@@ -101,7 +103,7 @@ def _tend(workspace: Workspace, live: Sequence[Specialist]) -> set[str]:
         addresses.add(str(kept.imported["address"]))
         if kept != specialist and terms == workspace.routes():
             workspace.save_specialist(kept)
-            write_routes(workspace)
+            publish_routes(workspace)
     return addresses
 
 
@@ -215,13 +217,6 @@ def _sleep(seconds: float) -> bool:
 def _stdin_closed(seconds: float) -> bool:
     readable, _, _ = select.select([0], [], [], seconds)
     return bool(readable) and not os.read(0, 4096)
-
-
-def write_routes(workspace: Workspace) -> None:
-    """Tell running agents where the specialists are now."""
-    from ..lifecycle import publish as publish_routes
-
-    publish_routes(workspace)
 
 
 def _main() -> int:

@@ -12,7 +12,7 @@ import importlib.util
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -20,9 +20,8 @@ from typing import Literal, TypeAlias
 import orjson
 
 from ..errors import BadInput, EngineBusy, EngineError, EngineTimeout, EngineUnreachable, MissingDependency, NotServed
-from ..ollama_api import GREEDY, Ollama, Reply, address, is_loopback, tells_logprobs
+from ..ollama_api import CONNECT_S, GREEDY, Ollama, Reply, address, is_loopback, tells_logprobs
 from ..specialist import Specialist
-from ..workspace import Workspace
 from .engine import Completion
 from .ollama_models import Imported, imported
 
@@ -138,7 +137,7 @@ class OllamaEngine:
                 f"The specialist is in an Ollama elsewhere, {where.address}.", f"Allow it: OLLAMA_HOST={where.address}"
             )
         with self._lock:
-            return self._servers.setdefault(where.address, Ollama(where.address))
+            return self._servers.setdefault(where.address, Ollama(where.address, look_s=CONNECT_S))
 
     @contextmanager
     def _turn(self, where: Imported, until_s: float) -> Iterator[None]:
@@ -196,13 +195,13 @@ def choose_ollama(asked: EngineName, serve_as: str) -> Ollama | None:
     return server
 
 
-def connect_ollama(workspace: Workspace) -> OllamaEngine | None:
-    """An engine for the live specialists that are in Ollama; None where a server of theirs does not answer."""
+def connect_ollama(specialists: Iterable[Specialist]) -> OllamaEngine | None:
+    """An engine for these specialists, those that are in Ollama; None where a server of theirs does not answer."""
     engine = OllamaEngine()
-    live = [s for s in workspace.specialists() if s.state == "live" and s.engine == "ollama"]
     try:
-        for specialist in live:
-            engine.look(specialist)
+        for specialist in specialists:
+            if specialist.engine == "ollama":
+                engine.look(specialist)
     except EngineError:
         engine.close()
         return None

@@ -234,7 +234,8 @@ def prune(workspace: Workspace, task_id: str, keep: int) -> list[str]:
     mine = [s for s in workspace.specialists(task_id=task_id) if s.imported]
     newest = sorted(mine, key=lambda s: -s.version)
     live = next((s for s in mine if s.state == "live"), None)
-    before = next((s for s in newest if live and s.version < live.version and workspace.result(f"route:{s.id}")), None)
+    certified = (s for s in newest if workspace.result(f"route:{s.id}") is not None)
+    before = next((s for s in certified if live and s.version < live.version), None)
     spared = {s.id for s in (*newest[: max(keep, 0)], live, before) if s is not None}
     removed: list[str] = []
     for specialist in newest:

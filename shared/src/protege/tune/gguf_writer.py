@@ -58,7 +58,7 @@ def write_full(
 
 
 def write_lora(base: Path, lora: Path, out: Path, about: Mapping[str, str]) -> None:
-    """Write peft's LoRA weights (a folder) as llama.cpp's: `….lora_a` (rank, in) and `….lora_b` (out, rank)."""
+    """Write peft's LoRA weights (a folder) as llama.cpp's: `….lora_a` (rank, in) and `….lora_b` (out, rank), float16."""
     import gguf
     import numpy as np
 
@@ -72,8 +72,8 @@ def write_lora(base: Path, lora: Path, out: Path, about: Mapping[str, str]) -> N
     _describe(writer, about)
     for parameter, (a, b) in sorted(pairs.items()):
         name = names.gguf(parameter)
-        writer.add_tensor(f"{name}.lora_a", np.ascontiguousarray(a, dtype=np.float32))
-        writer.add_tensor(f"{name}.lora_b", np.ascontiguousarray(names.to_gguf(name, b), dtype=np.float32))
+        writer.add_tensor(f"{name}.lora_a", np.ascontiguousarray(a, dtype=np.float16))
+        writer.add_tensor(f"{name}.lora_b", np.ascontiguousarray(names.to_gguf(name, b), dtype=np.float16))
     partial = _partial(out)
     writer.write_header_to_file(partial)
     writer.write_kv_data_to_file()

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 MIN_ROWS = 16
 """Fewer examples than this teach nothing."""
 
-FORMAT = 2
+FORMAT = 3
 """Of what this step writes; part of the hash of its inputs."""
 
 
@@ -72,12 +72,13 @@ def reference(specialist: Specialist, folder: Path) -> Generator:
         from .inprocess import Generator
     except ImportError as error:
         raise MissingDependency(str(error.name), "tune") from None
-    from .model import compute_dtype
+    from .model import compute_dtype, quiet
 
-    if "lora" in specialist.files:
-        return Generator(specialist.base, folder / specialist.files["lora"], compute_dtype())
-    whole = specialist.files.get("gguf") or specialist.files["model"]
-    return Generator(replace(specialist.base, path=str(folder / whole)), None, compute_dtype())
+    with quiet():
+        if "lora" in specialist.files:
+            return Generator(specialist.base, folder / specialist.files["lora"], compute_dtype())
+        whole = specialist.files.get("gguf") or specialist.files["model"]
+        return Generator(replace(specialist.base, path=str(folder / whole)), None, compute_dtype())
 
 
 def inputs_hash(curated: Curated, task: Task, base: Base, settings: TuneSettings) -> str:

@@ -1,0 +1,150 @@
+"""promote, rollback, retire, serve and status, where specialists are in a real Ollama."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from protege import doctor, lifecycle
+from protege.errors import EngineError
+from protege.route import publish
+from protege.serve import OllamaEngine, place, serve_forever
+
+
+def protege(agent: Any, *arguments: str) -> dict[str, Any]:
+    """What a command prints, run as a user does."""
+    done = subprocess.run(
+        [sys.executable, "-c", "from protege.cli import main; main()", *arguments, "--json"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PROTEGE_HOME": str(agent.workspace.home)},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def certified(agent: Any, specialist: Any) -> None:
+    """Its terms, as `improve` keeps them."""
+    with OllamaEngine() as engine:
+        terms = replace(
+            agent.workspace.routes()["capital"],
+            specialist_id=specialist.id,
+            fingerprint=engine.fingerprint(specialist),
+        )
+    agent.workspace.save_specialist(specialist)
+    agent.workspace.save_result(f"route:{specialist.id}", terms.to_record())
+
+
+def test_commands_load_a_model_before_it_answers_and_take_it_out_of_memory_after(
+    server: Any, make_agent: Callable[..., Any], smollm2: Path
+) -> None:
+    agent, ollama = make_agent(server), server.client()
+    first = agent.specialist
+    certified(agent, first)
+    second = replace(first, id="s2", name="capital-v2", version=2, state="candidate", imported={})
+    folder = agent.workspace.specialist_folder(second)
+    folder.mkdir()
+    # Another file: Ollama runs models of one file in one process.
+    (folder / "m.gguf").write_bytes(smollm2.read_bytes() + b"\0" * 32)
+    second = place(agent.workspace, second, ollama)
+    certified(agent, second)
+    one, two = first.imported["model"], second.imported["model"]
+
+    assert protege(agent, "promote", "capital-v2") == {"live": "capital-v2"}
+    assert set(ollama.loaded()) == {two}
+    assert protege(agent, "rollback", "capital-v2") == {"retired": "capital-v2", "live": "capital-v1"}
+    assert set(ollama.loaded()) == {one}
+    assert protege(agent, "retire", "capital-v1") == {"retired": "capital-v1", "live": None}
+    assert set(ollama.loaded()) == set()
+    time.sleep(0.6)
+    assert agent.ask()[0].decision == "no live route"
+
+    ollama.delete(one)
+    assert protege(agent, "promote", "capital-v1") == {"live": "capital-v1"}  # made anew
+    assert set(ollama.loaded()) == {one}
+    assert agent.is_kept_again()
+
+    told = {s["name"]: s["ollama"] for s in protege(agent, "status")["specialists"]}
+    assert told["capital-v1"]["state"] == "there" and told["capital-v1"]["memory_bytes"] > 50_000_000
+    assert told["capital-v2"]["memory_bytes"] is None
+    assert told["capital-v1"]["provenance"]["base"]["licence"] == "Apache-2.0"
+
+
+def test_what_was_calibrated_on_another_version_is_not_promoted(server: Any, make_agent: Callable[..., Any]) -> None:
+    agent = make_agent(server)
+    terms = replace(agent.workspace.routes()["capital"], fingerprint="of Ollama as it was")
+    agent.workspace.save_result("route:s1", terms.to_record())
+    lifecycle.retire(agent.workspace, agent.specialist)
+    with pytest.raises(EngineError, match=r"another version.*protege improve"):
+        lifecycle.promote(agent.workspace, agent.specialist)
+    assert agent.workspace.routes() == {}
+    agent.workspace.save_route(terms)
+    agent.workspace.save_specialist(agent.specialist)
+    publish(agent.workspace)
+    time.sleep(0.6)
+    assert agent.ask()[0].decision == "fingerprint differs"
+
+
+def test_without_its_ollama_a_specialist_can_be_retired_and_not_promoted(
+    server: Any, make_agent: Callable[..., Any]
+) -> None:
+    agent = make_agent(server)
+    certified(agent, agent.specialist)
+    server.stop()
+    protege(agent, "retire", "capital-v1")
+    with pytest.raises(EngineError, match="No Ollama answers"):
+        lifecycle.promote(agent.workspace, agent.specialist)
+    (told,) = protege(agent, "status")["specialists"]
+    assert "No Ollama answers" in told["ollama"]["state"] and told["ollama"]["provenance"] is None
+
+
+def test_serve_keeps_them_there_and_brings_back_what_was_removed(
+    server: Any, make_agent: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = sys.modules["protege.serve.background"]  # the package has a function of that name
+    monkeypatch.setattr(module, "TEND_S", 0.2)
+    monkeypatch.setattr(module, "LOOK_S", 0.05)
+    agent, ollama = make_agent(server), server.client()
+    model = agent.specialist.imported["model"]
+    ready, end = threading.Event(), threading.Event()
+    told: list[str] = []
+    serving = threading.Thread(
+        target=serve_forever,
+        args=(agent.workspace, [agent.specialist], lambda where: (told.append(where), ready.set())),
+        kwargs={"stopped": end.wait},
+    )
+    serving.start()
+    try:
+        assert ready.wait(30) and told == [server.url]
+        ollama.delete(model)
+        until_s = time.monotonic() + 20
+        while model not in ollama.loaded() and time.monotonic() < until_s:
+            time.sleep(0.1)
+        assert agent.is_kept_again()
+    finally:
+        end.set()
+        serving.join(20)
+
+
+def test_doctor_tells_version_models_and_memory(
+    server: Any, make_agent: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = make_agent(server)
+    monkeypatch.setenv("OLLAMA_HOST", server.url)
+    found = {finding.name: finding for finding in doctor.checkup(agent.workspace.home)}
+    assert found["ollama"].ok and server.url in found["ollama"].fact
+    assert "1 models, 1 of them specialists" in found["ollama memory"].fact
+    assert agent.specialist.imported["model"] in found["ollama memory"].fact
+    server.stop()
+    found = {finding.name: finding for finding in doctor.checkup(agent.workspace.home)}
+    assert found["ollama"].ok is None and "ollama serve" in found["ollama"].remedy
