@@ -1,8 +1,9 @@
 """Whether what is served is what was tuned: `python tests/bench/parity.py HOME SPECIALIST [--calls 100]`.
 
 The greedy answers of a tuned specialist on calls that it never learnt from: by the model in this process (transformers
-and peft), by llama.cpp from the merged GGUF, and by llama.cpp from the LoRA weights over the base; and what an answer
-takes in each. The workspace is one in which `protege improve` tuned the specialist; its test calls are asked.
+and peft), by llama.cpp from the merged GGUF, by llama.cpp from the LoRA weights over the base, and by the Ollama at
+OLLAMA_HOST where one answers; and what an answer takes in each. The workspace is one in which `protege improve` tuned
+the specialist; its test calls are asked, and calibration calls where those are too few.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from protege import Workspace
 from protege.call import request_from
 from protege.measuring import held_out_rows
 from protege.prompt import messages_for, render
-from protege.serve import serve
+from protege.serve import Engine, OllamaEngine, find_ollama, place, serve
 from protege.specialist import Specialist
 from protege.tune.inprocess import Generator
 from protege.tune.model import compute_dtype
@@ -39,19 +40,29 @@ def main() -> None:
         began = time.perf_counter()
         reference.append(generator.answers([prompt], specialist.max_tokens)[0].text.strip())
         took_ms.append((time.perf_counter() - began) * 1000)
-    print(f"{specialist.name}, {len(prompts)} test calls; equal: to the model in process ({compute_dtype()})\n")
-    print(f"{'':12} {'equal':>9} {'as teacher':>11} {'median ms':>10} {'mean ms':>8}")
+    print(f"{specialist.name}, {len(prompts)} unseen calls; equal: to the model in process ({compute_dtype()})\n")
+    print(f"{'':14} {'equal':>9} {'as teacher':>11} {'median ms':>10} {'mean ms':>8}")
     show("in process", reference, reference, teacher, took_ms)
     for form in ("merged", "lora"):
         with serve(workspace, [specialist], as_=form) as engine:
-            answers = [engine.complete(specialist, prompt, timeout_s=60) for prompt in prompts]
-        show(form, [a.text.strip() for a in answers], reference, teacher, [a.latency_ms for a in answers])
+            compare(form, engine, specialist, prompts, reference, teacher)
+    if server := find_ollama():
+        placed = place(workspace, specialist, server)
+        with OllamaEngine() as engine:
+            compare(f"Ollama {server.version()}", engine, placed, prompts, reference, teacher)
+
+
+def compare(
+    name: str, engine: Engine, specialist: Specialist, prompts: list[str], reference: list[str], teacher: list[str]
+) -> None:
+    answers = [engine.complete(specialist, prompt, timeout_s=60) for prompt in prompts]
+    show(name, [a.text.strip() for a in answers], reference, teacher, [a.latency_ms for a in answers])
 
 
 def asked(workspace: Workspace, specialist: Specialist, calls: int) -> tuple[list[str], list[str]]:
     """The prompts of test calls as the specialist is shown them, and the teacher's answers."""
     task = next(t for t in workspace.tasks() if t.id == specialist.task_id)
-    rows = held_out_rows(workspace, specialist)[:calls]
+    rows = held_out_rows(workspace, specialist, ("test", "calibration"))[:calls]
     requests = [request_from(orjson.loads(row["request"])) for row in rows]
     prompts = [render(specialist.base, messages_for(task, request, specialist.form)) for request in requests]
     return prompts, [row["answer"] for row in rows]
@@ -62,7 +73,7 @@ def show(name: str, answers: list[str], reference: list[str], teacher: list[str]
         return f"{sum(a == b for a, b in zip(answers, others, strict=True))}/{len(answers)}"
 
     median, mean = statistics.median(took_ms), statistics.fmean(took_ms)
-    print(f"{name:12} {equal(reference):>9} {equal(teacher):>11} {median:10.0f} {mean:8.0f}", flush=True)
+    print(f"{name:14} {equal(reference):>9} {equal(teacher):>11} {median:10.0f} {mean:8.0f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -42,14 +42,16 @@ def measure(
     return evaluation.to_record()
 
 
-def held_out_rows(workspace: Workspace, specialist: Specialist) -> Sequence[Mapping[str, Any]]:
-    """The test calls of the data set that it was tuned on. Raises BadInput where that is gone."""
+def held_out_rows(
+    workspace: Workspace, specialist: Specialist, parts: Sequence[str] = ("test",)
+) -> Sequence[Mapping[str, Any]]:
+    """The test calls of the data set that it was tuned on, or other parts'. Raises BadInput where that is gone."""
     from .curate import Curated
 
     for folder in (workspace.home / "datasets").glob("[!.]*"):
         with contextlib.suppress(BadInput):  # another one is damaged
             if (curated := Curated.load(folder)).hash == specialist.lineage.get("curated"):
-                return curated.test.to_list()
+                return [row for part in parts for row in curated.parts[part].to_list()]
     raise BadInput(f"The data set of {specialist.name} is gone.", "Give other calls: --calls FILE.")
 
 

@@ -79,6 +79,7 @@ def test_llama_cpp_answers_as_the_model_in_this_process(
     tmp_path: Path,
     llama_cpp: Callable[..., list[str]],
 ) -> None:
+    from gguf import GGUFReader
     from protege.tune.inprocess import Generator
 
     base = make_base(architecture)
@@ -88,6 +89,7 @@ def test_llama_cpp_answers_as_the_model_in_this_process(
     assert sum(a == row["answer"] for a, row in zip(here, curated.test.to_list(), strict=True)) > 0.8 * len(here)
     assert llama_cpp(tmp_path / "model.gguf", prompts) == here
     assert llama_cpp(Path(base.path), prompts, tmp_path / "lora.gguf") == here
+    assert {tensor.tensor_type.name for tensor in GGUFReader(tmp_path / "lora.gguf").tensors} == {"F16"}
 
 
 def test_a_complete_folder_is_returned_as_it_is(

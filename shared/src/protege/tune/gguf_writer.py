@@ -58,7 +58,7 @@ def write_full(
 
 
 def write_lora(base: Path, lora: Path, out: Path, about: Mapping[str, str]) -> None:
-    """Write peft's LoRA weights (a folder) as llama.cpp's: `….lora_a` (rank, in) and `….lora_b` (out, rank), float16."""
+    """Write peft's LoRA weights (a folder) as llama.cpp's, float16: `….lora_a` (rank, in), `….lora_b` (out, rank)."""
     import gguf
     import numpy as np
 
