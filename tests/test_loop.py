@@ -237,8 +237,8 @@ def test_in_a_running_ollama_the_same_specialist_is_compared_certified_anew_and_
     assert sum(answers[c].content == LABELS[c] for c in kept) >= len(kept) - 2
 
     lifecycle.retire(workspace, specialist)
-    assert ollama_server.client().loaded() == {}
     time.sleep(1.0)
+    assert ollama_server.client().loaded() == {}
     assert ask(graph, COMPLAINTS[440][0]).response_metadata["model_name"] == "scripted-teacher"
     lifecycle.promote(workspace, specialist)
     assert specialist.imported["model"] in ollama_server.client().loaded()

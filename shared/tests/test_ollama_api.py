@@ -195,6 +195,9 @@ def test_a_version_too_old_for_log_probabilities_is_not_taken_unasked_and_refuse
         ("https://box/ollama/", "https://box:443/ollama"),
         ("[::1]:1234", "http://[::1]:1234"),
         ('"box:1234"', "http://box:1234"),
+        ("::1", "http://[::1]:11434"),
+        ("box:port", "http://box:11434"),
+        ("box:99999", "http://box:11434"),
     ],
 )
 def test_an_address_is_read_as_ollamas_own_tools_read_it(
@@ -204,7 +207,7 @@ def test_an_address_is_read_as_ollamas_own_tools_read_it(
     assert address() == url
 
 
-@pytest.mark.parametrize("setting", ["ftp://box", "box:port", "http://[::1"])
+@pytest.mark.parametrize("setting", ["ftp://box", "http://[::1"])
 def test_what_is_no_address_is_refused(setting: str) -> None:
     with pytest.raises(BadInput, match="no address"):
         address(setting)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import orjson
 
-from .errors import BadInput, BaseModelError, EngineError, EngineUnreachable, MissingDependency
+from .errors import BadInput, BaseModelError, EngineError, MissingDependency
 from .ollama_api import NAMESPACE, Ollama, address, tells_logprobs
 from .workspace import VERSION, home_path
 
@@ -173,11 +173,8 @@ def _ollama() -> Iterator[Finding]:
         version = server.version()
         tells = tells_logprobs(version)
         models, loaded = server.models(), server.loaded()
-    except EngineUnreachable as error:  # nobody needs one: there is the embedded engine
+    except (EngineError, MissingDependency) as error:  # nobody needs one: there is the embedded engine
         yield Finding("ollama", None, error.fact, error.remedy)
-        return
-    except (EngineError, MissingDependency) as error:
-        yield Finding("ollama", False, error.fact, error.remedy)
         return
     finally:
         server.close()
@@ -188,7 +185,7 @@ def _ollama() -> Iterator[Finding]:
         yield Finding("ollama", True, f"{version} at {server.url}")
     else:
         fact = f"{version} at {server.url} tells no log-probabilities"
-        yield Finding("ollama", False, fact, "Update it: 0.12.11 or newer.")
+        yield Finding("ollama", None, fact, "To serve specialists, update it: 0.12.11 or newer.")
     ours = sum(name.startswith(f"{NAMESPACE}/") for name in models)
     inside = ", ".join(f"{name} ({size / GB:.2f} GB)" for name, size in sorted(loaded.items())) or "none"
     fact = f"{len(models)} models, {ours} of them specialists; in memory: {inside}; {sum(loaded.values()) / GB:.2f} GB"

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from . import steps
-from .errors import NotEnoughCalls
+from .errors import EngineError, NotEnoughCalls, ResourceError
 from .progress import Progress, Silent
 from .task import Task
 from .workspace import Workspace
@@ -66,12 +66,11 @@ def improve(
     """Run the loop over the tasks named (by name or id), or over all, largest first.
 
     Raises WorkspaceBusy where another process improves the same workspace, BadInput for a task that does not exist, and
-    EngineError where the Ollama that was asked for does not answer.
-    What stands in the way of one task (too few calls, no base that qualifies) does not stop the others: it is its
-    reason.
+    EngineError where the Ollama that was asked for does not answer. What stands in the way of one task (too few calls,
+    no base that qualifies, an engine that fails) does not stop the others: it is its reason.
     """
     settings, progress = settings or Settings(), progress or Silent()
-    steps.check(settings)
+    settings = steps.decided(settings)
     with workspace.lock():
         tasks = steps.choose(steps.find_tasks(workspace, progress), wanted)
         return [improve_task(workspace, task, settings, progress) for task in tasks]
@@ -80,24 +79,28 @@ def improve(
 def improve_task(workspace: Workspace, task: Task, settings: Settings, progress: Progress) -> Improvement:
     """Run the loop over one task: from its calls to a route, or to the reason why there is none."""
     try:
-        if reason := steps.unfit(task):
-            return conclude(workspace, Improvement(task.id, "teacher", reason))
-        curated = steps.curate(workspace, task, settings)
-        base, reason, passed_over = steps.select(workspace, task, curated, settings, progress)
-        if base is None:
-            return conclude(workspace, Improvement(task.id, "teacher", reason, passed_over=passed_over))
-        specialist = steps.tune(workspace, task, curated, base, settings, progress)
-    except NotEnoughCalls as error:
+        return conclude(workspace, improvement(workspace, task, settings, progress))
+    except (NotEnoughCalls, ResourceError, EngineError) as error:
         return conclude(workspace, Improvement(task.id, "teacher", str(error)))
+
+
+def improvement(workspace: Workspace, task: Task, settings: Settings, progress: Progress) -> Improvement:
+    """The steps of one task's improvement, in their order."""
+    if reason := steps.unfit(task):
+        return Improvement(task.id, "teacher", reason)
+    curated = steps.curate(workspace, task, settings)
+    base, reason, passed_over = steps.select(workspace, task, curated, settings, progress)
+    if base is None:
+        return Improvement(task.id, "teacher", reason, passed_over=passed_over)
+    specialist = steps.tune(workspace, task, curated, base, settings, progress)
     specialist = steps.place(workspace, specialist, settings, progress)
     parity = steps.parity(workspace, task, specialist, curated, progress)
     if not parity.holds:
-        return conclude(workspace, Improvement(task.id, "teacher", parity.reason, specialist.id))
+        return Improvement(task.id, "teacher", parity.reason, specialist.id, passed_over=passed_over)
     answers = steps.answers(workspace, task, specialist, curated, settings, progress)
-    figures = steps.certify(task, curated, answers, settings)
-    routed, reason = steps.route(workspace, specialist, curated, {**figures, "parity": parity.to_record()}, settings)
-    decision = "live" if routed else "teacher"
-    return conclude(workspace, Improvement(task.id, decision, reason, specialist.id, figures, passed_over))
+    figures = {**steps.certify(task, curated, answers, settings), "parity": parity.to_record()}
+    routed, reason = steps.route(workspace, specialist, curated, figures, settings)
+    return Improvement(task.id, "live" if routed else "teacher", reason, specialist.id, figures, passed_over)
 
 
 def conclude(workspace: Workspace, improvement: Improvement) -> Improvement:

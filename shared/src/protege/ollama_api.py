@@ -91,16 +91,20 @@ def address(setting: str | None = None) -> str:
     given = (setting or os.environ.get("OLLAMA_HOST") or "").strip().strip("\"'")
     scheme, _, rest = given.rpartition("://")
     scheme = scheme.lower()
+    if rest.count(":") > 1 and not rest.startswith("["):
+        rest = f"[{rest}]"
     try:
         if scheme not in ("", "http", "https"):
             raise ValueError(scheme)
         parts = urlsplit(f"{scheme or 'http'}://{rest}")
-        host, port = parts.hostname or "127.0.0.1", parts.port
-    except ValueError:
-        raise BadInput(f"OLLAMA_HOST is {given!r}, which is no address.", "Write host:port.") from None
+        host = parts.hostname or "127.0.0.1"
+    except ValueError:  # not quoted: it may hold a password
+        raise BadInput("OLLAMA_HOST is no address.", "Write host:port.") from None
     if host in ("0.0.0.0", "::"):
         host = "127.0.0.1"
-    port = port or {"http": 80, "https": 443}.get(scheme, PORT)
+    port = {"http": 80, "https": 443}.get(scheme, PORT)
+    with contextlib.suppress(ValueError):  # Ollama takes its own port where the one given is none
+        port = parts.port or port
     host = f"[{host}]" if ":" in host else host
     return f"{scheme or 'http'}://{host}:{port}{parts.path.rstrip('/')}"
 
@@ -229,7 +233,6 @@ class Ollama:
         *,
         parameters: Mapping[str, Any],
         licence: Sequence[str] = (),
-        template: str | None = None,
     ) -> None:
         """Make a model of a blob that is there."""
         with self._package(CREATE_S) as package:
@@ -238,7 +241,6 @@ class Ollama:
                 files={"model.gguf": f"sha256:{digest}"},
                 parameters=dict(parameters),
                 license=list(licence),
-                template=template,
                 stream=True,
             )
             last = ""
@@ -387,7 +389,7 @@ class Ollama:
         if "context" in low and ("exceed" in low or "longer than" in low):
             return DoesNotFit("The prompt is longer than the model's context in Ollama.")
         kind = next((kind for words, kind in _KINDS.items() if words in low), "no reason that is known")
-        return EngineError(f"Ollama at {self.url} refused (HTTP {status}: {kind}).", "Its log says more.")
+        return EngineError(f"Ollama at {self.url} refused ({kind}).", "Its log says more.")
 
     def _stranger(self, status: int = 200) -> EngineError:
         return EngineError(

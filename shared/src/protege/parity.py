@@ -186,16 +186,14 @@ def _template(
 ) -> tuple[Literal["same", "differs", "not told"] | None, str]:
     if specialist.engine != "ollama":
         return None, ""
-    from .serve.ollama_models import imported
+    from .serve import imported, server_at
 
     where = imported(specialist)
-    server = Ollama(where.address)
     try:
-        found = rendered_differences(server, where.model, specialist.base, where.adds_tokens)
+        with contextlib.closing(server_at(where.address)) as server:
+            found = rendered_differences(server, where.model, specialist.base, where.adds_tokens)
     except EngineError as error:
         return "not told", error.fact
-    finally:
-        server.close()
     if found is None:
         return "not told", ""
     return ("differs", found[0]) if found else ("same", "")

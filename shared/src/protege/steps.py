@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from .errors import BadInput, EngineError
-from .lifecycle import promote, publish, taken_out, withdraw
+from .lifecycle import promote, prune, publish, save_terms, taken_out, withdraw
 from .progress import Progress, Silent
 from .specialist import Base, Route, Specialist
 from .task import Task
@@ -39,12 +39,17 @@ class Answers:
     test: list[Judged]
 
 
-def check(settings: Settings) -> None:
-    """Raise, before any work is done, what would stand in its way at its end: an engine that cannot be had."""
+def decided(settings: Settings) -> Settings:
+    """The settings with the engine decided, once for all tasks. Raises, before any work is done, what would stand in
+    its way at its end: an engine that cannot be had, a duration that is none."""
     from .serve import check_keep_alive, choose_ollama
 
-    choose_ollama(settings.engine, settings.serve_as)
     check_keep_alive(settings.keep_alive)
+    server = choose_ollama(settings.engine, settings.serve_as)
+    if server is None:
+        return replace(settings, engine="embedded")
+    server.close()
+    return replace(settings, engine="ollama")
 
 
 def find_tasks(workspace: Workspace, progress: Progress | None = None) -> list[Task]:
@@ -153,25 +158,27 @@ def tune(
 
 
 def place(workspace: Workspace, specialist: Specialist, settings: Settings, progress: Progress) -> Specialist:
-    """The specialist in the engine that is to serve it, and saved so."""
+    """The specialist in the engine that is to serve it. What is live is saved so only when it has its new terms."""
     from .serve import choose_ollama, place
 
     server = choose_ollama(settings.engine, settings.serve_as)
-    if server is None and specialist.engine == "embedded":
-        return specialist
-    placed = place(workspace, specialist, server, keep_alive=settings.keep_alive, progress=progress)
-    if placed.state != "live":  # what is live answers on its old terms until it has new ones
+    try:
+        placed = place(workspace, specialist, server, keep_alive=settings.keep_alive, progress=progress)
+    finally:
+        if server is not None:
+            server.close()
+    if placed.state != "live" and placed != specialist:
         workspace.save_specialist(placed)
     return placed
 
 
 def parity(workspace: Workspace, task: Task, specialist: Specialist, curated: Curated, progress: Progress) -> Parity:
-    """Whether what is served is what was tuned, on validation calls; a specialist of which it is not so serves no more.
+    """Whether what is served is what was tuned, on validation calls; a specialist of which it is not so may not serve.
 
     Kept under the engine's fingerprint: another engine or version is compared anew.
     """
     from .parity import Parity, compare
-    from .serve import open_engine, unload
+    from .serve import open_engine
 
     with open_engine(workspace, specialist) as engine:
         key = f"parity:{specialist.id}:{engine.fingerprint(specialist)}"
@@ -182,10 +189,22 @@ def parity(workspace: Workspace, task: Task, specialist: Specialist, curated: Cu
         else:
             found = Parity(**kept)
     if not found.holds:
-        unload(specialist)
-        if specialist.state == "live":
-            withdraw(workspace, specialist)
+        refuse(workspace, specialist)
     return found
+
+
+def refuse(workspace: Workspace, specialist: Specialist) -> None:
+    """Let the specialist serve no more where it was to serve; what it does elsewhere, on other terms, goes on."""
+    from .serve import remove, unload
+
+    stored = next((s for s in workspace.specialists(task_id=specialist.task_id) if s.id == specialist.id), specialist)
+    if stored.state != "live":
+        unload(specialist)
+        workspace.save_specialist(specialist)
+    elif (stored.engine, stored.serve_as) == (specialist.engine, specialist.serve_as):
+        withdraw(workspace, specialist)  # on terms that hold no more
+    elif specialist.engine == "ollama" and not stored.imported:
+        remove(workspace, specialist)
 
 
 def answers(
@@ -210,10 +229,10 @@ def answers(
             if kept is not None:
                 return judged_from(kept)
             engine, rows = engines(), curated.parts[name]
-            if engine.fingerprint(specialist) != fingerprint:
-                raise EngineError("Two engines of one specialist differ.", "Did its files change? `protege improve`.")
             with progress.step(f"{task.name}: answering {name} calls", len(rows)) as bar:
                 judged = answer_all(engine, specialist, task, rows, parallel=engine.count, bar=bar)
+            if engine.fingerprint(specialist) != fingerprint:
+                raise EngineError("Two engines of one specialist differ.", "Did its files change? `protege improve`.")
             workspace.save_result(key, judged_to(judged))
             return judged
 
@@ -261,19 +280,14 @@ def route(
     workspace: Workspace, specialist: Specialist, curated: Curated, figures: Mapping[str, Any], settings: Settings
 ) -> tuple[bool, str]:
     """Let the specialist answer where a threshold is certified; whether it may, and why."""
-    from .serve import describe, prune, unload
+    from .serve import describe, unload
 
     certificate = figures["certificate"]
     specialist = describe(workspace, replace(specialist, report={**(specialist.report or {}), **figures}))
     if certificate["threshold"] is None:
-        if specialist.state == "live":  # on terms that hold no more
-            withdraw(workspace, specialist)
-        else:
-            workspace.save_specialist(specialist)
-            unload(specialist)
+        refuse(workspace, specialist)
         prune(workspace, specialist.task_id, settings.keep_versions)
         return False, certificate["reason"]
-    workspace.save_specialist(specialist)
     terms = Route(
         task_id=specialist.task_id,
         specialist_id=specialist.id,
@@ -286,10 +300,12 @@ def route(
         errors=certificate["errors"],
         signatures=tuple(sorted(set(curated.calibration["signature"]))),
     )
-    workspace.save_result(f"route:{specialist.id}", terms.to_record())
     if taken_out(workspace, specialist):
+        workspace.save_specialist(specialist)
+        save_terms(workspace, specialist, terms)
+        unload(specialist)
         return False, f"{specialist.name} was taken out of service. `protege promote {specialist.name}` lets it answer."
-    promote(workspace, specialist)
+    promote(workspace, specialist, terms)
     prune(workspace, specialist.task_id, settings.keep_versions)
     return True, certificate["reason"]
 

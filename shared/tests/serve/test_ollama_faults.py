@@ -142,26 +142,23 @@ def test_64_callers_and_a_queue_of_4_get_the_right_answer_or_the_teachers(
     server.stop()
 
 
-def test_a_full_queue_is_told_as_such(
-    start_ollama: Callable[..., Any], make_agent: Callable[..., Any], base: Base
-) -> None:
-    server = start_ollama({"OLLAMA_MAX_QUEUE": "4", "OLLAMA_MAX_LOADED_MODELS": "1"})
+def test_a_full_queue_is_told_as_such(start_ollama: Callable[..., Any], make_agent: Callable[..., Any]) -> None:
+    server = start_ollama({"OLLAMA_MAX_QUEUE": "4"})
     agent = make_agent(server)
-    where = agent.specialist.imported
-    server.client().create("protege/other:v1", where["file"], parameters={"num_ctx": 512})
+    model = agent.specialist.imported["model"]
+    server.client().load(model, keep_alive="0", timeout_s=30)  # while it is loaded again, the queue fills
+    time.sleep(1.0)
 
-    def ask(number: int) -> str:
-        # In turns, each making the other wait until its model is out of memory: the queue fills.
-        model = ("protege/other:v1", where["model"])[number % 2]
+    def ask(_: int) -> str:
         try:
-            return server.client().generate(model, "Hello.", max_tokens=20, timeout_s=20.0).text
+            return server.client().generate(model, "Hello.", max_tokens=2, timeout_s=60).done_reason
         except EngineError as error:
             return type(error).__name__
 
     with ThreadPoolExecutor(64) as pool:
-        said = list(pool.map(ask, range(64)))
+        said = set(pool.map(ask, range(64)))
     assert "EngineBusy" in said
-    assert set(said) - {"EngineBusy", "EngineTimeout"}, "some were answered"
+    assert said & {"stop", "length"}, "some were answered"
     server.stop()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import time
@@ -10,8 +11,7 @@ from typing import Any, TypedDict
 
 from ..collect.prices import cost_usd, price_source
 from ..errors import EngineError, MissingDependency, NotServed
-from ..ollama_api import Ollama
-from ..serve import provenance
+from ..serve import imported, provenance, server_at
 from ..specialist import Specialist
 from ..task import Task
 from ..workspace import Workspace
@@ -98,9 +98,7 @@ def _status(workspace: Workspace, task: Task, price_as: str | None) -> TaskStatu
     )
 
 
-def _specialist(
-    specialist: Specialist, ollamas: Mapping[str, tuple[Ollama, Mapping[str, int] | str]]
-) -> dict[str, Any]:
+def _specialist(specialist: Specialist, ollamas: Mapping[str, Mapping[str, int] | str]) -> dict[str, Any]:
     record = specialist.to_record()
     kept = ("id", "name", "task_id", "version", "state", "form", "created", "lineage", "digests", "engine")
     return {
@@ -108,35 +106,36 @@ def _specialist(
         "base": specialist.base.name,
         "licence": specialist.base.licence,
         "parity": (specialist.report or {}).get("parity"),
-        "ollama": _in_ollama(specialist, *ollamas[specialist.imported["address"]]) if specialist.imported else None,
+        "ollama": _in_ollama(specialist, ollamas[specialist.imported["address"]]) if specialist.imported else None,
     }
 
 
-def _ollamas(specialists: Sequence[Specialist]) -> dict[str, tuple[Ollama, Mapping[str, int] | str]]:
-    """Each Ollama that has some of them, by address, with what it has in memory, or why it does not tell."""
-    found: dict[str, tuple[Ollama, Mapping[str, int] | str]] = {}
+def _ollamas(specialists: Sequence[Specialist]) -> dict[str, Mapping[str, int] | str]:
+    """What each Ollama that has some of them has in memory, by address; or why it does not tell."""
+    found: dict[str, Mapping[str, int] | str] = {}
     for address in {str(s.imported["address"]) for s in specialists if s.imported}:
-        server = Ollama(address, look_s=2.0)
         try:
-            found[address] = server, server.loaded()
+            with contextlib.closing(server_at(address)) as server:
+                found[address] = server.loaded()
         except (EngineError, MissingDependency) as error:
-            found[address] = server, error.fact
+            found[address] = error.fact
     return found
 
 
-def _in_ollama(specialist: Specialist, server: Ollama, loaded: Mapping[str, int] | str) -> dict[str, Any]:
+def _in_ollama(specialist: Specialist, loaded: Mapping[str, int] | str) -> dict[str, Any]:
     """Where Ollama has it, and what the model's own metadata there says of where it comes from."""
-    model, said = str(specialist.imported["model"]), None
-    state = loaded if isinstance(loaded, str) else "there"
-    if not isinstance(loaded, str):
-        try:
-            said = provenance(server, model)
-        except NotServed:
-            state = "gone: protege serve brings it back"
-        except EngineError as error:
-            state = error.fact
-    memory = None if isinstance(loaded, str) else loaded.get(model)
-    return {**specialist.imported, "state": state, "memory_bytes": memory, "provenance": said}
+    where = imported(specialist)
+    told: dict[str, Any] = {**specialist.imported, "state": loaded, "memory_bytes": None, "provenance": None}
+    if isinstance(loaded, str):
+        return told
+    try:
+        with contextlib.closing(server_at(where.address)) as server:
+            about = provenance(server, where.model)
+    except NotServed:
+        return {**told, "state": "gone: protege serve brings it back"}
+    except EngineError as error:
+        return {**told, "state": error.fact}
+    return {**told, "state": "there", "memory_bytes": loaded.get(where.model), "provenance": about}
 
 
 def _task_report(workspace: Workspace, task: Task, teacher: Mapping[str, Any]) -> TaskReport:

@@ -11,10 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .table import TableFile
-
 if TYPE_CHECKING:
-    from ..serve import Engine
+    from ..serve import Engine, OllamaEngine
 
     Connect = Callable[[Path], Engine | None]
     Start = Callable[[Path], object]
@@ -133,16 +131,23 @@ class EngineLink:
 
 
 def link_to(engine: str, home: Path, connect: Connect | None, start: Start | None) -> EngineLink:
-    """A link to the specialists of one kind of engine. Nobody starts an Ollama but the user."""
-    if engine == "ollama":
-        return EngineLink(home, connect or _connect_ollama, start or (lambda _home: None))
-    return EngineLink(home, connect, start)
+    """A link to the embedded engine ("embedded"), or to the Ollama at this address, which only its user starts."""
+    if engine == "embedded":
+        return EngineLink(home, connect, start)
+    return EngineLink(home, connect or _ollama_at(engine), start or (lambda _home: None))
 
 
-def _connect_ollama(home: Path) -> Engine | None:
-    from ..serve import connect_ollama
+def _ollama_at(address: str) -> Connect:
+    """Gives the same engine each time: its connections and its turns are this program's."""
+    made: dict[int, OllamaEngine] = {}
 
-    return connect_ollama(specialist for _, specialist in TableFile(home / "routes.json").current().routes.values())
+    def connect(_home: Path) -> Engine | None:
+        from ..serve import OllamaEngine
+
+        engine = made.setdefault(os.getpid(), OllamaEngine())
+        return engine if engine.answers(address) else None
+
+    return connect
 
 
 def _connect(home: Path) -> Engine | None:

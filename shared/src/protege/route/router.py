@@ -72,9 +72,9 @@ class Router:
     ) -> None:
         self.home = home_path(home)
         self._table = TableFile(self.home / "routes.json")
-        self._links: dict[str, EngineLink] = {
-            engine: link_to(engine, self.home, connect, start) for engine in ("embedded", "ollama")
-        }
+        self._borders = connect, start
+        self._links: dict[str, EngineLink] = {}
+        self._lock = threading.Lock()
         self._told: set[str] = set()
 
     def decide(self, request: Request, run: str | None = None) -> Decision:
@@ -112,12 +112,12 @@ class Router:
     def wait_until_ready(self, timeout_s: float) -> bool:
         """Have the engine connected (started, where none runs) before the first call; whether it is by then."""
         until_s = time.monotonic() + timeout_s
-        needed = {s.engine for _, s in self._table.current().routes.values()} or {"embedded"}
-        return all(self._links[engine].wait(until_s - time.monotonic()) for engine in sorted(needed))
+        needed = {_engine_of(s) for _, s in self._table.current().routes.values()} or {"embedded"}
+        return all(self._link(engine).wait(until_s - time.monotonic()) for engine in sorted(needed))
 
     def close(self) -> None:
         """Close the connection to the engine, not the engine."""
-        for link in self._links.values():
+        for link in list(self._links.values()):
             link.close()
 
     def _decide(self, request: Request, run: str | None) -> Decision:
@@ -139,7 +139,7 @@ class Router:
             route, task, specialist = decision.route, decision.task, decision.specialist
             if route is None or task is None or specialist is None:
                 return _unasked(decision, decision.reason, begin_s)
-            link = self._links[specialist.engine]
+            link = self._link(_engine_of(specialist))
             engine = link.engine()
             if engine is None:
                 return _unasked(decision, "engine failed" if link.failed else "engine starting", begin_s)
@@ -157,7 +157,7 @@ class Router:
     ) -> Outcome:
         reason: Reason
         answered: Answered | None = None
-        link = self._links[specialist.engine]
+        link = self._link(_engine_of(specialist))
         try:
             if engine.fingerprint(specialist) != route.fingerprint:
                 link.refresh()  # another engine may have taken its place
@@ -166,7 +166,9 @@ class Router:
                 left_s = route.timeout_s - (time.perf_counter() - begin_s)
                 answered = ask(engine, specialist, task, request, timeout_s=left_s)
                 link.succeeded()
-                reason = _verdict(answered, route)
+                # Once more: it may have been updated meanwhile, and answered as another.
+                same = engine.fingerprint(specialist) == route.fingerprint
+                reason = _verdict(answered, route) if same else "fingerprint differs"
         except CannotRender:
             reason = "cannot be shown"
         except NotServed:  # not yet, as after a promotion, or not any more; the others may be
@@ -184,9 +186,15 @@ class Router:
             reason = "router failed"
         return _outcome(route, specialist, answered, reason, begin_s)
 
+    def _link(self, engine: str) -> EngineLink:
+        with self._lock:
+            if engine not in self._links:
+                self._links[engine] = link_to(engine, self.home, *self._borders)
+            return self._links[engine]
+
     def _timed_out(self, decision: Decision, begin_s: float) -> Outcome:
         if decision.specialist is not None:
-            self._links[decision.specialist.engine].failure()
+            self._link(_engine_of(decision.specialist)).failure()
         if decision.route is None or decision.specialist is None:
             return _unasked(decision, "timed out", begin_s)
         return _outcome(decision.route, decision.specialist, None, "timed out", begin_s)
@@ -197,6 +205,11 @@ class Router:
         if trouble not in self._told:
             self._told.add(trouble)
             log.warning("Routing failed while %s; the teacher answers. (Told once.)", trouble)
+
+
+def _engine_of(specialist: Specialist) -> str:
+    """Which engine has it, told apart from others that may fail without it: an Ollama by its address."""
+    return "embedded" if specialist.engine == "embedded" else str(specialist.imported.get("address"))
 
 
 def _verdict(answered: Answered, route: Route) -> Reason:
@@ -210,7 +223,7 @@ def _outcome(
 ) -> Outcome:
     kept = reason == "kept" and answered is not None
     attempt = None
-    if reason not in ("fingerprint differs", "not served"):
+    if answered is not None or reason not in ("fingerprint differs", "not served"):
         attempt = Attempt(
             by=specialist.id,
             outcome="kept" if kept else "handed_back" if reason == "below threshold" else "failed",

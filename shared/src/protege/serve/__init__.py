@@ -3,7 +3,7 @@
 Takes specialists with their weights in the workspace; gives an `Engine`: a rendered prompt in; text, and the
 log-probability of each token, out. Two kinds: the embedded one, which `serve` runs inside this program and
 `serve_forever` and `start_in_background` run for all agents of a workspace; and a running Ollama, into which
-`place` brings a specialist. `open_engine` gives the one a specialist belongs to, `connect` and `connect_ollama` an
+`place` brings a specialist. `open_engine` gives the one a specialist belongs to, `connect` and `OllamaEngine` an
 agent's way to them. Never cuts a prompt, samples, or loads a model into the process that asks; the embedded one never
 listens beyond this machine or answers without its token, and no Ollama elsewhere is asked that the user did not name.
 """
@@ -11,9 +11,9 @@ listens beyond this machine or answers without its token, and no Ollama elsewher
 from .background import background, serve_forever, start_in_background
 from .embedded import EmbeddedEngine, Options, serve
 from .engine import Completer, Completion, Engine, acomplete
-from .ollama import EngineName, OllamaEngine, choose_ollama, connect_ollama, find_ollama
-from .ollama_models import check_keep_alive, provenance
-from .placing import bring_back, describe, open_engine, open_engines, place, prune, unload
+from .ollama import EngineName, OllamaEngine, choose_ollama, find_ollama
+from .ollama_models import check_keep_alive, imported, provenance, prune, server_at
+from .placing import bring_back, describe, open_engine, open_engines, place, remove, unload
 from .replicas import Replicas
 from .shared import RemoteEngine, connect
 
@@ -33,16 +33,18 @@ __all__ = [
     "check_keep_alive",
     "choose_ollama",
     "connect",
-    "connect_ollama",
     "describe",
     "find_ollama",
+    "imported",
     "open_engine",
     "open_engines",
     "place",
     "provenance",
     "prune",
+    "remove",
     "serve",
     "serve_forever",
+    "server_at",
     "start_in_background",
     "unload",
 ]

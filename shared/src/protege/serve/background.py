@@ -20,6 +20,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from ..errors import EngineError, ProtegeError, WorkspaceBusy
@@ -53,27 +54,22 @@ def serve_forever(
     ready: called with the addresses once they can be asked. stopped: waits as long as it is given, and says whether to
     end. Raises WorkspaceBusy where another process serves this workspace, else as `serve`.
     """
-    with _alone(workspace), contextlib.suppress(KeyboardInterrupt):
+    with _alone(workspace), contextlib.suppress(KeyboardInterrupt), _tending(workspace) as tender:
         engine = serve(workspace, _embedded(specialists))
         try:
             publish(workspace, engine)
-            elsewhere = _tend(workspace, specialists)
+            elsewhere = tender.tend(load=True)
             if ready is not None:
-                ready(", ".join(sorted({*(place.url for place in engine.places().values()), *elsewhere})))
+                ready(", ".join(sorted({*(place.url for place in engine.places().values()), *elsewhere})) or "nothing")
             served, seen = _key(specialists), _routes_time(workspace)
-            live, tended_s = list(specialists), time.monotonic()
             while not (stopped or _sleep)(LOOK_S):
                 if engine.mend(START_S):
                     publish(workspace, engine)
-                changed = (now := _routes_time(workspace)) != seen
-                if changed:
+                if (now := _routes_time(workspace)) != seen:
                     seen = now
                     live = [s for s in workspace.specialists() if s.state == "live"]
                     if _key(live) != served:
                         engine, served = _replace(workspace, engine, _embedded(live)), _key(live)
-                if changed or time.monotonic() - tended_s > TEND_S:
-                    _tend(workspace, live)
-                    tended_s = time.monotonic()
         finally:
             withdraw(workspace)
             engine.close()
@@ -83,28 +79,77 @@ def _embedded(specialists: Sequence[Specialist]) -> list[Specialist]:
     return [s for s in specialists if s.engine == "embedded"]
 
 
-def _tend(workspace: Workspace, live: Sequence[Specialist]) -> set[str]:
-    """Keep the live specialists that are in Ollama there and in memory; the addresses of those that are.
+class _Tender:
+    """Keeps the live specialists that are in Ollama there; in a thread of its own, since bringing one back takes time.
 
-    One that was removed there is brought back. What stands in the way is told, and tried again: the teacher answers.
+    A model is loaded when it becomes live or was brought back, and not again and again: Ollama has room for a few, and
+    drops one that others wait for.
     """
-    from ..route import publish as publish_routes
 
-    addresses: set[str] = set()
-    terms = workspace.routes()
-    for specialist in live:
-        if specialist.engine != "ollama" or specialist.task_id not in terms:
-            continue
-        try:
-            kept = bring_back(workspace, specialist, terms[specialist.task_id].fingerprint)
-        except ProtegeError as error:
-            log.warning("%s does not answer: %s", specialist.name, error)
-            continue
-        addresses.add(str(kept.imported["address"]))
-        if kept != specialist and terms == workspace.routes():
-            workspace.save_specialist(kept)
-            publish_routes(workspace)
-    return addresses
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._ended = threading.Event()
+        self._told: set[str] = set()
+        self._thread = threading.Thread(target=self._run, name="protege-tend", daemon=True)
+
+    def tend(self, *, load: bool) -> set[str]:
+        """Bring back what was removed or changed there; the addresses of those that are there.
+
+        What stands in the way is told, once, and tried again: meanwhile the teacher answers.
+        """
+        addresses: set[str] = set()
+        terms = self._workspace.routes()
+        for specialist in self._workspace.specialists():
+            if specialist.state != "live" or specialist.engine != "ollama" or specialist.task_id not in terms:
+                continue
+            try:
+                kept = bring_back(self._workspace, specialist, terms[specialist.task_id].fingerprint, load=load)
+                if kept != specialist:
+                    self._save(specialist, kept)
+            except ProtegeError as error:
+                self._tell(specialist, error)
+            else:
+                addresses.add(str(kept.imported["address"]))
+        return addresses
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def end(self) -> None:
+        self._ended.set()
+        self._thread.join(1.0)
+
+    def _run(self) -> None:
+        seen = _routes_time(self._workspace)
+        while not self._ended.wait(TEND_S):
+            now = _routes_time(self._workspace)
+            self.tend(load=now != seen)
+            seen = now
+
+    def _save(self, before: Specialist, after: Specialist) -> None:
+        """Where it is now, unless somebody decided otherwise meanwhile."""
+        from ..route import publish as publish_routes
+
+        with self._workspace.lock():
+            stored = next((s for s in self._workspace.specialists() if s.id == before.id), None)
+            if stored is not None and stored.state == "live" and stored.imported == before.imported:
+                self._workspace.save_specialist(replace(stored, imported=after.imported))
+                publish_routes(self._workspace)
+
+    def _tell(self, specialist: Specialist, error: ProtegeError) -> None:
+        if (trouble := f"{specialist.name} does not answer: {error}") not in self._told:
+            self._told.add(trouble)
+            log.warning("%s", trouble)
+
+
+@contextmanager
+def _tending(workspace: Workspace) -> Iterator[_Tender]:
+    tender = _Tender(workspace)
+    tender.start()
+    try:
+        yield tender
+    finally:
+        tender.end()
 
 
 def start_in_background(home: str | os.PathLike[str]) -> None:

@@ -85,7 +85,7 @@ def serve(
     Raises MissingDependency, BaseModelError (a file is missing, damaged, or not the one that was tuned), ResourceError
     (too little memory), EngineError.
     """
-    if importlib.util.find_spec("xllamacpp") is None:
+    if specialists and importlib.util.find_spec("xllamacpp") is None:
         raise MissingDependency("xllamacpp", "serve")
     options = options or Options()
     planned = _plan(workspace, specialists, as_, options)

@@ -1,18 +1,19 @@
 """Specialists that an Ollama serves: the engine that asks it, and which Ollama that is.
 
 Prompts are ours, rendered as in tuning, and sent raw: what a model's template in Ollama is has no part in an answer.
-An answer is asked for with the same options each time, one deadline, and at most `AT_ONCE` at a time; a server that is
-busy or starting again is asked again for a second and a half.
+An answer is asked for with the same options each time, one deadline, and at most `AT_ONCE` at a time (who waits half of
+its time for a turn gives up); a server that is busy or starting again is asked again for a second and a half.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 import random
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -20,10 +21,10 @@ from typing import Literal, TypeAlias
 import orjson
 
 from ..errors import BadInput, EngineBusy, EngineError, EngineTimeout, EngineUnreachable, MissingDependency, NotServed
-from ..ollama_api import CONNECT_S, GREEDY, Ollama, Reply, address, is_loopback, tells_logprobs
+from ..ollama_api import GREEDY, Ollama, Reply, address, tells_logprobs
 from ..specialist import Specialist
 from .engine import Completion
-from .ollama_models import Imported, imported
+from .ollama_models import LOAD_S, Imported, imported, server_at
 
 NAME = "ollama"
 EngineName: TypeAlias = Literal["auto", "embedded", "ollama"]
@@ -58,6 +59,7 @@ class OllamaEngine:
         self._servers: dict[str, Ollama] = {}
         self._turns: dict[str, threading.BoundedSemaphore] = {}
         self._seen: dict[str, _Seen] = {}
+        self._loading: set[str] = set()
         self._lock = threading.Lock()
 
     def fingerprint(self, specialist: Specialist) -> str:
@@ -78,21 +80,21 @@ class OllamaEngine:
         begin_s = time.monotonic()
         until_s = begin_s + timeout_s
         where = imported(specialist)
-        certain = self.fingerprint(specialist)
-        for pause_s in (*PAUSES_S, None):
+        with self._turn(where, timeout_s / 2):
             try:
-                if self.fingerprint(specialist) != certain:
-                    raise NotServed("Another version of Ollama took its place.", "`protege improve` calibrates again.")
-                with self._turn(where, until_s):
-                    reply = self._ask(where, specialist, prompt, until_s)
-                return _completion(reply, (time.monotonic() - begin_s) * 1000)
-            except (EngineBusy, EngineUnreachable):
-                self._forget(where)
-                if pause_s is None or time.monotonic() + pause_s >= until_s:
-                    raise
-                # Not in step with the others who were turned away.
-                time.sleep(pause_s * random.uniform(0.75, 1.25))
-        raise EngineUnreachable("Ollama could not be reached.")
+                reply = self._persistently(where, specialist, prompt, until_s)
+            except EngineTimeout:
+                self._load(where)
+                raise
+        return _completion(reply, (time.monotonic() - begin_s) * 1000)
+
+    def answers(self, address: str) -> bool:
+        """Whether the server is there."""
+        try:
+            self._server(address).version(FRESH_S)
+        except EngineError:
+            return False
+        return True
 
     def close(self) -> None:
         for server in self._servers.values():
@@ -104,6 +106,23 @@ class OllamaEngine:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
+    def _persistently(self, where: Imported, specialist: Specialist, prompt: str, until_s: float) -> Reply:
+        """Ask, and where the server is busy or starting again, ask again. Its version must stay what it was."""
+        certain = self.fingerprint(specialist)
+        pauses = iter(PAUSES_S)
+        while True:
+            try:
+                if self.fingerprint(specialist) != certain:
+                    raise NotServed("Another version of Ollama took its place.", "`protege improve` calibrates again.")
+                return self._ask(where, specialist, prompt, until_s)
+            except (EngineBusy, EngineUnreachable):
+                self._seen.pop(where.address, None)
+                pause_s = next(pauses, None)
+                if pause_s is None or time.monotonic() + pause_s >= until_s:
+                    raise
+                # Not in step with the others who were turned away.
+                time.sleep(pause_s * random.uniform(0.75, 1.25))
+
     def _ask(self, where: Imported, specialist: Specialist, prompt: str, until_s: float) -> Reply:
         bos = specialist.base.bos
         if where.adds_tokens and bos:
@@ -111,40 +130,48 @@ class OllamaEngine:
         left_s = until_s - time.monotonic()
         if left_s <= 0:
             raise EngineTimeout("Ollama did not answer in time.")
-        return self._server(where).generate(
+        return self._server(where.address).generate(
             where.model, prompt, max_tokens=specialist.max_tokens, timeout_s=left_s, keep_alive=where.keep_alive
         )
-
-    def look(self, specialist: Specialist) -> None:
-        """See whether its server answers. Raises EngineError where it does not."""
-        self._look(imported(specialist))
 
     def _look(self, where: Imported) -> _Seen:
         seen = self._seen.get(where.address)
         if seen is None or time.monotonic() - seen.at_s > FRESH_S:
-            server = self._server(where)
+            server = self._server(where.address)
             seen = _Seen(time.monotonic(), server.version(), server.models())
             self._seen[where.address] = seen
         return seen
 
-    def _forget(self, where: Imported) -> None:
-        self._seen.pop(where.address, None)
-
-    def _server(self, where: Imported) -> Ollama:
-        # A file that someone put into the home folder must not send prompts elsewhere.
-        if not is_loopback(where.address) and where.address != address():
-            raise EngineError(
-                f"The specialist is in an Ollama elsewhere, {where.address}.", f"Allow it: OLLAMA_HOST={where.address}"
-            )
+    def _load(self, where: Imported) -> None:
+        """Have the model loaded behind the callers' backs: Ollama gives a load up when the one who asked goes away, so
+        that a model slower to load than a caller may wait would never be in memory."""
         with self._lock:
-            return self._servers.setdefault(where.address, Ollama(where.address, look_s=CONNECT_S))
+            if where.model in self._loading:
+                return
+            self._loading.add(where.model)
+
+        def load() -> None:
+            try:
+                with contextlib.suppress(EngineError):
+                    self._server(where.address).load(where.model, keep_alive=where.keep_alive, timeout_s=LOAD_S)
+            finally:
+                self._loading.discard(where.model)
+
+        if where.keep_alive != "0":
+            threading.Thread(target=load, name="protege-load", daemon=True).start()
+
+    def _server(self, address: str) -> Ollama:
+        with self._lock:
+            if address not in self._servers:
+                self._servers[address] = server_at(address)
+            return self._servers[address]
 
     @contextmanager
-    def _turn(self, where: Imported, until_s: float) -> Iterator[None]:
+    def _turn(self, where: Imported, patience_s: float) -> Iterator[None]:
         with self._lock:
             turns = self._turns.setdefault(where.address, threading.BoundedSemaphore(self._at_once))
-        if not turns.acquire(timeout=max(0.0, until_s - time.monotonic())):
-            raise EngineTimeout("Ollama did not answer in time: others were before us.")
+        if not turns.acquire(timeout=max(0.0, patience_s)):
+            raise EngineBusy("Ollama is well; too many answers are asked of it at once.")
         try:
             yield
         finally:
@@ -153,7 +180,14 @@ class OllamaEngine:
 
 def fingerprint(version: str, where: Imported) -> str:
     """SHA-256 (hex) over all that we can name of what the log-probabilities depend on."""
-    made_of = {"engine": NAME, "version": version, "file": where.file, "context": where.context, "options": GREEDY}
+    made_of = {
+        "engine": NAME,
+        "version": version,
+        "file": where.file,
+        "context": where.context,
+        "adds_tokens": where.adds_tokens,
+        "options": GREEDY,
+    }
     return hashlib.sha256(orjson.dumps(made_of, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
@@ -167,9 +201,12 @@ def find_ollama() -> Ollama | None:
         return None
     server = Ollama(address())
     try:
-        return server if tells_logprobs(server.version(GLANCE_S)) else None
+        if tells_logprobs(server.version(GLANCE_S)):
+            return server
     except EngineError:
-        return None
+        pass
+    server.close()
+    return None
 
 
 def choose_ollama(asked: EngineName, serve_as: str) -> Ollama | None:
@@ -193,19 +230,6 @@ def choose_ollama(asked: EngineName, serve_as: str) -> Ollama | None:
             "Update it: 0.12.11 or newer.",
         )
     return server
-
-
-def connect_ollama(specialists: Iterable[Specialist]) -> OllamaEngine | None:
-    """An engine for these specialists, those that are in Ollama; None where a server of theirs does not answer."""
-    engine = OllamaEngine()
-    try:
-        for specialist in specialists:
-            if specialist.engine == "ollama":
-                engine.look(specialist)
-    except EngineError:
-        engine.close()
-        return None
-    return engine
 
 
 def _completion(reply: Reply, latency_ms: float) -> Completion:

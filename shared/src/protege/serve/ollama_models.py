@@ -9,8 +9,9 @@ a blob that no model names can be removed by nothing but Ollama's next start.
 from __future__ import annotations
 
 import contextlib
+import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from typing import Any
 import orjson
 
 from ..errors import BadInput, BaseModelError, EngineError, NotServed
-from ..ollama_api import GREEDY, NAMESPACE, Ollama
+from ..ollama_api import CONNECT_S, GREEDY, NAMESPACE, Ollama, address, is_loopback
 from ..progress import Progress, Silent
 from ..specialist import Specialist
 from ..workspace import Workspace
@@ -32,6 +33,8 @@ LOAD_S = 120.0
 """A model of several GB from a cold disk takes about a minute."""
 ABOUT = "Protégé: "
 """What the part of the licence text begins with that says where a model comes from."""
+
+log = logging.getLogger("protege.serve")
 
 _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,79}")
 _DURATION = re.compile(r"-1|0|(\d+(\.\d+)?(ms|s|m|h))+")
@@ -76,6 +79,14 @@ def imported(specialist: Specialist) -> Imported:
     return Imported(**specialist.imported)
 
 
+def server_at(url: str) -> Ollama:
+    """The server, to be closed. Raises EngineError where it is elsewhere and this process was not told to go there."""
+    # A file that someone put into the home folder must not send prompts or weights elsewhere.
+    if not is_loopback(url) and url != address():
+        raise EngineError(f"The specialist is in an Ollama elsewhere, {url}.", f"Allow it: OLLAMA_HOST={url}")
+    return Ollama(url, look_s=CONNECT_S)
+
+
 def model_name(workspace: Workspace, specialist: Specialist, task_name: str) -> str:
     """`protege/<workspace>-<task>:v<version>`: two workspaces on one server never meet, nor do two tasks.
 
@@ -95,29 +106,38 @@ def bring(
     server: Ollama,
     *,
     keep_alive: str = KEEP_ALIVE,
+    again: Imported | None = None,
     progress: Progress | None = None,
 ) -> Specialist:
     """The specialist, in Ollama: imported where it is not there yet, loaded, and asked once.
 
-    Raises BaseModelError (no merged GGUF, damaged, not the one that was tuned), BadInput (`keep_alive` is no duration),
-    ResourceError (its disk is full), EngineError.
+    again: how it was there before; it comes back from the same file or not at all. What cannot be loaded is taken out
+    again. Raises BaseModelError (no merged GGUF, damaged, not the one that was tuned), BadInput (`keep_alive` is no
+    duration), ResourceError (its disk is full), EngineError.
     """
     check_keep_alive(keep_alive)
-    path, quantisation = _file(workspace, specialist)
+    path, quantisation = _file(workspace, specialist, again)
     name = model_name(workspace, specialist, task_name)
     context = min(CONTEXT, specialist.base.context or CONTEXT)
+    before = server.models().get(name)
     make(
         server,
         name,
         path,
         parameters=_parameters(specialist, context),
         licence=_licence(workspace, specialist, task_name),
+        expected=again.file if again else None,
         progress=progress,
     )
-    adds_tokens = _warm_up(server, name, keep_alive)
-    where = Imported(
-        server.url, name, _manifest(server, name), digest(path), context, adds_tokens, keep_alive, quantisation
-    )
+    try:
+        adds_tokens = _warm_up(server, name, keep_alive)
+        manifest = _manifest(server, name)
+    except EngineError:
+        if before is None:
+            with contextlib.suppress(EngineError):
+                server.delete(name)
+        raise
+    where = Imported(server.url, name, manifest, digest(path), context, adds_tokens, keep_alive, quantisation)
     record = {field: getattr(where, field) for field in Imported.__slots__}
     return replace(specialist, engine="ollama", imported=record)
 
@@ -184,16 +204,17 @@ def check_parameters(parameters: Mapping[str, Any]) -> None:
             raise BadInput(f"The parameter {name} must be {wanted}.", "Correct it.")
 
 
-def describe(workspace: Workspace, specialist: Specialist, task_name: str, server: Ollama) -> Specialist:
+def describe(workspace: Workspace, specialist: Specialist, task_name: str) -> Specialist:
     """The specialist with its report in the model's own metadata. No weights are sent."""
     where = imported(specialist)
-    server.create(
-        where.model,
-        where.file,
-        parameters=_parameters(specialist, where.context),
-        licence=_licence(workspace, specialist, task_name),
-    )
-    return replace(specialist, imported={**specialist.imported, "digest": _manifest(server, where.model)})
+    with contextlib.closing(server_at(where.address)) as server:
+        server.create(
+            where.model,
+            where.file,
+            parameters=_parameters(specialist, where.context),
+            licence=_licence(workspace, specialist, task_name),
+        )
+        return replace(specialist, imported={**specialist.imported, "digest": _manifest(server, where.model)})
 
 
 def provenance(server: Ollama, model: str) -> Mapping[str, Any] | None:
@@ -209,55 +230,71 @@ def provenance(server: Ollama, model: str) -> Mapping[str, Any] | None:
     return None
 
 
-def bring_back(workspace: Workspace, specialist: Specialist, task_name: str, server: Ollama) -> Specialist:
-    """As it was calibrated: in Ollama and in memory, made anew where someone removed or changed it there."""
+def bring_back(workspace: Workspace, specialist: Specialist, task_name: str, *, load: bool) -> Specialist:
+    """As it was calibrated: there, made anew of the same file where someone removed or changed it, and in memory.
+
+    load: bring it into memory also where it was not touched.
+    """
     where = imported(specialist)
-    if server.models().get(where.model) == where.digest:
-        server.load(where.model, keep_alive=where.keep_alive, timeout_s=LOAD_S)
+    with contextlib.closing(server_at(where.address)) as server:
+        if server.models().get(where.model) != where.digest:
+            return bring(workspace, specialist, task_name, server, keep_alive=where.keep_alive, again=where)
+        if load and where.keep_alive != "0":
+            server.load(where.model, keep_alive=where.keep_alive, timeout_s=LOAD_S)
         return specialist
-    return bring(workspace, specialist, task_name, server, keep_alive=where.keep_alive)
 
 
 def unload(specialist: Specialist) -> None:
     """Out of Ollama's memory. What stands in the way is left alone: it goes by itself when its time is over."""
     where = imported(specialist)
-    with contextlib.suppress(EngineError):
-        Ollama(where.address).load(where.model, keep_alive="0", timeout_s=10.0)
+    with contextlib.suppress(EngineError), contextlib.closing(server_at(where.address)) as server:
+        server.load(where.model, keep_alive="0", timeout_s=10.0)
 
 
-def prune(workspace: Workspace, task_id: str, keep: int) -> list[str]:
-    """Remove a task's older models from Ollama, all but the newest `keep`; returns their names.
+def remove(workspace: Workspace, specialist: Specialist) -> bool:
+    """Delete the specialist's model; whether Ollama has it no more. Never a model that this workspace did not make."""
+    where = imported(specialist)
+    if not where.model.startswith(f"{NAMESPACE}/{workspace.id}-"):
+        return False
+    try:
+        with contextlib.closing(server_at(where.address)) as server:
+            if server.models().get(where.model) == where.digest:
+                server.delete(where.model)
+    except NotServed:
+        pass  # somebody was quicker
+    except EngineError:
+        return False
+    return True
 
-    Never the one that is live, nor its predecessor, which `rollback` would bring back; never a model that this
-    workspace did not make.
+
+def prune(workspace: Workspace, task_id: str, keep: int, spared: Collection[str]) -> list[str]:
+    """Remove a task's older models from Ollama, all but the newest `keep` and those spared (ids); returns their names.
+
+    Where Ollama does not answer, they are tried again the next time.
     """
     mine = [s for s in workspace.specialists(task_id=task_id) if s.imported]
     newest = sorted(mine, key=lambda s: -s.version)
-    live = next((s for s in mine if s.state == "live"), None)
-    certified = (s for s in newest if workspace.result(f"route:{s.id}") is not None)
-    before = next((s for s in certified if live and s.version < live.version), None)
-    spared = {s.id for s in (*newest[: max(keep, 0)], live, before) if s is not None}
     removed: list[str] = []
-    for specialist in newest:
-        where = imported(specialist)
-        ours = where.model.startswith(f"{NAMESPACE}/{workspace.id}-")
-        if specialist.id in spared or not ours:
-            continue
-        server = Ollama(where.address)
-        with contextlib.suppress(NotServed, EngineError):
-            if server.models().get(where.model) == where.digest:
-                server.delete(where.model)
-                removed.append(where.model)
-        workspace.save_specialist(replace(specialist, imported={}))
+    for specialist in newest[max(keep, 0) :]:
+        if specialist.id not in spared and remove(workspace, specialist):
+            removed.append(str(specialist.imported["model"]))
+            workspace.save_specialist(replace(specialist, imported={}))
     return removed
 
 
-def _file(workspace: Workspace, specialist: Specialist) -> tuple[Path, str]:
-    """The merged GGUF and its quantisation: as tuned, or Q4_K_M where it is large and llama.cpp's quantiser is here."""
+def _file(workspace: Workspace, specialist: Specialist, again: Imported | None) -> tuple[Path, str]:
+    """The merged GGUF and its quantisation: as tuned, or Q4_K_M where it is large and llama.cpp's quantiser is here.
+
+    again: as it was before, whatever is here now.
+    """
     path = weights(workspace, specialist, "gguf")
-    program = quantiser() if specialist.base.parameters > FROM_PARAMETERS else None
+    tuned = str(specialist.settings.get("output", "q8_0")).upper()
+    large = specialist.base.parameters > FROM_PARAMETERS
+    program = quantiser() if large and (again is None or again.quantisation == TYPE) else None
     if program is None:
-        return path, str(specialist.settings.get("output", "q8_0")).upper()
+        if large and again is None:
+            log.warning("%s stays %s: llama.cpp's llama-quantize is not here to make it %s.", path, tuned, TYPE)
+        return path, tuned
     return quantised(path, path.with_name(f"model-{TYPE.lower()}.gguf"), program), TYPE
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 
 from ..errors import EngineError
@@ -12,7 +13,7 @@ from ..workspace import Workspace
 from . import ollama_models
 from .embedded import EmbeddedEngine, serve
 from .ollama import OllamaEngine, fingerprint
-from .ollama_models import imported
+from .ollama_models import imported, server_at
 from .replicas import Replicas, replicate
 
 
@@ -50,37 +51,32 @@ def open_engines(workspace: Workspace, specialist: Specialist) -> Replicas:
     return Replicas([open_engine(workspace, specialist)])
 
 
-def bring_back(workspace: Workspace, specialist: Specialist, calibrated: str) -> Specialist:
+def bring_back(workspace: Workspace, specialist: Specialist, calibrated: str, *, load: bool = True) -> Specialist:
     """Make sure that the specialist can answer on the terms that were certified: in Ollama, the same, and in memory.
 
-    calibrated: the route's fingerprint. The embedded engine is started by those who ask it. Raises EngineError where
-    Ollama does not answer, or is another version than it was calibrated on.
+    calibrated: the route's fingerprint. load: also where it is there as it was. The embedded engine is started by those
+    who ask it. Raises EngineError where Ollama does not answer, or is another version than it was calibrated on.
     """
     if specialist.engine == "embedded":
         return specialist
     where = imported(specialist)
-    server = Ollama(where.address)
-    try:
+    with contextlib.closing(server_at(where.address)) as server:
         version = server.version()
-        if fingerprint(version, where) != calibrated:
-            raise EngineError(
-                f"Ollama is {version} now; the threshold of {specialist.name} was calibrated on another version.",
-                "`protege improve` calibrates it again.",
-            )
-        return ollama_models.bring_back(workspace, specialist, _task_name(workspace, specialist), server)
-    finally:
-        server.close()
+    if fingerprint(version, where) == calibrated:
+        back = ollama_models.bring_back(workspace, specialist, _task_name(workspace, specialist), load=load)
+        if fingerprint(version, imported(back)) == calibrated:
+            return back
+    raise EngineError(
+        f"Ollama is {version} now; the threshold of {specialist.name} was calibrated on something else.",
+        "`protege improve` calibrates it again.",
+    )
 
 
 def describe(workspace: Workspace, specialist: Specialist) -> Specialist:
     """With its report in the model's own metadata, where it is in Ollama."""
     if specialist.engine == "embedded":
         return specialist
-    server = Ollama(imported(specialist).address)
-    try:
-        return ollama_models.describe(workspace, specialist, _task_name(workspace, specialist), server)
-    finally:
-        server.close()
+    return ollama_models.describe(workspace, specialist, _task_name(workspace, specialist))
 
 
 def unload(specialist: Specialist) -> None:
@@ -89,9 +85,11 @@ def unload(specialist: Specialist) -> None:
         ollama_models.unload(specialist)
 
 
-def prune(workspace: Workspace, task_id: str, keep: int) -> list[str]:
-    """Remove what is old from Ollama: `ollama_models.prune`."""
-    return ollama_models.prune(workspace, task_id, keep)
+def remove(workspace: Workspace, specialist: Specialist) -> Specialist:
+    """Out of Ollama's store, where it is there and Ollama answers."""
+    if specialist.imported and ollama_models.remove(workspace, specialist):
+        return replace(specialist, imported={})
+    return specialist
 
 
 def _task_name(workspace: Workspace, specialist: Specialist) -> str:
