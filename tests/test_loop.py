@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -23,10 +24,11 @@ from langgraph.graph import END, START, MessagesState, StateGraph
 from protege import Request, Workspace, flywheel, lifecycle, steps
 from protege.call import text_of
 from protege.curate import CurateSettings
-from protege.measuring import measure
+from protege.measuring import held_out_rows, measure
+from protege.parity import compare
 from protege.report import gather, status, write_report
 from protege.route import Router
-from protege.serve import background
+from protege.serve import background, open_engine
 from protege.tune import TuneSettings
 from protege_langchain import ChatProtege
 from protege_langchain.testing import ScriptedTeacher
@@ -210,6 +212,24 @@ def test_what_the_report_and_the_status_say_is_what_happened(home, improved, tmp
     page = write_report(tmp_path / "report.html", gather(workspace)).read_text()
     assert told["tasks"][0]["name"] in page
     assert told["tasks"][0]["specialist"] in page
+
+
+def test_what_is_served_and_is_not_what_was_tuned_is_told(home, improved):
+    workspace = Workspace(home)
+    (specialist,), (task,) = workspace.specialists(), workspace.tasks()
+    rows = held_out_rows(workspace, specialist, ("validation",))
+    untuned = replace(
+        specialist,
+        files={**specialist.files, "gguf": specialist.base.path},
+        digests={**specialist.digests, "gguf": specialist.base.sha256},
+    )
+    for served, holds in ((specialist, True), (untuned, False)):
+        with open_engine(workspace, served) as engine:
+            found = compare(workspace, task, served, engine, rows[:12])
+        assert found.holds is holds, found.reason
+        assert found.n == found.prompts == 12 and found.template is None
+    assert "not what was tuned" in found.reason and found.same < 6
+    workspace.close()
 
 
 def test_in_a_running_ollama_the_same_specialist_is_compared_certified_anew_and_answers(

@@ -15,6 +15,7 @@ import pytest
 from protege.errors import BadInput, BaseModelError, EngineError
 from protege.lifecycle import prune
 from protege.ollama_api import Ollama
+from protege.parity import rendered_differences
 from protege.serve import OllamaEngine, bring_back, describe, place, provenance, unload
 from protege.serve.ollama_models import checked_name, make, model_name
 from protege.serve.quantise import quantised, quantiser
@@ -120,6 +121,14 @@ def test_two_workspaces_and_two_tasks_never_meet(workspace: Workspace, trio: lis
     made = [model_name(workspace, replace(trio[0], task_id=f"task-{i:08d}"), name) for i, name in enumerate(names)]
     assert len({name.lower() for name in made}) == len(names)
     assert all(checked_name(name) for name in made)
+
+
+def test_a_template_that_writes_another_prompt_is_found_and_shown(in_ollama: Specialist, ollama_server: Any) -> None:
+    server, model, base = ollama_server.client(), in_ollama.imported["model"], in_ollama.base
+    assert rendered_differences(server, model, base, adds_tokens=False) == []
+    other = replace(base, chat_template=base.chat_template.replace("<|im_end|>", "<|im_end|> "))
+    found = rendered_differences(server, model, other, adds_tokens=False)
+    assert found and all("in tuning" in text and "in Ollama" in text for text in found)
 
 
 def test_what_is_in_memory_can_be_taken_out_and_is_brought_back(
