@@ -37,9 +37,9 @@ SAME_LEAST = 0.85
 """Of the answers, the share that must be the same. Rounding weights to 8 bits turns close calls: 1 of 100 measured on
 SmolLM2-135M. A wrong template, or one tensor in the wrong order, turns nearly all."""
 LOGPROB_MOST = 0.1
-"""Nats a token, the median of all answers, by which log-probabilities may differ. Measured on SmolLM2-135M taught support
-tickets: .00004 (embedded) and .00006 (Ollama); with the prompt's last line break left out 1.3, and no answer the same; with
-the empty system turn left out .0002, and no prompt of the same number of tokens."""
+"""Nats a token, the median of all answers, by which log-probabilities may differ. Measured on SmolLM2-135M taught
+support tickets: .00004 (embedded) and .00006 (Ollama); with the prompt's last line break left out 1.3, and no answer
+the same; with the empty system turn left out .0002, and no prompt of the same number of tokens."""
 
 
 @dataclass(frozen=True, slots=True)
