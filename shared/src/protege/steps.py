@@ -178,7 +178,7 @@ def parity(workspace: Workspace, task: Task, specialist: Specialist, curated: Cu
     Kept under the engine's fingerprint: another engine or version is compared anew.
     """
     from .parity import Parity, compare
-    from .serve import open_engine
+    from .serve import open_engine, remove
 
     with open_engine(workspace, specialist) as engine:
         key = f"parity:{specialist.id}:{engine.fingerprint(specialist)}"
@@ -189,7 +189,7 @@ def parity(workspace: Workspace, task: Task, specialist: Specialist, curated: Cu
         else:
             found = Parity(**kept)
     if not found.holds:
-        refuse(workspace, specialist)
+        refuse(workspace, remove(workspace, specialist))
     return found
 
 
