@@ -35,7 +35,9 @@ for package in nlohmann-json3-dev:nlohmann/json.hpp libstb-dev:stb/stb_image.h; 
         without "the header $header is missing: sudo apt-get install $package"
 done
 if [ ! -f "$folder"/headers/miniaudio/miniaudio.h ]; then
-    .venv/bin/python -m pip --disable-pip-version-check download --quiet --no-deps --no-binary :all: --dest "$folder" \
+    python=${PYTHON:-python3} # set-up may still be making .venv
+    "$python" -m pip --version >/dev/null 2>&1 || python=.venv/bin/python
+    "$python" -m pip --disable-pip-version-check download --quiet --no-deps --no-binary :all: --dest "$folder" \
         miniaudio==1.71 || without "the package miniaudio, which has a header, cannot be fetched."
     tar -xzf "$folder"/miniaudio-1.71.tar.gz -C "$folder/headers" --strip-components 1 miniaudio-1.71/miniaudio
     rm -f "$folder"/miniaudio-1.71.tar.gz

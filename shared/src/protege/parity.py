@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 CALLS = 24
 TIMEOUT_S = 60.0
+CHAT_TOKENS = 16
 SAME_LEAST = 0.85
 """Of the answers, the share that must be the same. Rounding weights to 8 bits turns close calls: 1 of 100 measured on
 SmolLM2-135M. A wrong template, or one tensor in the wrong order, turns nearly all."""
@@ -173,6 +174,17 @@ def rendered_differences(server: Ollama, model: str, base: Base, adds_tokens: bo
     return found
 
 
+def _chat_is_raw(server: Ollama, model: str, base: Base, adds_tokens: bool) -> bool:
+    """Whether messages, which Ollama renders, are answered as the prompt that we render of them."""
+    messages = as_messages(_CONVERSATIONS[1])
+    ours = render(base, messages)
+    raw = server.generate(
+        model, ours.removeprefix(base.bos) if adds_tokens else ours, max_tokens=CHAT_TOKENS, timeout_s=TIMEOUT_S
+    )
+    chat = server.chat(model, messages, max_tokens=CHAT_TOKENS, timeout_s=TIMEOUT_S)
+    return (raw.text.strip(), raw.input_tokens) == (chat.text.strip(), chat.input_tokens)
+
+
 def _first_difference(ours: str, theirs: str) -> str:
     """The first place, from texts that are ours and the base's: nothing of a call."""
     matcher = difflib.SequenceMatcher(None, ours, theirs, autojunk=False)
@@ -193,6 +205,8 @@ def _template(
     try:
         with contextlib.closing(server_at(where.address)) as server:
             found = rendered_differences(server, where.model, specialist.base, where.adds_tokens)
+            if found == [] and not _chat_is_raw(server, where.model, specialist.base, where.adds_tokens):
+                found = ["the same prompt is answered otherwise when it is asked for as a chat"]
     except EngineError as error:
         return "not told", error.fact
     if found is None:
