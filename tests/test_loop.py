@@ -116,6 +116,7 @@ def home(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def improved(home) -> flywheel.Improvement:
     (done,) = flywheel.improve(Workspace(home), (), SETTINGS)
+    shutil.copytree(home, home.parent / "as improved")  # later tests record more calls
     return done
 
 
@@ -233,11 +234,10 @@ def test_what_is_served_and_is_not_what_was_tuned_is_told(home, improved):
 
 
 def test_in_a_running_ollama_the_same_specialist_is_compared_certified_anew_and_answers(
-    home, improved, ollama_server, monkeypatch, tmp_path
+    home, improved, ollama_server, monkeypatch
 ):
     monkeypatch.setenv("OLLAMA_HOST", ollama_server.url)
-    shutil.copytree(home, tmp_path / "home")
-    workspace = Workspace(tmp_path / "home")
+    workspace = Workspace(home.parent / "as improved")
     (moved,) = flywheel.improve(workspace, (), SETTINGS)  # nothing says so but that it is there
     assert (moved.decision, moved.specialist_id) == ("live", improved.specialist_id), moved.reason
     (specialist,) = workspace.specialists()
