@@ -115,7 +115,7 @@ def home(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def improved(home) -> flywheel.Improvement:
     (done,) = flywheel.improve(Workspace(home), (), SETTINGS)
-    # Later tests record more calls. By a process of its own: closing the store's file here would end SQLite's locks on it.
+    # Later tests record more calls. By another process: closing the store's file in this one would end SQLite's locks.
     subprocess.run(["cp", "-a", str(home), str(home.parent / "as improved")], check=True)
     return done
 
