@@ -12,7 +12,8 @@ if ! .venv/bin/python -c 'import sys; from protege.serve import find_ollama; sys
     program=${OLLAMA_BIN:-$PWD/.ollama/ollama}
     [ -x "$program" ] || program=$(command -v ollama) || { cat .ollama/why-not >&2; exit 1; }
     export OLLAMA_HOST=127.0.0.1:11535 OLLAMA_MODELS=$PWD/.protege-ollama-models
-    "$program" serve >.protege-ollama.log 2>&1 &
+    mkdir -p "$OLLAMA_MODELS"
+    "$program" serve >"$OLLAMA_MODELS/server.log" 2>&1 &
     trap 'kill $!' EXIT
     for _ in $(seq 100); do
         "$program" list >/dev/null 2>&1 && break
