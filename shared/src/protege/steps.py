@@ -108,7 +108,7 @@ def select(
     from .select import Policy, base_named, find_bases, machine, select
 
     if settings.base:
-        base = base_named(settings.base)
+        base = base_named(settings.base, workspace.home)
         return base, f"{base.name} was asked for.", []
     found = find_bases(workspace.home)
     policy = settings.policy or Policy()

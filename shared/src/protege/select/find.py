@@ -41,7 +41,7 @@ def find_bases(home: str | os.PathLike[str] | None = None, extra: Sequence[str |
     return list(unique.values())
 
 
-def base_named(name: str) -> Base:
+def base_named(name: str, home: str | os.PathLike[str] | None = None) -> Base:
     """The base that a user names: `ollama:NAME`, a file, a folder, or a name of the catalogue.
 
     Raises BaseModelError where it is not here or cannot be used, BadInput.
@@ -51,7 +51,7 @@ def base_named(name: str) -> Base:
     model = None if Path(name).exists() else _named(name)
     if model is None:
         return load_base(name)
-    return next(base for base in find_bases(None, [name]) if base.name == model.name)
+    return next(base for base in find_bases(home, [name]) if base.name == model.name)
 
 
 def places(home: str | os.PathLike[str] | None = None) -> list[Path]:

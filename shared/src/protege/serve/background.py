@@ -1,6 +1,6 @@
 """A process that serves a workspace's live specialists: in the foreground, or behind an agent that needs them.
 
-Those of the embedded engine are served here; those that are in Ollama are kept there, and in its memory.
+Those of the embedded engine are served here; those that are in Ollama are loaded, and brought back.
 
 One a workspace: it holds `engine.lock` as long as it runs. It follows routes.json, so that a specialist that is
 promoted is served within seconds.
