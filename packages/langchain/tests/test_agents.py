@@ -20,7 +20,7 @@ from protege_langchain.testing import ScriptedTeacher
 from pydantic import BaseModel
 
 if TYPE_CHECKING:
-    from conftest import Records, Routed
+    from agents import Records, Routed
 
 
 @tool
@@ -93,7 +93,7 @@ async def test_an_agents_calls_know_its_node_and_name(model: ChatProtege, record
     assert first["framework"] == "langgraph"
     assert first["run"] == second["run"]
     assert first["parent"] != second["parent"]
-    assert first["response"]["tool_calls"][0]["function"]["arguments"] == '{"city":"Graz"}'
+    assert first["response"]["tool_calls"][0]["function"]["arguments"] == '{"city": "Graz"}'
     assert [m["role"] for m in second["messages"]] == ["system", "user", "assistant", "tool"]
     assert second["response"]["content"] == "I hear: It rains in Graz."
 

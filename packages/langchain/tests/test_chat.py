@@ -25,7 +25,7 @@ from protege_langchain.testing import ScriptedTeacher
 from pydantic import BaseModel
 
 if TYPE_CHECKING:
-    from conftest import Records, Routed
+    from agents import Records, Routed
 
 Wrap = Callable[..., ChatProtege]
 

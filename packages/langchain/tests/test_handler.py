@@ -19,7 +19,7 @@ from protege_langchain import ProtegeCallbackHandler, handler
 from protege_langchain.testing import ScriptedTeacher
 
 if TYPE_CHECKING:
-    from conftest import Records
+    from agents import Records
 
 
 @tool

@@ -19,7 +19,7 @@ from protege_langchain.testing import ScriptedTeacher
 from pydantic import BaseModel, field_validator
 
 if TYPE_CHECKING:
-    from conftest import Records, Routed
+    from agents import Records, Routed
 
 TEXT = {"role": "assistant", "content": "billing, as before"}
 CALL = {"id": "call_9", "type": "function", "function": {"name": "add", "arguments": '{"a": 1, "b": 2}'}}

@@ -99,7 +99,6 @@ def test_the_chunks_of_an_answer_add_up_to_it(message: AIMessage):
     [
         ("any", "required"),
         (True, "required"),
-        ("auto", "auto"),
         ("add", {"type": "function", "function": {"name": "add"}}),
         ({"type": "tool", "name": "add"}, {"type": "function", "function": {"name": "add"}}),
         ({"type": "any"}, "required"),
@@ -107,6 +106,10 @@ def test_the_chunks_of_an_answer_add_up_to_it(message: AIMessage):
 )
 def test_every_way_to_choose_a_tool_is_one_in_openai_form(given: object, neutral: object):
     assert request_fields({"tool_choice": given})["tool_choice"] == neutral
+
+
+def test_a_free_choice_is_what_no_choice_means():
+    assert request_fields({"tool_choice": "auto"}) == request_fields({"tool_choice": {"type": "auto"}}) == {}
 
 
 def test_tools_of_another_provider_are_brought_into_openai_form():

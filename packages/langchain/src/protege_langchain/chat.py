@@ -18,18 +18,26 @@ from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.language_models.base import LangSmithParams
 from langchain_core.language_models.model_profile import ModelProfile
 from langchain_core.messages import AIMessage, BaseMessage
-from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
+from protege.capture import Answerer, OpenCall, Records, Watch, log_once, opened, recorder_of, router_of
 from protege.route import Outcome
 from protege.workspace import home_path
 from pydantic import ConfigDict, Field
 
-from .capture import OpenCall, Records, log_once, place_of, recorder_of, router_of
 from .graft import graft
 from .handler import RECORDED
-from .routing import Answerer, kept_answer
-from .translate import is_neutral, neutral_tool, request_fields, structured_fields, to_chunks, to_openai
-from .watch import Watch
+from .place import place_of
+from .routing import shaped
+from .translate import (
+    is_neutral,
+    neutral_tool,
+    read_answer,
+    request_fields,
+    structured_fields,
+    to_chunks,
+    to_openai,
+)
 
 _CARRIED = ("cache", "callbacks", "custom_get_token_ids", "disable_streaming", "metadata", "output_version", "tags")
 """What a model does around its private methods, so that it must be done here as the teacher would."""
@@ -93,8 +101,8 @@ class ChatProtege(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        with Watch(self._begin(messages, stop, kwargs, run_manager)) as watch:
-            if (kept := self._routed(watch, kwargs)) is not None:
+        with self._watch(messages, stop, kwargs, run_manager) as watch:
+            if (kept := watch.routed(self._router, self._shape(kwargs))) is not None:
                 return kept
             if self.teacher.rate_limiter:
                 self.teacher.rate_limiter.acquire(blocking=True)
@@ -110,8 +118,8 @@ class ChatProtege(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        with Watch(self._begin(messages, stop, kwargs, run_manager)) as watch:
-            if (kept := await self._arouted(watch, kwargs)) is not None:
+        with self._watch(messages, stop, kwargs, run_manager) as watch:
+            if (kept := await watch.arouted(self._router, self._shape(kwargs))) is not None:
                 return kept
             if self.teacher.rate_limiter:
                 await self.teacher.rate_limiter.aacquire(blocking=True)
@@ -127,17 +135,17 @@ class ChatProtege(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        with Watch(self._begin(messages, stop, kwargs, run_manager)) as watch:
-            if (kept := self._routed(watch, kwargs)) is not None:
+        with self._watch(messages, stop, kwargs, run_manager) as watch:
+            if (kept := watch.routed(self._router, self._shape(kwargs))) is not None:
                 yield from to_chunks(kept.generations[0].message)
                 return
             if self.teacher.rate_limiter:
                 self.teacher.rate_limiter.acquire(blocking=True)
             managed = _managed(self.teacher._stream, run_manager)
             for chunk in self.teacher._stream(messages, stop=stop, **managed, **kwargs):
-                watch.chunk(chunk)
+                watch.part(chunk)
                 yield chunk
-            watch.streamed()
+            watch.ended()
 
     async def _astream(
         self,
@@ -146,8 +154,8 @@ class ChatProtege(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        with Watch(self._begin(messages, stop, kwargs, run_manager)) as watch:
-            if (kept := await self._arouted(watch, kwargs)) is not None:
+        with self._watch(messages, stop, kwargs, run_manager) as watch:
+            if (kept := await watch.arouted(self._router, self._shape(kwargs))) is not None:
                 for chunk in to_chunks(kept.generations[0].message):
                     yield chunk
                 return
@@ -155,62 +163,37 @@ class ChatProtege(BaseChatModel):
                 await self.teacher.rate_limiter.aacquire(blocking=True)
             managed = _managed(self.teacher._astream, run_manager)
             async for chunk in self.teacher._astream(messages, stop=stop, **managed, **kwargs):
-                watch.chunk(chunk)
+                watch.part(chunk)
                 yield chunk
-            watch.streamed()
+            watch.ended()
 
     # Recording and routing
 
-    def _begin(
+    def _watch(
         self,
         messages: list[BaseMessage],
         stop: list[str] | None,
         kwargs: dict[str, Any],
         run_manager: RunManager | None,
-    ) -> OpenCall | None:
-        try:
+    ) -> Watch:
+        def read() -> OpenCall:
             bound = {**self.teacher._identifying_params, **kwargs, **self.offered}
             fields = request_fields({**bound, "stop": stop} if stop else bound)
             metadata = run_manager.metadata if run_manager else None
             asked = metadata or self.teacher._get_ls_params(stop=stop, **kwargs)
             if model := asked.get("ls_model_name"):
                 fields["model"] = model
-            place = place_of(metadata, run_manager and run_manager.parent_run_id, run_manager and run_manager.run_id)
-            recorder = self.recorder or recorder_of(self.home)
-            return OpenCall(recorder, to_openai(messages), fields, place)
-        except Exception as error:  # noqa: BLE001 - the agent is protected from the recorder
-            log_once("Reading a request", error)
-            return None
+            said = to_openai(messages)
+            ids = (run_manager.parent_run_id, run_manager.run_id) if run_manager else (None, None)
+            return OpenCall(self.recorder or recorder_of(self.home), said, fields, place_of(said, metadata, *ids))
 
-    def _routed(self, watch: Watch, kwargs: Mapping[str, Any]) -> ChatResult | None:
-        if watch.call is None:
-            return None
-        try:
-            router = self.router or router_of(self.home)
-            return self._kept(watch, router.answer(watch.call.request, run=watch.call.record.get("run")), kwargs)
-        except Exception as error:  # noqa: BLE001 - whatever goes wrong, the teacher answers
-            log_once("Routing", error)
-            return None
+        return Watch(opened(read), read_answer)
 
-    async def _arouted(self, watch: Watch, kwargs: Mapping[str, Any]) -> ChatResult | None:
-        if watch.call is None:
-            return None
-        try:
-            router = self.router or router_of(self.home)
-            outcome = await router.aanswer(watch.call.request, run=watch.call.record.get("run"))
-            return self._kept(watch, outcome, kwargs)
-        except Exception as error:  # noqa: BLE001 - whatever goes wrong, the teacher answers
-            log_once("Routing", error)
-            return None
+    def _router(self) -> Answerer:
+        return self.router or router_of(self.home)
 
-    def _kept(self, watch: Watch, outcome: Outcome, kwargs: Mapping[str, Any]) -> ChatResult | None:
-        assert watch.call is not None
-        message = kept_answer(watch.call, outcome, kwargs, lambda: self.teacher._get_ls_params().get("ls_provider"))
-        if message is None:
-            return None
-        kept = ChatResult(generations=[ChatGeneration(message=message)])
-        watch.answered(kept, by=outcome.specialist_id or str(outcome.specialist))
-        return kept
+    def _shape(self, kwargs: Mapping[str, Any]) -> Callable[[Outcome], ChatResult | None]:
+        return lambda outcome: shaped(outcome, kwargs, lambda: self.teacher._get_ls_params().get("ls_provider"))
 
     def _in_place(self, built: Runnable[Any, Any], asked: Mapping[str, Any]) -> Runnable[Any, Any]:
         """What the teacher built, with this model in the teacher's place."""

@@ -11,10 +11,11 @@ from uuid import UUID
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, Generation, LLMResult
+from protege.capture import OpenCall, log_once, recorder_of
 from protege.workspace import home_path
 
-from .capture import OpenCall, log_once, place_of, recorder_of
-from .translate import request_fields, to_openai
+from .place import place_of
+from .translate import read_generation, request_fields, to_openai
 
 RECORDED = "protege_recorded"
 """In a run's metadata: the model records its own calls (`ChatProtege`), so the handler leaves them."""
@@ -103,7 +104,7 @@ class ProtegeCallbackHandler(BaseCallbackHandler):
         try:
             generation = response.generations[0][0]
             if not _cached(generation):
-                call.answered(generation, response.llm_output)
+                call.answered(read_generation(generation, response.llm_output))
         except Exception as error:  # noqa: BLE001 - the agent is protected from the recorder
             log_once("Recording an answer", error)
 
@@ -114,7 +115,7 @@ class ProtegeCallbackHandler(BaseCallbackHandler):
         try:
             response: LLMResult | None = kwargs.get("response")
             found = response.generations[0] if response and response.generations else []
-            call.failed(error, found[0] if found else None)
+            call.failed(error, read_generation(found[0]) if found else None)
         except Exception as trouble:  # noqa: BLE001 - the agent is protected from the recorder
             log_once("Recording an error", trouble)
 
@@ -130,8 +131,8 @@ class ProtegeCallbackHandler(BaseCallbackHandler):
         fields = request_fields(params)
         if model := metadata.get("ls_model_name") or params.get("model") or params.get("model_name"):
             fields["model"] = model
-        place = place_of(metadata, parent, run_id)
         self._reap()
+        place = place_of(messages, metadata, parent, run_id)
         self._open[run_id] = OpenCall(recorder_of(self.home), messages, fields, place)
 
     def _reap(self) -> None:

@@ -3,46 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
-from typing import Any, Protocol, TypeAlias
+from typing import Any
 
 from langchain_core.messages import AIMessage
-from protege.call import Message, Request
+from langchain_core.outputs import ChatGeneration, ChatResult
 from protege.route import Outcome
 from pydantic import BaseModel, ValidationError
 
-from .capture import OpenCall
 from .translate import finish_metadata, from_openai, usage
 
-Provider: TypeAlias = Callable[[], str | None]
 
+def shaped(outcome: Outcome, kwargs: Mapping[str, Any], provider: Callable[[], str | None]) -> ChatResult | None:
+    """The specialist's answer in the teacher's shape; None where it breaks the class that the agent asked for.
 
-class Answerer(Protocol):
-    """Who answers in a teacher's place: `protege.route.Router`, or a stand-in in a test."""
-
-    def answer(self, request: Request, run: str | None = None) -> Outcome: ...
-    async def aanswer(self, request: Request, run: str | None = None) -> Outcome: ...
-
-
-def kept_answer(call: OpenCall, outcome: Outcome, kwargs: Mapping[str, Any], provider: Provider) -> AIMessage | None:
-    """The specialist's answer in the teacher's shape, None where the teacher must answer; noted in the call either way.
-
-    kwargs: the arguments bound to the model. provider: gives the name of the teacher's, whose words
-    the agent expects at the end of an answer.
+    kwargs: the arguments bound to the model. provider: gives the name of the teacher's, whose words the agent expects
+    at the end of an answer.
     """
-    attempt, decision = outcome.attempt, str(outcome.decision)
-    message = None
-    if outcome.message is not None:
-        message = _message(outcome, outcome.message, kwargs, provider)
-        if message is None:
-            decision = "invalid structure"
-            attempt = attempt and replace(attempt, outcome="failed", reason="breaks the class that the agent asked for")
-    call.attempted(attempt, decision)
-    return message
-
-
-def _message(outcome: Outcome, said: Message, kwargs: Mapping[str, Any], provider: Provider) -> AIMessage | None:
-    message = from_openai(said)
+    assert outcome.message is not None
+    message: AIMessage = from_openai(outcome.message)
     asked = kwargs.get("response_format")
     if isinstance(asked, type) and issubclass(asked, BaseModel):
         # langchain-openai's parser takes the object from here; it does not parse the text again.
@@ -57,4 +35,4 @@ def _message(outcome: Outcome, said: Message, kwargs: Mapping[str, Any], provide
     }
     if outcome.input_tokens is not None or outcome.output_tokens is not None:
         message.usage_metadata = usage(outcome.input_tokens, outcome.output_tokens)
-    return message
+    return ChatResult(generations=[ChatGeneration(message=message)])

@@ -18,7 +18,7 @@ from langchain_core.runnables import Runnable
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from protege.call import Request, request_from, text_of
 
-from .capture import place_of
+from .place import place_of
 from .translate import answer_to_openai, from_openai, request_fields, to_chunks, to_openai, usage
 
 Answer: TypeAlias = str | Mapping[str, Any] | AIMessage | BaseException
@@ -81,8 +81,8 @@ class ScriptedTeacher(BaseChatModel):
         asked = to_openai(messages)
         fields = request_fields(kwargs)
         if callable(self.answers):
-            node = place_of(None).node
-            answer = self.answers(request_from({"messages": asked, **fields, "node": node}))
+            node = place_of(asked).node
+            answer = self.answers(request_from({"messages": asked, **fields, "node": list(node)}))
         else:
             answer = self.answers[text_of(asked[-1])]
         if isinstance(answer, BaseException):

@@ -7,37 +7,20 @@ a whole call may cost.
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-import orjson
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, ToolMessage, convert_to_openai_data_block
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.messages.tool import tool_call_chunk
-from langchain_core.outputs import ChatGenerationChunk
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult, Generation
+from langchain_core.outputs.chat_generation import merge_chat_generation_chunks
 from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
 from protege.call import ROLES, Message
+from protege.capture import Answer
+from protege.openai_form import arguments_of, finish_reason, sampling, schema_format, tool_call, tool_choice
 from pydantic import BaseModel
-
-SAMPLING = frozenset(
-    {
-        "temperature",
-        "top_p",
-        "max_tokens",
-        "max_completion_tokens",
-        "stop",
-        "seed",
-        "frequency_penalty",
-        "presence_penalty",
-        "logit_bias",
-        "n",
-        "logprobs",
-        "top_logprobs",
-        "parallel_tool_calls",
-        "reasoning_effort",
-    }
-)
-"""The parameters of a request that say how to answer, by their OpenAI names."""
 
 
 def to_openai(messages: Sequence[BaseMessage]) -> list[dict[str, Any]]:
@@ -54,12 +37,9 @@ def answer_to_openai(message: BaseMessage) -> dict[str, Any]:
     text = content if isinstance(content, str) else _text(cast(list[Any], content))
     answer: dict[str, Any] = {"role": "assistant", "content": text}
     if isinstance(message, AIMessage):
-        if message.tool_calls or message.invalid_tool_calls:
+        if calls := _calls(message):
             answer["content"] = text or None
-            answer["tool_calls"] = [
-                *(_call(c["id"], c["name"], _json(c["args"])) for c in message.tool_calls),
-                *(_call(c["id"], c["name"] or "", c["args"] or "") for c in message.invalid_tool_calls),
-            ]
+            answer["tool_calls"] = calls
         if refusal := message.additional_kwargs.get("refusal"):
             answer["refusal"] = refusal
     return answer
@@ -70,13 +50,12 @@ def request_fields(params: Mapping[str, Any]) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     if tools := params.get("tools"):
         fields["tools"] = [neutral_tool(tool) for tool in tools]
-    if (choice := _tool_choice(params.get("tool_choice"))) is not None:
+    if (choice := tool_choice(params.get("tool_choice"))) is not None:
         fields["tool_choice"] = choice
     if (response_format := params.get("response_format")) is not None:
         fields["response_format"] = _response_format(response_format)
-    sampling = {name: value for name, value in params.items() if name in SAMPLING and value not in (None, [])}
-    if sampling:
-        fields["parameters"] = sampling
+    if parameters := sampling(params):
+        fields["parameters"] = parameters
     return fields
 
 
@@ -112,7 +91,7 @@ def structured_fields(kwargs: Mapping[str, Any]) -> dict[str, Any]:
 def from_openai(message: Message) -> AIMessage:
     """An OpenAI assistant message as LangChain's. Raises ValueError where a tool's arguments are no JSON."""
     calls = [
-        {"type": "tool_call", "id": c.get("id"), "name": c["function"]["name"], "args": _loads(c["function"])}
+        {"type": "tool_call", "id": c.get("id"), "name": c["function"]["name"], "args": arguments_of(c["function"])}
         for c in message.get("tool_calls") or ()
     ]
     return AIMessage(content=message.get("content") or "", tool_calls=cast(Any, calls))
@@ -122,7 +101,7 @@ def to_chunks(message: BaseMessage) -> list[ChatGenerationChunk]:
     """A whole answer as a stream: what it says, then an empty chunk with the finish reason and the usage."""
     assert isinstance(message, AIMessage)
     calls = [
-        tool_call_chunk(name=call["name"], args=_json(call["args"]), id=call["id"], index=index)
+        tool_call_chunk(name=call["name"], args=_arguments(call["args"]), id=call["id"], index=index)
         for index, call in enumerate(message.tool_calls)
     ]
     said = AIMessageChunk(
@@ -147,12 +126,29 @@ def finish_metadata(provider: str | None, calls_tools: bool) -> dict[str, str]:
     return {name: tools if calls_tools else stop}
 
 
-def finish_reason(metadata: Mapping[str, Any]) -> str | None:
-    """Why an answer ended, in OpenAI's words, from any provider's response metadata."""
-    for name in ("finish_reason", "stop_reason", "done_reason", "stopReason"):
-        if reason := metadata.get(name):
-            return _REASONS.get(str(reason).lower(), str(reason).lower())
-    return None
+def read_answer(parts: Sequence[Any]) -> Answer | None:
+    """A teacher's answer: one `ChatResult`, or a stream's chunks."""
+    if isinstance(parts[0], ChatResult):
+        return read_generation(parts[0].generations[0], parts[0].llm_output)
+    whole = merge_chat_generation_chunks(list(parts))
+    return None if whole is None else read_generation(whole)
+
+
+def read_generation(generation: Generation, llm_output: Mapping[str, Any] | None = None) -> Answer:
+    """An answer as LangChain holds it, with its finish reason, its model and its usage."""
+    if not isinstance(generation, ChatGeneration):
+        return Answer({"role": "assistant", "content": generation.text})
+    message = generation.message
+    metadata = message.response_metadata
+    info = {**(llm_output or {}), **(generation.generation_info or {})}
+    used = message.usage_metadata if isinstance(message, AIMessage) else None
+    return Answer(
+        answer_to_openai(message),
+        finish_reason(metadata) or finish_reason(info),
+        metadata.get("model_name") or info.get("model_name") or metadata.get("model"),
+        used["input_tokens"] if used else None,
+        used["output_tokens"] if used else None,
+    )
 
 
 _FINISH = {
@@ -160,7 +156,6 @@ _FINISH = {
     "google_genai": ("finish_reason", "STOP", "STOP"),
     "ollama": ("done_reason", "stop", "stop"),
 }
-_REASONS = {"end_turn": "stop", "stop_sequence": "stop", "tool_use": "tool_calls", "max_tokens": "length"}
 _ROLE_OF = {
     "human": "user",
     "HumanMessageChunk": "user",
@@ -192,6 +187,21 @@ def _to_openai(message: BaseMessage) -> dict[str, Any]:
     return written
 
 
+def _calls(message: AIMessage) -> list[dict[str, Any]]:
+    if (
+        isinstance(message, AIMessageChunk) and message.tool_call_chunks
+    ):  # these hold the arguments as they were written
+        pieces = message.tool_call_chunks
+        return [tool_call(c["id"], c["name"] or "", c["args"] or "") for c in pieces]
+    calls = [tool_call(c["id"], c["name"], _arguments(c["args"])) for c in message.tool_calls]
+    return calls + [tool_call(c["id"], c["name"] or "", c["args"] or "") for c in message.invalid_tool_calls]
+
+
+def _arguments(value: Any) -> str:
+    """As langchain-openai writes to the model the arguments that it gave the agent as an object."""
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
 def _content(parts: list[Any]) -> str | list[Any]:
     if all(isinstance(part, str) or part.get("type") == "text" for part in parts):
         return _text(parts)
@@ -217,47 +227,17 @@ def _part(part: Any) -> Any:
         return part
 
 
-def _call(call_id: str | None, name: str, arguments: str) -> dict[str, Any]:
-    return {"id": call_id or "", "type": "function", "function": {"name": name, "arguments": arguments}}
-
-
-def _json(value: Any) -> str:
-    return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
-
-
-def _loads(function: Mapping[str, Any]) -> Any:
-    arguments = function.get("arguments") or {}
-    return orjson.loads(arguments) if isinstance(arguments, str | bytes) else arguments
-
-
-def _tool_choice(choice: Any) -> Any:
-    """OpenAI's word for a choice of tools, from LangChain's or a provider's."""
-    if isinstance(choice, dict):
-        if choice.get("type") == "tool":
-            return {"type": "function", "function": {"name": choice.get("name")}}
-        if choice.get("type") in ("auto", "none", "any"):
-            return _tool_choice(choice["type"])
-        return cast(dict[str, Any], choice)
-    if choice is True or choice == "any":
-        return "required"
-    if not choice:
-        return None
-    if choice in ("auto", "none", "required"):
-        return choice
-    return {"type": "function", "function": {"name": str(choice)}}
-
-
 def _response_format(value: Any) -> Mapping[str, Any]:
     if isinstance(value, type):
         return _schema_format(value)
     if isinstance(value, dict) and value.get("type") in ("json_schema", "json_object", "text"):
         return cast(dict[str, Any], value)
     schema = convert_to_json_schema(value)
-    return {"type": "json_schema", "json_schema": {"name": schema.get("title", "answer"), "schema": schema}}
+    return schema_format(schema.get("title", "answer"), schema)
 
 
 @functools.lru_cache(maxsize=256)
 def _schema_format(schema: type) -> Mapping[str, Any]:
     """Kept for each class: pydantic takes some 300 µs to write a schema, and agents bind one for every call."""
     written = schema.model_json_schema() if issubclass(schema, BaseModel) else convert_to_json_schema(schema)
-    return {"type": "json_schema", "json_schema": {"name": schema.__name__, "schema": written}}
+    return schema_format(schema.__name__, written)

@@ -1,0 +1,108 @@
+"""Where in an agent a call was made, and which call it is, from what LangChain and LangGraph tell of the run."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, cast
+from uuid import UUID
+
+import orjson
+import uuid_utils
+from langchain_core.runnables.config import var_child_runnable_config
+from protege.call import Message
+from protege.capture import Place
+
+
+def place_of(
+    messages: Sequence[Message],
+    metadata: Mapping[str, Any] | None = None,
+    parent: UUID | None = None,
+    own: UUID | None = None,
+) -> Place:
+    """Where the call is made: from its run's metadata and ids, else from the step that runs around it.
+
+    The node is the path of `langgraph_checkpoint_ns`, since inside a nested agent `langgraph_node` is "model" only.
+    """
+    config = cast(Mapping[str, Any], var_child_runnable_config.get() or {})
+    if metadata is None:  # `_stream` and `_astream` are given no run manager
+        metadata = cast(Mapping[str, Any], config.get("metadata") or {})
+        parent = getattr(config.get("callbacks"), "parent_run_id", None)
+    step = metadata.get("langgraph_node")
+    path = metadata.get("langgraph_checkpoint_ns")
+    run, call_id = _run(config, metadata, messages)
+    return Place(
+        framework="langgraph" if step else "langchain",
+        node=node_path(path) or ([step] if step else []),
+        agent=metadata.get("lc_agent_name"),
+        run=run or _text(parent or own),
+        parent=_text(parent),
+        call_id=call_id,
+    )
+
+
+def node_path(namespace: str | None) -> list[str]:
+    """The nodes of a LangGraph checkpoint namespace: `researcher:1f…|model:2e…` → researcher, model."""
+    return [part.split(":", 1)[0] for part in namespace.split("|") if not part.isdigit()] if namespace else []
+
+
+class _Invocation(NamedTuple):
+    """One invocation of a graph. control: the object that goes through all of it, kept so that its id stays its own."""
+
+    control: object
+    run: str
+    asked: Counter[bytes]
+
+
+_invocations: dict[int, _Invocation] = {}
+_lock = threading.Lock()
+_KEPT = 4096
+
+
+def _run(
+    config: Mapping[str, Any], metadata: Mapping[str, Any], messages: Sequence[Message]
+) -> tuple[str | None, str | None]:
+    """The id of the agent's run, which all its calls share, sub-agents' too, None outside LangGraph; the call's id.
+
+    Not the thread: a thread holds many runs, and a program that gives one thread id to all its work would have but one
+    run, which cannot be split. LangGraph names a run where its caller did; else one object goes through all of it.
+    """
+    configurable: Mapping[str, Any] = config.get("configurable") or {}
+    runtime = configurable.get("__pregel_runtime")
+    control = getattr(runtime, "control", None)
+    if control is None:
+        return metadata.get("thread_id"), None
+    invocation = _invocation(control)
+    named = getattr(getattr(runtime, "execution_info", None), "run_id", None)
+    step = metadata.get("langgraph_checkpoint_ns") if configurable.get("__pregel_checkpointer") else None
+    return str(named or invocation.run), _call_id(step, messages, invocation) if step else None
+
+
+def _call_id(step: str, messages: Sequence[Message], invocation: _Invocation) -> str:
+    """The id of a call in a step that may be replayed: the same when it is, so that the store holds the call once.
+
+    A step that was interrupted runs again from its beginning under the name it had, and makes its calls again. Within
+    one invocation a second call of the same words is another one: an agent that asks twice, or a retry.
+    """
+    asked = orjson.dumps((step, messages), default=repr, option=orjson.OPT_NON_STR_KEYS)
+    digest = hashlib.blake2b(asked, digest_size=15).digest()
+    with _lock:
+        invocation.asked[digest] += 1
+        number = invocation.asked[digest]
+    return str(UUID(bytes=digest + (number % 256).to_bytes(1, "big"), version=5))  # 5: made from a hash
+
+
+def _invocation(control: object) -> _Invocation:
+    found = _invocations.get(id(control))
+    if found is None:
+        with _lock:
+            if len(_invocations) >= _KEPT:
+                del _invocations[next(iter(_invocations))]
+            found = _invocations.setdefault(id(control), _Invocation(control, str(uuid_utils.uuid7()), Counter()))
+    return found
+
+
+def _text(value: UUID | None) -> str | None:
+    return None if value is None else str(value)

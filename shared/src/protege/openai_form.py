@@ -1,0 +1,92 @@
+"""OpenAI's chat form, in which calls are kept: what every adapter needs to write it.
+
+Frameworks and providers have their own words for the same things; here they are brought to OpenAI's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import orjson
+
+SAMPLING = frozenset(
+    {
+        "temperature",
+        "top_p",
+        "max_tokens",
+        "max_completion_tokens",
+        "stop",
+        "seed",
+        "frequency_penalty",
+        "presence_penalty",
+        "logit_bias",
+        "n",
+        "logprobs",
+        "top_logprobs",
+        "parallel_tool_calls",
+        "reasoning_effort",
+    }
+)
+"""The parameters of a request that say how to answer, by their OpenAI names."""
+
+_REASONS = {
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "tool_use": "tool_calls",
+    "function_calls": "tool_calls",
+    "max_tokens": "length",
+}
+
+
+def sampling(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a request's options those that say how to answer."""
+    return {name: value for name, value in options.items() if name in SAMPLING and value not in (None, [])}
+
+
+def tool_call(call_id: str | None, name: str, arguments: str) -> dict[str, Any]:
+    """A call of a tool. arguments: JSON text, as it was written."""
+    return {"id": call_id or "", "type": "function", "function": {"name": name, "arguments": arguments}}
+
+
+def tool_choice(choice: Any) -> Any:
+    """OpenAI's word for a choice of tools; None for "auto" or nothing, which is what no choice means."""
+    if isinstance(choice, dict):
+        if choice.get("type") == "tool":
+            return {"type": "function", "function": {"name": choice.get("name")}}
+        if choice.get("type") in ("auto", "none", "any"):
+            return tool_choice(choice["type"])
+        return cast(dict[str, Any], choice)
+    if choice is True or choice == "any":
+        return "required"
+    if not choice or choice == "auto":
+        return None
+    if choice in ("none", "required"):
+        return choice
+    return {"type": "function", "function": {"name": str(choice)}}
+
+
+def schema_format(name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The response format that asks for JSON of this schema."""
+    return {"type": "json_schema", "json_schema": {"name": name, "schema": schema}}
+
+
+def finish_reason(metadata: Mapping[str, Any]) -> str | None:
+    """Why an answer ended, in OpenAI's words, from any provider's metadata of it."""
+    for name in ("finish_reason", "stop_reason", "done_reason", "stopReason"):
+        if reason := metadata.get(name):
+            return _REASONS.get(str(reason).lower(), str(reason).lower())
+    return None
+
+
+def json_text(value: Any) -> str:
+    """JSON text of a tool's arguments; text is taken as JSON already."""
+    if isinstance(value, str):
+        return value
+    return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+
+
+def arguments_of(function: Mapping[str, Any]) -> Any:
+    """The arguments of a tool call's function, read. Raises ValueError where they are no JSON."""
+    arguments = function.get("arguments") or {}
+    return orjson.loads(arguments) if isinstance(arguments, str | bytes) else arguments
