@@ -27,7 +27,7 @@ from pydantic import ConfigDict, Field
 
 from .graft import graft
 from .handler import RECORDED
-from .place import place_of
+from .place import inside, place_of
 from .routing import shaped
 from .translate import (
     is_neutral,
@@ -104,7 +104,7 @@ class ChatProtege(BaseChatModel):
         with self._watch(messages, stop, kwargs, run_manager) as watch:
             if (kept := watch.routed(self._router, self._shape(kwargs))) is not None:
                 return kept
-            if self.teacher.rate_limiter:
+            if self._limited() and self.teacher.rate_limiter:
                 self.teacher.rate_limiter.acquire(blocking=True)
             managed = _managed(self.teacher._generate, run_manager)
             result = self.teacher._generate(messages, stop=stop, **managed, **kwargs)
@@ -121,7 +121,7 @@ class ChatProtege(BaseChatModel):
         with self._watch(messages, stop, kwargs, run_manager) as watch:
             if (kept := await watch.arouted(self._router, self._shape(kwargs))) is not None:
                 return kept
-            if self.teacher.rate_limiter:
+            if self._limited() and self.teacher.rate_limiter:
                 await self.teacher.rate_limiter.aacquire(blocking=True)
             managed = _managed(self.teacher._agenerate, run_manager)
             result = await self.teacher._agenerate(messages, stop=stop, **managed, **kwargs)
@@ -139,7 +139,7 @@ class ChatProtege(BaseChatModel):
             if (kept := watch.routed(self._router, self._shape(kwargs))) is not None:
                 yield from to_chunks(kept.generations[0].message)
                 return
-            if self.teacher.rate_limiter:
+            if self._limited() and self.teacher.rate_limiter:
                 self.teacher.rate_limiter.acquire(blocking=True)
             managed = _managed(self.teacher._stream, run_manager)
             for chunk in self.teacher._stream(messages, stop=stop, **managed, **kwargs):
@@ -159,13 +159,25 @@ class ChatProtege(BaseChatModel):
                 for chunk in to_chunks(kept.generations[0].message):
                     yield chunk
                 return
-            if self.teacher.rate_limiter:
+            if self._limited() and self.teacher.rate_limiter:
                 await self.teacher.rate_limiter.aacquire(blocking=True)
             managed = _managed(self.teacher._astream, run_manager)
             async for chunk in self.teacher._astream(messages, stop=stop, **managed, **kwargs):
                 watch.part(chunk)
                 yield chunk
             watch.ended()
+
+    def _generate_with_cache(
+        self, *args: Any, run_manager: CallbackManagerForLLMRun | None = None, **kwargs: Any
+    ) -> Any:
+        with inside(run_manager):
+            return super()._generate_with_cache(*args, run_manager=run_manager, **kwargs)
+
+    async def _agenerate_with_cache(
+        self, *args: Any, run_manager: AsyncCallbackManagerForLLMRun | None = None, **kwargs: Any
+    ) -> Any:
+        with inside(run_manager):
+            return await super()._agenerate_with_cache(*args, run_manager=run_manager, **kwargs)
 
     # Recording and routing
 
@@ -188,6 +200,10 @@ class ChatProtege(BaseChatModel):
             return OpenCall(self.recorder or recorder_of(self.home), said, fields, place_of(said, metadata, *ids))
 
         return Watch(opened(read), read_answer)
+
+    def _limited(self) -> bool:
+        """Whether the teacher's rate limit is kept here: a specialist's answer does not count against it."""
+        return True
 
     def _router(self) -> Answerer:
         return self.router or router_of(self.home)

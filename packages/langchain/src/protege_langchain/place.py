@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import threading
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from typing import Any, NamedTuple, cast
 from uuid import UUID
 
@@ -28,7 +30,7 @@ def place_of(
     """
     config = cast(Mapping[str, Any], var_child_runnable_config.get() or {})
     if metadata is None:  # `_stream` and `_astream` are given no run manager
-        metadata = cast(Mapping[str, Any], config.get("metadata") or {})
+        metadata = step_metadata()
         parent = getattr(config.get("callbacks"), "parent_run_id", None)
     step = metadata.get("langgraph_node")
     path = metadata.get("langgraph_checkpoint_ns")
@@ -41,6 +43,30 @@ def place_of(
         parent=_text(parent),
         call_id=call_id,
     )
+
+
+def step_metadata(run_manager: Any = None) -> Mapping[str, Any]:
+    """What is known of the step that runs now: by the call's run, else by LangChain's context."""
+    if run_manager is not None and run_manager.metadata:
+        return run_manager.metadata
+    config = cast(Mapping[str, Any], var_child_runnable_config.get() or {})
+    return cast(Mapping[str, Any], config.get("metadata") or _outer_metadata.get())
+
+
+@contextlib.contextmanager
+def inside(run_manager: Any) -> Iterator[None]:
+    """Keep what a run tells of its step for a stream inside of it, which is told nothing.
+
+    LangGraph gives its context to the first part alone of a chain that is a node, `add_node("x", prompt | model)`.
+    """
+    token = _outer_metadata.set(run_manager.metadata or {} if run_manager else {})
+    try:
+        yield
+    finally:
+        _outer_metadata.reset(token)
+
+
+_outer_metadata: ContextVar[Mapping[str, Any]] = ContextVar("protege_outer_metadata", default={})  # noqa: B039 - read only
 
 
 def node_path(namespace: str | None) -> list[str]:

@@ -1,0 +1,52 @@
+"""Middleware for `create_agent`, which puts a recording, switching model in the place of the agent's own."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from langchain.agents.middleware import AgentMiddleware, ModelRequest, ModelResponse
+from langchain_core.language_models import BaseChatModel
+from protege_langchain import ChatProtege
+
+_KEPT = 64
+
+
+class ProtegeMiddleware(AgentMiddleware[Any, Any, Any]):
+    """Records and switches every model call of an agent.
+
+        agent = create_agent(model, tools, middleware=[ProtegeMiddleware()])
+
+    home: the workspace's folder, else PROTEGE_HOME, else `.protege`. options: `recorder` and `router`, as of
+    `ChatProtege`. It stands where its place in the list is: what other middleware asks of a model by itself, such as a
+    summary, does not pass through it; wrap the model instead, by `ChatProtege(model)`, where that counts.
+    """
+
+    def __init__(self, home: str | os.PathLike[str] | None = None, **options: Any) -> None:
+        super().__init__()
+        self._make: Callable[[BaseChatModel], ChatProtege] = lambda model: ChatProtege(model, home, **options)
+        self._made: dict[int, ChatProtege] = {}
+        self._lock = threading.Lock()
+
+    def wrap_model_call(
+        self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], ModelResponse[Any]]
+    ) -> ModelResponse[Any]:
+        return handler(request.override(model=self._wrapped(request.model)))
+
+    async def awrap_model_call(
+        self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]]
+    ) -> ModelResponse[Any]:
+        return await handler(request.override(model=self._wrapped(request.model)))
+
+    def _wrapped(self, model: BaseChatModel) -> BaseChatModel:
+        if isinstance(model, ChatProtege):
+            return model
+        with self._lock:
+            found = self._made.get(id(model))
+            if found is None or found.teacher is not model:
+                if len(self._made) >= _KEPT:  # models that are made anew for every call
+                    self._made.clear()
+                found = self._made[id(model)] = self._make(model)
+            return found

@@ -1,0 +1,108 @@
+"""route(graph): the models of a graph's nodes, recorded and switched where they stand."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from typing import Any, Literal, TypeAlias, TypeVar
+
+from langchain_core.language_models import BaseChatModel
+from protege.workspace import home_path
+from protege_langchain import ChatProtege
+
+from .another import Another
+from .reach import NodeReach, Path, Reach, find
+from .switching import Paced, TeacherOnly, Wrap, switch
+
+NodeRule: TypeAlias = Literal["switch", "record", "leave"] | BaseChatModel
+"""What becomes of a node's models: specialists answer where they may; its calls are recorded only; it is left as it
+is; or another chat model takes their place, with the messages and tools that they were given."""
+
+G = TypeVar("G")
+
+_REACH = "__protege_reach__"
+
+log = logging.getLogger("protege.langgraph")
+
+
+def route(
+    graph: G,
+    home: str | os.PathLike[str] | None = None,
+    *,
+    nodes: Mapping[str, NodeRule] | None = None,
+    **options: Any,
+) -> G:
+    """Record and switch the models of a graph, built or compiled; gives back the same graph.
+
+        graph = route(builder.compile())
+        graph = route(graph, nodes={"triage": "record", "researcher/model": ChatOpenAI(model="…")})
+
+    home: the workspace's folder, else PROTEGE_HOME, else `.protege`. nodes: by name, or by path for a nested graph's
+    ("researcher/model"), what is to become of a node other than "switch". options: `recorder` and `router`, as of
+    `ChatProtege`. `reached(graph)` tells which nodes were reached; those that were not are logged as a warning.
+
+    The models found stay the same objects and are switched inside the nodes that they were found in, and nowhere else.
+    One that a node makes anew for every call, and a raw client, cannot be found: use `ChatProtege` there. Raises
+    TypeError for what is no graph, ValueError for a node that the graph does not have.
+    """
+    found = find(graph)
+    rules = _rules(nodes or {}, [node.node for node in found])
+    wraps = {node.node: _wrap(_rule(node.node, rules), home, options) for node in found}
+    for node in found:
+        for model in node.models.values():
+            if not isinstance(model, ChatProtege):
+                switch(model, {node.node: wraps[node.node]})
+    reach = Reach(
+        tuple(
+            NodeReach(n.node, tuple(type(model).__name__ for model in n.models.values()), tuple(n.trouble))
+            for n in found
+        )
+    )
+    object.__setattr__(graph, _REACH, reach)
+    _tell(reach)
+    return graph
+
+
+def reached(graph: Any) -> Reach:
+    """What `route` reached of this graph. Raises ValueError where it was not routed."""
+    reach = getattr(graph, _REACH, None)
+    if reach is None:
+        raise ValueError("This graph was not given to route().")
+    return reach
+
+
+def _rules(nodes: Mapping[str, NodeRule], known: list[Path]) -> dict[Path, NodeRule]:
+    rules: dict[Path, NodeRule] = {}
+    for name, rule in nodes.items():
+        path = tuple(name.split("/"))
+        if not any(node[: len(path)] == path for node in known):
+            names = ", ".join("/".join(node) for node in known)
+            raise ValueError(f"The graph has no node {name!r}. It has: {names}.")
+        if not isinstance(rule, BaseChatModel) and rule not in ("switch", "record", "leave"):
+            raise ValueError(f'Node {name!r}: a rule is "switch", "record", "leave" or a chat model, not {rule!r}.')
+        rules[path] = rule
+    return rules
+
+
+def _rule(node: Path, rules: Mapping[Path, NodeRule]) -> NodeRule:
+    """The rule of the node, else that of the nearest node around it."""
+    for end in range(len(node), 0, -1):
+        if node[:end] in rules:
+            return rules[node[:end]]
+    return "switch"
+
+
+def _wrap(rule: NodeRule, home: str | os.PathLike[str] | None, options: Mapping[str, Any]) -> Wrap | None:
+    if rule == "leave":
+        return None
+    if isinstance(rule, BaseChatModel):
+        return lambda model: Another(teacher=rule, home=home_path(home), **options)
+    chosen = {**options, "router": TeacherOnly()} if rule == "record" else options
+    return lambda model: Paced(teacher=model, home=home_path(home), **chosen)
+
+
+def _tell(reach: Reach) -> None:
+    for node, why in reach.unreached.items():
+        log.warning("Node %s is not switched throughout: %s.", "/".join(node), why)
+    log.info("Nodes reached: %s.", ", ".join("/".join(node) for node in reach.reached) or "none")
