@@ -124,6 +124,13 @@ def test_bad_usage_exits_with_2_a_fact_and_a_remedy(arguments, tmp_path):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("program", [("nowhere.py",), ("-m",)])
+def test_a_program_that_is_not_there_cannot_be_recorded(program, tmp_path):
+    done = protege("record", *program, home=tmp_path / "home")
+    assert done.returncode == 2
+    assert "protege record -m package.agent" in done.stderr
+
+
 def test_a_base_that_is_no_gguf_is_refused(tmp_path, calls):
     (tmp_path / "base.gguf").write_bytes(b"no model" * 100)
     home = tmp_path / "home"

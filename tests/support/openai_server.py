@@ -44,8 +44,7 @@ class OpenAIServer:
     def __init__(self) -> None:
         self.exchanges: list[Exchange] = []
         self.answer: Answer = wanted
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), _handler(self))
         self.url = f"http://127.0.0.1:{self._server.server_port}/v1"
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
@@ -60,6 +59,11 @@ class OpenAIServer:
     def close(self) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128  # many agents connect at once
 
 
 def wanted(asked: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,9 @@ it, not its key: the same prompt from four frameworks is one task.
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias, get_args
@@ -89,11 +91,52 @@ class Template:
 
 
 def offered(response_format: Mapping[str, Any] | None, tools: Sequence[Mapping[str, Any]]) -> str:
-    """Hash (16 hex digits) of a response format and tools, whatever the order of keys; empty where there is neither."""
+    """Hash (16 hex digits) of a response format and tools; empty where there is neither.
+
+    The same for all frameworks' ways to write the same thing: see `_plain_schema`.
+    """
     if not response_format and not tools:
         return ""
-    body = canonical_json([response_format or None, list(tools)])
-    return hashlib.blake2b(body, digest_size=8).hexdigest()
+    return _offered(canonical_json([response_format or None, list(tools)]))
+
+
+@functools.lru_cache(maxsize=1024)
+def _offered(body: bytes) -> str:
+    response_format, tools = json.loads(body)
+    functions = [_plain_function(tool.get("function", tool)) for tool in tools]
+    plain = canonical_json([_plain_schema(response_format), functions])
+    return hashlib.blake2b(plain, digest_size=8).hexdigest()
+
+
+def _plain_function(function: Mapping[str, Any]) -> Any:
+    """A tool as any framework offers it. LlamaIndex puts the signature above the description."""
+    if "name" not in function:  # a provider's own
+        return _plain_schema(function)
+    name, said = str(function.get("name")), str(function.get("description") or "")
+    if said.startswith(f"{name}("):
+        said = said.partition("\n")[2]
+    return [name, said.strip(), _plain_schema(function.get("parameters") or {})]
+
+
+def _plain_schema(value: Any, name: str = "") -> Any:
+    """A JSON schema without what one framework writes and another leaves out, and which constrains nothing new.
+
+    Titles, `strict`, a ban on further properties, an empty default, a description that repeats the parameter's name.
+    """
+    if isinstance(value, Mapping):
+        plain = {key: _plain_schema(item, str(key)) for key, item in value.items() if not _is_idle(key, item, name)}
+        if isinstance(required := plain.get("required"), list) and all(isinstance(item, str) for item in required):
+            plain["required"] = sorted(required)
+        return plain
+    return [_plain_schema(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _is_idle(key: str, value: Any, name: str) -> bool:
+    if key in ("title", "strict"):
+        return isinstance(value, str | bool | None)  # a property of this name is an object
+    if key == "additionalProperties":
+        return value is False
+    return (key == "default" and value is None) or (key == "description" and value == name)
 
 
 @dataclass(frozen=True, slots=True)

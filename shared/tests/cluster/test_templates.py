@@ -227,3 +227,35 @@ def test_slots_leave_little_of_a_prompt_with_one_wording_and_cover_nearly_all_ca
     tickets = [call for call in calls if kinds[call.id] == "support_ticket_triage_json"]
     task = tasks[found.assignment[tickets[0].id] or ""]
     assert all(slots(task, c) == [text_of(c.request.messages[1]).removeprefix("Ticket: ")] for c in tickets)
+
+
+def test_a_tool_is_the_same_whichever_framework_offers_it():
+    def offers(description: str, properties: dict, **more: object) -> str:
+        parameters = {"type": "object", "properties": properties, **more.pop("schema", {})}
+        function = {"name": "add", "description": description, "parameters": parameters, **more}
+        return offered(None, [{"type": "function", "function": function}])
+
+    number = {"type": "integer"}
+    plain = offers("Adds.", {"a": number, "b": number}, schema={"required": ["a", "b"]})
+    llamaindex = offers(
+        "add(a: int, b: int) -> int\nAdds.",
+        {"b": {**number, "title": "B"}, "a": {**number, "title": "A"}},
+        schema={"required": ["b", "a"], "additionalProperties": False},
+    )
+    autogen = offers(
+        "Adds.",
+        {name: {**number, "title": name.upper(), "description": name} for name in "ab"},
+        schema={"required": ["a", "b"], "additionalProperties": False},
+        strict=False,
+    )
+    assert plain == llamaindex == autogen
+    assert plain != offers("Subtracts.", {"a": number, "b": number}, schema={"required": ["a", "b"]})
+    assert plain != offers("Adds.", {"a": number, "b": {"type": "string"}}, schema={"required": ["a", "b"]})
+    assert plain != offers("Adds.", {"a": number, "b": number}, schema={"required": ["a"]})
+
+
+def test_a_parameter_named_as_a_schemas_word_counts():
+    schema = {"type": "object", "properties": {"title": {"type": "string"}, "strict": {"type": "boolean"}}}
+    less = {"type": "object", "properties": {"title": {"type": "string"}}}
+    wrapped = [{"type": "json_schema", "json_schema": {"name": "x", "schema": s}} for s in (schema, less)]
+    assert offered(wrapped[0], ()) != offered(wrapped[1], ())

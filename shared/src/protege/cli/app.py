@@ -9,10 +9,10 @@ from typing import Annotated, Any, Literal, TypeAlias
 import typer
 
 from .. import flywheel, lifecycle, steps
-from ..errors import BadInput
+from ..errors import BadInput, ProtegeError
 from ..progress import Silent
 from ..specialist import PromptForm, Specialist
-from ..workspace import Workspace
+from ..workspace import Workspace, home_path
 from . import output
 
 app = typer.Typer(
@@ -61,6 +61,31 @@ def collect(
         f"{found.read:,} calls read, {found.added:,} new, {len(skipped):,} skipped. Next: protege tasks",
         highlight=False,
     )
+
+
+@app.command(
+    rich_help_panel=WATCH,
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+)
+def record(
+    program: Annotated[list[str], typer.Argument(help="As for `python`: agent.py, or -m MODULE; then its arguments.")],
+    home: Home = None,
+) -> None:
+    """Run a Python program, recording its calls to LangChain's and LlamaIndex's models. It needs no change."""
+    import os
+    import sys
+    from importlib.metadata import entry_points
+
+    from ..collect import attaching
+
+    if not entry_points(group=attaching.GROUP):
+        raise ProtegeError("No adapter that records by itself is installed.", "pip install protege-langchain")
+    if program[0] == "-m" and len(program) < 2:
+        raise BadInput("-m needs a module's name.", "protege record -m package.agent")
+    if program[0] != "-m" and not Path(program[0]).is_file():
+        raise BadInput(f"There is no file {program[0]}.", "protege record agent.py, or protege record -m package.agent")
+    # In the place of this process: the program's output, errors and exit code are its own.
+    os.execv(sys.executable, [sys.executable, "-m", attaching.__name__, str(home_path(home).resolve()), *program])
 
 
 @app.command(rich_help_panel=WATCH)
