@@ -13,6 +13,7 @@ from langchain_core.caches import InMemoryCache
 from langchain_core.callbacks import UsageMetadataCallbackHandler
 from langchain_core.language_models import BaseChatModel
 from langchain_core.language_models.fake_chat_models import FakeListChatModel
+from langchain_core.load import dumps, loads
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
 from langchain_core.rate_limiters import InMemoryRateLimiter
 from langchain_core.runnables import RunnableLambda
@@ -311,3 +312,16 @@ def test_only_a_chat_model_can_be_wrapped(tmp_path: Path):
         ChatProtege(ScriptedTeacher({}).with_retry(), tmp_path)  # type: ignore[arg-type]
     with pytest.raises(ValueError):
         ChatProtege(ScriptedTeacher({}), tmp_path, temprature=0)
+
+
+def test_it_is_written_without_secrets_and_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    secret = "key-of-the-test"
+    model = ChatProtege(ChatOpenAI(api_key=secret, model="large", temperature=0.5), tmp_path)  # type: ignore[arg-type]
+    written = dumps(model)
+    assert secret not in written
+    monkeypatch.setenv("OPENAI_API_KEY", secret)
+    allowed: Any = {"allowed_objects": [ChatProtege, ChatOpenAI], "valid_namespaces": ["protege_langchain"]}
+    back = loads(written, secrets_from_env=True, **allowed)
+    assert isinstance(back, ChatProtege)
+    assert (back.home, back.teacher.temperature) == (model.home, 0.5)  # type: ignore[attr-defined]
+    assert back.teacher.openai_api_key.get_secret_value() == secret  # type: ignore[attr-defined]

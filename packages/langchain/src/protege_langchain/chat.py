@@ -17,6 +17,7 @@ from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackMana
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.language_models.base import LangSmithParams
 from langchain_core.language_models.model_profile import ModelProfile
+from langchain_core.load.serializable import SerializedConstructor, SerializedNotImplemented
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
@@ -230,6 +231,23 @@ class ChatProtege(BaseChatModel):
         if tools := asked.get("tools"):
             return {**asked, "tools": [neutral_tool(tool) for tool in tools]}
         return structured_fields(bound)
+
+    # Written by `langchain_core.load.dumps` as itself around its teacher, whose secrets stay out.
+
+    @classmethod
+    def is_lc_serializable(cls) -> bool:
+        return True
+
+    @classmethod
+    def get_lc_namespace(cls) -> list[str]:
+        return ["protege_langchain"]
+
+    def to_json(self) -> SerializedConstructor | SerializedNotImplemented:
+        written: Any = super().to_json()
+        if "kwargs" in written:  # not where a subclass is not to be written
+            own = {name: value for name, value in written["kwargs"].items() if name not in _CARRIED}
+            written["kwargs"] = {**own, "home": str(self.home)}
+        return written
 
     # What else a model is asked, the teacher answers
 
