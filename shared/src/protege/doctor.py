@@ -29,7 +29,12 @@ _EXTRAS = {
     "serve": ("serving", ("xllamacpp", "ollama")),
     "report": ("the report", ("plotly",)),
 }
-_ADAPTERS = {"protege_langchain": ("protege-langchain", "langchain_core")}
+_ADAPTERS = {
+    "protege_langchain": ("protege-langchain", "langchain_core"),
+    "protege_langgraph": ("protege-langgraph", "langgraph"),
+    "protege_llamaindex": ("protege-llamaindex", "llama_index.core"),
+    "protege_autogen": ("protege-autogen", "autogen_core"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +68,19 @@ def _extras() -> Iterator[Finding]:
 
 
 def _is_here(library: str) -> bool:
-    return importlib.util.find_spec(library) is not None
+    try:
+        return importlib.util.find_spec(library) is not None
+    except ModuleNotFoundError:  # the package that it is part of is not here
+        return False
+
+
+def _distribution(library: str) -> str:
+    return "scikit-learn" if library == "sklearn" else library.replace(".", "-").replace("_", "-")
 
 
 def _versioned(library: str) -> str:
-    distribution = {"sklearn": "scikit-learn"}.get(library, library)
     try:
-        return f"{library} {importlib.metadata.version(distribution)}"
+        return f"{library} {importlib.metadata.version(_distribution(library))}"
     except importlib.metadata.PackageNotFoundError:
         return library
 
@@ -203,6 +214,6 @@ def _adapters() -> Iterator[Finding]:
         if not _is_here(module):
             yield Finding(distribution, None, "not installed", f"pip install {distribution}")
         elif not _is_here(framework):
-            yield Finding(distribution, False, f"{framework} is missing", f"pip install {framework.replace('_', '-')}")
+            yield Finding(distribution, False, f"{framework} is missing", f"pip install {_distribution(framework)}")
         else:
             yield Finding(distribution, True, f"{_versioned(distribution)}, {_versioned(framework)}")

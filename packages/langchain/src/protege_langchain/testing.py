@@ -6,9 +6,8 @@ teacher = ScriptedTeacher(lambda request: text_of(request.messages[-1]).upper())
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 from langchain_core.callbacks import CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
@@ -16,27 +15,26 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
 from langchain_core.utils.function_calling import convert_to_openai_tool
-from protege.call import Request, request_from, text_of
+from protege.call import Request, request_from
+from protege.scripted import Answers, answer_to, tokens, tokens_of, words
 
 from .place import place_of
 from .translate import answer_to_openai, from_openai, request_fields, to_chunks, to_openai, usage
-
-Answer: TypeAlias = str | Mapping[str, Any] | AIMessage | BaseException
-"""A text, an assistant message in OpenAI chat form, a LangChain message, or an error to raise."""
 
 
 class ScriptedTeacher(BaseChatModel):
     """Answers from `answers`: by the last message's text, or by a function of the whole request.
 
+    An answer is a text, an assistant message in OpenAI chat form, a LangChain message, or an error to raise.
     name_of_model: what it calls itself. count_tokens: from a text to its tokens; by default a token for each word or
     sign. Streams come word by word. Raises KeyError where a mapping holds no answer.
     """
 
-    answers: Mapping[str, Answer] | Callable[[Request], Answer]
+    answers: Answers
     model: str = "scripted-teacher"
-    count_tokens: Callable[[str], int] = lambda text: len(re.findall(r"\w+|[^\w\s]", text))
+    count_tokens: Callable[[str], int] = tokens
 
-    def __init__(self, answers: Mapping[str, Answer] | Callable[[Request], Answer], **options: Any) -> None:
+    def __init__(self, answers: Answers, **options: Any) -> None:
         fields: dict[str, Any] = {"answers": answers, **options}
         super().__init__(**fields)
 
@@ -71,32 +69,21 @@ class ScriptedTeacher(BaseChatModel):
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         said, end = to_chunks(self._answer(messages, kwargs))
-        words = re.findall(r"\s*\S+\s*$|\s*\S+", str(said.message.content)) or [""]
-        for index, word in enumerate(words):
+        for index, word in enumerate(words(str(said.message.content))):
             part = {"content": word} if index else {"content": word, "tool_call_chunks": said.message.tool_call_chunks}  # pyright: ignore
-            yield ChatGenerationChunk(message=type(said.message)(**part))
+            yield ChatGenerationChunk(message=type(said.message)(**part))  # pyright: ignore
         yield end
 
     def _answer(self, messages: list[BaseMessage], kwargs: Mapping[str, Any]) -> AIMessage:
         asked = to_openai(messages)
-        fields = request_fields(kwargs)
-        if callable(self.answers):
-            node = place_of(asked).node
-            answer = self.answers(request_from({"messages": asked, **fields, "node": list(node)}))
-        else:
-            answer = self.answers[text_of(asked[-1])]
-        if isinstance(answer, BaseException):
-            raise answer
-        if isinstance(answer, str):
-            answer = {"role": "assistant", "content": answer}
-        message = answer if isinstance(answer, AIMessage) else from_openai(answer)
-        return self._signed(message, asked, fields)
+        node = list(place_of(asked).node)
+        request = request_from({"messages": asked, **request_fields(kwargs), "node": node})
+        answer = answer_to(request, self.answers)
+        return self._signed(answer if isinstance(answer, AIMessage) else from_openai(answer), request)
 
-    def _signed(self, message: AIMessage, asked: list[dict[str, Any]], fields: Mapping[str, Any]) -> AIMessage:
+    def _signed(self, message: AIMessage, request: Request) -> AIMessage:
         """The answer with the metadata that an OpenAI model's has."""
-        read = "\n".join([*(text_of(m) for m in asked), str(fields.get("tools") or "")])
-        written = answer_to_openai(message)
-        used = usage(self.count_tokens(read), self.count_tokens(f"{written['content']}{written.get('tool_calls', '')}"))
+        used = usage(*tokens_of(request, answer_to_openai(message), self.count_tokens))
         reason = "tool_calls" if message.tool_calls else "stop"
         metadata = {"model_name": self.model, "finish_reason": reason, **message.response_metadata}
         return message.model_copy(
