@@ -1,0 +1,105 @@
+"""A teacher's answer, whole or as a stream, as it is recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from llama_index.core.base.llms.types import ChatMessage, ChatResponse, CompletionResponse, ToolCallBlock
+from protege.capture import Answer
+from protege.openai_form import finish_reason
+
+from .translate import answer_to_openai
+
+Response = ChatResponse | CompletionResponse
+
+_READ = ("prompt_tokens", "input_tokens", "prompt_token_count")
+_WRITTEN = ("completion_tokens", "output_tokens", "candidates_token_count")
+
+
+class Heard:
+    """What has come of an answer so far.
+
+    LlamaIndex's streams are cumulative, so that only the last part is kept, of all the texts that they repeat. Parts
+    share one list of tool calls, which goes on changing; so a part's blocks are taken when it comes.
+    """
+
+    __slots__ = ("_blocks", "_finish_reason", "_model", "_response", "_used")
+
+    def __init__(self, response: Response | None = None) -> None:
+        self._response: Response | None = None
+        self._blocks: list[Any] = []
+        self._finish_reason: str | None = None
+        self._model: str | None = None
+        self._used: tuple[int | None, int | None] = (None, None)
+        if response is not None:
+            self.add(response)
+
+    def add(self, response: Response) -> None:
+        """The answer, or a part of it."""
+        if isinstance(response, CompletionResponse):
+            self._response = response
+        elif response.message.blocks or response.message.additional_kwargs or self._response is None:
+            self._response, self._blocks = response, list(response.message.blocks)
+        raw = response.raw
+        self._finish_reason = _finish_reason(raw) or self._finish_reason
+        model = _field(raw, "model")
+        self._model = model if isinstance(model, str) and model else self._model
+        self._used = _usage(raw, response.additional_kwargs) or self._used
+
+    @property
+    def began(self) -> bool:
+        return self._response is not None
+
+    def answer(self) -> Answer:
+        message = self._message()
+        return Answer(message, self._finish_reason, self._model, *self._used)
+
+    def _message(self) -> dict[str, Any]:
+        response = self._response
+        if response is None or isinstance(response, CompletionResponse):
+            return {"role": "assistant", "content": response.text if response else ""}
+        written = answer_to_openai(response.message, self._blocks)
+        empty = [block for block in self._blocks if isinstance(block, ToolCallBlock) and not block.tool_kwargs]
+        if empty:  # LlamaIndex reads a call without arguments as one with an empty object
+            _as_written(written["tool_calls"], response.message)
+        return written
+
+
+def read_answer(parts: Sequence[Any]) -> Answer:
+    """The answer of a call: its parts are one `Heard`."""
+    heard: Heard = parts[0]
+    return heard.answer()
+
+
+def _as_written(calls: list[dict[str, Any]], message: ChatMessage) -> None:
+    raw = message.additional_kwargs.get("tool_calls") or ()
+    for call, given in zip(calls, cast(Sequence[Any], raw), strict=False):
+        arguments = _field(_field(given, "function"), "arguments")
+        if isinstance(arguments, str):
+            call["function"]["arguments"] = arguments
+
+
+def _finish_reason(raw: Any) -> str | None:
+    choices = _field(raw, "choices")
+    if isinstance(choices, list) and choices:
+        raw = cast(list[Any], choices)[0]
+    names = ("finish_reason", "stop_reason", "done_reason", "stopReason")
+    return finish_reason({name: _field(raw, name) for name in names})
+
+
+def _usage(raw: Any, extra: Mapping[str, Any]) -> tuple[int | None, int | None] | None:
+    for used in (_field(raw, "usage"), _field(raw, "usage_metadata"), extra):
+        read, written = _count(used, _READ), _count(used, _WRITTEN)
+        if read is not None or written is not None:
+            return read, written
+    return None
+
+
+def _count(used: Any, names: Sequence[str]) -> int | None:
+    found = (_field(used, name) for name in names)
+    return next((value for value in found if isinstance(value, int)), None)
+
+
+def _field(value: Any, name: str) -> Any:
+    return cast(Any, value).get(name) if isinstance(value, Mapping) else getattr(value, name, None)

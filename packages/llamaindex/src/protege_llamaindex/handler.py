@@ -1,0 +1,207 @@
+"""attach() and detach(): every LLM of this process is recorded, and nothing changed."""
+
+# pyright: reportPrivateImportUsage=false, reportUntypedFunctionDecorator=false
+# LlamaIndex passes names on without exporting them, and its decorators have no types.
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any
+
+from llama_index.core.base.llms.types import ChatMessage
+from llama_index.core.instrumentation.events.exception import ExceptionEvent
+from llama_index.core.instrumentation.events.llm import (
+    LLMChatEndEvent,
+    LLMChatInProgressEvent,
+    LLMChatStartEvent,
+    LLMCompletionEndEvent,
+    LLMCompletionInProgressEvent,
+    LLMCompletionStartEvent,
+)
+from llama_index.core.llms.structured_llm import StructuredLLM
+from llama_index_instrumentation import root_dispatcher
+from llama_index_instrumentation.base.event import BaseEvent
+from llama_index_instrumentation.event_handlers.base import BaseEventHandler
+from llama_index_instrumentation.span.base import BaseSpan
+from llama_index_instrumentation.span_handlers.base import BaseSpanHandler
+from protege.capture import OpenCall, Records, log_once, recorder_of
+from protege.workspace import home_path
+
+from .answer import Heard
+from .place import SPANS, Span, follow, place_in
+from .translate import request_fields, to_openai
+
+LOST_AFTER_S = 900.0
+"""A stream that nobody reads fires neither end nor error; a call this old is written down as lost."""
+
+_recorded: ContextVar[bool] = ContextVar("protege_llamaindex_recorded", default=False)
+
+
+@contextmanager
+def recorded() -> Iterator[None]:
+    """In here LLMs are asked by `ProtegeLLM`, which records the call by itself: nobody else is to."""
+    token = _recorded.set(True)
+    try:
+        yield
+    finally:
+        _recorded.reset(token)
+
+
+def recording() -> bool:
+    """Whether the call that is being made is recorded already."""
+    return _recorded.get()
+
+
+class _Pending:
+    """A call that has begun. heard: what has come of its answer."""
+
+    __slots__ = ("call", "heard")
+
+    def __init__(self, call: OpenCall) -> None:
+        self.call = call
+        self.heard = Heard()
+
+
+class _Calls:
+    """The calls of LLMs that are under way, by their spans. on: whether those that begin now are recorded."""
+
+    def __init__(self) -> None:
+        self.on = False
+        self.home = Path()
+        self.recorder: Records | None = None
+        self._open: dict[str, _Pending] = {}
+
+    def start(self, event: Any) -> None:
+        span = SPANS.find(event.span_id)
+        # An LLM that is asked through another one is the one that is asked: only the innermost call is recorded.
+        for outer in _outer(span):
+            self._open.pop(outer.id, None)
+        if not self.on or recording() or event.span_id is None or (span and isinstance(span.llm, StructuredLLM)):
+            return
+        self._reap()
+        self._open[event.span_id] = _Pending(self._read(event, span))
+
+    def part(self, event: Any) -> None:
+        if (pending := self._open.get(event.span_id)) is not None:
+            pending.call.token()
+            pending.heard.add(event.response)
+
+    def end(self, event: Any) -> None:
+        if (pending := self._open.pop(event.span_id, None)) is not None:
+            if event.response is not None:
+                pending.heard.add(event.response)
+            pending.call.answered(pending.heard.answer())
+
+    def failed(self, span_id: str | None, error: BaseException | None) -> None:
+        if span_id and (pending := self._open.pop(span_id, None)) is not None:
+            partial = pending.heard.answer() if pending.heard.began else None
+            pending.call.failed(error or "dropped", partial)
+
+    def _read(self, event: Any, span: Span | None) -> OpenCall:
+        llm = span.llm if span else None
+        if isinstance(event, LLMChatStartEvent):
+            said = to_openai(event.messages, llm)
+        else:
+            said = to_openai([ChatMessage(event.prompt)])
+        fields = request_fields(llm, event.additional_kwargs)
+        if "model" not in fields and (model := event.model_dict.get("model_name")):
+            fields["model"] = model
+        place = place_in(span.parent if span else None)
+        return OpenCall(self.recorder or recorder_of(self.home), said, fields, place)
+
+    def _reap(self) -> None:
+        """Write down the oldest call as lost where it is past its time: one look a call, and none waits for ever."""
+        oldest = next(iter(self._open.items()), None)
+        if oldest and oldest[1].call.age_s > LOST_AFTER_S and self._open.pop(oldest[0], None):
+            oldest[1].call.failed("lost: neither an answer nor an error was seen")
+
+
+_calls = _Calls()
+_lock = threading.Lock()
+
+_TOLD: dict[type[BaseEvent], Callable[[Any], None]] = {
+    LLMChatStartEvent: _calls.start,
+    LLMCompletionStartEvent: _calls.start,
+    LLMChatInProgressEvent: _calls.part,
+    LLMCompletionInProgressEvent: _calls.part,
+    LLMChatEndEvent: _calls.end,
+    LLMCompletionEndEvent: _calls.end,
+    ExceptionEvent: lambda event: _calls.failed(event.span_id, event.exception),
+}
+
+
+class _Events(BaseEventHandler):
+    @classmethod
+    def class_name(cls) -> str:
+        return "ProtegeEvents"
+
+    def handle(self, event: BaseEvent, **kwargs: Any) -> None:
+        told = _TOLD.get(type(event))
+        if told is None:
+            return
+        try:
+            told(event)
+        except Exception as error:  # noqa: BLE001 - the agent is protected from the recorder
+            log_once("Recording a call", error)
+
+
+class _Drops(BaseSpanHandler[BaseSpan]):
+    """An LLM that fails or is cancelled before it answers has no event for it, but its span is dropped."""
+
+    @classmethod
+    def class_name(cls) -> str:
+        return "ProtegeDrops"
+
+    def span_enter(self, *args: Any, **kwargs: Any) -> None:
+        pass
+
+    def span_exit(self, *args: Any, **kwargs: Any) -> None:
+        pass
+
+    def span_drop(self, id_: str, *args: Any, err: BaseException | None = None, **kwargs: Any) -> None:
+        try:
+            _calls.failed(id_, err)
+        except Exception as error:  # noqa: BLE001 - the agent is protected from the recorder
+            log_once("Recording an error", error)
+
+    def new_span(self, *args: Any, **kwargs: Any) -> None:
+        return None
+
+    def prepare_to_exit_span(self, *args: Any, **kwargs: Any) -> None:
+        return None
+
+    def prepare_to_drop_span(self, *args: Any, **kwargs: Any) -> None:
+        return None
+
+
+_EVENTS, _DROPS = _Events(), _Drops()
+
+
+def attach(home: str | os.PathLike[str] | None = None, *, recorder: Records | None = None) -> None:
+    """Record every call to an LLM that this process makes through LlamaIndex, with the agent's node, run and step.
+
+    home: the workspace's folder, else PROTEGE_HOME, else `.protege`. To attach again changes the home, no more. A call
+    that a `ProtegeLLM` records is recorded once.
+    """
+    with _lock:
+        _calls.home, _calls.recorder, _calls.on = home_path(home), recorder, True
+        follow()
+        if not any(handler is _EVENTS for handler in root_dispatcher.event_handlers):
+            root_dispatcher.add_event_handler(_EVENTS)
+            root_dispatcher.add_span_handler(_DROPS)
+
+
+def detach() -> None:
+    """Record no further calls by `attach`; those that are under way are."""
+    with _lock:
+        _calls.on = False
+
+
+def _outer(span: Span | None) -> Iterator[Span]:
+    while span is not None and span.parent is not None:
+        span = span.parent
+        yield span

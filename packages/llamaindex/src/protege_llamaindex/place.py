@@ -1,0 +1,134 @@
+"""Where in an agent a call is made, from the spans that LlamaIndex opens around workflows, their steps and LLMs."""
+
+# pyright: reportPrivateImportUsage=false, reportAttributeAccessIssue=false, reportUntypedFunctionDecorator=false
+# LlamaIndex passes names on without exporting them, and its decorators have no types.
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from llama_index.core.base.llms.base import BaseLLM
+from llama_index.core.instrumentation.span import active_span_id
+from llama_index.core.workflow import Workflow
+from llama_index_instrumentation import root_dispatcher
+from llama_index_instrumentation.dispatcher import active_instrument_tags
+from llama_index_instrumentation.span.base import BaseSpan
+from llama_index_instrumentation.span_handlers.base import BaseSpanHandler
+from protege.capture import Place, log_once
+
+_KEPT = 20_000
+"""Open spans that are kept; one that never closes must not hold memory for ever."""
+
+
+class Span:
+    """An open span, with what is known of the place inside it. llm: the LLM whose method it is, if it is one's."""
+
+    __slots__ = ("agent", "id", "is_run", "llm", "node", "parent", "run")
+
+    def __init__(self, id_: str, parent: Span | None, instance: Any) -> None:
+        self.id = id_
+        self.parent = parent
+        self.llm: Any = instance if isinstance(instance, BaseLLM) else None
+        self.is_run = isinstance(instance, Workflow) and id_.startswith(f"{type(instance).__name__}.run-")
+        self.node: tuple[str, ...] = parent.node if parent else ()
+        self.agent: str | None = parent.agent if parent else None
+        # The outermost workflow's: agents that run inside its steps share it.
+        self.run: str | None = parent.run if parent else None
+        if self.is_run and self.run is None:
+            self.run = active_instrument_tags.get().get("llamaindex.run_id")
+
+    def step(self, arguments: Mapping[str, Any]) -> None:
+        """This is a workflow's step, begun by the event in `arguments`: an agent's goes by the agent's name."""
+        name = self.id[:-37].rsplit(".", 1)[-1]
+        events = list(arguments.values())
+        if agent := _named(events, "current_agent_name"):
+            name = self.agent = agent
+        elif name == "call_tool":
+            name = _named(events, "tool_name") or name
+        self.node = (*self.node, name)
+
+    @property
+    def root(self) -> Span:
+        span = self
+        while span.parent is not None:
+            span = span.parent
+        return span
+
+
+class Spans(BaseSpanHandler[BaseSpan]):
+    """Keeps the spans that are open. It makes no span objects of LlamaIndex's own: those cost more than the whole."""
+
+    _open: dict[str, Span] = {}  # noqa: RUF012 - pydantic makes each object its own
+
+    @classmethod
+    def class_name(cls) -> str:
+        return "ProtegeSpans"
+
+    def find(self, id_: str | None) -> Span | None:
+        return self._open.get(id_) if id_ else None
+
+    def span_enter(
+        self,
+        id_: str,
+        bound_args: inspect.BoundArguments,
+        instance: Any | None = None,
+        parent_id: str | None = None,
+        tags: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        try:
+            parent = self.find(parent_id)
+            span = Span(id_, parent, instance)
+            if parent is not None and parent.is_run and tags and "llamaindex.step.input_event" in tags:
+                span.step(bound_args.arguments)
+            if len(self._open) >= _KEPT:
+                self._open.pop(next(iter(self._open)), None)
+            self._open[id_] = span
+        except Exception as error:  # noqa: BLE001 - the agent is protected from the recorder
+            log_once("Following a span", error)
+
+    def span_exit(self, id_: str, *args: Any, **kwargs: Any) -> None:
+        self._open.pop(id_, None)
+
+    def span_drop(self, id_: str, *args: Any, **kwargs: Any) -> None:
+        self._open.pop(id_, None)
+
+    def new_span(self, *args: Any, **kwargs: Any) -> None:
+        return None
+
+    def prepare_to_exit_span(self, *args: Any, **kwargs: Any) -> None:
+        return None
+
+    def prepare_to_drop_span(self, *args: Any, **kwargs: Any) -> None:
+        return None
+
+
+SPANS = Spans()
+"""This process's; see `follow`."""
+
+
+def follow() -> None:
+    """Have the spans followed from here on; once, however often it is asked for."""
+    if not any(handler is SPANS for handler in root_dispatcher.span_handlers):
+        root_dispatcher.add_span_handler(SPANS)
+
+
+def here() -> Span | None:
+    """The span that runs around the caller."""
+    return SPANS.find(active_span_id.get())
+
+
+def place_in(span: Span | None) -> Place:
+    """Where a call is that is made in this span.
+
+    run: the id of the outermost workflow's run, else of the outermost span, such as a query engine's `query`.
+    """
+    if span is None:
+        return Place("llamaindex")
+    return Place("llamaindex", span.node, span.agent, span.run or span.root.id[-36:], span.id[-36:])
+
+
+def _named(events: list[Any], name: str) -> str | None:
+    found = (getattr(event, name, None) for event in events)
+    return next((value for value in found if isinstance(value, str) and value), None)

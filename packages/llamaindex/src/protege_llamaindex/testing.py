@@ -1,0 +1,172 @@
+"""A teacher for tests and demonstrations: an LLM that answers from a mapping or a function, without a network.
+
+llm = ScriptedLLM({"Is it spam?": "yes"})
+llm = ScriptedLLM(lambda request: text_of(request.messages[-1]).upper())
+"""
+
+# pyright: reportPrivateImportUsage=false, reportUntypedFunctionDecorator=false
+# LlamaIndex passes names on without exporting them, and its decorators have no types.
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from llama_index.core.base.llms.generic_utils import (
+    chat_to_completion_decorator,
+    stream_chat_to_completion_decorator,
+)
+from llama_index.core.base.llms.types import (
+    ChatMessage,
+    ChatResponse,
+    ChatResponseAsyncGen,
+    ChatResponseGen,
+    CompletionResponse,
+    CompletionResponseAsyncGen,
+    CompletionResponseGen,
+    LLMMetadata,
+    MessageRole,
+    TextBlock,
+    ToolCallBlock,
+)
+from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
+from llama_index.core.llms.function_calling import FunctionCallingLLM
+from llama_index.core.llms.llm import ToolSelection
+from protege.call import Message, request_from
+from protege.openai_form import arguments_of
+from protege.scripted import Answers, answer_to, tokens_of, words
+
+from .place import here, place_in
+from .translate import request_fields, to_openai
+
+
+class ScriptedLLM(FunctionCallingLLM):
+    """Answers from `answers`: by the last message's text, or by a function of the whole `protege.Request`.
+
+    An answer is a text, an assistant message in OpenAI chat form, or an error to raise. Streams come word by word.
+    Raises KeyError where a mapping holds no answer.
+    """
+
+    answers: Any
+    model: str = "scripted-teacher"
+
+    def __init__(self, answers: Answers, **options: Any) -> None:
+        super().__init__(answers=answers, **options)
+
+    @classmethod
+    def class_name(cls) -> str:
+        return "scripted_llm"
+
+    @property
+    def metadata(self) -> LLMMetadata:
+        return LLMMetadata(model_name=self.model, is_chat_model=True, is_function_calling_model=True)
+
+    @llm_chat_callback()
+    def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
+        return self._answer(messages, kwargs)
+
+    @llm_chat_callback()
+    async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
+        return self._answer(messages, kwargs)
+
+    @llm_chat_callback()
+    def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
+        return _streamed(self._answer(messages, kwargs))
+
+    @llm_chat_callback()
+    async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseAsyncGen:
+        return _astreamed(self._answer(messages, kwargs))
+
+    @llm_completion_callback()
+    def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
+        return chat_to_completion_decorator(self._chat)(prompt, **kwargs)
+
+    @llm_completion_callback()
+    async def acomplete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
+        return chat_to_completion_decorator(self._chat)(prompt, **kwargs)
+
+    @llm_completion_callback()
+    def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseGen:
+        return stream_chat_to_completion_decorator(self._stream_chat)(prompt, **kwargs)
+
+    @llm_completion_callback()
+    async def astream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseAsyncGen:
+        async def parts() -> CompletionResponseAsyncGen:
+            for part in stream_chat_to_completion_decorator(self._stream_chat)(prompt, **kwargs):
+                yield part
+
+        return parts()
+
+    def _prepare_chat_with_tools(
+        self,
+        tools: Sequence[Any],
+        user_msg: str | ChatMessage | None = None,
+        chat_history: list[ChatMessage] | None = None,
+        verbose: bool = False,
+        allow_parallel_tool_calls: bool = False,
+        tool_required: bool = False,
+        **kwargs: Any,
+    ) -> dict[str, Any]:
+        asked = ChatMessage(role=MessageRole.USER, content=user_msg) if isinstance(user_msg, str) else user_msg
+        messages = [*(chat_history or ()), *([asked] if asked else ())]
+        offered = [tool.metadata.to_openai_tool(skip_length_check=True) for tool in tools]
+        choice = {"tool_choice": "required" if tool_required else "auto"} if offered else {}
+        return {"messages": messages, "tools": offered, **choice, **kwargs}
+
+    def get_tool_calls_from_response(
+        self, response: ChatResponse, error_on_no_tool_call: bool = True, **kwargs: Any
+    ) -> list[ToolSelection]:
+        calls = [block for block in response.message.blocks if isinstance(block, ToolCallBlock)]
+        if not calls and error_on_no_tool_call:
+            raise ValueError("The answer calls no tool.")
+        return [
+            ToolSelection(
+                tool_id=call.tool_call_id or "",
+                tool_name=call.tool_name,
+                tool_kwargs=arguments_of({"arguments": call.tool_kwargs}),
+            )
+            for call in calls
+        ]
+
+    def _chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
+        return self._answer(messages, kwargs)
+
+    def _stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
+        return _streamed(self._answer(messages, kwargs))
+
+    def _answer(self, messages: Sequence[ChatMessage], kwargs: dict[str, Any]) -> ChatResponse:
+        node = list(place_in(here()).node)
+        request = request_from({"messages": to_openai(messages), **request_fields(self, kwargs), "node": node})
+        message: Message = answer_to(request, self.answers)
+        read, written = tokens_of(request, message)
+        used = {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written}
+        reason = "tool_calls" if message.get("tool_calls") else "stop"
+        raw = {"model": self.model, "choices": [{"message": dict(message), "finish_reason": reason}], "usage": used}
+        return ChatResponse(message=_said(message), raw=raw, additional_kwargs=used)
+
+
+def _said(message: Message) -> ChatMessage:
+    text = message.get("content")
+    blocks: list[Any] = [TextBlock(text=text)] if text else []
+    for call in message.get("tool_calls") or ():
+        function = call["function"]
+        kwargs = {"tool_call_id": call.get("id"), "tool_name": function["name"], "tool_kwargs": function["arguments"]}
+        blocks.append(ToolCallBlock(**kwargs))
+    return ChatMessage(role=MessageRole.ASSISTANT, blocks=blocks)
+
+
+def _streamed(answer: ChatResponse) -> ChatResponseGen:
+    """Cumulative, as LlamaIndex's streams are: each part holds all that came before; the last has the usage."""
+    text = answer.message.content or ""
+    calls = [block for block in answer.message.blocks if isinstance(block, ToolCallBlock)]
+    raw: Any = answer.raw
+    said = ""
+    for word in words(text):
+        said += word
+        message = ChatMessage(role=MessageRole.ASSISTANT, blocks=[TextBlock(text=said), *calls])
+        yield ChatResponse(message=message, delta=word, raw={"model": raw["model"]})
+    yield ChatResponse(message=answer.message, delta="", raw=answer.raw, additional_kwargs=answer.additional_kwargs)
+
+
+async def _astreamed(answer: ChatResponse) -> ChatResponseAsyncGen:
+    for part in _streamed(answer):
+        yield part
