@@ -13,18 +13,31 @@ import pytest
 from agents import INSTRUCTIONS, LiveHome, Records, Routed
 from autogen_core import EVENT_LOGGER_NAME, CancellationToken, FunctionCall, Image
 from autogen_core.logging import LLMCallEvent
-from autogen_core.models import AssistantMessage, CreateResult, RequestUsage, SystemMessage, UserMessage
+from autogen_core.models import (
+    AssistantMessage,
+    CreateResult,
+    FunctionExecutionResult,
+    FunctionExecutionResultMessage,
+    RequestUsage,
+    SystemMessage,
+    UserMessage,
+)
 from autogen_ext.models.cache import ChatCompletionCache
 from autogen_ext.models.openai import OpenAIChatCompletionClient
 from autogen_ext.models.replay import ReplayChatCompletionClient
 from protege.call import Message
 from protege_autogen import ProtegeChatCompletionClient
+from protege_autogen.messages import as_sent
 from protege_autogen.testing import ScriptedClient
 from protege_autogen.translate import from_openai, read_request
 from pydantic import BaseModel
 
 HELLO = [UserMessage(content="Hello", source="user")]
 ABLE: Any = dict.fromkeys(("vision", "function_calling", "json_output", "structured_output"), True)
+
+PICTURE = Image.from_base64(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
 
 Keeping = Callable[[Message], Routed]
 
@@ -267,6 +280,42 @@ def test_names_are_read_as_the_client_sends_them(options: Any, first: Any):
     assert fields == {"model": "large"}
 
 
+@pytest.mark.parametrize("several", [False, True])
+@pytest.mark.parametrize(
+    ("model", "family"),
+    [
+        ("large", "unknown"),
+        ("gpt-4o", "gpt-4o"),
+        ("claude-x", "unknown"),
+        ("x", "claude-3-opus"),
+        ("x", "gemini-1.5-pro"),
+        ("x", "mistral"),
+        ("x", "llama-3.3-8b"),
+        ("x", "r1"),
+    ],
+)
+@pytest.mark.parametrize("options", [{}, {"include_name_in_message": False}, {"add_name_prefixes": True}])
+def test_messages_are_read_as_each_familys_are_sent(model: str, family: str, several: bool, options: Any):
+    info = {**ABLE, "family": family, "multiple_system_messages": several}
+    client = openai_client(model=model, model_info=info, **options)
+    call = FunctionCall(id="c1", name="add", arguments="{}")
+    history: Any = [
+        SystemMessage(content="Be short. \n"),
+        SystemMessage(content=" Be kind. "),
+        UserMessage(content="", source="user"),
+        UserMessage(content=["See", PICTURE, "and say"], source="user"),
+        AssistantMessage(content="", source="writer"),
+        AssistantMessage(content=[call], source="writer"),
+        AssistantMessage(content=[call], source="writer", thought=""),
+        AssistantMessage(content=[call], source="writer", thought="Hm."),
+        FunctionExecutionResultMessage(content=[FunctionExecutionResult(content="3", name="add", call_id="c1")]),
+        AssistantMessage(content="So far ", source="writer"),
+    ]
+    sent = client._process_create_args([message.model_copy() for message in history], (), "auto", None, {}).messages
+    assert as_sent(client, history, {}) == sent
+    assert as_sent(client, history[1:], {})[1:] == sent[1 + several :]
+
+
 def test_reading_leaves_the_messages_as_they_were():
     said = AssistantMessage(content="So far ", source="writer")
     client = openai_client(model="claude-x", model_info={**ABLE, "family": "claude-3-opus"})
@@ -285,10 +334,7 @@ def test_a_request_that_the_client_will_refuse_is_read_all_the_same():
 
 
 def test_a_picture_is_read():
-    picture = Image.from_base64(
-        "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
-    )
-    messages, _ = read_request(ScriptedClient({}), [UserMessage(content=["See", picture], source="user")], {})
+    messages, _ = read_request(ScriptedClient({}), [UserMessage(content=["See", PICTURE], source="user")], {})
     assert [part["type"] for part in messages[0]["content"]] == ["text", "image_url"]
 
 

@@ -164,7 +164,7 @@ async def test_cancelling(
     token = CancellationToken()
     with in_mode(live_home, mode):
         task = asyncio.create_task(ask(client, asked("label", SLOW), cancellation_token=token))
-        await asyncio.sleep(0.1 if mode == "routed" else 0.3)
+        await asyncio.sleep(0.1 if mode == "routed" else 0.25)
         _ = task.cancel() if how == "task" else token.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

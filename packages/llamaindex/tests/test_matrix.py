@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import openai
 import pytest
 from agents import INSTRUCTIONS, LiveHome, assert_same_as_sent
@@ -53,7 +54,9 @@ class Colour(BaseModel):
 
 def openai_llm(url: str, model: str = "gpt-4o-mini", **options: Any) -> OpenAI:
     told = {"stream_options": {"include_usage": True}}
-    return OpenAI(model=model, api_key="none", api_base=url, max_retries=0, additional_kwargs=told, **options)
+    # Certificates are not loaded: that takes 50 ms a client.
+    clients: Any = {"http_client": httpx.Client(verify=False), "async_http_client": httpx.AsyncClient(verify=False)}
+    return OpenAI(model, api_key="none", api_base=url, max_retries=0, additional_kwargs=told, **clients, **options)
 
 
 @pytest.fixture

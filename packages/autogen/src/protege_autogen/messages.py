@@ -40,7 +40,8 @@ def as_sent(sender: Any, messages: Sequence[LLMMessage], options: Mapping[str, A
     message. What it is going to refuse stands as it is.
     """
     try:
-        if not _is_plain(str(sender._create_args.get("model")), str(sender.model_info["family"])):
+        asked = {**sender._create_args, **options.get("extra_create_args", {})}
+        if not _is_plain(str(asked.get("model")), str(sender.model_info["family"])):
             return _asked(sender, messages, options)
         if not sender.model_info.get("multiple_system_messages"):
             messages = _merged(messages)
@@ -65,10 +66,11 @@ def _is_openai(kind: type) -> bool:
 
 @functools.lru_cache(maxsize=256)
 def _is_plain(model: str, family: str) -> bool:
-    """Whether AutoGen changes nothing for the models of this family."""
+    """Whether AutoGen changes nothing for this model and family. For Claude's it goes by the model's name as well."""
     from autogen_ext.models.openai._transformation import get_transformer  # pyright: ignore[reportPrivateUsage]
 
-    return get_transformer("openai", model, family) is get_transformer("openai", "default", "default")
+    plain = get_transformer("openai", "default", "default")
+    return get_transformer("openai", model, family) is plain and not model.startswith("claude-")
 
 
 def _asked(sender: Any, messages: Sequence[LLMMessage], options: Mapping[str, Any]) -> list[Message]:
