@@ -12,8 +12,7 @@ from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.instrumentation import get_dispatcher
 from llama_index.core.workflow import Context, Event, StartEvent, StopEvent, Workflow, step
 from protege.call import text_of
-from protege_llamaindex import ProtegeLLM, attach, detach
-from protege_llamaindex.place import SPANS
+from protege_llamaindex import ProtegeLLM, attach, detach, place
 from protege_llamaindex.testing import ScriptedLLM
 from pydantic import BaseModel
 
@@ -170,7 +169,7 @@ def test_a_call_by_itself_has_no_place(llm: Any, records: Records):
 
 
 async def test_no_span_is_kept_that_has_closed(llm: Any, records: Records):
-    before = len(SPANS._open)
+    before = len(place._open)
     await Outer(llm).run()
     assert records.kept
-    assert len(SPANS._open) == before
+    assert len(place._open) == before

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any, cast
 
-from llama_index.core.base.llms.types import ChatMessage, ChatResponse, CompletionResponse, ToolCallBlock
-from protege.capture import Answer
+from llama_index.core.base.llms.types import (
+    ChatMessage,
+    ChatResponse,
+    ChatResponseAsyncGen,
+    ChatResponseGen,
+    CompletionResponse,
+    ToolCallBlock,
+)
+from protege.capture import Answer, Watch, log_once
 from protege.openai_form import finish_reason
 
 from .translate import answer_to_openai
@@ -43,8 +50,8 @@ class Heard:
             self._response, self._blocks = response, list(response.message.blocks)
         raw = response.raw
         self._finish_reason = _finish_reason(raw) or self._finish_reason
-        model = _field(raw, "model")
-        self._model = model if isinstance(model, str) and model else self._model
+        if self._model is None and isinstance(model := _field(raw, "model"), str):
+            self._model = model or None
         self._used = _usage(raw, response.additional_kwargs) or self._used
 
     @property
@@ -72,6 +79,43 @@ def read_answer(parts: Sequence[Any]) -> Answer:
     return heard.answer()
 
 
+def followed(watch: Watch, parts: Iterator[Any]) -> ChatResponseGen:
+    """The teacher's stream, recorded as it goes by."""
+    heard = Heard()
+    with watch:
+        try:
+            for part in parts:
+                _hear(watch, heard, part)
+                yield part
+        finally:  # closed when the agent leaves it, as if it were the teacher's own
+            if (close := getattr(parts, "close", None)) is not None:
+                close()
+        watch.ended()
+
+
+async def afollowed(watch: Watch, parts: AsyncIterator[Any]) -> ChatResponseAsyncGen:
+    """As `followed`, of an async stream."""
+    heard = Heard()
+    with watch:
+        try:
+            async for part in parts:
+                _hear(watch, heard, part)
+                yield part
+        finally:
+            if (close := getattr(parts, "aclose", None)) is not None:
+                await close()
+        watch.ended()
+
+
+def _hear(watch: Watch, heard: Heard, part: Any) -> None:
+    try:
+        if not heard.began:
+            watch.part(heard)
+        heard.add(part)
+    except Exception as error:  # noqa: BLE001 - the agent is protected from the recorder
+        log_once("Reading a part of an answer", error)
+
+
 def _as_written(calls: list[dict[str, Any]], message: ChatMessage) -> None:
     raw = message.additional_kwargs.get("tool_calls") or ()
     for call, given in zip(calls, cast(Sequence[Any], raw), strict=False):
@@ -82,14 +126,17 @@ def _as_written(calls: list[dict[str, Any]], message: ChatMessage) -> None:
 
 def _finish_reason(raw: Any) -> str | None:
     choices = _field(raw, "choices")
-    if isinstance(choices, list) and choices:
-        raw = cast(list[Any], choices)[0]
+    if isinstance(choices, list):
+        reason = _field(cast(list[Any], choices)[0], "finish_reason") if choices else None
+        return finish_reason({"finish_reason": reason}) if reason else None
     names = ("finish_reason", "stop_reason", "done_reason", "stopReason")
     return finish_reason({name: _field(raw, name) for name in names})
 
 
 def _usage(raw: Any, extra: Mapping[str, Any]) -> tuple[int | None, int | None] | None:
     for used in (_field(raw, "usage"), _field(raw, "usage_metadata"), extra):
+        if not used:
+            continue
         read, written = _count(used, _READ), _count(used, _WRITTEN)
         if read is not None or written is not None:
             return read, written
@@ -102,4 +149,4 @@ def _count(used: Any, names: Sequence[str]) -> int | None:
 
 
 def _field(value: Any, name: str) -> Any:
-    return cast(Any, value).get(name) if isinstance(value, Mapping) else getattr(value, name, None)
+    return cast(Any, value).get(name) if isinstance(value, dict) else getattr(value, name, None)

@@ -7,7 +7,7 @@ Whatever goes wrong on Protégé's side, the teacher answers.
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -25,12 +25,12 @@ from llama_index.core.base.llms.types import (
 from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.llms.llm import LLM
 from llama_index.core.llms.structured_llm import StructuredLLM
-from protege.capture import Answerer, OpenCall, Records, Watch, log_once, opened, recorder_of, router_of
+from protege.capture import Answerer, OpenCall, Records, Watch, opened, recorder_of, router_of
 from protege.route import Outcome
 from protege.workspace import home_path
-from pydantic import BaseModel, ConfigDict, PrivateAttr, model_serializer
+from pydantic import BaseModel, ConfigDict, model_serializer
 
-from .answer import Heard, read_answer
+from .answer import Heard, afollowed, followed, read_answer
 from .handler import recorded, recording
 from .place import follow, here, place_in
 from .specialist import SpecialistLLM, shaped
@@ -40,7 +40,7 @@ from .translate import request_fields, to_openai
 _CARRIED = tuple(LLM.model_fields)
 """The fields of every LLM; the teacher's are in force, so that one who sets them later sets them for both."""
 
-_OWN = frozenset({"llm", "home", "_recorder", "_router"})
+_OWN = frozenset({"llm", "home", "recorder", "router"})
 
 
 class _ClassName:
@@ -87,8 +87,9 @@ class ProtegeLLM(FunctionCallingLLM):
 
     llm: Any
     home: Path
-    _recorder: Any = PrivateAttr(default=None)
-    _router: Any = PrivateAttr(default=None)
+    # Fields, not private attributes: pydantic looks those up in 1 to 2 µs each, and a call reads them all.
+    recorder: Any = None
+    router: Any = None
 
     def __init__(
         self,
@@ -102,10 +103,10 @@ class ProtegeLLM(FunctionCallingLLM):
             raise TypeError(f"ProtegeLLM wraps an LLM of LlamaIndex, not a {type(llm).__name__}.")
         if isinstance(llm, StructuredLLM):
             raise TypeError("ProtegeLLM goes inside: ProtegeLLM(llm).as_structured_llm(output_cls).")
-        super().__init__(llm=llm, home=home_path(home), **{name: getattr(llm, name) for name in _CARRIED})
+        own = {"llm": llm, "home": home_path(home), "recorder": recorder, "router": router}
+        super().__init__(**own, **{name: getattr(llm, name) for name in _CARRIED})
         for name in _CARRIED:  # from here on they are the teacher's, by __getattr__
             cast(dict[str, Any], self.__dict__).pop(name, None)
-        self._recorder, self._router = recorder, router
         follow()
 
     # The eight ways to ask; all others lead here
@@ -157,7 +158,7 @@ class ProtegeLLM(FunctionCallingLLM):
             if kept is not None or watch.call is None:
                 return answer
             if method.startswith("stream"):
-                return _followed(watch, answer)
+                return followed(watch, answer)
             watch.answered(Heard(answer))
             return answer
 
@@ -169,7 +170,7 @@ class ProtegeLLM(FunctionCallingLLM):
             if kept is not None or watch.call is None:
                 return answer
             if method.startswith("astream"):
-                return _afollowed(watch, answer)
+                return afollowed(watch, answer)
             watch.answered(Heard(answer))
             return answer
 
@@ -178,13 +179,13 @@ class ProtegeLLM(FunctionCallingLLM):
             asked = args[0] if args else kwargs["messages"] if "messages" in kwargs else kwargs["prompt"]
             said = [{"role": "user", "content": asked}] if isinstance(asked, str) else to_openai(asked, self.llm)
             options = {name: value for name, value in kwargs.items() if name not in ("messages", "prompt", "formatted")}
-            recorder = self._recorder or recorder_of(self.home)
+            recorder = self.recorder or recorder_of(self.home)
             return OpenCall(recorder, said, request_fields(self.llm, options, offered), place_in(here()))
 
         return Watch(None if recording() else opened(read), read_answer)
 
     def _answerer(self) -> Answerer:
-        return self._router or router_of(self.home)
+        return self.router or router_of(self.home)
 
     def _shape(self, form: type[BaseModel] | None) -> Callable[[Outcome], SpecialistLLM | None]:
         return lambda outcome: shaped(outcome, self.llm, form)
@@ -251,7 +252,7 @@ class ProtegeLLM(FunctionCallingLLM):
         return self._with(self.llm.__deepcopy__(memo))
 
     def _with(self, llm: LLM) -> ProtegeLLM:
-        return type(self)(llm, self.home, recorder=self._recorder, router=self._router)
+        return type(self)(llm, self.home, recorder=self.recorder, router=self.router)
 
     @model_serializer(mode="plain")
     def custom_model_dump(self) -> dict[str, Any]:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -263,38 +264,3 @@ class ProtegeLLM(FunctionCallingLLM):
         yield "llm", type(self.llm).__name__
         yield "model", self.llm.metadata.model_name
         yield "home", str(self.home)
-
-
-def _followed(watch: Watch, parts: Iterator[Any]) -> ChatResponseGen:
-    heard = Heard()
-    with watch:
-        try:
-            for part in parts:
-                _hear(watch, heard, part)
-                yield part
-        finally:  # closed when the agent leaves it, as if it were the teacher's own
-            if (close := getattr(parts, "close", None)) is not None:
-                close()
-        watch.ended()
-
-
-async def _afollowed(watch: Watch, parts: AsyncIterator[Any]) -> ChatResponseAsyncGen:
-    heard = Heard()
-    with watch:
-        try:
-            async for part in parts:
-                _hear(watch, heard, part)
-                yield part
-        finally:
-            if (close := getattr(parts, "aclose", None)) is not None:
-                await close()
-        watch.ended()
-
-
-def _hear(watch: Watch, heard: Heard, part: Any) -> None:
-    try:
-        if not heard.began:
-            watch.part(heard)
-        heard.add(part)
-    except Exception as error:  # noqa: BLE001 - the agent is protected from the recorder
-        log_once("Reading a part of an answer", error)

@@ -177,10 +177,10 @@ def _is_neutral(tools: Any) -> bool:
 def _asked(llm: Any, kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """What the LLM sends beside the messages: by its own word, where it has one, else by its fields."""
     for name in ("_get_model_kwargs", "_get_all_kwargs"):
-        method = getattr(llm, name, None)
+        method = getattr(type(llm), name, None)
         if callable(method):
             try:
-                return dict(cast(Any, method(**kwargs)))
+                return dict(cast(Any, method(llm, **kwargs)))
             except Exception:  # noqa: BLE001 - not all take them all; there are other ways
                 continue
     extra = getattr(llm, "additional_kwargs", None)
