@@ -119,6 +119,25 @@ def test_a_request_that_cannot_be_read_is_the_teachers_alone(wrap: Wrap, records
     assert str(wrap(Unreadable(lambda r: "teacher"), keeping(TEXT)).complete("x")) == "teacher"
 
 
+async def test_an_answer_that_cannot_be_read_goes_on_to_the_agent(wrap: Wrap, records: Records):
+    class Odd(ScriptedLLM):
+        def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> Any:
+            return 42
+
+        async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> Any:
+            return 42
+
+        def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> Any:
+            return iter([42])
+
+    llm = wrap(Odd({}))
+    assert (llm.chat([]), await llm.achat([]), list(llm.stream_chat([]))) == (42, 42, [42])
+    llm = wrap(Odd({}))
+    assert llm.chat([ChatMessage("x")]) == await llm.achat([ChatMessage("x")]) == 42
+    assert list(llm.stream_chat([ChatMessage("x")])) == [42]
+    assert not any("response" in record for record in records.kept)
+
+
 def test_the_specialists_call_must_be_of_the_form_that_was_asked_for(wrap: Wrap, keeping: Keeping, records: Records):
     llm = wrap(ScriptedLLM(lambda request: {**CALL, "tool_calls": [_call("Shape", {"shape": "flat"})]}), keeping(CALL))
     assert llm.structured_predict(Shape, PromptTemplate("x")) == Shape(shape="flat")

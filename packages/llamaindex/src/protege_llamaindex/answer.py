@@ -31,13 +31,14 @@ class Heard:
     share one list of tool calls, which goes on changing; so a part's blocks are taken when it comes.
     """
 
-    __slots__ = ("_blocks", "_finish_reason", "_model", "_response", "_used")
+    __slots__ = ("_blocks", "_finish_reason", "_lost", "_model", "_response", "_used")
 
     def __init__(self, response: Response | None = None) -> None:
         self._response: Response | None = None
         self._blocks: list[Any] = []
         self._finish_reason: str | None = None
         self._model: str | None = None
+        self._lost = False
         self._used: tuple[int | None, int | None] = (None, None)
         if response is not None:
             self.add(response)
@@ -58,14 +59,21 @@ class Heard:
     def began(self) -> bool:
         return self._response is not None
 
+    def lost(self) -> None:
+        """A part could not be read, so that what is there may not be the answer."""
+        self._lost = True
+
     def answer(self) -> Answer:
-        message = self._message()
-        return Answer(message, self._finish_reason, self._model, *self._used)
+        """Raises ValueError where nothing came, or not all could be read."""
+        if self._lost or self._response is None:
+            raise ValueError("The answer could not be read.")
+        return Answer(self._message(), self._finish_reason, self._model, *self._used)
 
     def _message(self) -> dict[str, Any]:
         response = self._response
-        if response is None or isinstance(response, CompletionResponse):
-            return {"role": "assistant", "content": response.text if response else ""}
+        assert response is not None
+        if isinstance(response, CompletionResponse):
+            return {"role": "assistant", "content": response.text}
         written = answer_to_openai(response.message, self._blocks)
         empty = [block for block in self._blocks if isinstance(block, ToolCallBlock) and not block.tool_kwargs]
         if empty:  # LlamaIndex reads a call without arguments as one with an empty object
@@ -74,8 +82,8 @@ class Heard:
 
 
 def read_answer(parts: Sequence[Any]) -> Answer:
-    """The answer of a call: its parts are one `Heard`."""
-    heard: Heard = parts[0]
+    """The answer of a call: its parts are a whole response, or one `Heard` of a stream."""
+    heard = parts[0] if isinstance(parts[0], Heard) else Heard(parts[0])
     return heard.answer()
 
 
@@ -113,6 +121,7 @@ def _hear(watch: Watch, heard: Heard, part: Any) -> None:
             watch.part(heard)
         heard.add(part)
     except Exception as error:  # noqa: BLE001 - the agent is protected from the recorder
+        heard.lost()
         log_once("Reading a part of an answer", error)
 
 

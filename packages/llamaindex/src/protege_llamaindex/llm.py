@@ -30,7 +30,7 @@ from protege.route import Outcome
 from protege.workspace import home_path
 from pydantic import BaseModel, ConfigDict, model_serializer
 
-from .answer import Heard, afollowed, followed, read_answer
+from .answer import afollowed, followed, read_answer
 from .handler import recorded, recording
 from .place import follow, here, place_in
 from .specialist import SpecialistLLM, shaped
@@ -159,7 +159,7 @@ class ProtegeLLM(FunctionCallingLLM):
                 return answer
             if method.startswith("stream"):
                 return followed(watch, answer)
-            watch.answered(Heard(answer))
+            watch.answered(answer)
             return answer
 
     async def _aasked(self, watch: Watch, method: str, args: Sequence[Any], kwargs: dict[str, Any], form: Any) -> Any:
@@ -171,7 +171,7 @@ class ProtegeLLM(FunctionCallingLLM):
                 return answer
             if method.startswith("astream"):
                 return afollowed(watch, answer)
-            watch.answered(Heard(answer))
+            watch.answered(answer)
             return answer
 
     def _watch(self, args: Sequence[Any], kwargs: Mapping[str, Any], offered: Sequence[Any]) -> Watch:
