@@ -26,18 +26,16 @@ def place_of(
 ) -> Place:
     """Where the call is made: from its run's metadata and ids, else from the step that runs around it.
 
-    The node is the path of `langgraph_checkpoint_ns`, since inside a nested agent `langgraph_node` is "model" only.
+    Once for each call: calls of the same words in one step are counted.
     """
     config = cast(Mapping[str, Any], var_child_runnable_config.get() or {})
     if metadata is None:  # `_stream` and `_astream` are given no run manager
         metadata = step_metadata()
         parent = getattr(config.get("callbacks"), "parent_run_id", None)
-    step = metadata.get("langgraph_node")
-    path = metadata.get("langgraph_checkpoint_ns")
     run, call_id = _run(config, metadata, messages)
     return Place(
-        framework="langgraph" if step else "langchain",
-        node=node_path(path) or ([step] if step else []),
+        framework="langgraph" if metadata.get("langgraph_node") else "langchain",
+        node=node_of(metadata),
         agent=metadata.get("lc_agent_name"),
         run=run or _text(parent or own),
         parent=_text(parent),
@@ -69,9 +67,15 @@ def inside(run_manager: Any) -> Iterator[None]:
 _outer_metadata: ContextVar[Mapping[str, Any]] = ContextVar("protege_outer_metadata", default={})  # noqa: B039 - read only
 
 
-def node_path(namespace: str | None) -> list[str]:
-    """The nodes of a LangGraph checkpoint namespace: `researcher:1f…|model:2e…` → researcher, model."""
-    return [part.split(":", 1)[0] for part in namespace.split("|") if not part.isdigit()] if namespace else []
+def node_of(metadata: Mapping[str, Any]) -> list[str]:
+    """The path of LangGraph nodes: `researcher:1f…|model:2e…` → researcher, model; empty outside LangGraph.
+
+    Of `langgraph_checkpoint_ns`, since inside a nested agent `langgraph_node` is "model" only.
+    """
+    namespace: str = metadata.get("langgraph_checkpoint_ns") or ""
+    path = [part.split(":", 1)[0] for part in namespace.split("|") if part and not part.isdigit()]
+    step = metadata.get("langgraph_node")
+    return path or ([step] if step else [])
 
 
 class _Invocation(NamedTuple):

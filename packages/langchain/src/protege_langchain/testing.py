@@ -18,7 +18,7 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from protege.call import Request, request_from
 from protege.scripted import Answers, answer_to, tokens, tokens_of, words
 
-from .place import place_of
+from .place import node_of, step_metadata
 from .translate import answer_to_openai, from_openai, request_fields, to_chunks, to_openai, usage
 
 
@@ -76,8 +76,7 @@ class ScriptedTeacher(BaseChatModel):
 
     def _answer(self, messages: list[BaseMessage], kwargs: Mapping[str, Any]) -> AIMessage:
         asked = to_openai(messages)
-        node = list(place_of(asked).node)
-        request = request_from({"messages": asked, **request_fields(kwargs), "node": node})
+        request = request_from({"messages": asked, **request_fields(kwargs), "node": node_of(step_metadata())})
         answer = answer_to(request, self.answers)
         return self._signed(answer if isinstance(answer, AIMessage) else from_openai(answer), request)
 

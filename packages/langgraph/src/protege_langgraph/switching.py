@@ -17,7 +17,7 @@ from langchain_core.language_models import BaseChatModel
 from protege.call import Request
 from protege.route import Outcome
 from protege_langchain import ChatProtege
-from protege_langchain.place import inside, node_path, step_metadata
+from protege_langchain.place import inside, node_of, step_metadata
 
 from .reach import Path
 
@@ -111,8 +111,7 @@ def _switched(kind: type[BaseChatModel]) -> type[BaseChatModel]:
 def _here(self: BaseChatModel, run_manager: Any = None) -> Any:
     """Who answers in the step that runs now."""
     entry: Switch | None = self.__dict__.get(_ENTRY)
-    metadata = step_metadata(run_manager)
-    node = tuple(node_path(metadata.get("langgraph_checkpoint_ns"))) or (metadata.get("langgraph_node") or "",)
+    node = tuple(node_of(step_metadata(run_manager)))
     return (entry.of(self, node) if entry else None) or bare(self)
 
 
