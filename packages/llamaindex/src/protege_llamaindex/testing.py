@@ -4,31 +4,19 @@ llm = ScriptedLLM({"Is it spam?": "yes"})
 llm = ScriptedLLM(lambda request: text_of(request.messages[-1]).upper())
 """
 
-# pyright: reportPrivateImportUsage=false, reportUntypedFunctionDecorator=false
-# LlamaIndex passes names on without exporting them, and its decorators have no types.
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from llama_index.core.base.llms.generic_utils import (
-    chat_to_completion_decorator,
-    stream_chat_to_completion_decorator,
-)
 from llama_index.core.base.llms.types import (
     ChatMessage,
     ChatResponse,
-    ChatResponseAsyncGen,
-    ChatResponseGen,
-    CompletionResponse,
-    CompletionResponseAsyncGen,
-    CompletionResponseGen,
     LLMMetadata,
     MessageRole,
     TextBlock,
     ToolCallBlock,
 )
-from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
 from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.llms.llm import ToolSelection
 from protege.call import Message, request_from
@@ -36,10 +24,11 @@ from protege.openai_form import arguments_of
 from protege.scripted import Answers, answer_to, tokens_of, words
 
 from .place import here, place_in
+from .saying import SayingLLM
 from .translate import request_fields, to_openai
 
 
-class ScriptedLLM(FunctionCallingLLM):
+class ScriptedLLM(SayingLLM, FunctionCallingLLM):
     """Answers from `answers`: by the last message's text, or by a function of the whole `protege.Request`.
 
     An answer is a text, an assistant message in OpenAI chat form, or an error to raise. Streams come word by word.
@@ -50,7 +39,8 @@ class ScriptedLLM(FunctionCallingLLM):
     model: str = "scripted-teacher"
 
     def __init__(self, answers: Answers, **options: Any) -> None:
-        super().__init__(answers=answers, **options)
+        fields: dict[str, Any] = {"answers": answers, **options}
+        super().__init__(**fields)
 
     @classmethod
     def class_name(cls) -> str:
@@ -59,42 +49,6 @@ class ScriptedLLM(FunctionCallingLLM):
     @property
     def metadata(self) -> LLMMetadata:
         return LLMMetadata(model_name=self.model, is_chat_model=True, is_function_calling_model=True)
-
-    @llm_chat_callback()
-    def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
-        return self._answer(messages, kwargs)
-
-    @llm_chat_callback()
-    async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
-        return self._answer(messages, kwargs)
-
-    @llm_chat_callback()
-    def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
-        return _streamed(self._answer(messages, kwargs))
-
-    @llm_chat_callback()
-    async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseAsyncGen:
-        return _astreamed(self._answer(messages, kwargs))
-
-    @llm_completion_callback()
-    def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
-        return chat_to_completion_decorator(self._chat)(prompt, **kwargs)
-
-    @llm_completion_callback()
-    async def acomplete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
-        return chat_to_completion_decorator(self._chat)(prompt, **kwargs)
-
-    @llm_completion_callback()
-    def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseGen:
-        return stream_chat_to_completion_decorator(self._stream_chat)(prompt, **kwargs)
-
-    @llm_completion_callback()
-    async def astream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseAsyncGen:
-        async def parts() -> CompletionResponseAsyncGen:
-            for part in stream_chat_to_completion_decorator(self._stream_chat)(prompt, **kwargs):
-                yield part
-
-        return parts()
 
     def _prepare_chat_with_tools(
         self,
@@ -127,15 +81,12 @@ class ScriptedLLM(FunctionCallingLLM):
             for call in calls
         ]
 
-    def _chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
-        return self._answer(messages, kwargs)
+    def _parts(self, messages: Sequence[ChatMessage], options: Mapping[str, Any]) -> list[ChatResponse]:
+        return list(_streamed(self._whole(messages, options)))
 
-    def _stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
-        return _streamed(self._answer(messages, kwargs))
-
-    def _answer(self, messages: Sequence[ChatMessage], kwargs: dict[str, Any]) -> ChatResponse:
+    def _whole(self, messages: Sequence[ChatMessage], options: Mapping[str, Any]) -> ChatResponse:
         node = list(place_in(here()).node)
-        request = request_from({"messages": to_openai(messages), **request_fields(self, kwargs), "node": node})
+        request = request_from({"messages": to_openai(messages), **request_fields(self, options), "node": node})
         message: Message = answer_to(request, self.answers)
         read, written = tokens_of(request, message)
         used = {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written}
@@ -154,7 +105,7 @@ def _said(message: Message) -> ChatMessage:
     return ChatMessage(role=MessageRole.ASSISTANT, blocks=blocks)
 
 
-def _streamed(answer: ChatResponse) -> ChatResponseGen:
+def _streamed(answer: ChatResponse) -> Iterator[ChatResponse]:
     """Cumulative, as LlamaIndex's streams are: each part holds all that came before; the last has the usage."""
     text = answer.message.content or ""
     calls = [block for block in answer.message.blocks if isinstance(block, ToolCallBlock)]
@@ -165,8 +116,3 @@ def _streamed(answer: ChatResponse) -> ChatResponseGen:
         message = ChatMessage(role=MessageRole.ASSISTANT, blocks=[TextBlock(text=said), *calls])
         yield ChatResponse(message=message, delta=word, raw={"model": raw["model"]})
     yield ChatResponse(message=answer.message, delta="", raw=answer.raw, additional_kwargs=answer.additional_kwargs)
-
-
-async def _astreamed(answer: ChatResponse) -> ChatResponseAsyncGen:
-    for part in _streamed(answer):
-        yield part
