@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import signal
 import statistics
 import subprocess
 import sys
@@ -83,13 +84,12 @@ def medians(
 ) -> list[float]:
     """The median of each handler's calls, in microseconds."""
     taken: list[list[float]] = [[] for _ in handlers]
-    for number in range(rounds + 50):
+    for _ in range(rounds):
         for place in random.sample(range(len(handlers)), len(handlers)):
             messages = make()
             start = time.perf_counter()
             call(messages, handlers[place])
-            if number >= 50:
-                taken[place].append((time.perf_counter() - start) * 1e6)
+            taken[place].append((time.perf_counter() - start) * 1e6)
     return [statistics.median(times) for times in taken]
 
 
@@ -113,41 +113,70 @@ CASES = (
 )
 
 
-def net_of(name: str, rounds: int) -> list[dict[str, float]]:
-    """For each case what the no-op takes, and what the handler of this name takes beyond it."""
+BLOCK = 50
+"""Calls that one handler makes before it is another's turn."""
+
+
+def blocks(name: str) -> None:
+    """What a handler's own process does: for each case that is asked for, a block of calls, timed."""
     with tempfile.TemporaryDirectory() as home, tracers.sink() as url:
         handler = ProtegeCallbackHandler(home) if name == "protege" else tracers.MAKE[name](url)
-        found: list[dict[str, float]] = []
-        for _, call, make in CASES:
-            plain, taken = medians(call, make, (NoOp(), handler), rounds)
-            alone = record_alone(make, home, rounds) if name == "protege" else 0.0
-            found.append({"no-op": plain, "net": taken - plain, "alone": alone})
+        for line in sys.stdin:
+            _, call, make = CASES[int(line)]
+            plain, taken = medians(call, make, (NoOp(), handler), BLOCK)
+            alone = record_alone(make, home, BLOCK) if name == "protege" else 0.0
+            print(json.dumps({"no-op": plain, "net": taken - plain, "alone": alone}), flush=True)
         if name == "protege":
             assert recorder_of(home_path(home)).lost == 0  # type: ignore[attr-defined]
-        return found
 
 
 def main(rounds: int) -> None:
-    # A process for each: a tracer's threads at work would take their time from the others' calls.
+    # A process for each, since a tracer's threads at work take their time from whoever shares its interpreter; in turn,
+    # since the machine is not as fast in one minute as in the next.
     names = ["protege", *tracers.installed()]
-    found = {name: _in_process(name, rounds) for name in names}
+    workers = {name: _worker(name) for name in names}
+    found: dict[str, list[list[dict[str, float]]]] = {name: [[] for _ in CASES] for name in names}
+    for case in range(len(CASES)):
+        for turn in range(rounds // BLOCK + 1):
+            for name in random.sample(names, len(names)):
+                block = _ask(workers[name], case)
+                if turn:  # the first one warms up
+                    found[name][case].append(block)
+    for worker in workers.values():
+        worker.send_signal(signal.SIGCONT)
+        worker.communicate()
+        assert worker.returncode == 0
     print(f"µs a call beyond a no-op handler, median of {rounds}; in brackets: times protege's")
     print(f"{'':<20}" + "".join(f"{name:>22}" for name in names) + f"{'(no-op)':>10}{'(record alone)':>16}")
     for number, (case, _, _) in enumerate(CASES):
-        ours = found["protege"][number]
-        nets = [found[name][number]["net"] for name in names]
+        nets = [_median(found[name][number], "net") for name in names]
         shown = [f"{nets[0]:>22.1f}", *(f"{f'{net:.1f} ({net / nets[0]:.1f})':>22}" for net in nets[1:])]
-        print(f"{case:<20}" + "".join(shown) + f"{ours['no-op']:>10.1f}{ours['alone']:>16.1f}")
+        ours = found["protege"][number]
+        print(f"{case:<20}" + "".join(shown) + f"{_median(ours, 'no-op'):>10.1f}{_median(ours, 'alone'):>16.1f}")
 
 
-def _in_process(name: str, rounds: int) -> list[dict[str, float]]:
-    command = [sys.executable, __file__, name, str(rounds)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True)
-    return json.loads(done.stdout.splitlines()[-1])
+def _worker(name: str) -> subprocess.Popen[str]:
+    command, pipe = [sys.executable, __file__, name], subprocess.PIPE
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True)
+
+
+def _ask(worker: subprocess.Popen[str], case: int) -> dict[str, float]:
+    assert worker.stdin and worker.stdout
+    worker.send_signal(signal.SIGCONT)  # a tracer at rest still sends: it is stopped while it is not its turn
+    print(case, file=worker.stdin, flush=True)
+    # Tracers write on their standard output too.
+    line = next(line for line in worker.stdout if line.startswith('{"no-op"'))
+    worker.send_signal(signal.SIGSTOP)
+    return json.loads(line)
+
+
+def _median(blocks_of: list[dict[str, float]], name: str) -> float:
+    return statistics.median(block[name] for block in blocks_of)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 2:
-        print(json.dumps(net_of(sys.argv[1], int(sys.argv[2]))), flush=True)
+    if len(sys.argv) > 1 and not sys.argv[1].isdigit():
+        blocks(sys.argv[1])
+        sys.stdout.flush()
         os._exit(0)  # a tracer's threads would go on sending
     main(int(sys.argv[1]) if len(sys.argv) > 1 else 2000)

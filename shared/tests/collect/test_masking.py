@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import gzip
 import json
+import multiprocessing
 import random
 import string
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 from protege.collect.masking import mask, mask_text
+from protege.collect.quick_no import quick_no
+from protege.collect.secret_patterns import SUSPECT, SUSPECTS
 
 random.seed(20260)
 
@@ -203,6 +207,32 @@ def test_nesting_without_end_is_masked_too() -> None:
     secret = "ghp_" + made_up(36)
     payload = b'{"a":' * 1000 + f'"{secret}"'.encode() + b"}" * 1000
     assert secret.encode() not in mask(payload)
+
+
+def test_the_quick_look_passes_nothing_that_the_search_would_find() -> None:
+    nothing_in = quick_no(SUSPECTS)
+    payloads = [orjson.dumps(_shape(3)) for _ in range(1500)]
+    found = [payload for payload in payloads if SUSPECT.search(payload)]
+    assert 100 < len(found) < 1400
+    assert not any(nothing_in(payload) for payload in found)
+    assert nothing_in(b'{"content":"Where is my order 5521?"}')
+
+
+def test_the_quick_look_works_in_many_threads_and_in_a_forked_child() -> None:
+    nothing_in = quick_no(SUSPECTS)
+    clean, secret = b"nothing here " * 600, b"x " * 4000 + ALL[0][1].encode()
+
+    def look(_: int) -> bool:
+        return nothing_in(clean) and not nothing_in(secret)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(look, range(400)))
+    with multiprocessing.get_context("fork").Pool(1) as children:
+        assert children.map(_looks, [0]) == [True]
+
+
+def _looks(_: int) -> bool:
+    return mask(b"nothing here") == b"nothing here" and b"[masked:" in mask(ALL[0][1].encode())
 
 
 SECRET_TYPES = {"PASSWORD", "PRIVATE_KEY", "OPENAI_KEY", "GITHUB_TOKEN", "ANTHROPIC_KEY", "AWS_ACCESS_KEY"}

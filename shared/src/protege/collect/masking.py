@@ -1,9 +1,9 @@
 """Secrets are masked before anything is written: keys, tokens, passwords, private keys. Personal data is not (curate).
 
-`mask` takes a call as JSON bytes. Nearly all calls hold no secret, and that is what must be fast: one search by RE2
-over the bytes (1 µs for 100 B, 14 µs for 8 KB; Python's `re` took 1,300 µs). Only where it finds something is the JSON
-read, each of its texts masked by itself, and written again, so that what comes out is JSON whatever stood inside.
-RE2 is linear in the text: no text can make it slow.
+`mask` takes a call as JSON bytes. Nearly all calls hold no secret, and that is what must be fast: one search by
+Hyperscan over the bytes (1 µs for 100 B, 4 µs for 8 KB; Python's `re` took 1,300 µs), and one by RE2 where it finds
+something. Only where that does too is the JSON read, each of its texts masked by itself, and written again, so that
+what comes out is JSON whatever stood inside. Both are linear in the text: no text can make them slow.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import Any
 
 import orjson
 
-from .secret_patterns import IS_NAME, KINDS, NAMES, SECRET, SUSPECT
+from .quick_no import quick_no
+from .secret_patterns import IS_NAME, KINDS, NAMES, SECRET, SUSPECT, SUSPECTS
 
 
 def mask(payload: bytes) -> bytes:
@@ -22,7 +23,7 @@ def mask(payload: bytes) -> bytes:
 
     Bytes that are no JSON are masked as plain text.
     """
-    if SUSPECT.search(payload) is None:
+    if _nothing_in(payload) or SUSPECT.search(payload) is None:
         return payload
     try:
         return orjson.dumps(_masked(orjson.loads(payload)))
@@ -122,6 +123,7 @@ def _mark(name: str) -> str:
     return "[masked:password]" if _PASSWORD_NAME.search(name) else "[masked:secret]"
 
 
+_nothing_in = quick_no(SUSPECTS)
 _DIGIT = re.compile(r"[0-9]")
 _LETTER = re.compile(r"[A-Za-z]")
 _LAST_WORD = re.compile(r"[\w.-]*$")

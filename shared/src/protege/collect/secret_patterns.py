@@ -78,18 +78,18 @@ def _without_groups(pattern: str) -> Any:
     return re2.compile(pattern, options)
 
 
-SUSPECT = _without_groups(
-    "|".join(
-        (
-            _PEM_BEGIN,
-            rf"{_BEGIN}(?:{'|'.join(TOKENS.values())})",
-            rf"(?i:(?:bearer|basic){_BLANK}+{_CREDENTIAL}|{_USER}[^\s/\"'\\]+@)",
-            rf"(?i:{_NAME}{_ASSIGNED}[\\\"']*{_VALUE})",
-            rf"(?i:{_NAME}{_IS}{_LIKELY})",
-        )
-    )
+_BY_CONTEXT = (
+    _PEM_BEGIN,
+    rf"(?i:(?:bearer|basic){_BLANK}+{_CREDENTIAL}|{_USER}[^\s/\"'\\]+@)",
+    rf"(?i:{_NAME}{_ASSIGNED}[\\\"']*{_VALUE})",
+    rf"(?i:{_NAME}{_IS}{_LIKELY})",
 )
+
+SUSPECT = _without_groups("|".join((*_BY_CONTEXT, rf"{_BEGIN}(?:{'|'.join(TOKENS.values())})")))
 """Whether JSON text may hold a secret: finds whatever `SECRET` finds in the texts inside, and a little more."""
+
+SUSPECTS = (*_BY_CONTEXT, *TOKENS.values())
+"""`SUSPECT` in parts, for a quicker search."""
 
 IS_NAME = _without_groups(rf"(?i:{_NAME}\z)")
 """Whether what stands under this name is a secret."""
