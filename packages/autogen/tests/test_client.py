@@ -342,3 +342,24 @@ def test_text_beside_tool_calls_is_kept_as_the_thought():
     function = {"name": "add", "arguments": {"a": 1}}
     result = from_openai({"role": "assistant", "content": "I add.", "tool_calls": [{"function": function}]}, None, None)
     assert (result.thought, result.content) == ("I add.", [FunctionCall(id="", name="add", arguments='{"a":1}')])
+
+
+async def test_a_stream_without_any_part_is_recorded_as_failed(records: Records, teacher_only: Routed):
+    class Silent(ScriptedClient):
+        async def create_stream(self, *args: Any, **options: Any) -> Any:
+            for part in ():
+                yield part
+
+    client = wrapped(Silent({}), records, teacher_only)
+    assert [part async for part in client.create_stream(HELLO)] == []
+    assert records.only["error"].startswith("empty")
+
+
+async def test_a_recorder_that_is_empty_is_a_recorder(teacher_only: Routed):
+    class Kept(list[Any]):
+        def record(self, call_record: Any) -> None:
+            self.append(call_record)
+
+    kept: Any = Kept()
+    await wrapped(ScriptedClient({"Hello": "hi"}), kept, teacher_only).create(HELLO)
+    assert len(kept) == 1

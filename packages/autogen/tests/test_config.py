@@ -88,6 +88,13 @@ def test_a_password_in_an_address_and_an_azure_token_are_masked_too(endpoint: st
     assert shown == {**token, "azure_ad_token": "**********"}
 
 
+def test_only_the_mask_that_is_written_here_is_one(endpoint: str):
+    starred = client(endpoint, default_headers={"X-Rating": "***"}).dump_component().model_copy()
+    text = starred.model_dump_json().replace("**********", "sk-put-in")
+    again: Any = ChatCompletionClient.load_component(json.loads(text))
+    assert again.client._raw_config["default_headers"] == {"X-Rating": "***"}
+
+
 def test_without_a_home_the_loading_process_decides(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     dumped = ProtegeChatCompletionClient(ReplayChatCompletionClient(["one"])).dump_component()
     assert "home" not in dumped.config

@@ -325,3 +325,51 @@ def test_it_is_written_without_secrets_and_read_again(tmp_path: Path, monkeypatc
     assert isinstance(back, ChatProtege)
     assert (back.home, back.teacher.temperature) == (model.home, 0.5)  # type: ignore[attr-defined]
     assert back.teacher.openai_api_key.get_secret_value() == secret  # type: ignore[attr-defined]
+
+
+async def test_a_stream_that_is_left_early_closes_the_teachers(wrap: Wrap):
+    closed: list[str] = []
+
+    class Open(ScriptedTeacher):
+        def _stream(self, *args: Any, **kwargs: Any) -> Any:
+            try:
+                yield from super()._stream(*args, **kwargs)
+            finally:
+                closed.append("sync")
+
+        async def _astream(self, *args: Any, **kwargs: Any) -> Any:
+            try:
+                for chunk in super()._stream(*args, **kwargs):
+                    yield chunk
+            finally:
+                closed.append("async")
+
+    model = wrap(Open(lambda request: "one two three"))
+    parts, aparts = model._stream([HumanMessage("x")]), model._astream([HumanMessage("x")])
+    next(parts)  # type: ignore[call-overload]
+    parts.close()  # type: ignore[attr-defined]
+    await anext(aparts)
+    await aparts.aclose()  # type: ignore[attr-defined]
+    assert closed == ["sync", "async"]
+
+
+async def test_a_stream_without_any_part_is_recorded_as_failed(wrap: Wrap, records: Records):
+    class Silent(ScriptedTeacher):
+        def _stream(self, *args: Any, **kwargs: Any) -> Any:
+            return iter(())
+
+    with pytest.raises(ValueError, match="No generation chunks"):
+        list(wrap(Silent({})).stream("x"))
+    with pytest.raises(ValueError, match="No generation chunks"):
+        [_ async for _ in wrap(Silent({})).astream("x")]
+    assert [record["error"][:5] for record in records.kept] == ["empty", "empty"]
+
+
+def test_a_recorder_that_is_empty_is_a_recorder(tmp_path: Path, teacher_only: Routed):
+    class Kept(list[Any]):
+        def record(self, call_record: Any) -> None:
+            self.append(call_record)
+
+    kept = Kept()
+    ChatProtege(ScriptedTeacher({"x": "y"}), tmp_path, recorder=kept, router=teacher_only).invoke("x")
+    assert len(kept) == 1

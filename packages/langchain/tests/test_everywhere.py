@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from langchain.agents import create_agent
+from langchain_core.runnables import RunnableLambda
 from protege import Workspace
 from protege.collect import drain
 from protege_langchain import ChatProtege, ProtegeCallbackHandler, attach, detach, handler
@@ -99,3 +100,13 @@ def test_protege_record_runs_a_program_that_knows_nothing_of_it(tmp_path: Path, 
     drain(workspace)
     assert [call.request.messages[0]["content"] for call in workspace.calls()] == ["hello"]
     workspace.close()
+
+
+def test_a_callback_goes_on_where_the_process_is_detached(tmp_path: Path, records: Records):
+    model = ScriptedTeacher(lambda request: "fine", callbacks=[ProtegeCallbackHandler(tmp_path)])
+    chain = RunnableLambda(lambda said: said) | model
+    chain.invoke("a")
+    detach()
+    chain.invoke("b")
+    model.invoke("c")
+    assert [record["messages"][0]["content"] for record in records.kept] == ["a", "b", "c"]

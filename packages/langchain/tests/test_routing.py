@@ -172,3 +172,49 @@ def test_a_stream_holds_a_specialists_answer_back_until_it_is_kept(tmp_path: Pat
     assert all(isinstance(chunk, ChatGenerationChunk) for chunk in chunks)
     assert [chunk.message.content for chunk in chunks] == [TEXT["content"], ""]
     assert chunks[-1].message.chunk_position == "last"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("message", [TEXT, TOOL_CALL], ids=["text", "tool call"])
+def test_a_teacher_of_the_responses_api_gets_its_blocks(
+    tmp_path: Path, records: Records, keeping: Keeping, message: Any
+):
+    teacher = ChatOpenAI(model="large", api_key="none", use_responses_api=True)  # type: ignore[arg-type]
+    model = ChatProtege(teacher, tmp_path, recorder=records, router=keeping(message))
+    blocks: list[Any] = [{"type": "text", "text": "billing, as before", "annotations": []}]
+    if message is TOOL_CALL:
+        function = {"name": "add", "arguments": '{"a": 1, "b": 2}'}
+        blocks = [{"type": "function_call", "call_id": "call_9", "status": "completed", **function}]
+    streamed: Any = None
+    for chunk in model.stream("x"):
+        streamed = chunk if streamed is None else streamed + chunk
+    for answer in (model.invoke("x"), streamed):
+        assert answer.content == blocks
+        assert answer.text == (message["content"] or "")
+        assert [call["id"] for call in answer.tool_calls] == (["call_9"] if message is TOOL_CALL else [])
+        again = teacher._get_request_payload([HumanMessage("x"), answer])["input"][1:]
+        assert len(again) == 1, "sent back it is one item, without an id that is not the provider's"
+        assert "id" not in again[0]
+    assert [record["response"] for record in records.kept] == [message, message]
+
+
+def test_a_teacher_that_changes_its_api_by_the_call_gets_blocks_there(
+    tmp_path: Path, records: Records, keeping: Keeping
+):
+    teacher = ChatOpenAI(model="large", api_key="none")  # type: ignore[arg-type]
+    model = ChatProtege(teacher, tmp_path, recorder=records, router=keeping(TEXT))
+    assert model.invoke("x").content == TEXT["content"]
+    assert model.invoke("x", reasoning={"effort": "low"}).content == [{**TEXT_BLOCK, "text": TEXT["content"]}]
+
+
+TEXT_BLOCK = {"type": "text", "annotations": []}
+
+
+def test_an_answer_that_has_no_form_here_goes_to_the_teacher_and_is_told(
+    tmp_path: Path, records: Records, keeping: Keeping
+):
+    broken = {"id": "c", "type": "function", "function": {"name": "add", "arguments": '{"a": 1,'}}
+    router = keeping({"role": "assistant", "content": None, "tool_calls": [broken]})
+    model = ChatProtege(ScriptedTeacher({"x": "shipping"}), tmp_path, recorder=records, router=router)
+    assert model.invoke("x").content == "shipping"
+    call = Call.from_record(records.only)
+    assert (call.decision, call.attempts[0].outcome) == ("invalid structure", "failed")

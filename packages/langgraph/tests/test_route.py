@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import gc
 import logging
 import pickle
 import types
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -20,7 +22,7 @@ from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
 from langgraph.func import entrypoint, task
 from langgraph.graph import START, StateGraph
-from protege_langchain import ChatProtege
+from protege_langchain import ChatProtege, ProtegeCallbackHandler, handler
 from protege_langchain.testing import ScriptedTeacher
 from protege_langgraph import reached, route
 
@@ -284,3 +286,142 @@ def test_what_is_no_graph_is_refused(tmp_path: Path):
         route(echo(), tmp_path)
     with pytest.raises(ValueError, match="not given to route"):
         reached(graph_of(step=_closure()))
+
+
+def test_a_copy_of_a_model_answers_with_its_own_settings(tmp_path: Path, records: Records):
+    asked_with: list[float] = []
+
+    class Warm(ScriptedTeacher):
+        temperature: float = 0.0
+
+        def _generate(self, *args: Any, **kwargs: Any) -> Any:
+            asked_with.append(self.temperature)
+            return super()._generate(*args, **kwargs)
+
+    model = Warm(lambda request: "fine")
+    warmths = [i / 100 for i in range(100)]
+
+    def ask(state: State) -> State:
+        return {"said": model.model_copy(update={"temperature": float(state.get("said", "0"))}).invoke("a").text}
+
+    graph = route(graph_of(step=ask).compile(), tmp_path, recorder=records)
+    for warmth in warmths:
+        graph.invoke({"said": str(warmth)})
+    assert asked_with == warmths
+    assert len(records.kept) == 100
+
+
+def test_each_graph_goes_by_its_own_rules_though_they_share_a_model(
+    tmp_path: Path, records: Records, keeping: Callable[..., Routed]
+):
+    model = echo()
+    router = keeping({"role": "assistant", "content": "kept"})
+    left, switched, other = (create_agent(model, []) for _ in range(3))
+    route(left, tmp_path, nodes={"model": "leave"}, recorder=records, router=router)
+    route(switched, tmp_path, recorder=records, router=router)
+    question: Any = {"messages": [("user", "a")]}
+    said = [graph.invoke(question)["messages"][-1].text for graph in (left, switched, other)]
+    assert said == ["echo", "kept", "echo"]
+    assert records.only["answered_by"] == "s1"
+    again = route(switched.with_config(tags=["t"]), tmp_path, nodes={"model": "leave"}, recorder=records, router=router)
+    assert [graph.invoke(question)["messages"][-1].text for graph in (again, switched)] == ["echo", "kept"]
+
+
+def test_a_copy_of_a_routed_graph_is_routed_and_reaches_the_same(tmp_path: Path, records: Records):
+    graph = route(graph_of(step=_closure()).compile(), tmp_path, recorder=records).with_config(tags=["t"])
+    assert graph.invoke({})["said"] == "echo"
+    assert len(records.kept) == 1
+    assert reached(graph).reached == (("step",),)
+    assert reached(route(graph_of(step=_closure()), tmp_path).compile()).reached == (("step",),)
+
+
+def test_a_nested_graph_that_runs_alone_is_not_switched(tmp_path: Path, records: Records):
+    inner = graph_of(first=_closure()).compile()
+    outer = route(graph_of(outer=inner).compile(), tmp_path, recorder=records)
+    inner.invoke({})
+    assert records.kept == []
+    route(inner, tmp_path / "other", nodes={"first": "leave"})
+    outer.invoke({})
+    assert records.only["node"] == ["outer", "first"], "the outer graph decides"
+
+
+def test_the_task_of_a_function_is_switched_in_its_own_graph_alone(tmp_path: Path, records: Records):
+    model = echo()
+
+    @task
+    def ask(text: str) -> str:
+        return str(model.invoke(text).content)
+
+    @entrypoint()
+    def work(text: str) -> str:
+        return ask(text).result()
+
+    @entrypoint()
+    def other(text: str) -> str:
+        return ask(text).result()
+
+    route(work, tmp_path, recorder=records)
+    assert (work.invoke("a"), other.invoke("b")) == ("echo", "echo")
+    assert records.only["messages"][0]["content"] == "a"
+
+
+def test_rules_go_with_their_graph(tmp_path: Path):
+    model = echo()
+    for _ in range(20):
+        route(graph_of(step=lambda state: {"said": model.invoke("a").text}).compile(), tmp_path)
+    gc.collect()
+    assert len(model.__dict__["__protege_switch__"].rules) <= 1
+
+
+def test_a_wrapper_around_a_routed_model_records_alone(tmp_path: Path, records: Records):
+    model = echo()
+    wrapper = ChatProtege(model, tmp_path, recorder=records)
+
+    def both(state: State) -> State:
+        streamed = "".join(chunk.text for chunk in wrapper.stream("a"))
+        return {"said": f"{wrapper.invoke('b').text} {streamed} {model.invoke('c').text}"}
+
+    said = route(graph_of(both=both).compile(), tmp_path, recorder=records).invoke({})["said"]
+    assert said == "echo echo echo"
+    assert [record["messages"][0]["content"] for record in records.kept] == ["a", "b", "c"]
+
+
+def test_what_is_asked_between_the_parts_of_a_stream_is_recorded_too(tmp_path: Path, records: Records):
+    model = ScriptedTeacher(lambda request: "one two")
+    wrapper = ChatProtege(model, tmp_path, recorder=records)
+
+    def both(state: State) -> State:
+        said = [model.invoke("inner").text for chunk in wrapper.stream("outer") if chunk.text == "one"]
+        return {"said": said[0]}
+
+    route(graph_of(both=both).compile(), tmp_path, recorder=records).invoke({})
+    assert [record["messages"][0]["content"] for record in records.kept] == ["inner", "outer"]
+
+
+@pytest.mark.parametrize("way", ["invoke", "ainvoke", "stream", "astream"])
+async def test_a_chain_that_is_a_node_is_recorded_once_beside_a_callback(
+    tmp_path: Path, records: Records, monkeypatch: pytest.MonkeyPatch, way: str
+):
+    monkeypatch.setattr(handler, "recorder_of", lambda home: records)
+    graph = route(graph_of(step=_sequence()).compile(), tmp_path, recorder=records)
+    config: Any = {"callbacks": [ProtegeCallbackHandler(tmp_path)]}
+    if way == "invoke":
+        graph.invoke({}, config)
+    elif way == "ainvoke":
+        await graph.ainvoke({}, config)
+    elif way == "stream":
+        list(graph.stream({}, config, stream_mode="messages"))
+    else:
+        [_ async for _ in graph.astream({}, config, stream_mode="messages")]
+    assert records.only["node"] == ["step"]
+
+
+def test_no_function_is_kept_alive_by_the_search(tmp_path: Path):
+    def routed() -> weakref.ref[Any]:
+        held = _Node(echo())
+        route(graph_of(step=lambda state: held(state)), tmp_path)
+        return weakref.ref(held)
+
+    gone = routed()
+    gc.collect()
+    assert gone() is None

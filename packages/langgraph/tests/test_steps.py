@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 import pytest
 from langchain.agents import create_agent
+from langchain.chat_models import init_chat_model
 from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
@@ -120,6 +121,7 @@ def test_a_step_that_is_replayed_after_an_interrupt_is_recorded_once(live_home: 
     assert [text_of(call.request.messages[0]) for call in live_home.calls()] == ["draft t", "final yes"]
     graph.invoke({"topic": "t"}, thread("2"))
     assert len(live_home.calls()) == 3, "another thread's step is another call"
+    assert not any("protege" in name for name in graph.get_state(thread("1")).metadata), "checkpoints are as they were"
 
 
 def test_a_replayed_step_is_recorded_once_by_the_callback_too(tmp_path: Path):
@@ -213,3 +215,29 @@ async def test_agents_that_run_at_once_keep_one_wrapper(tmp_path: Path, records:
     answers = await asyncio.gather(*(agent.ainvoke(question) for question in asked))
     assert [a["messages"][-1].text for a in answers] == [f"echo q{i}" for i in range(24)]
     assert len({record["run"] for record in records.kept}) == 24
+
+
+def test_the_middleware_leaves_a_model_that_it_cannot_wrap(tmp_path: Path, records: Records, endpoint: str):
+    chosen = init_chat_model(configurable_fields=("model",), model_provider="openai", base_url=endpoint, api_key="none")
+    agent = create_agent(chosen, [], middleware=[ProtegeMiddleware(tmp_path, recorder=records)])
+    answer = agent.invoke({"messages": [("user", "hi")]}, {"configurable": {"model": "large"}})["messages"][-1]
+    assert answer.text
+    assert records.kept == []
+
+
+def test_the_middleware_in_a_routed_agent_records_once(tmp_path: Path, records: Records):
+    middleware = ProtegeMiddleware(tmp_path, recorder=records)
+    agent = route(create_agent(echo(), [], middleware=[middleware]), tmp_path, recorder=records)
+    agent.invoke({"messages": [("user", "hi")]})
+    assert len(records.kept) == 1
+    list(agent.stream({"messages": [("user", "hi")]}, stream_mode="messages"))
+    assert len(records.kept) == 2
+
+
+def test_equal_calls_of_one_step_are_told_apart_however_many(tmp_path: Path, records: Records):
+    model = echo()
+    graph = StateGraph(State)
+    graph.add_node("step", lambda state: {"said": [model.invoke("again").text for _ in range(300)]})
+    graph.add_edge(START, "step")
+    route(graph.compile(checkpointer=InMemorySaver()), tmp_path, recorder=records).invoke({"topic": "t"}, thread("1"))
+    assert len({record["id"] for record in records.kept}) == 300

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from llama_index.core import MockEmbedding, SummaryIndex, VectorStoreIndex
-from llama_index.core.agent.workflow import AgentWorkflow, FunctionAgent, ReActAgent
+from llama_index.core.agent.workflow import AgentWorkflow, CodeActAgent, FunctionAgent, ReActAgent
+from llama_index.core.llms.function_calling import FunctionCallingLLM
+from llama_index.core.llms.mock import MockLLM
 from llama_index.core.schema import Document
 from protege.call import text_of
 from protege_llamaindex import ProtegeLLM, attach, detach
@@ -93,3 +95,16 @@ def test_a_query_engines_calls_are_recorded(llm: Any, records: Records, index: A
     assert str(engine.query("What is rain?")) == "no tools"
     assert "Rain is wet." in str(records.only["messages"])
     assert records.only["run"]
+
+
+async def test_an_agent_that_writes_code_works_with_an_llm_that_knows_no_tools(
+    tmp_path: Path, records: Records, teacher_only: Routed
+):
+    async def execute(code: str) -> str:
+        return code
+
+    llm = ProtegeLLM(MockLLM(max_tokens=2), tmp_path, recorder=records, router=teacher_only)
+    assert not isinstance(llm, FunctionCallingLLM)
+    assert isinstance(ProtegeLLM(ScriptedLLM({}), tmp_path), FunctionCallingLLM)
+    assert str(await CodeActAgent(code_execute_fn=execute, llm=llm).run("Go."))
+    assert len(records.kept) == 1

@@ -210,3 +210,72 @@ def test_the_handlers_of_others_are_left_as_they_are(tmp_path: Path):
     detach()
     assert root.event_handlers[: len(before[0])] == before[0]
     assert root.span_handlers[: len(before[1])] == before[1]
+
+
+class Saying(CustomLLM):
+    """As a user writes one: the two methods that have to be."""
+
+    @property
+    def metadata(self) -> LLMMetadata:
+        return LLMMetadata(model_name="saying")
+
+    @llm_completion_callback()
+    def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
+        return CompletionResponse(text="hi")
+
+    @llm_completion_callback()
+    def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> Any:
+        return (CompletionResponse(text="hi"[: end + 1], delta="hi"[end]) for end in range(2))
+
+
+@pytest.mark.usefixtures("attached")
+@pytest.mark.parametrize("wrapped", [False, True])
+async def test_an_async_stream_that_asks_for_the_sync_one_late_is_recorded_once(
+    tmp_path: Path, records: Records, teacher_only: Routed, wrapped: bool
+):
+    llm: Any = Saying()
+    if wrapped:
+        llm = ProtegeLLM(llm, tmp_path, recorder=records, router=teacher_only)
+
+    async def both(number: int) -> None:
+        assert [part.text async for part in await llm.astream_complete(f"q{number}")] == ["h", "hi"]
+        assert [str(part) async for part in await llm.astream_chat([ChatMessage(f"q{number}")])][-1].endswith("hi")
+
+    await asyncio.gather(*(both(number % 2) for number in range(6)))
+    assert len(records.kept) == 12
+    assert {record["response"]["content"] for record in records.kept} == {"hi"}
+
+
+@pytest.mark.usefixtures("attached")
+async def test_the_same_llm_asked_between_the_parts_of_its_stream_is_recorded(records: Records, llm: ScriptedLLM):
+    async for part in await llm.astream_complete("a"):
+        if part.text == "one":
+            list(llm.stream_complete("a"))
+    assert len(records.kept) == 2
+
+
+@pytest.mark.usefixtures("attached")
+async def test_a_stream_without_any_part_is_recorded_as_failed(tmp_path: Path, records: Records, teacher_only: Routed):
+    class Silent(ScriptedLLM):
+        def _parts(self, messages: Any, options: Any) -> list[Any]:
+            return []
+
+    silent = Silent({})
+    wrapped = ProtegeLLM(silent, tmp_path, recorder=records, router=teacher_only)
+    for llm in (silent, wrapped):
+        assert list(llm.stream_chat([ChatMessage("a")])) == []
+        assert [part async for part in await llm.astream_chat([ChatMessage("a")])] == []
+    assert [record["error"][:5] for record in records.kept] == ["empty"] * 4
+
+
+def test_a_recorder_that_is_empty_is_a_recorder(tmp_path: Path, teacher_only: Routed, llm: ScriptedLLM):
+    class Kept(list[Any]):
+        def record(self, call_record: Any) -> None:
+            self.append(call_record)
+
+    attached, wrapping = Kept(), Kept()
+    attach(tmp_path, recorder=attached)
+    llm.complete("a")
+    detach()
+    ProtegeLLM(llm, tmp_path, recorder=wrapping, router=teacher_only).complete("b")
+    assert (len(attached), len(wrapping)) == (1, 1)

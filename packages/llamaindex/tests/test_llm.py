@@ -312,3 +312,16 @@ def test_wrapped_twice_a_call_is_recorded_once(wrap: Wrap, records: Records):
 
 def _call(name: str, arguments: dict[str, Any]) -> dict[str, Any]:
     return {"id": "c1", "type": "function", "function": {"name": name, "arguments": json.dumps(arguments)}}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_that_has_no_form_in_the_teachers_client_goes_to_the_teacher(
+    wrap: Wrap, records: Records, keeping: Keeping, endpoint: str, stream: bool
+):
+    teacher = OpenAI(model="gpt-4.1", api_base=endpoint, api_key=KEY)
+    odd = {"role": "assistant", "content": None, "tool_calls": [{"function": FUNCTION, "type": "function", "id": 9}]}
+    llm = wrap(teacher, keeping(odd))
+    question = [ChatMessage("x")]
+    answer = list(llm.stream_chat(question))[-1] if stream else llm.chat(question)
+    assert answer.message.content
+    assert (records.only["decision"], records.only["attempts"][0]["outcome"]) == ("invalid structure", "failed")

@@ -17,6 +17,7 @@ from __future__ import annotations
 import functools
 import logging
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +33,9 @@ from .route import Outcome, Router
 logger = logging.getLogger("protege.capture")
 
 T = TypeVar("T")
+
+EMPTY = "empty: the stream ended before anything came"
+"""The error of a call whose stream had no part."""
 
 
 class Records(Protocol):
@@ -207,9 +211,8 @@ class Watch:
             self._parts.append(part)
 
     def ended(self) -> None:
-        """The stream has ended."""
-        if self._parts:
-            self._close(self._answered)
+        """The stream has ended; one without any part has failed."""
+        self._close(self._answered if self._parts else lambda call: call.failed(EMPTY))
 
     def answered(self, answer: Any) -> None:
         """The whole answer is there."""
@@ -242,7 +245,7 @@ class Watch:
     def _kept(self, outcome: Outcome, shape: Callable[[Outcome], T | None]) -> T | None:
         assert self.call is not None
         attempt, decision, said = outcome.attempt, str(outcome.decision), outcome.message
-        shaped = None if said is None else shape(outcome)
+        shaped = None if said is None else _shaped(outcome, shape)
         if said is not None and shaped is None:
             decision = "invalid structure"
             attempt = attempt and replace(attempt, outcome="failed", reason="breaks the form that the agent asked for")
@@ -275,13 +278,26 @@ class Watch:
             log_once("Recording a call", error)
 
 
+def _shaped(outcome: Outcome, shape: Callable[[Outcome], T | None]) -> T | None:
+    """In the framework's form; None where that cannot be, of a tool call without JSON, say: what was decided counts."""
+    try:
+        return shape(outcome)
+    except Exception as error:  # noqa: BLE001 - whatever goes wrong, the teacher answers
+        log_once("Giving a specialist's answer the framework's form", error)
+        return None
+
+
 def log_once(what: str, error: Exception | None = None) -> None:
-    """Say that a part of Protégé fails, the first time it does; the agent goes on without it."""
+    """Say that a part of Protégé fails, the first time it does; the agent goes on without it.
+
+    Where it failed is told to those who debug, but not the error's message, which may hold what the agent was asked.
+    """
     reason = type(error).__name__ if error else "its form is not known"
     if (what, reason) not in _logged:
         _logged.add((what, reason))
         logger.warning("%s failed (%s); the agent goes on without it.", what, reason)
-        logger.debug("%s failed.", what, exc_info=error)
+        if error is not None:
+            logger.debug("%s failed (%s) in:\n%s", what, reason, "".join(traceback.format_tb(error.__traceback__)))
 
 
 _logged: set[tuple[str, str]] = set()

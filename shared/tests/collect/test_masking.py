@@ -81,6 +81,10 @@ def test_a_token_goes_wherever_it_stands(kind: str, token: str, around: str) -> 
         (f"key:\n{PEM}\nend", "key:\n[masked:private_key]\nend"),
         (f"key:\n{ENCRYPTED}\nend", "key:\n[masked:private_key]\nend"),
         ("-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNz", "[masked:private_key]"),
+        ("mysql --user app --password hunter2x db", "mysql --user app --password [masked:password] db"),
+        ("vault login --api-key 'ab12cd34ef'", "vault login --api-key '[masked:secret]'"),
+        ("<user>ada</user><password>letmein</password>", "<user>ada</user><password>[masked:password]</password>"),
+        ('<w:Password Type="text">hunter2</w:Password>', '<w:Password Type="text">[masked:password]</w:Password>'),
     ],
 )
 def test_what_is_named_a_secret_goes(text: str, masked: str) -> None:
@@ -115,6 +119,12 @@ def test_what_is_named_a_secret_goes(text: str, masked: str) -> None:
         "https://example.org:8080/path?a=b@c",
         "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----",
         "-----BEGIN PUBLIC KEY-----\nMIIB\n-----END PUBLIC KEY-----",
+        "usage: tool --password PASSWORD --token <token> --password-file /run/s3cret1 --user ada99",
+        "run it with --token --verbose2024, or --password $PASSWORD",
+        "<password>required</password> <token>CAFE</token> <passwordHint>rex2019x</passwordHint>",
+        '{"tokens": ["word2vec", "covid19vax"], "usage": {"input_tokens": 123456}, "keys": ["ab12cd34"]}',
+        '{"token": 84736251, "max_password": 84736251, "passwords": [1, true, null]}',
+        '[{"name": "password", "value": "string"}, {"name": "user", "value": "hunter2secret9"}]',
     ],
 )
 def test_what_only_looks_like_a_secret_stays(text: str) -> None:
@@ -132,6 +142,25 @@ def test_a_value_under_a_secret_name_goes_whole() -> None:
     odd = 'qu"ote\\back,slash;{x}'
     masked = orjson.loads(mask(orjson.dumps({"user": "ada", "password": odd, "n": 1})))
     assert masked == {"user": "ada", "password": "[masked:password]", "n": 1}
+
+
+@pytest.mark.parametrize(
+    ("value", "masked"),
+    [
+        ({"password": 84736251}, {"password": "[masked:password]"}),
+        (
+            {"credentials": ["bob", "hunter2secret1"], "passwords": ["letmein"]},
+            {"credentials": ["bob", "[masked:secret]"], "passwords": ["[masked:password]"]},
+        ),
+        ([{"name": "DB_PASSWORD", "value": 'hun"ter2'}], [{"name": "DB_PASSWORD", "value": "[masked:password]"}]),
+        ({"Value": "letmein", "n": 1, "Key": "pwd"}, {"Value": "[masked:password]", "n": 1, "Key": "pwd"}),
+    ],
+)
+def test_a_secret_goes_that_its_name_tells_in_json_alone(value: Any, masked: Any) -> None:
+    assert orjson.loads(mask(orjson.dumps(value))) == masked
+    call = {"tool_calls": [{"function": {"name": "login", "arguments": json.dumps(value)}}]}
+    again = orjson.loads(mask(orjson.dumps(call)))
+    assert json.loads(again["tool_calls"][0]["function"]["arguments"]) == masked
 
 
 def test_tool_arguments_stay_json_and_lose_their_secrets() -> None:
@@ -191,8 +220,8 @@ def _compare(value: Any, masked: Any) -> None:
         assert len(masked) <= len(value)  # keys that were two secrets may now be one
         for key in value.keys() & masked.keys():
             _compare(value[key], masked[key])
-    else:
-        assert value == masked
+    else:  # a number may be a password
+        assert value == masked or (type(value) is int and masked == "[masked:password]")
 
 
 @pytest.mark.parametrize(
@@ -229,6 +258,28 @@ def test_the_quick_look_works_in_many_threads_and_in_a_forked_child() -> None:
         assert all(pool.map(look, range(400)))
     with multiprocessing.get_context("fork").Pool(1) as children:
         assert children.map(_looks, [0]) == [True]
+
+
+def test_the_quick_look_in_the_middle_of_another_finds_nothing_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a signal's handler: what it cannot look at may hold a secret."""
+    nothing_in = quick_no(("sk-[a-z]+",))
+    looked: list[bool] = []
+
+    def amid(*match: object) -> bool:
+        looked.append(nothing_in(b"nothing here"))
+        return True
+
+    monkeypatch.setattr("protege.collect.quick_no._stop", amid)
+    assert not nothing_in(b"sk-abc")
+    assert looked == [False]
+    assert nothing_in(b"nothing here")
+
+
+def test_a_call_as_all_are_needs_no_more_than_the_quick_look() -> None:
+    said = [{"role": "user", "content": "Where is my order 5521? " * 300}]
+    usage = {"input_tokens": 2100, "output_tokens": 7, "total_tokens": 2107}
+    record = {"messages": said, "usage": usage, "parameters": {"max_tokens": 512, "max_completion_tokens": 9}}
+    assert quick_no(SUSPECTS)(orjson.dumps({**record, "tools": [{"function": {"parameters": {"type": "object"}}}]}))
 
 
 def _looks(_: int) -> bool:

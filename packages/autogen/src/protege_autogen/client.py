@@ -112,7 +112,8 @@ class ProtegeChatCompletionClient(ChatCompletionClient, Component[ProtegeClientC
         def read() -> OpenCall:
             said, fields = read_request(self.client, messages, options)
             place = place_of(options.get("cancellation_token"), self.agent)
-            return OpenCall(self.recorder or recorder_of(self.home), said, fields, place)
+            recorder = recorder_of(self.home) if self.recorder is None else self.recorder
+            return OpenCall(recorder, said, fields, place)
 
         return Watch(opened(read), self._read_answer)
 
@@ -133,7 +134,7 @@ class ProtegeChatCompletionClient(ChatCompletionClient, Component[ProtegeClientC
         return kept
 
     def _router(self) -> Answerer:
-        return self.router or router_of(self.home)
+        return router_of(self.home) if self.router is None else self.router
 
     def _read_answer(self, parts: list[Any]) -> Answer | None:
         """None for what a cache gave: no request was made."""

@@ -43,7 +43,7 @@ def load(component: ComponentModel) -> ChatCompletionClient:
 
     def plain(path: tuple[str, ...], value: Any) -> Any:
         text = value.get_secret_value() if isinstance(value, SecretStr) else value
-        if isinstance(text, str) and _MASK.fullmatch(text):
+        if text == _MASK:
             lost.append(".".join(path))
             return _LEFT_OUT
         return text
@@ -66,7 +66,7 @@ def load(component: ComponentModel) -> ChatCompletionClient:
         ) from error
 
 
-_MASK = re.compile(r"\*+")
+_MASK = str(SecretStr("any"))
 _SECRET = re.compile(r"(?:^|[_-])(?:key|token|secret|password|authorization|cookie|credential)s?$", re.IGNORECASE)
 _ADDRESS = re.compile(r"\w+://[^/@\s]*@\S*")
 _IN_ENVIRONMENT = frozenset({"api_key", "azure_ad_token"})

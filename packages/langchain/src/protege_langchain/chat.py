@@ -10,6 +10,7 @@ import functools
 import inspect
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing, closing
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +27,11 @@ from protege.route import Outcome
 from protege.workspace import home_path
 from pydantic import ConfigDict, Field
 
+from .asking import Parts, asking
 from .graft import graft
 from .handler import RECORDED
 from .place import inside, place_of
-from .routing import shaped
+from .routing import answers_in_blocks, shaped
 from .translate import (
     is_neutral,
     neutral_tool,
@@ -108,7 +110,8 @@ class ChatProtege(BaseChatModel):
             if self._limited() and self.teacher.rate_limiter:
                 self.teacher.rate_limiter.acquire(blocking=True)
             managed = _managed(self.teacher._generate, run_manager)
-            result = self.teacher._generate(messages, stop=stop, **managed, **kwargs)
+            with asking(self.teacher):
+                result = self.teacher._generate(messages, stop=stop, **managed, **kwargs)
             watch.answered(result)
             return result
 
@@ -125,7 +128,8 @@ class ChatProtege(BaseChatModel):
             if self._limited() and self.teacher.rate_limiter:
                 await self.teacher.rate_limiter.aacquire(blocking=True)
             managed = _managed(self.teacher._agenerate, run_manager)
-            result = await self.teacher._agenerate(messages, stop=stop, **managed, **kwargs)
+            with asking(self.teacher):
+                result = await self.teacher._agenerate(messages, stop=stop, **managed, **kwargs)
             watch.answered(result)
             return result
 
@@ -143,9 +147,12 @@ class ChatProtege(BaseChatModel):
             if self._limited() and self.teacher.rate_limiter:
                 self.teacher.rate_limiter.acquire(blocking=True)
             managed = _managed(self.teacher._stream, run_manager)
-            for chunk in self.teacher._stream(messages, stop=stop, **managed, **kwargs):
-                watch.part(chunk)
-                yield chunk
+            with asking(self.teacher):
+                parts = iter(self.teacher._stream(messages, stop=stop, **managed, **kwargs))
+            with closing(Parts(self.teacher, parts)) as chunks:
+                for chunk in chunks:
+                    watch.part(chunk)
+                    yield chunk
             watch.ended()
 
     async def _astream(
@@ -163,9 +170,12 @@ class ChatProtege(BaseChatModel):
             if self._limited() and self.teacher.rate_limiter:
                 await self.teacher.rate_limiter.aacquire(blocking=True)
             managed = _managed(self.teacher._astream, run_manager)
-            async for chunk in self.teacher._astream(messages, stop=stop, **managed, **kwargs):
-                watch.part(chunk)
-                yield chunk
+            with asking(self.teacher):
+                parts = aiter(self.teacher._astream(messages, stop=stop, **managed, **kwargs))
+            async with aclosing(Parts(self.teacher, parts)) as chunks:
+                async for chunk in chunks:
+                    watch.part(chunk)
+                    yield chunk
             watch.ended()
 
     def _generate_with_cache(
@@ -198,7 +208,8 @@ class ChatProtege(BaseChatModel):
                 fields["model"] = model
             said = to_openai(messages)
             ids = (run_manager.parent_run_id, run_manager.run_id) if run_manager else (None, None)
-            return OpenCall(self.recorder or recorder_of(self.home), said, fields, place_of(said, metadata, *ids))
+            recorder = recorder_of(self.home) if self.recorder is None else self.recorder
+            return OpenCall(recorder, said, fields, place_of(said, metadata, *ids))
 
         return Watch(opened(read), read_answer)
 
@@ -207,10 +218,14 @@ class ChatProtege(BaseChatModel):
         return True
 
     def _router(self) -> Answerer:
-        return self.router or router_of(self.home)
+        return router_of(self.home) if self.router is None else self.router
 
     def _shape(self, kwargs: Mapping[str, Any]) -> Callable[[Outcome], ChatResult | None]:
-        return lambda outcome: shaped(outcome, kwargs, lambda: self.teacher._get_ls_params().get("ls_provider"))
+        def shape(outcome: Outcome) -> ChatResult | None:
+            provider = self.teacher._get_ls_params().get("ls_provider")
+            return shaped(outcome, kwargs, provider, in_blocks=answers_in_blocks(self.teacher, kwargs))
+
+        return shape
 
     def _in_place(self, built: Runnable[Any, Any], asked: Mapping[str, Any]) -> Runnable[Any, Any]:
         """What the teacher built, with this model in the teacher's place."""

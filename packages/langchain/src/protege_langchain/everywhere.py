@@ -17,6 +17,12 @@ class _Everywhere(ProtegeCallbackHandler):
 
     on = False
 
+    def __eq__(self, other: object) -> bool:
+        """Switched off it equals no other: LangChain keeps one of two equals, and would keep the silent one."""
+        return self is other or (self.on and super().__eq__(other))
+
+    __hash__ = ProtegeCallbackHandler.__hash__
+
     @property
     def ignore_llm(self) -> bool:
         return not self.on

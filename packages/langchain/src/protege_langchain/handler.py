@@ -56,6 +56,10 @@ class ProtegeCallbackHandler(BaseCallbackHandler):
     def ignore_retriever(self) -> bool:
         return True
 
+    def leave(self, run_id: UUID) -> None:
+        """Do not record this call: its model, which is being asked now, does so by itself."""
+        self._open.pop(run_id, None)
+
     def on_chat_model_start(
         self,
         serialized: dict[str, Any],
@@ -137,7 +141,10 @@ class ProtegeCallbackHandler(BaseCallbackHandler):
 
     def _reap(self) -> None:
         """Write down the oldest call as lost where it is past its time: one look a call, and none waits for ever."""
-        oldest = next(iter(self._open.items()), None)
+        try:
+            oldest = next(iter(self._open.items()), None)
+        except RuntimeError:  # another thread's call came in between; the next one looks
+            return
         if oldest and oldest[1].age_s > LOST_AFTER_S and (lost := self._open.pop(oldest[0], None)):
             lost.failed("cancelled: neither an answer nor an error was seen")
 

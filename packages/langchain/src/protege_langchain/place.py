@@ -116,12 +116,12 @@ def _call_id(step: str, messages: Sequence[Message], invocation: _Invocation) ->
     A step that was interrupted runs again from its beginning under the name it had, and makes its calls again. Within
     one invocation a second call of the same words is another one: an agent that asks twice, or a retry.
     """
-    asked = orjson.dumps((step, messages), default=repr, option=orjson.OPT_NON_STR_KEYS)
-    digest = hashlib.blake2b(asked, digest_size=15).digest()
+    asked = hashlib.blake2b(orjson.dumps((step, messages), default=repr, option=orjson.OPT_NON_STR_KEYS))
     with _lock:
-        invocation.asked[digest] += 1
-        number = invocation.asked[digest]
-    return str(UUID(bytes=digest + (number % 256).to_bytes(1, "big"), version=5))  # 5: made from a hash
+        invocation.asked[asked.digest()] += 1
+        number = invocation.asked[asked.digest()]
+    asked.update(number.to_bytes(8, "big"))
+    return str(UUID(bytes=asked.digest()[:16], version=5))  # 5: made from a hash
 
 
 def _invocation(control: object) -> _Invocation:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
+from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
+from protege.call import Message
+from protege.openai_form import json_text
 from protege.route import Outcome
 from pydantic import BaseModel, ValidationError
 
 from .translate import finish_metadata, from_openai, usage
 
 
-def shaped(outcome: Outcome, kwargs: Mapping[str, Any], provider: Callable[[], str | None]) -> ChatResult | None:
+def shaped(
+    outcome: Outcome, kwargs: Mapping[str, Any], provider: str | None, *, in_blocks: bool = False
+) -> ChatResult | None:
     """The specialist's answer in the teacher's shape; None where it breaks the class that the agent asked for.
 
-    kwargs: the arguments bound to the model. provider: gives the name of the teacher's, whose words the agent expects
-    at the end of an answer.
+    kwargs: the arguments bound to the model. provider: the name of the teacher's, whose words the agent expects at the
+    end of an answer. in_blocks: see `answers_in_blocks`.
     """
     assert outcome.message is not None
     message: AIMessage = from_openai(outcome.message)
@@ -28,11 +33,41 @@ def shaped(outcome: Outcome, kwargs: Mapping[str, Any], provider: Callable[[], s
             message.additional_kwargs["parsed"] = asked.model_validate_json(str(message.content))
         except ValidationError:
             return None
+    if in_blocks:
+        message.content = _blocks(outcome.message)
     message.response_metadata = {
         "model_name": outcome.specialist,
         "model_provider": "protege",
-        **finish_metadata(provider(), bool(message.tool_calls)),
+        **finish_metadata(provider, bool(message.tool_calls)),
     }
     if outcome.input_tokens is not None or outcome.output_tokens is not None:
         message.usage_metadata = usage(outcome.input_tokens, outcome.output_tokens)
     return ChatResult(generations=[ChatGeneration(message=message)])
+
+
+def answers_in_blocks(teacher: BaseChatModel, kwargs: Mapping[str, Any]) -> bool:
+    """Whether langchain-openai asks OpenAI's Responses API, whose answers it gives as a list of blocks.
+
+    LangChain itself makes "v1" of a text, and "v0" is a text. Raises whatever comes of it where langchain-openai has
+    changed: then the shape cannot be told, and the teacher must answer.
+    """
+    model: Any = teacher
+    if not hasattr(model, "_use_responses_api") or model.output_version in ("v0", "v1"):
+        return False
+    return bool(model._use_responses_api({**model._default_params, **kwargs}))
+
+
+def _blocks(said: Message) -> list[str | dict[Any, Any]]:
+    """As the Responses API's, but for the ids: sent back, they would be looked for among the provider's own."""
+    text = said.get("content")
+    blocks: list[str | dict[Any, Any]] = [{"type": "text", "text": text, "annotations": []}] if text else []
+    return blocks + [
+        {
+            "type": "function_call",
+            "call_id": call.get("id"),
+            "name": call["function"]["name"],
+            "arguments": json_text(call["function"]["arguments"]),
+            "status": "completed",
+        }
+        for call in said.get("tool_calls") or ()
+    ]

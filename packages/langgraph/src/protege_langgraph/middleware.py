@@ -9,6 +9,7 @@ from typing import Any
 
 from langchain.agents.middleware import AgentMiddleware, ModelRequest, ModelResponse
 from langchain_core.language_models import BaseChatModel
+from protege.capture import log_once
 from protege_langchain import ChatProtege
 
 _KEPT = 64
@@ -40,9 +41,20 @@ class ProtegeMiddleware(AgentMiddleware[Any, Any, Any]):
     ) -> ModelResponse[Any]:
         return await handler(request.override(model=self._wrapped(request.model)))
 
-    def _wrapped(self, model: BaseChatModel) -> BaseChatModel:
+    def _wrapped(self, model: Any) -> Any:
+        """The model, recording and switching; itself where it does so already, or cannot."""
         if isinstance(model, ChatProtege):
             return model
+        if not isinstance(model, BaseChatModel):  # `init_chat_model` with fields that are chosen for each call
+            log_once(f"Wrapping a {type(model).__name__}, which is no chat model yet,")
+            return model
+        try:
+            return self._wrapper(model)
+        except Exception as error:  # noqa: BLE001 - the agent goes on with its own
+            log_once("Wrapping an agent's model", error)
+            return model
+
+    def _wrapper(self, model: BaseChatModel) -> ChatProtege:
         with self._lock:
             found = self._made.get(id(model))
             if found is None or found.teacher is not model:

@@ -205,7 +205,6 @@ def _is_users(item: Any) -> bool:
     return not isinstance(item, types.BuiltinFunctionType) and not _is_library(item)
 
 
-@functools.lru_cache(maxsize=4096)
 def _is_library(item: Any) -> bool:
     try:
         file = item.__code__.co_filename if isinstance(item, types.FunctionType) else inspect.getfile(item)

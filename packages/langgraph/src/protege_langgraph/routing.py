@@ -13,15 +13,13 @@ from protege_langchain import ChatProtege
 
 from .another import Another
 from .reach import NodeReach, Path, Reach, find
-from .switching import Paced, TeacherOnly, Wrap, switch
+from .switching import Paced, TeacherOnly, Wrap, mark, mark_of, switch
 
 NodeRule: TypeAlias = Literal["switch", "record", "leave"] | BaseChatModel
 """What becomes of a node's models: specialists answer where they may; its calls are recorded only; it is left as it
 is; or another chat model takes their place, with the messages and tools that they were given."""
 
 G = TypeVar("G")
-
-_REACH = "__protege_reach__"
 
 log = logging.getLogger("protege.langgraph")
 
@@ -42,34 +40,33 @@ def route(
     ("researcher/model"), what is to become of a node other than "switch". options: `recorder` and `router`, as of
     `ChatProtege`. `reached(graph)` tells which nodes were reached; those that were not are logged as a warning.
 
-    The models found stay the same objects and are switched inside the nodes that they were found in, and nowhere else.
-    One that a node makes anew for every call, and a raw client, cannot be found: use `ChatProtege` there. Raises
-    TypeError for what is no graph, ValueError for a node that the graph does not have.
+    The models found stay the same objects and are switched inside the nodes that they were found in, in runs of this
+    graph, and nowhere else. One that a node makes anew for every call, and a raw client, cannot be found: use
+    `ChatProtege` there. Raises TypeError for what is no graph, ValueError for a node that the graph does not have.
     """
     found = find(graph)
     rules = _rules(nodes or {}, [node.node for node in found])
-    wraps = {node.node: _wrap(_rule(node.node, rules), home, options) for node in found}
-    for node in found:
-        for model in node.models.values():
-            if not isinstance(model, ChatProtege):
-                switch(model, {node.node: wraps[node.node]})
     reach = Reach(
         tuple(
             NodeReach(n.node, tuple(type(model).__name__ for model in n.models.values()), tuple(n.trouble))
             for n in found
         )
     )
-    object.__setattr__(graph, _REACH, reach)
+    given = mark(graph, reach)
+    for node in found:
+        wrap = _wrap(_rule(node.node, rules), home, options)
+        for model in node.models.values():
+            if not isinstance(model, ChatProtege):
+                switch(model, given, node.node, wrap)
     _tell(reach)
     return graph
 
 
 def reached(graph: Any) -> Reach:
     """What `route` reached of this graph. Raises ValueError where it was not routed."""
-    reach = getattr(graph, _REACH, None)
-    if reach is None:
+    if (given := mark_of(graph)) is None:
         raise ValueError("This graph was not given to route().")
-    return reach
+    return given.reach
 
 
 def _rules(nodes: Mapping[str, NodeRule], known: list[Path]) -> dict[Path, NodeRule]:

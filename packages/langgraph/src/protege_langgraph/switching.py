@@ -2,24 +2,28 @@
 
 A graph that is already built holds its models in closures, module variables and bindings, often in several places. So
 the object stays, and its class becomes a subclass of what it was (`isinstance` and everything else go on as before)
-whose calls, inside the graph's nodes, go through `ChatProtege`. Outside of them it is what it was.
+whose calls, inside the graph's nodes, go through `ChatProtege`. In other graphs, and outside of any, it is what it was.
 """
 
 from __future__ import annotations
 
 import functools
+import itertools
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
+from weakref import WeakKeyDictionary
 
 from langchain_core.language_models import BaseChatModel
+from langgraph.pregel import Pregel
 from protege.call import Request
 from protege.route import Outcome
-from protege_langchain import ChatProtege
+from protege_langchain import ChatProtege, ProtegeCallbackHandler
+from protege_langchain.asking import is_asked
 from protege_langchain.place import inside, node_of, step_metadata
 
-from .reach import Path
+from .reach import Path, Reach
 
 _ENTRY = "__protege_switch__"
 _METHODS = ("_generate", "_agenerate", "_stream", "_astream")
@@ -27,27 +31,90 @@ _METHODS = ("_generate", "_agenerate", "_stream", "_astream")
 Wrap = Callable[[BaseChatModel], ChatProtege]
 
 
+class Mark(str):
+    """What tells a routed graph's runs from others. It goes through their metadata; the graph and its copies hold it.
+
+    A text, since tracers and servers write metadata down. The later of two is the greater. reach: what was found in it.
+    """
+
+    reach: Reach
+
+
+def mark(graph: Any, reach: Reach) -> Mark:
+    """Have all runs of this graph, built or compiled, bear a mark of their own."""
+    given = Mark(f"{next(_numbers):012}")
+    given.reach = reach
+    if isinstance(graph, Pregel):
+        config: Any = graph.config or {}
+        graph.config = cast(Any, {**config, "metadata": _marked(config.get("metadata"), given)})
+    else:
+        for node in graph.nodes.values():
+            node.metadata = _marked(node.metadata, given)
+    return given
+
+
+def mark_of(graph: Any) -> Mark | None:
+    """The mark that this graph was given last; as it is compiled or copied, it keeps it."""
+    config = getattr(graph, "config", None) or {}
+    nodes = getattr(graph, "nodes", None) or {}
+    held = [config.get("metadata"), *(getattr(node, "metadata", None) for node in nodes.values())]
+    return max((value for metadata in held for value in (metadata or {}).values() if type(value) is Mark), default=None)
+
+
+def _marked(metadata: Mapping[str, Any] | None, given: Mark) -> dict[str, Any]:
+    """In the place of the mark of an earlier `route`. LangGraph keeps names with two underscores out of checkpoints."""
+    others = {name: value for name, value in (metadata or {}).items() if type(value) is not Mark}
+    return {**others, f"__protege_{given}": given}
+
+
+_numbers = itertools.count()
+
+
+@dataclass(slots=True)
+class StandIn:
+    """What stands in for a model in one node of one graph. made: for the model's last copy that was asked there."""
+
+    wrap: Wrap
+    made: tuple[BaseChatModel, ChatProtege] | None = None
+
+    def of(self, model: BaseChatModel) -> ChatProtege:
+        made = self.made  # read once: other threads may ask copies at the same time
+        if made is None or made[0].__dict__ is not model.__dict__:
+            twin = bare(model)
+            made = self.made = (twin, self.wrap(twin))
+        return made[1]
+
+
+Rules = dict[Path, StandIn | None]
+
+
 @dataclass(slots=True)
 class Switch:
-    """What a switched model does, by node. rules: how the model at hand is wrapped there; None: it is left alone."""
+    """What a switched model does, by graph and node, in its copies too. None: it is left alone there.
 
-    rules: dict[Path, Wrap | None] = field(default_factory=dict[Path, Wrap | None])
-    made: dict[Path, tuple[int, ChatProtege]] = field(default_factory=dict[Path, tuple[int, ChatProtege]])
+    The rules go with the graph: a program may build and route one for every request.
+    """
 
-    def of(self, model: BaseChatModel, node: Path) -> ChatProtege | None:
-        """What stands in for the model in this node; None where the model itself does."""
-        rule_path = next((path for path in _parts(node) if path in self.rules), None)
-        wrap = None if rule_path is None else self.rules[rule_path]
-        if rule_path is None or wrap is None:
+    rules: WeakKeyDictionary[Mark, Rules] = field(default_factory=WeakKeyDictionary[Mark, Rules])
+
+    def of(self, model: BaseChatModel, metadata: Mapping[str, Any]) -> ChatProtege | None:
+        """What stands in for the model in the step with this metadata; None where the model itself does.
+
+        Of graphs that run inside each other the outermost decides, and of calls of `route` the last.
+        """
+        marks = sorted([value for value in metadata.values() if type(value) is Mark], reverse=True)
+        known = [rules for given in marks if (rules := self.rules.get(given)) is not None]
+        if not known:
             return None
-        owner, found = self.made.get(rule_path, (0, None))
-        if found is None or owner != id(model):  # the first time, or in a copy of the model
-            found = wrap(bare(model))
-            self.made[rule_path] = (id(model), found)
-        return found
+        for path in _parts(tuple(node_of(metadata))):
+            for rules in known:
+                if path in rules:
+                    stand_in = rules[path]
+                    return stand_in and stand_in.of(model)
+        return None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Switch:
-        return Switch(dict(self.rules))
+        return self
 
 
 class Paced(ChatProtege):
@@ -67,15 +134,14 @@ class TeacherOnly:
         return Outcome(None, None, "off")
 
 
-def switch(model: BaseChatModel, rules: Mapping[Path, Wrap | None]) -> None:
-    """Have the model do by these rules, beside those that it has."""
+def switch(model: BaseChatModel, graph: Mark, node: Path, wrap: Wrap | None) -> None:
+    """Have the model do so in this node of the graph, beside what it does elsewhere. wrap: None leaves it alone."""
     entry = model.__dict__.get(_ENTRY)
     if entry is None:
         entry = Switch()
         cast(dict[str, Any], model.__dict__)[_ENTRY] = entry
         model.__class__ = _switched(type(model))
-    entry.rules |= rules
-    entry.made.clear()
+    entry.rules.setdefault(graph, {})[node] = None if wrap is None else StandIn(wrap)
 
 
 def bare(model: BaseChatModel) -> BaseChatModel:
@@ -109,10 +175,11 @@ def _switched(kind: type[BaseChatModel]) -> type[BaseChatModel]:
 
 
 def _here(self: BaseChatModel, run_manager: Any = None) -> Any:
-    """Who answers in the step that runs now."""
+    """Who answers in the step that runs now: the model itself where a `ChatProtege` around it records the call."""
     entry: Switch | None = self.__dict__.get(_ENTRY)
-    node = tuple(node_of(step_metadata(run_manager)))
-    return (entry.of(self, node) if entry else None) or bare(self)
+    if entry is None or is_asked(self):
+        return bare(self)
+    return entry.of(self, step_metadata(run_manager)) or bare(self)
 
 
 def _generate(self: Any, messages: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any) -> Any:
@@ -137,14 +204,29 @@ def _managed(run_manager: Any) -> dict[str, Any]:
 
 
 def _generate_with_cache(self: Any, *args: Any, run_manager: Any = None, **kwargs: Any) -> Any:
+    _recorded_here(self, run_manager)
     with inside(run_manager):
         return type(self).__protege_base__._generate_with_cache(self, *args, run_manager=run_manager, **kwargs)
 
 
 async def _agenerate_with_cache(self: Any, *args: Any, run_manager: Any = None, **kwargs: Any) -> Any:
+    _recorded_here(self, run_manager)
     with inside(run_manager):
         base = type(self).__protege_base__
         return await base._agenerate_with_cache(self, *args, run_manager=run_manager, **kwargs)
+
+
+def _recorded_here(self: Any, run_manager: Any) -> None:
+    """Tell the callbacks that record that this call is recorded here.
+
+    Its metadata tells them so before (`_traced_params`), but not in a chain that is a node, where LangGraph keeps its
+    context from all but the first part.
+    """
+    handlers = run_manager.handlers if run_manager else ()
+    recording = [handler for handler in handlers if isinstance(handler, ProtegeCallbackHandler)]
+    if recording and isinstance(_here(self, run_manager), ChatProtege):
+        for handler in recording:
+            handler.leave(run_manager.run_id)
 
 
 def _traced_params(self: Any, stop: Any = None, **kwargs: Any) -> Any:

@@ -16,6 +16,7 @@ from llama_index.core.base.llms.types import (
 from protege.capture import Answer, Watch, log_once
 from protege.openai_form import finish_reason
 
+from .recording import recorded
 from .translate import answer_to_openai
 
 Response = ChatResponse | CompletionResponse
@@ -92,7 +93,11 @@ def followed(watch: Watch, parts: Iterator[Any]) -> ChatResponseGen:
     heard = Heard()
     with watch:
         try:
-            for part in parts:
+            while True:
+                with recorded():  # not around the yield: there the agent runs
+                    part = next(parts, _END)
+                if part is _END:
+                    break
                 _hear(watch, heard, part)
                 yield part
         finally:  # closed when the agent leaves it, as if it were the teacher's own
@@ -106,13 +111,20 @@ async def afollowed(watch: Watch, parts: AsyncIterator[Any]) -> ChatResponseAsyn
     heard = Heard()
     with watch:
         try:
-            async for part in parts:
+            while True:
+                with recorded():
+                    part = await anext(parts, _END)
+                if part is _END:
+                    break
                 _hear(watch, heard, part)
                 yield part
         finally:
             if (close := getattr(parts, "aclose", None)) is not None:
                 await close()
         watch.ended()
+
+
+_END: Any = object()
 
 
 def _hear(watch: Watch, heard: Heard, part: Any) -> None:

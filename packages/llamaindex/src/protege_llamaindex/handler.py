@@ -7,8 +7,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -28,42 +26,37 @@ from llama_index_instrumentation.base.event import BaseEvent
 from llama_index_instrumentation.event_handlers.base import BaseEventHandler
 from llama_index_instrumentation.span.base import BaseSpan
 from llama_index_instrumentation.span_handlers.base import BaseSpanHandler
-from protege.capture import OpenCall, Records, log_once, recorder_of
+from protege.capture import EMPTY, OpenCall, Records, log_once, recorder_of
 from protege.workspace import home_path
 
 from .answer import Heard
 from .place import SPANS, Span, follow, place_in
+from .recording import recording
 from .translate import request_fields, to_openai
 
 LOST_AFTER_S = 900.0
 """A stream that nobody reads fires neither end nor error; a call this old is written down as lost."""
 
-_recorded: ContextVar[bool] = ContextVar("protege_llamaindex_recorded", default=False)
-
-
-@contextmanager
-def recorded() -> Iterator[None]:
-    """In here LLMs are asked by `ProtegeLLM`, which records the call by itself: nobody else is to."""
-    token = _recorded.set(True)
-    try:
-        yield
-    finally:
-        _recorded.reset(token)
-
-
-def recording() -> bool:
-    """Whether the call that is being made is recorded already."""
-    return _recorded.get()
-
 
 class _Pending:
-    """A call that has begun. heard: what has come of its answer."""
+    """A call that has begun. span: its LLM's. heard: what has come of its answer."""
 
-    __slots__ = ("call", "heard")
+    __slots__ = ("call", "heard", "span")
 
-    def __init__(self, call: OpenCall) -> None:
+    def __init__(self, call: OpenCall, span: Span | None) -> None:
         self.call = call
+        self.span = span
         self.heard = Heard()
+
+    def asks(self, inner: _Pending) -> bool:
+        """Whether this is an async stream that asks the same LLM for the sync one, as `CustomLLM`'s does.
+
+        It does so when its first part is asked for, after its span has closed.
+        """
+        if self.span is None or inner.span is None or self.heard.began or self.span.llm is not inner.span.llm:
+            return False
+        asked = self.span.method == f"a{inner.span.method}" and inner.span.method.startswith("stream")
+        return asked and self.call.record["messages"] == inner.call.record["messages"]
 
 
 class _Calls:
@@ -83,7 +76,10 @@ class _Calls:
         if not self.on or recording() or event.span_id is None or (span and isinstance(span.llm, StructuredLLM)):
             return
         self._reap()
-        self._open[event.span_id] = _Pending(self._read(event, span))
+        pending = _Pending(self._read(event, span), span)
+        if lazy := next((id_ for id_, outer in list(self._open.items()) if outer.asks(pending)), None):
+            self._open.pop(lazy, None)
+        self._open[event.span_id] = pending
 
     def part(self, event: Any) -> None:
         if (pending := self._open.get(event.span_id)) is not None:
@@ -94,7 +90,10 @@ class _Calls:
         if (pending := self._open.pop(event.span_id, None)) is not None:
             if event.response is not None:
                 pending.heard.add(event.response)
-            pending.call.answered(pending.heard.answer())
+            if pending.heard.began:
+                pending.call.answered(pending.heard.answer())
+            else:
+                pending.call.failed(EMPTY)
 
     def failed(self, span_id: str | None, error: BaseException | None) -> None:
         if span_id and (pending := self._open.pop(span_id, None)) is not None:
@@ -111,11 +110,15 @@ class _Calls:
         if "model" not in fields and (model := event.model_dict.get("model_name")):
             fields["model"] = model
         place = place_in(span.parent if span else None)
-        return OpenCall(self.recorder or recorder_of(self.home), said, fields, place)
+        recorder = recorder_of(self.home) if self.recorder is None else self.recorder
+        return OpenCall(recorder, said, fields, place)
 
     def _reap(self) -> None:
         """Write down the oldest call as lost where it is past its time: one look a call, and none waits for ever."""
-        oldest = next(iter(self._open.items()), None)
+        try:
+            oldest = next(iter(self._open.items()), None)
+        except RuntimeError:  # another thread's call came in between; the next one looks
+            return
         if oldest and oldest[1].call.age_s > LOST_AFTER_S and self._open.pop(oldest[0], None):
             oldest[1].call.failed("lost: neither an answer nor an error was seen")
 

@@ -31,8 +31,8 @@ from protege.workspace import home_path
 from pydantic import BaseModel, ConfigDict, model_serializer
 
 from .answer import afollowed, followed, read_answer
-from .handler import recorded, recording
 from .place import follow, here, place_in
+from .recording import recorded, recording
 from .specialist import SpecialistLLM, shaped
 from .through import form_of, through, without_span
 from .translate import request_fields, to_openai
@@ -72,7 +72,7 @@ def _structured(name: str) -> Any:
     return without_span(method)
 
 
-class ProtegeLLM(FunctionCallingLLM):
+class ProtegeLLM(LLM):
     """The teacher's LLM, with its repeated calls answered by specialists where a route allows it.
 
         Settings.llm = ProtegeLLM(OpenAI(model="…"))
@@ -80,7 +80,8 @@ class ProtegeLLM(FunctionCallingLLM):
     llm: the teacher, any LLM; it gets messages, tools and options as they were given. home: the workspace's folder,
     else PROTEGE_HOME, else `.protege`. Every call is recorded, its error too; no handler is needed. A specialist's
     answer bears the specialist's name in `raw.model`. Attributes that are not its own are the teacher's, to read and to
-    set. Raises TypeError where `llm` is no LLM, or one that answers in a class.
+    set. It is a `FunctionCallingLLM` where the teacher is one: agents choose by that. Raises TypeError where `llm` is
+    no LLM, or one that answers in a class.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True, ignored_types=(_ClassName,))
@@ -90,6 +91,11 @@ class ProtegeLLM(FunctionCallingLLM):
     # Fields, not private attributes: pydantic looks those up in 1 to 2 µs each, and a call reads them all.
     recorder: Any = None
     router: Any = None
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> ProtegeLLM:
+        llm = args[0] if args else kwargs.get("llm")
+        made: Any = ProtegeFunctionCallingLLM if cls is ProtegeLLM and isinstance(llm, FunctionCallingLLM) else cls
+        return object.__new__(made)
 
     def __init__(
         self,
@@ -152,7 +158,7 @@ class ProtegeLLM(FunctionCallingLLM):
         if method.startswith("a"):
             return self._aasked(watch, method, args, kwargs, form)
         with watch:
-            kept = watch.routed(self._answerer, self._shape(form))
+            kept = watch.routed(self._answerer, self._shape(method, form))
             with recorded():
                 answer = getattr(kept or self.llm, method)(*args, **kwargs)
             if kept is not None or watch.call is None:
@@ -164,7 +170,7 @@ class ProtegeLLM(FunctionCallingLLM):
 
     async def _aasked(self, watch: Watch, method: str, args: Sequence[Any], kwargs: dict[str, Any], form: Any) -> Any:
         with watch:
-            kept = await watch.arouted(self._answerer, self._shape(form))
+            kept = await watch.arouted(self._answerer, self._shape(method, form))
             with recorded():
                 answer = await getattr(kept or self.llm, method)(*args, **kwargs)
             if kept is not None or watch.call is None:
@@ -179,27 +185,19 @@ class ProtegeLLM(FunctionCallingLLM):
             asked = args[0] if args else kwargs["messages"] if "messages" in kwargs else kwargs["prompt"]
             said = [{"role": "user", "content": asked}] if isinstance(asked, str) else to_openai(asked, self.llm)
             options = {name: value for name, value in kwargs.items() if name not in ("messages", "prompt", "formatted")}
-            recorder = self.recorder or recorder_of(self.home)
+            recorder = recorder_of(self.home) if self.recorder is None else self.recorder
             return OpenCall(recorder, said, request_fields(self.llm, options, offered), place_in(here()))
 
         return Watch(None if recording() else opened(read), read_answer)
 
     def _answerer(self) -> Answerer:
-        return self.router or router_of(self.home)
+        return router_of(self.home) if self.router is None else self.router
 
-    def _shape(self, form: type[BaseModel] | None) -> Callable[[Outcome], SpecialistLLM | None]:
-        return lambda outcome: shaped(outcome, self.llm, form)
+    def _shape(self, method: str, form: type[BaseModel] | None) -> Callable[[Outcome], SpecialistLLM | None]:
+        return lambda outcome: shaped(outcome, self.llm, form, streams="stream" in method)
 
     # What else an LLM does, the teacher does in its own way
 
-    chat_with_tools = _teachers("chat_with_tools")
-    achat_with_tools = _teachers("achat_with_tools")
-    stream_chat_with_tools = _teachers("stream_chat_with_tools")
-    astream_chat_with_tools = _teachers("astream_chat_with_tools")
-    _prepare_chat_with_tools = _teachers("_prepare_chat_with_tools")
-    _prepare_chat_with_tools_compat = _teachers("_prepare_chat_with_tools_compat")
-    _validate_chat_with_tools_response = _teachers("_validate_chat_with_tools_response")
-    get_tool_calls_from_response = _teachers("get_tool_calls_from_response")
     predict_and_call = _teachers("predict_and_call")
     apredict_and_call = _teachers("apredict_and_call")
     predict = _teachers("predict")
@@ -259,8 +257,24 @@ class ProtegeLLM(FunctionCallingLLM):
         """Which model this is, without the teacher's key, headers and options."""
         return {"llm": self.llm.to_payload(), "home": str(self.home), "class_name": "protege_llm"}
 
+    def __repr_name__(self) -> str:
+        return "ProtegeLLM"
+
     def __repr_args__(self) -> Any:
         """Without the teacher's own, which shows its key."""
         yield "llm", type(self.llm).__name__
         yield "model", self.llm.metadata.model_name
         yield "home", str(self.home)
+
+
+class ProtegeFunctionCallingLLM(ProtegeLLM, FunctionCallingLLM):  # pyright: ignore[reportIncompatibleMethodOverride]
+    """What `ProtegeLLM(llm)` makes of an LLM that calls tools."""
+
+    chat_with_tools = _teachers("chat_with_tools")
+    achat_with_tools = _teachers("achat_with_tools")
+    stream_chat_with_tools = _teachers("stream_chat_with_tools")
+    astream_chat_with_tools = _teachers("astream_chat_with_tools")
+    _prepare_chat_with_tools = _teachers("_prepare_chat_with_tools")
+    _prepare_chat_with_tools_compat = _teachers("_prepare_chat_with_tools_compat")
+    _validate_chat_with_tools_response = _teachers("_validate_chat_with_tools_response")
+    get_tool_calls_from_response = _teachers("get_tool_calls_from_response")

@@ -40,13 +40,18 @@ class Span:
 
     def step(self, arguments: Mapping[str, Any]) -> None:
         """This is a workflow's step, begun by the event in `arguments`: an agent's goes by the agent's name."""
-        name = self.id[:-37].rsplit(".", 1)[-1]
+        name = self.method
         events = list(arguments.values())
         if agent := _named(events, "current_agent_name"):
             name = self.agent = agent
         elif name == "call_tool":
             name = _named(events, "tool_name") or name
         self.node = (*self.node, name)
+
+    @property
+    def method(self) -> str:
+        """The name of the method that it is around."""
+        return self.id[:-37].rsplit(".", 1)[-1]
 
     @property
     def root(self) -> Span:

@@ -28,17 +28,19 @@ from .saying import SayingLLM
 from .translate import is_openai
 
 
-def shaped(outcome: Outcome, llm: LLM, form: type[BaseModel] | None) -> SpecialistLLM | None:
-    """The specialist's answer, to be given in any way that `llm` can be asked; None where it breaks the form.
+def shaped(outcome: Outcome, llm: LLM, form: type[BaseModel] | None, *, streams: bool) -> SpecialistLLM | None:
+    """The specialist's answer, to be asked for once, as `llm` would be; None where it breaks the form.
 
-    form: the class that the agent asked for; it may ask more than its schema says.
+    form: the class that the agent asked for; it may ask more than its schema says. streams: whether it is asked for as
+    a stream. Raises ValueError where the answer cannot be given LlamaIndex's form.
     """
     assert outcome.message is not None
     if form is not None and not _fits(outcome.message, form):
         return None
     answer = ChosenAnswer(outcome, is_openai(llm))
+    said = answer.parts() if streams else [answer.whole()]
     metadata = llm.metadata.model_copy(update={"model_name": outcome.specialist or "specialist"})
-    return SpecialistLLM(callback_manager=llm.callback_manager, answer=answer, described=metadata)
+    return SpecialistLLM(callback_manager=llm.callback_manager, said=said, described=metadata)
 
 
 class ChosenAnswer:
@@ -111,10 +113,10 @@ class ChosenAnswer:
 class SpecialistLLM(SayingLLM):
     """Gives one answer, already accepted, to whatever it is asked; callbacks and spans see an LLM that answers.
 
-    answer: what it gives. described: the teacher's metadata under the specialist's name.
+    said: the answer, or its parts. described: the teacher's metadata under the specialist's name.
     """
 
-    answer: Any
+    said: Any
     described: LLMMetadata
 
     @classmethod
@@ -126,10 +128,10 @@ class SpecialistLLM(SayingLLM):
         return self.described
 
     def _whole(self, messages: Sequence[ChatMessage], options: Mapping[str, Any]) -> ChatResponse:
-        return self.answer.whole()
+        return self.said[0]
 
     def _parts(self, messages: Sequence[ChatMessage], options: Mapping[str, Any]) -> list[ChatResponse]:
-        return self.answer.parts()
+        return self.said
 
 
 def _message(blocks: Sequence[Any], calls: Any) -> ChatMessage:

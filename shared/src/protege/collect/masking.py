@@ -54,16 +54,31 @@ def _masked(value: Any) -> Any:
     if isinstance(value, list):
         return [_masked(item) for item in value]
     if isinstance(value, dict):
-        return {mask_text(name): _masked_entry(name, item) for name, item in value.items()}
+        return _masked_object(value)
     return value
 
 
-def _masked_entry(name: str, value: Any) -> Any:
-    """What stands under a name: under that of a secret it is masked whole, quotes and backslashes included."""
-    masked = _masked(value)
-    if isinstance(value, str) and masked == value and IS_NAME.search(name) and _is_secret(value, name, quoted=True):
-        return _mark(name)
+def _masked_object(value: dict[str, Any]) -> dict[str, Any]:
+    masked = {mask_text(name): _masked_entry(name, item) for name, item in value.items()}
+    for names, held in _PAIRS:  # {"name": "DB_PASSWORD", "value": …}
+        if held in value and isinstance(name := value.get(names), str):
+            masked[held] = _masked_entry(name, value[held])
     return masked
+
+
+def _masked_entry(name: str, value: Any) -> Any:
+    """What stands under a name; under that of secrets each text of a list is one."""
+    if IS_NAME.search(name) is None:
+        return _masked(value)
+    return [_masked_value(name, item) for item in value] if isinstance(value, list) else _masked_value(name, value)
+
+
+def _masked_value(name: str, value: Any) -> Any:
+    """Under the name of a secret a text or a number is masked whole, quotes and backslashes included."""
+    masked = _masked(value)
+    text = str(value) if type(value) is int else value
+    secret = isinstance(text, str) and masked == value and _is_secret(text, name, quoted=True)
+    return _mark(name) if secret else masked
 
 
 def _masked_plain(raw: bytes) -> bytes:
@@ -87,7 +102,7 @@ def _judged(kind: str, match: Any) -> tuple[bytes, bytes]:
     """The secret, empty where it is none after all, and the mark that replaces it."""
     found: bytes = match.group(kind)
     text = found.decode("utf-8", "replace")
-    if kind in ("assigned", "spoken"):
+    if kind in NAMES:
         return _judged_by_name(kind, match, text)
     if kind == "url_password":
         certain = not _PLACEHOLDER.match(text)
@@ -103,7 +118,7 @@ def _judged_by_name(kind: str, match: Any, value: str) -> tuple[bytes, bytes]:
     before = _LAST_WORD.search(raw[max(0, name_start - 40) : name_start].decode("utf-8", "replace"))
     name = (before[0] if before else "") + raw[name_start:name_end].decode()
     start = match.start(KINDS[kind])
-    quoted = raw[start - 1 : start] in (b'"', b"'")
+    quoted = kind == "tagged" or raw[start - 1 : start] in (b'"', b"'")
     if not quoted and (bare := _UNQUOTED.match(value)):
         value = bare[0].rstrip(".,;:!?")
     return (value.encode() if _is_secret(value, name, quoted=quoted) else b""), _mark(name).encode()
@@ -124,6 +139,7 @@ def _mark(name: str) -> str:
 
 
 _nothing_in = quick_no(SUSPECTS)
+_PAIRS = (("name", "value"), ("key", "value"), ("Name", "Value"), ("Key", "Value"))
 _DIGIT = re.compile(r"[0-9]")
 _LETTER = re.compile(r"[A-Za-z]")
 _LAST_WORD = re.compile(r"[\w.-]*$")

@@ -18,7 +18,8 @@ import hyperscan
 def quick_no(patterns: Sequence[str]) -> Callable[[bytes], bool]:
     """A function that is true only of bytes in which none of these patterns for RE2 is found.
 
-    They are compiled at the first call, some 100 ms; the function may be used by many threads and after a fork.
+    They are compiled at the first call, some 100 ms; the function may be used by many threads, in a signal's handler,
+    and after a fork.
     """
     scratches = threading.local()  # a scratch serves one scan at a time
     compiled = functools.cache(lambda: _compiled(patterns))
@@ -30,7 +31,7 @@ def quick_no(patterns: Sequence[str]) -> Callable[[bytes], bool]:
             scratch = scratches.own = hyperscan.Scratch(database)
         try:
             database.scan(payload, _stop, scratch=scratch)
-        except hyperscan.ScanTerminated:
+        except hyperscan.error:  # found; or not looked for, in a signal's handler amid another scan of this thread
             return False
         return True
 

@@ -39,10 +39,10 @@ _PEM_HEADERS = r"(?:(?:\s|\\+[nr])*[A-Za-z-]{1,30}: [^\n\\]{1,100})*"
 # A line break inside may be written `\n`, once or more than once. The end may be cut off.
 _PEM = rf"{_PEM_BEGIN}{_PEM_HEADERS}(?:[A-Za-z0-9+/=\s]|\\+[nrt/])*(?:-----END [A-Z0-9 ]{{1,50}}-----)?"
 
-_NAME = (
-    r"(?:passw(?:or)?d|passphrase|pwd|secret|token|credentials?|"
-    r"(?:api|secret|private|access|account)(?:[_ -]?access)?[_ -]?key)"
-)
+_KEY = r"(?:api|secret|private|access|account)(?:[_ -]?access)?[_ -]?key"
+_NAME = rf"(?:passw(?:or)?d|passphrase|pwd|secret|token|credentials?|{_KEY})"
+# Of tokens there are many that are no secrets: every call has their numbers, and texts are cut into them.
+_NAME_OF_MANY = rf"(?:{_NAME}|(?:passw(?:or)?d|passphrase|secret|{_KEY})s)"
 _VALUE = r"[^\s\"'\\]"
 _LIKELY = rf"{_VALUE}*(?:[0-9!@#$%^&*+=~]|(?-i:[a-z][A-Z])){_VALUE}*"
 _BLANK = r"(?:\s|\\[nrt])"
@@ -50,6 +50,10 @@ _USER = r"[a-z][a-z0-9+.-]*:(?:\\?/){2}[^\s/:@\"'\\]*:"
 _CREDENTIAL = r"[A-Za-z0-9._~+/=-]{12,}"
 _ASSIGNED = rf"\\*[\"']?{_BLANK}*(?:=>|:=|[:=]){_BLANK}*(?:[a-z]?\\*[\"'])?"
 _IS = rf"{_BLANK}+(?:is|was):?{_BLANK}+\\*[\"']?"
+_FLAG = r"--[\w-]*"
+_FLAG_END = rf"{_BLANK}+(?:\\*[\"'])?"
+_TAG = r"<[\w:.-]*"
+_TAG_END = rf"(?:{_BLANK}[^<>]*)?>{_BLANK}*"
 
 SECRET = re2.compile(
     "|".join(
@@ -60,15 +64,19 @@ SECRET = re2.compile(
             rf"(?i:\b{_USER}(?P<url_password>[^\s/\"'\\]+)@)",
             rf"(?i:(?P<name>{_NAME}){_ASSIGNED}(?P<assigned>{_VALUE}{{4,}}))",
             rf"(?i:(?P<said>{_NAME}){_IS}(?P<spoken>{_LIKELY}))",
+            rf"(?i:{_FLAG}(?P<flag>{_NAME}){_FLAG_END}(?P<flagged>[^\s\"'\\-]{_VALUE}{{3,}}))",
+            rf"(?i:{_TAG}(?P<tag>{_NAME}){_TAG_END}(?P<tagged>[^<>\s\"'\\]{{4,}}){_BLANK}*<)",
         )
     )
 )
 """Finds the secrets of a text (as UTF-8 bytes)."""
 
-NAMES = {"assigned": SECRET.groupindex["name"], "spoken": SECRET.groupindex["said"]}
+_NAMED = {"assigned": "name", "spoken": "said", "flagged": "flag", "tagged": "tag"}
+
+NAMES = {kind: SECRET.groupindex[name] for kind, name in _NAMED.items()}
 """Where a secret is known by its name alone: the group that holds the name."""
 
-KINDS = {kind: group for kind, group in SECRET.groupindex.items() if kind not in ("name", "said")}
+KINDS = {kind: group for kind, group in SECRET.groupindex.items() if kind not in _NAMED.values()}
 """The groups of `SECRET` that hold a secret; one of them does."""
 
 
@@ -81,8 +89,11 @@ def _without_groups(pattern: str) -> Any:
 _BY_CONTEXT = (
     _PEM_BEGIN,
     rf"(?i:(?:bearer|basic){_BLANK}+{_CREDENTIAL}|{_USER}[^\s/\"'\\]+@)",
-    rf"(?i:{_NAME}{_ASSIGNED}[\\\"']*{_VALUE})",
+    rf"(?i:{_NAME_OF_MANY}{_ASSIGNED}[\\\"']*{_VALUE})",
     rf"(?i:{_NAME}{_IS}{_LIKELY})",
+    rf"(?i:{_FLAG}{_NAME}{_FLAG_END}{_VALUE})",
+    rf"(?i:{_TAG}{_NAME}{_TAG_END}{_VALUE})",
+    rf"(?i:{_NAME_OF_MANY}\\*\"{_BLANK}*[,}}])",  # the name of a value that stands beside it: {"name": …, "value": …}
 )
 
 SUSPECT = _without_groups("|".join((*_BY_CONTEXT, rf"{_BEGIN}(?:{'|'.join(TOKENS.values())})")))
@@ -91,5 +102,5 @@ SUSPECT = _without_groups("|".join((*_BY_CONTEXT, rf"{_BEGIN}(?:{'|'.join(TOKENS
 SUSPECTS = (*_BY_CONTEXT, *TOKENS.values())
 """`SUSPECT` in parts, for a quicker search."""
 
-IS_NAME = _without_groups(rf"(?i:{_NAME}\z)")
+IS_NAME = _without_groups(rf"(?i:{_NAME_OF_MANY}\z)")
 """Whether what stands under this name is a secret."""

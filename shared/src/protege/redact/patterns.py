@@ -1,0 +1,176 @@
+"""Personal data that has a form: found by a pattern, kept where its checksum or its number plan bears it out.
+
+The patterns are bounded, so that none takes more than linear time on any text.
+"""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from .span import Span
+
+MONTH = (
+    r"(?:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?|Sept?(?:ember)?|Oct(?:ober)?"
+    r"|Nov(?:ember)?|Dec(?:ember)?)"
+)
+_DAY = r"[0-3]?\d(?:st|nd|rd|th)?"
+_DATES = (
+    r"\d{4}-[01]?\d-[0-3]?\d(?:[ T][0-2]\d:[0-5]\d(?::[0-5]\d)?)?",
+    r"[0-3]?\d([/.-])[0-3]?\d\1(?:\d{4}|\d{2})",
+    rf"{MONTH}\.? {_DAY}(?:,? \d{{4}})?",
+    rf"{_DAY} (?:of )?{MONTH}\.?(?:,? \d{{4}})?",
+    rf"{MONTH}\.? \d{{4}}",
+    r"(?:19|20)\d\d",
+    r"(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)days?",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """valid: whether what was found is what it looks like. group: the part that is personal, 0 for all of it."""
+
+    type: str
+    regex: re.Pattern[str]
+    valid: Callable[[str], bool] = lambda found: True
+    group: int = 0
+
+
+def spans(text: str, types: frozenset[str]) -> Iterator[Span]:
+    """What the patterns of these types find in a text; overlaps are left in."""
+    for pattern in PATTERNS:
+        if pattern.type in types:
+            for match in pattern.regex.finditer(text):
+                if pattern.valid(match[pattern.group]):
+                    yield Span(*match.span(pattern.group), pattern.type)
+    if "PHONE_NUMBER" in types and "+" in text:
+        yield from _international(text)
+
+
+def _international(text: str) -> Iterator[Span]:
+    """Numbers written with their country's code, by the number plans of Google's libphonenumber."""
+    import phonenumbers
+
+    for match in _PLUS.finditer(text):
+        found = match[0].rstrip(" .-(")
+        try:
+            possible = phonenumbers.is_possible_number(phonenumbers.parse(found))
+        except phonenumbers.NumberParseException:
+            continue
+        if possible:
+            yield Span(match.start(), match.start() + len(found), "PHONE_NUMBER")
+
+
+def _card(found: str) -> bool:
+    from stdnum import luhn
+
+    digits = re.sub(r"\D", "", found)
+    return bool(_CARD_GROUPS.fullmatch(found)) and len(set(digits)) > 1 and luhn.is_valid(digits)
+
+
+def _iban(found: str) -> bool:
+    from stdnum import iban
+    from stdnum.exceptions import InvalidComponent, ValidationError
+
+    try:
+        iban.validate(found)
+    except InvalidComponent:
+        return True  # its checksum is right; what is wrong is a bank or a branch inside
+    except ValidationError:
+        return False
+    return True
+
+
+def _ssn(found: str) -> bool:
+    from stdnum.us import ssn
+
+    return ssn.is_valid(found)
+
+
+def _national(found: str) -> bool:
+    """A number with the check digits of Spain, Italy, France, Brazil, India, or Britain's form."""
+    from stdnum.br import cpf
+    from stdnum.es import dni, nie
+    from stdnum.fr import nir
+    from stdnum.in_ import aadhaar
+    from stdnum.it import codicefiscale
+
+    return any(kind.is_valid(found) for kind in (dni, nie, codicefiscale, nir, cpf, aadhaar)) or bool(
+        _NINO.fullmatch(found)
+    )
+
+
+def _ip(found: str) -> bool:
+    try:
+        return not ipaddress.ip_address(found).is_unspecified
+    except ValueError:
+        return False
+
+
+def _iso_date(found: str) -> bool:
+    match = re.match(r"(\d{4})-(\d\d?)-(\d\d?)", found)
+    if match is None:
+        return True
+    try:
+        datetime.date(*map(int, match.groups()))
+    except ValueError:
+        return False
+    return True
+
+
+def _named(found: str) -> bool:
+    """Whether a home folder is a person's."""
+    return found.lower() not in _SYSTEM_USERS
+
+
+_SYSTEM_USERS = frozenset(
+    (
+        "user",
+        "users",
+        "ubuntu",
+        "debian",
+        "root",
+        "app",
+        "admin",
+        "node",
+        "runner",
+        "work",
+        "vscode",
+        "shared",
+        "public",
+    )
+)
+_CARD_GROUPS = re.compile(r"\d{12,19}|\d{4}([ -])\d{4}\1\d{4}\1\d{1,4}(?:\1\d{3})?|\d{4}([ -])\d{6}\2\d{4,5}")
+_PLUS = re.compile(r"(?<![\w+])\+[1-9](?:[ ().-]{0,2}\d){6,14}(?!\d)")
+_NINO = re.compile(r"(?!BG|GB|NK|KN|TN|NT|ZZ)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z] ?\d\d ?\d\d ?\d\d ?[A-D]")
+
+PATTERNS = (
+    Pattern("EMAIL_ADDRESS", re.compile(r"(?<![\w.+%-])[\w.+%-]{1,64}@(?:[\w-]{1,63}\.){1,8}[^\W\d_]{2,24}(?![\w-])")),
+    Pattern("URL", re.compile(r"(?i)(?<![a-z0-9])(?:https?://|www\.)[^\s\"'<>(){}\[\]\\`|]{3,2000}(?<![.,;:!?])")),
+    Pattern(
+        "IP_ADDRESS",
+        re.compile(
+            r"(?<![\w.:])(?:\d{1,3}\.){3}\d{1,3}(?![\w.]*\d)|(?<![\w:])(?:[0-9A-Fa-f]{0,4}:){3,7}[0-9A-Fa-f]{1,4}(?![\w:])"
+        ),
+        _ip,
+    ),
+    Pattern("CREDIT_CARD", re.compile(r"(?<![\w.-])[2-6](?:[ -]?\d){11,18}(?![\w-]|\.\d)"), _card),
+    Pattern("IBAN_CODE", re.compile(r"(?i)(?<!\w)[A-Z]{2}\d\d(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?(?!\w)"), _iban),
+    Pattern("NATIONAL_ID", re.compile(r"(?<![\w-])\d{3}-\d\d-\d{4}(?![\w-])"), _ssn),
+    Pattern(
+        "NATIONAL_ID",
+        re.compile(
+            r"(?<![\w-])(?:[XYZ]\d{7}[A-Z]|\d{8}[A-Z]|[A-Z]{6}\d\d[A-Z]\d\d[A-Z]\d{3}[A-Z]|[12]\d{12}(?: ?\d\d)"
+            r"|\d{3}\.\d{3}\.\d{3}-\d\d|[2-9]\d{3} \d{4} \d{4}|[A-Z]{2} ?\d\d ?\d\d ?\d\d ?[A-D])(?![\w-])"
+        ),
+        _national,
+    ),
+    Pattern("PHONE_NUMBER", re.compile(r"(?<![\w+.-])(?:1[ .-])?\(\d{3}\) ?\d{3}[ .-]\d{4}(?![\w-])")),
+    Pattern("PHONE_NUMBER", re.compile(r"(?<![\w+.-])(?:1[ .-])?[2-9]\d{2}([ .-])[2-9]\d{2}\1\d{4}(?![\w-])")),
+    Pattern("PHONE_NUMBER", re.compile(r"(?<![\w+./-])555-\d{4}(?![\w-])")),
+    Pattern("PERSON", re.compile(r"(?:/home/|/Users/|\\Users\\{1,2})([^\W\d_][\w.-]{1,31})(?=[/\\])"), _named, 1),
+    Pattern("DATE_TIME", re.compile(rf"(?i)(?<![\w.-])(?:{'|'.join(_DATES)})(?![\w-])"), _iso_date),
+)

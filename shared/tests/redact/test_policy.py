@@ -1,0 +1,37 @@
+"""The workspace's own policy: a file, for all tasks and for each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from protege.errors import BadInput
+from protege.redact import Policy, load_policy
+from protege.redact.policy import DEFAULT_TYPES, FILE
+
+
+def test_without_a_file_the_default_holds(tmp_path: Path) -> None:
+    assert load_policy(tmp_path, "triage", key="k") == Policy(key="k")
+
+
+def test_a_file_says_what_holds_for_all_tasks_and_for_one(tmp_path: Path) -> None:
+    everyone = 'types = ["PERSON"]\nallow = ["Contoso"]\n[patterns]\nN = "K-[0-9]+"\n'
+    (tmp_path / FILE).write_text(f"{everyone}[tasks.triage]\ntypes = []\nmodel = false\n")
+    everywhere = load_policy(tmp_path)
+    assert everywhere == Policy(frozenset({"PERSON"}), frozenset({"Contoso"}), {"N": "K-[0-9]+"})
+    assert load_policy(tmp_path, "triage") == Policy(frozenset(), frozenset({"Contoso"}), {"N": "K-[0-9]+"}, False)
+
+
+@pytest.mark.parametrize(
+    "text", ["types = 3", "what = 1", "= broken", 'types = ["SHOES"]', "[patterns]\nX = '('", "\udcff"]
+)
+def test_a_file_that_cannot_be_used_says_so(tmp_path: Path, text: str) -> None:
+    (tmp_path / FILE).write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(BadInput):
+        load_policy(tmp_path)
+
+
+def test_what_is_written_beside_a_data_set_holds_no_key_and_no_allowed_text() -> None:
+    policy = Policy(allow=frozenset({"Anna"}), key="secret")
+    assert policy.to_record() == {"types": sorted(DEFAULT_TYPES), "patterns": {}, "model": True}
+    assert policy.identity != Policy(key="secret").identity
