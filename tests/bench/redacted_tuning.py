@@ -36,7 +36,9 @@ def main() -> None:
     assert agreed["raw"].keys() == agreed["redacted"].keys()
     calls = len(agreed["raw"])
     for name, found in agreed.items():
-        print(f"{name:<9} {sum(found.values())} of {calls} unseen calls as the teacher: {sum(found.values()) / calls:.3f}")
+        print(
+            f"{name:<9} {sum(found.values())} of {calls} unseen calls as the teacher: {sum(found.values()) / calls:.3f}"
+        )
     differ = {call: found for call, found in agreed["raw"].items() if found != agreed["redacted"][call]}
     print(f"only raw {sum(differ.values())}, only redacted {len(differ) - sum(differ.values())}")
 

@@ -24,7 +24,7 @@ MEMORY_GB, DISK_GB = 2.0, 5.0
 """What tuning SmolLM2-135M takes, and what torch and a few specialists take."""
 
 _EXTRAS = {
-    "discover": ("finding tasks", ("hdbscan", "sklearn", "scipy", "datasets")),
+    "discover": ("finding tasks", ("hdbscan", "sklearn", "scipy", "datasets", "onnxruntime", "stdnum")),
     "tune": ("tuning", ("torch", "transformers", "peft", "accelerate", "gguf")),
     "serve": ("serving", ("xllamacpp", "ollama")),
     "report": ("the report", ("plotly",)),
@@ -48,9 +48,9 @@ class Finding:
 
 
 def checkup(home: str | os.PathLike[str] | None = None) -> tuple[Finding, ...]:
-    """Look at Python, the extras, bases, memory and disk, the home, its journal and engine, Ollama, the adapters."""
+    """Look at Python, the extras, models, memory and disk, the home, its journal and engine, Ollama, the adapters."""
     folder = home_path(home)
-    return (_python(), *_extras(), _bases(folder), *_means(folder), *_home(folder), *_ollama(), *_adapters())
+    return (_python(), *_extras(), _names(), _bases(folder), *_means(folder), *_home(folder), *_ollama(), *_adapters())
 
 
 def _python() -> Finding:
@@ -75,7 +75,8 @@ def _is_here(library: str) -> bool:
 
 
 def _distribution(library: str) -> str:
-    return "scikit-learn" if library == "sklearn" else library.replace(".", "-").replace("_", "-")
+    named = {"sklearn": "scikit-learn", "stdnum": "python-stdnum"}
+    return named.get(library) or library.replace(".", "-").replace("_", "-")
 
 
 def _versioned(library: str) -> str:
@@ -83,6 +84,16 @@ def _versioned(library: str) -> str:
         return f"{library} {importlib.metadata.version(_distribution(library))}"
     except importlib.metadata.PackageNotFoundError:
         return library
+
+
+def _names() -> Finding:
+    """The model that finds names and addresses for curation."""
+    from .redact.model import NoModel, folder
+
+    try:
+        return Finding("personal data", True, f"names and places are read by {folder()}")
+    except NoModel as error:
+        return Finding("personal data", False, error.fact, error.remedy)
 
 
 def _bases(home: Path) -> Finding:

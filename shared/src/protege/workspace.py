@@ -79,6 +79,11 @@ class Workspace:
                 "Move the file away and collect again; the journal and the imported files are unharmed.",
             ) from error
 
+    @functools.cached_property
+    def key(self) -> str:
+        """A secret of this workspace alone, made at first use: what stands for personal data hangs on it."""
+        return _made_once(self.home / "key", secrets.token_hex(16).encode()).decode()
+
     def close(self) -> None:
         """Give the database's connections back."""
         if "database" in self.__dict__:
@@ -324,14 +329,8 @@ def _dump(value: Any) -> bytes:
 def _identity(home: Path) -> str:
     """The workspace's id; made where the folder is new."""
     file = home / "workspace.json"
-    if not file.exists():
-        fresh = home / f".workspace.{secrets.token_hex(4)}"
-        write_private(fresh, orjson.dumps({"version": VERSION, "id": secrets.token_hex(4)}))
-        with contextlib.suppress(FileExistsError):  # of two processes that come here at once, the first one's id stays
-            os.link(fresh, file)
-        fresh.unlink()
     try:
-        found = orjson.loads(file.read_bytes())
+        found = orjson.loads(_made_once(file, orjson.dumps({"version": VERSION, "id": secrets.token_hex(4)})))
         version, identity = int(found["version"]), str(found["id"])
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
         raise WorkspaceError(
@@ -343,6 +342,17 @@ def _identity(home: Path) -> str:
             "Update: pip install --upgrade protege",
         )
     return identity
+
+
+def _made_once(file: Path, body: bytes) -> bytes:
+    """What the file holds; `body` where there is none yet. Of two processes that come here at once, one makes it."""
+    if not file.exists():
+        fresh = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
+        write_private(fresh, body)
+        with contextlib.suppress(FileExistsError):
+            os.link(fresh, file)
+        fresh.unlink()
+    return file.read_bytes()
 
 
 @contextlib.contextmanager

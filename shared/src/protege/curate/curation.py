@@ -4,13 +4,25 @@ What may be left out of which part decides what the guarantee speaks of. A route
 asks the specialist about every one that it can show it. So validation, calibration and test lose only
 
 - calls that a route hands to the teacher whatever a specialist would say: another wording, content that is not text;
-- calls without a teacher's answer to compare with: failed, cut off, empty, or answered by a specialist;
-- calls that a specialist was asked first and handed back: they are the hard ones, no fair sample. They train.
+- calls without a teacher's answer to compare with: failed, empty, or answered by a specialist;
+- calls that a specialist was asked first and handed back: they are the hard ones, no fair sample. They train;
+- calls that no file can hold: text that is no Unicode, values nested too deep.
 
-A broken, rare or contradictory answer of the teacher stays there: the specialist will meet such calls too, and
-disagreement with them is disagreement. Out of train alone fall answers without the task's structure, repeats, answers
-that contradict each other for one prompt, and what exceeds the size cap. One row a prompt is kept: tuning sees little
-more than a thousand rows, and a repeat takes the place of a prompt that is not known yet.
+A broken, rare, cut-off, refusing or contradictory answer of the teacher stays there: the specialist will meet such
+calls too, and disagreement with them is disagreement. From train alone are taken, in this order,
+
+1. label noise: see `noise`; a cut-off answer, save a label or JSON that is whole all the same; an answer without the
+   task's structure, or that breaks the request's response format or tools;
+2. answers that contradict each other for one prompt. Those that feedback marked right count alone, where there are any;
+   of the rest the one that more than half agree on stands for the prompt, and where there is none, none. Free text, SQL
+   and code have many right forms and do not contradict each other;
+3. repeats: one row a prompt is kept. Tuning sees little more than a thousand rows, and a repeat takes the place of a
+   prompt that is not known yet;
+4. near-duplicates that teach the same answer, above `max_alike` a group; they come back where fewer than `min_train`
+   rows are left. Near-duplicates with other answers all stay: they show where the boundary is;
+5. what exceeds `max_train`; of labels the most frequent first, so that rare ones stay.
+
+Nothing is added: no paraphrases, no made-up inputs. That they help on held-out calls has not been shown.
 """
 
 from __future__ import annotations
@@ -19,15 +31,19 @@ import hashlib
 import importlib.metadata
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import orjson
 
 from ..call import Call
 from ..errors import BadInput, NotEnoughCalls
+from ..redact import Policy
 from ..task import Task
 from .curated import PARTS, Curated, made
+from .near import ALIKE, CLOSE, Pairs, components, near_pairs
+from .noise import failed_tools, noise_of
+from .redacting import redact
 from .rows import COMPARED, Row, canonical, has_structure, row_from
 from .split import Quotas, split
 
@@ -38,7 +54,8 @@ class CurateSettings:
 
     calibration, test, validation: shares of the usable calls, at most `max_held_out` calls each, as answering them
     takes time. min_calibration: 59 kept calls without an error are the fewest that certify ε = δ = .05.
-    max_train: more rows than tuning ever reaches would only take memory.
+    max_train: more rows than tuning ever reaches would only take memory. max_alike: rows that train keeps of
+    near-duplicates with one answer.
     """
 
     calibration: float = 0.27
@@ -49,6 +66,7 @@ class CurateSettings:
     min_validation: int = 40
     min_train: int = 100
     max_train: int = 10_000
+    max_alike: int = 3
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -59,19 +77,24 @@ class CurateSettings:
             )
 
 
-def curate(task: Task, calls: Sequence[Call], settings: CurateSettings | None = None) -> Curated:
-    """The data set of a task's calls; the same calls in any order give the same.
+def curate(
+    task: Task, calls: Sequence[Call], settings: CurateSettings | None = None, policy: Policy | None = None
+) -> Curated:
+    """The data set of a task's calls, without personal data in train; the same calls in any order give the same.
 
     Raises NotEnoughCalls, with the number that is missing, where calibration or train would be too small, or where
     runs and repeats tie the calls into groups too large to be divided without a leak.
     """
-    settings = settings or CurateSettings()
+    settings, policy = settings or CurateSettings(), policy or Policy()
     rows, rejected = _rows(task, calls)
     quotas = _quotas(sum(row.sampled for row in rows), settings)
-    dealt = split(rows, quotas, f"{settings.seed} {task.id}")
-    train, from_train = _filtered(dealt.parts["train"], task, settings)
+    pairs = near_pairs([row.folded for row in rows])
+    dealt = split(rows, pairs, quotas, f"{settings.seed} {task.id}")
+    train, from_train = _filtered(dealt.parts["train"], _close(rows, pairs), task, settings)
     from_train.update((row.id, "handed back, and its like is held out") for row in dealt.withheld)
-    parts = {**dealt.parts, "train": train}
+    redaction = redact(train, task, policy)
+    from_train |= redaction.rejected
+    parts = {**dealt.parts, "train": redaction.rows}
     _check_enough(parts, len(calls), rows, {**rejected, **from_train}, settings)
     provenance = {
         "task": task.id,
@@ -80,11 +103,17 @@ def curate(task: Task, calls: Sequence[Call], settings: CurateSettings | None = 
             "calls": len(calls),
             "usable": len(rows),
             "oversized": dealt.oversized,
+            "divided": dealt.divided,
             **{name: len(parts[name]) for name in PARTS},
         },
         "groups": dealt.groups,
+        "duplicates": _duplicates(rows, pairs),
+        "agreement": _agreement(rows, task),
+        "times": {name: _times(part) for name, part in parts.items()},
         "dropped": {"all": _counts(rejected), "train": _counts(from_train)},
         "rejected": dict(sorted({**rejected, **from_train}.items())),
+        "redacted": redaction.found,
+        "policy": policy.to_record(),
         "settings": asdict(settings),
         "versions": {name: importlib.metadata.version(name) for name in ("protege", "datasets")},
     }
@@ -95,8 +124,10 @@ def _rows(task: Task, calls: Sequence[Call]) -> tuple[list[Row], dict[str, str]]
     """Usable rows by id's order, and why the others are none."""
     rows: list[Row] = []
     rejected: dict[str, str] = {}
+    failed = failed_tools(calls)
     for call in sorted(calls, key=lambda call: call.id):
-        row = row_from(task, _masked(call))
+        masked = _masked(call)
+        row = "content that no file can hold" if masked is None else row_from(task, masked, noise_of(call, failed))
         if isinstance(row, Row):
             rows.append(row)
         else:
@@ -104,11 +135,17 @@ def _rows(task: Task, calls: Sequence[Call]) -> tuple[list[Row], dict[str, str]]
     return rows, rejected
 
 
-def _masked(call: Call) -> Call:
-    """The call without secrets. They were masked when it was recorded; an older masking knew fewer."""
+def _masked(call: Call) -> Call | None:
+    """The call without secrets; None where it cannot be written, as a lone surrogate or JSON of 255 levels cannot.
+
+    They were masked when it was recorded; an older masking knew fewer.
+    """
     from ..collect.masking import mask
 
-    written = orjson.dumps(call.to_record(), option=orjson.OPT_NON_STR_KEYS)
+    try:
+        written = orjson.dumps(call.to_record(), option=orjson.OPT_NON_STR_KEYS)
+    except TypeError:
+        return None
     masked = mask(written)
     return call if masked is written else Call.from_record(orjson.loads(masked))
 
@@ -124,39 +161,147 @@ def _quotas(usable: int, settings: CurateSettings) -> Quotas:
     )
 
 
-def _filtered(rows: Sequence[Row], task: Task, settings: CurateSettings) -> tuple[list[Row], dict[str, str]]:
-    """What train keeps, and why it loses the rest."""
+def _close(rows: Sequence[Row], pairs: Pairs) -> dict[str, int]:
+    """The group of close near-duplicates that each row is in, by its id."""
+    labels = components(len(rows), *pairs.above(CLOSE))
+    return {row.id: int(label) for row, label in zip(rows, labels, strict=True)}
+
+
+def _filtered(
+    rows: Sequence[Row], close: Mapping[str, int], task: Task, settings: CurateSettings
+) -> tuple[list[Row], dict[str, str]]:
+    """What train keeps, in the order given, and why it loses the rest."""
     rejected: dict[str, str] = {}
+    for step in (
+        lambda left: _noise(left, task),
+        _retried,
+        lambda left: _repeats(left, task),
+        lambda left: _surplus(left, close, settings),
+        lambda left: _too_many(left, task, settings.max_train),
+    ):
+        rejected |= step([row for row in rows if row.id not in rejected])
+    return [row for row in rows if row.id not in rejected], rejected
+
+
+def _noise(rows: Sequence[Row], task: Task) -> dict[str, str]:
+    """Why rows must not be learnt from, by id."""
+    found = {row.id: _unlearnable(row, task) for row in rows}
+    return {row_id: reason for row_id, reason in found.items() if reason is not None}
+
+
+def _unlearnable(row: Row, task: Task) -> str | None:
+    if row.noise is not None:
+        return row.noise
+    if not has_structure(row, task):
+        return "cut off" if row.cut_off else "answer without the task's structure"
+    return "cut off" if row.cut_off and task.kind not in ("label", "json") else None
+
+
+def _retried(rows: Sequence[Row]) -> dict[str, str]:
+    """Rows whose prompt the same run asked again once their answer had come, and whose last answer is another."""
+    asked: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        if row.run and row.started is not None:
+            asked.setdefault((row.run, row.prompt), []).append(row)
+    found: dict[str, str] = {}
+    for group in asked.values():
+        last = max(group, key=lambda row: (row.started or 0, row.id))
+        answer = canonical(last.answer)
+        for row in group:
+            before = row.ended is not None and row.ended <= (last.started or 0)
+            if row is not last and before and canonical(row.answer) != answer:
+                found[row.id] = "replaced by a retry"
+    return found
+
+
+def _repeats(rows: Sequence[Row], task: Task) -> dict[str, str]:
+    """Why rows are left out that do not stand for their prompt, by id."""
     by_prompt: dict[str, list[Row]] = {}
     for row in rows:
-        if has_structure(row, task):
-            by_prompt.setdefault(row.prompt, []).append(row)
-        else:
-            rejected[row.id] = "answer without the task's structure"
-    kept: set[str] = set()
+        by_prompt.setdefault(row.prompt, []).append(row)
+    rejected: dict[str, str] = {}
     for group in by_prompt.values():
         chosen = _chosen(group, task)
         answer = None if chosen is None else canonical(chosen.answer)
         for row in group:
-            if row is chosen:
-                kept.add(row.id)
-            elif canonical(row.answer) == answer or task.kind not in COMPARED:
-                rejected[row.id] = "repeat"
-            else:
-                rejected[row.id] = "contradicts another answer to its prompt"
-    train = [row for row in rows if row.id in kept]
-    rejected.update((row.id, "above the size cap") for row in train[settings.max_train :])
-    return train[: settings.max_train], rejected
+            if row is not chosen:
+                same = task.kind not in COMPARED or canonical(row.answer) == answer
+                rejected[row.id] = "repeat" if same else "contradicts another answer to its prompt"
+    return rejected
 
 
 def _chosen(group: Sequence[Row], task: Task) -> Row | None:
-    """The row that stands for a prompt: one with its most frequent answer, none where two are as frequent."""
+    """The row that stands for a prompt: the first with the answer that most agree on; None where no more than half do.
+
+    Rows that feedback marked right are asked alone, where there are any.
+    """
+    asked = [row for row in group if row.approved] or group
     if task.kind not in COMPARED:
-        return group[0]
-    ranked = Counter(canonical(row.answer) for row in group).most_common(2)
-    if len(ranked) == 2 and ranked[0][1] == ranked[1][1]:
-        return None
-    return next(row for row in group if canonical(row.answer) == ranked[0][0])
+        return asked[0]
+    answers = [canonical(row.answer) for row in asked]
+    answer, count = Counter(answers).most_common(1)[0]
+    return asked[answers.index(answer)] if 2 * count > len(asked) else None
+
+
+def _surplus(rows: Sequence[Row], close: Mapping[str, int], settings: CurateSettings) -> dict[str, str]:
+    """Near-duplicates with the same answer above the cap, by id, of which `min_train` rows are left in any case."""
+    seen: Counter[tuple[int, str]] = Counter()
+    surplus: list[Row] = []
+    for row in rows:
+        like = (close[row.id], canonical(row.answer))
+        seen[like] += 1
+        if seen[like] > settings.max_alike:
+            surplus.append(row)
+    back = max(0, settings.min_train - (len(rows) - len(surplus)))
+    return {row.id: "near-duplicate with the same answer, above the cap" for row in surplus[back:]}
+
+
+def _too_many(rows: Sequence[Row], task: Task, most: int) -> dict[str, str]:
+    """Rows above the size cap, by id; of a label as many are kept as of every other, as far as there are so many."""
+    left = Counter(row.answer if task.kind == "label" else "" for row in rows)
+    rarest_first = sorted(left, key=lambda label: (left[label], label))
+    room, taken = most, dict[str, int]()
+    for position, label in enumerate(rarest_first):  # what a rare one leaves of its share, the others get
+        taken[label] = min(left[label], room // (len(rarest_first) - position))
+        room -= taken[label]
+    seen: Counter[str] = Counter()
+    rejected: dict[str, str] = {}
+    for row in rows:
+        label = row.answer if task.kind == "label" else ""
+        seen[label] += 1
+        if seen[label] > taken[label]:
+            rejected[row.id] = "above the size cap"
+    return rejected
+
+
+def _duplicates(rows: Sequence[Row], pairs: Pairs) -> dict[str, int]:
+    """How many calls repeat another's prompt, how many more are near-duplicates, and the largest such group."""
+    sizes = Counter(components(len(rows), *pairs.above(ALIKE)).tolist())
+    distinct = len({row.prompt for row in rows})
+    return {"exact": len(rows) - distinct, "near": distinct - len(sizes), "largest": max(sizes.values(), default=0)}
+
+
+def _agreement(rows: Sequence[Row], task: Task) -> dict[str, float | int | None]:
+    """How far the teacher agrees with itself: of prompts asked more than once, the share of pairs of equal answers.
+
+    A mean over prompts, so that one that is asked all day does not decide it; None where no prompt or nothing is equal.
+    """
+    answers: dict[str, list[str]] = {}
+    for row in rows if task.kind in COMPARED else ():
+        answers.setdefault(row.prompt, []).append(canonical(row.answer))
+    repeated = [given for given in answers.values() if len(given) > 1]
+    shares = [
+        sum(count * (count - 1) for count in Counter(given).values()) / (len(given) * (len(given) - 1))
+        for given in repeated
+    ]
+    share = sum(shares) / len(shares) if shares else None
+    return {"prompts": len(repeated), "calls": sum(map(len, repeated)), "share": share}
+
+
+def _times(rows: Sequence[Row]) -> list[float] | None:
+    """Start of the first and of the last call, seconds since 1970; None where no call has a time."""
+    known = [row.started for row in rows if row.started is not None]
+    return [min(known), max(known)] if known else None
 
 
 def _check_enough(
@@ -201,9 +346,16 @@ def _needed(settings: CurateSettings) -> int:
 
 
 def _inputs_hash(task: Task, calls: Sequence[Call]) -> str:
-    ids = sorted((call.id, call.content_hash) for call in calls)
+    ids = sorted((call.id, _content_hash(call)) for call in calls)
     body = orjson.dumps([task.to_record(), ids], option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
     return hashlib.sha256(body).hexdigest()
+
+
+def _content_hash(call: Call) -> str:
+    try:
+        return call.content_hash
+    except RecursionError:  # nested too deep to be written, so that it is in no part
+        return ""
 
 
 def _counts(rejected: dict[str, str]) -> dict[str, int]:

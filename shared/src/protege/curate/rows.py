@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
+from referencing.exceptions import Unresolvable
 
 from ..answer import InvalidAnswer, answer_text, message_from
 from ..call import Call, Message, request_from, text_of
 from ..prompt import CannotRender, as_messages, fitting_template, tools_text
 from ..task import Task
+from .near import ends
+from .noise import refusal_of, verdict
 
-CUT_OFF = frozenset({"length", "max_tokens", "content_filter"})
+CUT_OFF = frozenset({"length", "max_tokens"})
 """Finish reasons of an answer that is not whole, as OpenAI and Anthropic name them."""
 
 COMPARED = frozenset({"label", "json", "tool_calls"})
@@ -28,6 +31,9 @@ class Row:
     request: the call's record as JSON, without its answer. prompt: hash of the slots and the tools, as they are.
     strict: hash of the slots, their case, whitespace and punctuation folded. near: hashes that calls have in common of
     which one would give the other away. sampled: no specialist was asked, so that the call is one of a uniform sample.
+    folded: the slots as near-duplicates are found by. cut_off: the answer was stopped at its token limit. approved:
+    feedback marked it right. noise: why it must not be learnt from, as far as the call alone and later ones tell.
+    started, ended: seconds since 1970, None where unknown.
     """
 
     id: str
@@ -39,9 +45,15 @@ class Row:
     strict: str
     near: tuple[str, ...]
     sampled: bool
+    folded: str = ""
+    cut_off: bool = False
+    approved: bool = False
+    noise: str | None = None
+    started: float | None = None
+    ended: float | None = None
 
 
-def row_from(task: Task, call: Call) -> Row | str:
+def row_from(task: Task, call: Call, noise: str | None = None) -> Row | str:
     """The row of a call whose secrets are masked; or the reason why it is left out of all parts."""
     if (reason := _no_answer(call)) is not None:
         return reason
@@ -54,13 +66,14 @@ def row_from(task: Task, call: Call) -> Row | str:
     template, slots = found
     try:
         shown = as_messages(slots)
-    except CannotRender:
+    except (CannotRender, TypeError):  # TypeError: tool arguments nested too deep to be written
         return "a history that a specialist cannot be shown"
     assert call.response is not None
     answer = _answer(call.response)
     if not answer:
         return "empty answer"
     text = _text(shown)
+    folded = _folded(text)
     tools = "" if template.constant_tools else tools_text(request.tools)
     return Row(
         id=call.id,
@@ -69,18 +82,30 @@ def row_from(task: Task, call: Call) -> Row | str:
         answer=answer,
         signature=template.signature,
         prompt=_hash(f"{text}\n{tools}"),
-        strict=_hash(_folded(text)),
-        near=_near(shown),
+        strict=_hash(folded),
+        near=_near(shown, folded),
         sampled=not call.attempts,
+        folded=ends(folded),
+        cut_off=(call.finish_reason or "").lower() in CUT_OFF,
+        approved=verdict(call.feedback) is True,
+        noise=noise,
+        started=call.time,
+        ended=None if call.time is None or call.latency_ms is None else call.time + call.latency_ms / 1000,
     )
 
 
 def has_structure(row: Row, task: Task) -> bool:
-    """Whether the row's answer is one that a specialist of the task may give."""
+    """Whether the row's answer is one that a specialist of the task may give, and the one that the request asks for."""
+    request = request_from(orjson.loads(row.request))
+    asked = (request.response_format or {}).get("type")
+    if asked in ("json_schema", "json_object") and task.kind in ("label", "text", "code", "sql"):
+        task = replace(task, kind="json")
     try:
-        message_from(row.answer, task, request_from(orjson.loads(row.request)))
-    except InvalidAnswer:
+        message_from(row.answer, task, request)
+    except (InvalidAnswer, TypeError, RecursionError):  # the latter two: nested too deep to be written or checked
         return False
+    except Unresolvable:  # a schema that refers to what is not there says nothing of the answer
+        return True
     return True
 
 
@@ -88,7 +113,7 @@ def canonical(answer: str) -> str:
     """The answer with JSON's keys in order, so that two spellings of one object are equal."""
     try:
         return orjson.dumps(orjson.loads(answer), option=orjson.OPT_SORT_KEYS).decode()
-    except orjson.JSONDecodeError:
+    except (orjson.JSONDecodeError, TypeError):  # TypeError: nested too deep
         return answer
 
 
@@ -99,15 +124,13 @@ def _no_answer(call: Call) -> str | None:
         return "failed"
     if call.response is None:
         return "no response"
-    if (call.finish_reason or "").lower() in CUT_OFF:
-        return "cut off"
     return None
 
 
 def _answer(response: Message) -> str:
     try:
-        return answer_text(response)
-    except InvalidAnswer:
+        return answer_text(response) or refusal_of(response).strip()
+    except (InvalidAnswer, TypeError):
         # What the teacher wrote stays to be compared with: no specialist's valid answer equals it.
         return orjson.dumps(response.get("tool_calls")).decode()
 
@@ -120,11 +143,11 @@ def _request(call: Call) -> str:
     return orjson.dumps(record, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
-def _near(shown: tuple[Message, ...]) -> tuple[str, ...]:
+def _near(shown: tuple[Message, ...], folded: str) -> tuple[str, ...]:
     """Hashes of the slots without digits, and of a conversation's opening, which its later turns repeat."""
-    whole = _hash(_without_digits(_text(shown)))
+    whole = _hash(_without_digits(folded))
     turn = next((i for i, message in enumerate(shown) if message["role"] == "assistant"), None)
-    return (whole,) if turn is None else (whole, _hash(_without_digits(_text(shown[:turn]))))
+    return (whole,) if turn is None else (whole, _hash(_without_digits(_folded(_text(shown[:turn])))))
 
 
 def _text(messages: tuple[Message, ...]) -> str:
@@ -136,8 +159,8 @@ def _folded(text: str) -> str:
     return " ".join(re.sub(r"[\W_]+", " ", text.casefold()).split()) or text
 
 
-def _without_digits(text: str) -> str:
-    return re.sub(r"\d+", "0", _folded(text))
+def _without_digits(folded: str) -> str:
+    return re.sub(r"\d+", "0", folded)
 
 
 def _hash(text: str) -> str:

@@ -1,12 +1,19 @@
-"""Which rows stand in which part: no run and no prompt in two, and the held-out parts a uniform sample.
+"""Which rows stand in which part: no run, no prompt and no near-duplicate in two, the held-out parts a uniform sample.
 
-Rows that share a run or are near-duplicates form one group (union–find), and groups are dealt out whole, in an order
-that only the seed, the task and their content decide. Calibration is dealt first, then test, then validation, each
-until its quota is full; what is left trains.
+Rows that share a run, an opening of a conversation, or are near-duplicates form one group (connected components), and
+groups are dealt out whole, in an order that only the seed, the task and their content decide. Calibration is dealt
+first, then test, then validation, each until its quota is full; what is left trains.
 
-A group of more than half a quota would alone decide what that part says, so it is first taken apart into runs and
-prompts that differ in more than punctuation (without digits, all sums are one prompt). What is still too large
-trains, and provenance counts those calls: the held-out parts do not speak for them.
+Links chain: one text is near another, which shares a run with a third, and soon a task is one group. A group of more
+than half a quota would alone decide what that part says, so it is taken apart, by ever stricter ties: similarity of
+.8, of .9, then the same text but for case and punctuation (digits count from here on, else all sums were one prompt).
+Runs and equal prompts are never divided. What is still too large trains, and provenance counts those calls: the
+held-out parts do not speak for them. It counts what was taken apart as well: there a near-duplicate may stand in two
+parts.
+
+Time ties as runs do, for retries and the turns of a conversation are of one run. It does not choose the part: holding
+out the newest runs would measure the last days and not the traffic, while the guarantee speaks of calls that are
+exchangeable with those of calibration. Provenance says which time each part spans, and the route's audit sees drift.
 """
 
 from __future__ import annotations
@@ -14,8 +21,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from .near import ALIKE, CLOSE, Pairs, components
 from .rows import Row
+
+if TYPE_CHECKING:
+    import numpy as np
 
 Keys = Callable[[Row], Iterable[str]]
 
@@ -38,17 +50,22 @@ class Split:
     """Rows by part; `groups` counts by part.
 
     withheld: rows that may stand in no part. oversized: sampled rows that train because their group was too large.
+    divided: rows of groups that were taken apart.
     """
 
     parts: dict[str, list[Row]]
     groups: dict[str, int]
     withheld: list[Row]
     oversized: int
+    divided: int
 
 
-def split(rows: Sequence[Row], quotas: Quotas, seed: str) -> Split:
-    """Deal the rows out. Rows that are not sampled train, or are withheld where their group is held out."""
-    small, oversized = _groups(rows, quotas.largest_group)
+def split(rows: Sequence[Row], pairs: Pairs, quotas: Quotas, seed: str) -> Split:
+    """Deal the rows out; `pairs` are the near-duplicates among them.
+
+    Rows that are not sampled train, or are withheld where their group is held out.
+    """
+    small, oversized, divided = _groups(rows, pairs, quotas.largest_group)
     dealt: dict[str, list[list[Row]]] = {"train": list(oversized), "validation": [], "calibration": [], "test": []}
     open_parts = [("calibration", quotas.calibration), ("test", quotas.test), ("validation", quotas.validation)]
     filled = 0
@@ -66,42 +83,47 @@ def split(rows: Sequence[Row], quotas: Quotas, seed: str) -> Split:
         groups={name: len(groups) for name, groups in dealt.items()},
         withheld=[row for name, part in whole.items() if name != "train" for row in part if not row.sampled],
         oversized=sum(row.sampled for group in oversized for row in group),
+        divided=divided,
     )
 
 
-def _groups(rows: Sequence[Row], largest: int) -> tuple[list[list[Row]], list[list[Row]]]:
-    """Groups that can be dealt out, and those that are too large even when taken apart."""
+def _groups(rows: Sequence[Row], pairs: Pairs, largest: int) -> tuple[list[list[Row]], list[list[Row]], int]:
+    """Groups that can be dealt out, those too large even when taken apart, and how many rows stood in such."""
+    import numpy as np
+
+    if not rows:
+        return [], [], 0
+    tied = _linked(rows, lambda row: (row.strict, f"run {row.run}" if row.run else ""))
+    alike = _linked(rows, lambda row: row.near)
+    labels = components(len(rows), *_joined(tied, alike, pairs.above(ALIKE)))
+    too_large = np.bincount(labels)[labels] > largest
+    divided = int(too_large.sum())
+    for links in (_joined(tied, pairs.above(0.8)), _joined(tied, pairs.above(CLOSE)), tied):
+        if too_large.any():
+            labels = np.where(too_large, components(len(rows), *links) + labels.max() + 1, labels)
+            too_large = np.bincount(labels)[labels] > largest
     small: list[list[Row]] = []
     oversized: list[list[Row]] = []
-    for group in _components(rows, lambda row: (f"run {row.run}" if row.run else "", row.strict, *row.near)):
-        if len(group) <= largest:
-            small.append(group)
-            continue
-        for part in _components(group, lambda row: (f"run {row.run}" if row.run else "", row.strict)):
-            (small if len(part) <= largest else oversized).append(part)
-    return small, oversized
+    order = np.argsort(labels, kind="stable")
+    for part in np.split(order, np.flatnonzero(np.diff(labels[order])) + 1):
+        (oversized if too_large[part[0]] else small).append([rows[i] for i in part])
+    return small, oversized, divided
 
 
-def _components(rows: Sequence[Row], keys: Keys) -> list[list[Row]]:
-    """Rows that share a key, directly or through others, together."""
-    parent: dict[str, str] = {}
+def _linked(rows: Sequence[Row], keys: Keys) -> tuple[np.ndarray, np.ndarray]:
+    """Each row with the first that has the same key, for each of its keys."""
+    import numpy as np
 
-    def root(key: str) -> str:
-        parent.setdefault(key, key)
-        while parent[key] != key:
-            parent[key] = parent[parent[key]]
-            key = parent[key]
-        return key
+    first: dict[str, int] = {}
+    links = [(first.setdefault(key, i), i) for i, row in enumerate(rows) for key in keys(row) if key]
+    left, right = np.array(links, np.int64).reshape(-1, 2).T
+    return left, right
 
-    for row in rows:
-        first = root(row.strict)
-        for key in keys(row):
-            if key:
-                parent[root(key)] = first
-    groups: dict[str, list[Row]] = {}
-    for row in rows:
-        groups.setdefault(root(row.strict), []).append(row)
-    return list(groups.values())
+
+def _joined(*links: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    import numpy as np
+
+    return np.concatenate([left for left, _ in links]), np.concatenate([right for _, right in links])
 
 
 def _order(seed: str, key: str) -> str:

@@ -1,0 +1,157 @@
+"""Label noise: answers of the teacher that a specialist must not be taught, and how each is recognised.
+
+All of it concerns train alone. The other parts keep such calls, for the route will meet their like: disagreeing with a
+refusal or a wrong answer is disagreement all the same.
+
+- marked wrong: `feedback` says so, see `verdict`.
+- stopped by a content filter: the finish reason says so.
+- refusal: the `refusal` field, a finish reason that says so, or an opening by which a model declines to help. An
+  apology alone is none: "I'm sorry, but the ticket is not refundable" is what a customer service says.
+- tool call then failed: a later call of the run shows the tool's answer to it, and that is an error. Calls of other
+  tasks are not looked at, nor is what comes after the last call of a run.
+- replaced by a retry: in one run the same prompt was asked again after the answer had come, and the last answer
+  differs. Answers that were asked for at the same time are samples of one, and vote instead. Both are in `curation`,
+  which knows what a prompt is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, cast
+
+import orjson
+
+from ..call import Call, Message, canonical_json, text_of
+
+_FILTERED = frozenset({"content_filter", "safety"})
+_SORRY = r"(?:(?:i['’]?m|i am)(?: very| really)? sorry|sorry|(?:i|my) apolog\w+)"
+_CANNOT = r"i(?:['’]?m| am)? (?:can['’]?t|can ?not|not able to|unable to|won['’]?t|will not)"
+_DECLINED = (
+    r"(?:assist|help)(?: you)? with (?:that|this|your request|such|these|those|creating|any)|comply\b"
+    r"|(?:fulfill?|complete|process|answer|respond to|continue with) (?:that|this|your|such) (?:request|question|prompt)"
+    r"|(?:engage|participate) in|(?:generate|create|produce|write) (?:that|this|such|content|any)"
+)
+_REFUSAL = re.compile(
+    rf"\W*(?:{_SORRY}[\s,.;:—–-]*(?:but\s+)?)?(?:as an? (?:ai|language model)\b|{_CANNOT} (?:{_DECLINED}))",
+    re.IGNORECASE,
+)
+_ERROR = re.compile(
+    r"\s*(?:[\w.]*(?:error|exception)\s*(?:[:!]|$)|error (?:executing|invoking|calling|running|while|during)\b"
+    r"|traceback \(most recent call last\))",
+    re.IGNORECASE,
+)
+_ERROR_FIELD = re.compile(r'"(?:errors?|is_?error|status|success)"', re.IGNORECASE)
+_WRONG = frozenset(
+    {"wrong", "incorrect", "bad", "negative", "rejected", "thumbs_down", "down", "dislike", "no", "false", "👎"}
+)
+_RIGHT = frozenset({"right", "correct", "good", "positive", "accepted", "thumbs_up", "up", "like", "yes", "true", "👍"})
+_JUDGED = ("correct", "score", "value", "label", "verdict", "thumbs", "thumb", "sentiment")
+_LARGE = 1_000_000  # characters: what is longer is a tool's result, no error
+
+
+def noise_of(call: Call, failed: frozenset[str]) -> str | None:
+    """Why the call's answer must not be learnt from, None where nothing speaks against it; `failed`: `failed_tools`."""
+    if verdict(call.feedback) is False:
+        return "marked wrong"
+    if call.response is None:
+        return None
+    finish = (call.finish_reason or "").lower()
+    if finish in _FILTERED:
+        return "stopped by a content filter"
+    if finish == "refusal" or refusal_of(call.response) or _REFUSAL.match(text_of(call.response)[:400]):
+        return "refusal"
+    if any(_identity(call.run, asked) in failed for asked in _tool_calls(call.response)):
+        return "tool call then failed"
+    return None
+
+
+def refusal_of(response: Message) -> str:
+    """What the model declined with, where the provider says that it did; else empty."""
+    if response.get("refusal"):
+        return str(response["refusal"])
+    content = response.get("content")
+    parts = [] if content is None or isinstance(content, str) else cast(Sequence[Any], content)
+    return "".join(str(part.get("refusal") or "") for part in parts if isinstance(part, Mapping))
+
+
+def verdict(feedback: Any, depth: int = 3) -> bool | None:
+    """What feedback says of an answer: right, wrong, or nothing.
+
+    Understood: booleans; numbers up to 0 (wrong) and 1 (right), for on a scale to 5 more is not known; the usual words
+    and thumbs; objects with one of these under `correct`, `score`, `value`, `label`, `verdict`, `thumbs`, `sentiment`;
+    lists. One that says wrong outweighs all others.
+    """
+    if isinstance(feedback, bool):
+        return feedback
+    if isinstance(feedback, int | float):
+        return False if feedback <= 0 else True if feedback == 1 else None
+    if isinstance(feedback, str):
+        said = feedback.strip().casefold().replace(" ", "_")
+        return False if said in _WRONG else True if said in _RIGHT else None
+    if depth == 0:
+        return None
+    if isinstance(feedback, Mapping):
+        inside = [feedback[name] for name in _JUDGED if name in feedback]
+    else:
+        inside = cast(Sequence[Any], feedback) if isinstance(feedback, list | tuple) else []
+    found = {verdict(item, depth - 1) for item in inside}
+    return False if False in found else True if True in found else None
+
+
+def failed_tools(calls: Iterable[Call]) -> frozenset[str]:
+    """The tool calls that a history shows an error for; each by a hash of its run, id, name and arguments."""
+    failed: set[str] = set()
+    for call in calls:
+        asked: Sequence[Mapping[str, Any]] = ()
+        for message in call.request.messages:
+            if message.get("role") in ("tool", "function"):
+                if _is_error(message):
+                    failed.update(_identity(call.run, one) for one in _meant(message, asked))
+            else:
+                asked = _tool_calls(message)
+    return frozenset(failed)
+
+
+def _meant(message: Message, asked: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The tool calls that a tool's message answers: by their id, or the only one."""
+    named = [call for call in asked if call.get("id") is not None and call.get("id") == message.get("tool_call_id")]
+    return named or (list(asked) if len(asked) == 1 else [])
+
+
+def _is_error(message: Message) -> bool:
+    if message.get("status") == "error" or message.get("is_error") is True:
+        return True
+    text = text_of(message)
+    if _ERROR.match(text[:400]):
+        return True
+    if len(text) > _LARGE or not text.lstrip().startswith("{") or not _ERROR_FIELD.search(text):
+        return False
+    try:
+        said = cast(Mapping[str, Any], orjson.loads(text))
+    except orjson.JSONDecodeError:
+        return False
+    if said.get("status") == "error" or said.get("success") is False:
+        return True
+    told = [said.get(name) for name in ("error", "errors", "isError", "is_error")]
+    return any(value is True or (bool(value) and not isinstance(value, int | float)) for value in told)
+
+
+def _tool_calls(message: Message) -> Sequence[Mapping[str, Any]]:
+    return cast(Sequence[Mapping[str, Any]], message.get("tool_calls") or ())
+
+
+def _identity(run: str | None, call: Mapping[str, Any]) -> str:
+    """A hash of a tool call that is the same in the answer and in a later history, where arguments may be an object."""
+    function = call.get("function") or call
+    arguments = function.get("arguments")
+    if isinstance(arguments, str):
+        with contextlib.suppress(orjson.JSONDecodeError):
+            arguments = orjson.loads(arguments)
+    try:
+        body = canonical_json([run, call.get("id"), function.get("name"), arguments])
+    except RecursionError:
+        body = canonical_json([run, call.get("id"), function.get("name"), str(function.get("arguments"))])
+    return hashlib.sha256(body).hexdigest()

@@ -1,0 +1,120 @@
+"""What trains holds no personal data and fits the task's wording still; what is held out stays as it was."""
+
+from __future__ import annotations
+
+import json
+import random
+from typing import Any
+
+import orjson
+import pytest
+from protege.call import Call, Request, request_from
+from protege.curate import Curated, CurateSettings, curate
+from protege.curate import redacting as redacting_module
+from protege.redact import Policy
+from protege.task import Task, Template, TemplatePart
+
+SYSTEM = "You note who wrote.\nOur desk is led by Anna Kowalczyk.\nAnswer as JSON."
+TASK = Task(
+    id="t1",
+    name="who",
+    kind="json",
+    templates=(
+        Template(
+            "s1",
+            (
+                TemplatePart(0, "system", tuple(SYSTEM.split("\n"))),
+                TemplatePart(1, "user", ("Kind regards",), "Note:\n", "\nEnd."),
+            ),
+        ),
+    ),
+)
+SMALL = CurateSettings(min_calibration=1, min_train=1, min_validation=1)
+GIVEN = ("Agnieszka", "Bartholomew", "Cassandra", "Dietrich", "Evangeline", "Ferdinand")
+SURNAMES = ("Kowalski", "Oyelaran", "Papadopoulos", "Ramakrishnan", "Szymanski", "Vandenberg")
+
+
+def person(number: int) -> tuple[str, str]:
+    draw = random.Random(number)
+    return draw.choice(GIVEN), draw.choice(SURNAMES)
+
+
+def call(number: int, run: str | None = None) -> Call:
+    given, surname = person(number)
+    phone = f"+44 20 7946 {number:04}"
+    text = (
+        f"Note:\nMy name is {given} {surname}, call me on {phone} about parcel {number}.\nKind regards\nThank you\nEnd."
+    )
+    answer = json.dumps({"given_name": given, "surname": surname, "phone": phone, "kind": "parcel"})
+    messages = ({"role": "system", "content": SYSTEM}, {"role": "user", "content": text})
+    return Call(
+        id=f"c{number:05}", request=Request(messages), response={"role": "assistant", "content": answer}, run=run
+    )
+
+
+@pytest.fixture(scope="module")
+def curated() -> Curated:
+    return curate(TASK, [call(i) for i in range(60)], SMALL, Policy(key="k"))
+
+
+def rows(curated: Curated, part: str) -> list[dict[str, Any]]:
+    return curated.parts[part].to_list()
+
+
+def test_names_and_numbers_are_gone_from_train_in_prompt_and_answer_alike(curated: Curated) -> None:
+    for row in rows(curated, "train"):
+        given, surname = person(int(row["id"][1:]))
+        text = orjson.loads(row["request"])["messages"][1]["content"]
+        answer = json.loads(row["answer"])
+        assert given not in text + row["answer"] and surname not in text + row["answer"]
+        assert f"My name is {answer['given_name']} {answer['surname']}, call me on {answer['phone']} about" in text
+        assert answer["kind"] == "parcel"
+
+
+def test_the_wording_of_the_agent_s_author_stays(curated: Curated) -> None:
+    for row in rows(curated, "train"):
+        record = orjson.loads(row["request"])
+        assert record["messages"][0]["content"] == SYSTEM
+        assert TASK.templates[0].slots(request_from(record)) is not None
+        assert record["messages"][1]["content"].endswith("\nKind regards\nThank you\nEnd.")
+
+
+def test_what_is_held_out_is_what_a_route_will_see(curated: Curated) -> None:
+    for part in ("validation", "calibration", "test"):
+        for row in rows(curated, part):
+            given, surname = person(int(row["id"][1:]))
+            assert f"{given} {surname}" in row["request"] and json.loads(row["answer"])["surname"] == surname
+
+
+def test_the_data_set_tells_what_was_replaced_and_by_which_policy(curated: Curated) -> None:
+    assert curated.provenance["redacted"]["PERSON"] >= len(curated.train)
+    assert curated.provenance["redacted"]["PHONE_NUMBER"] >= len(curated.train)
+    assert curated.provenance["policy"]["model"] is True
+    assert "k" not in curated.provenance["policy"].values()
+
+
+def test_a_run_s_calls_name_the_same_people() -> None:
+    calls = [call(i, run=f"r{i // 2}") for i in range(60)]
+    named: dict[str, set[str]] = {}
+    for row in rows(curate(TASK, calls, SMALL, Policy(key="k")), "train"):
+        given, _ = person(int(row["id"][1:]))
+        named.setdefault(f"{row['run']} {given}", set()).add(json.loads(row["answer"])["given_name"])
+    assert named and all(len(names) == 1 for names in named.values())
+
+
+def test_a_row_in_which_something_is_left_does_not_train(monkeypatch: pytest.MonkeyPatch) -> None:
+    def overlooked(self: object, texts: list[str]) -> list[str]:
+        return ["EMAIL_ADDRESS"] if "0 about" in texts[1] else []
+
+    monkeypatch.setattr(redacting_module.Redactor, "left", overlooked)
+    found = curate(TASK, [call(i) for i in range(60)], SMALL, Policy(types=frozenset(), model=False))
+    left_out = [
+        call_id for call_id, reason in found.provenance["rejected"].items() if reason == "personal data is left"
+    ]
+    assert left_out and all(call_id.endswith("0") for call_id in left_out)
+    assert not any(row["id"].endswith("0") for row in rows(found, "train"))
+
+
+def test_words_that_many_answers_say_stay() -> None:
+    kept = redacting_module.kept_words(TASK, [])
+    assert {"anna", "kowalczyk", "regards"} <= kept
