@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from protege import Base, Route, Specialist, Workspace
+from protege import Base, Call, Route, Specialist, Workspace
 
 
 def protege(*arguments: str, home: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -83,6 +83,31 @@ def test_tasks_are_listed_and_each_call_has_one(calls, tmp_path):
     assert [row["id"] for row in rows] == [f"c{n}" for n in range(40)]
     assert {row["task"] for row in rows} == {task["id"]}
     assert task["name"] in protege("tasks", home=home).stdout
+
+
+def test_tasks_come_with_what_they_are_worth_the_most_first(tmp_path):
+    letters = [{"messages": [{"role": "user", "content": f"Write a polite letter.\n\nParcel: {n}"}]} for n in range(60)]
+    for n, letter in enumerate(letters):
+        letter["response"] = {"role": "assistant", "content": f"Dear Sir, your {n} is late and will come on day {n}."}
+    workspace = Workspace(tmp_path)
+    workspace.add_calls(Call.from_record(r) for r in (*(record(n) for n in range(40)), *letters))
+    told = json.loads(protege("tasks", "--json", home=tmp_path).stdout)
+    assert [(task["kind"], task["calls"]) for task in told["tasks"]] == [("label", 40), ("text", 60)]
+    first, second = (task["worth"] for task in told["tasks"])
+    assert first["fit"] == 0.9 and first["saving_tokens_per_1000"] > 0 and first["saving_usd_per_1000"] is None
+    assert second["fit"] == 0 and second["why"][0].startswith("Free text")
+    assert {"fit", "saving", "repetition"} <= set(told["how"])
+    shown = protege("tasks", home=tmp_path).stdout
+    assert "2 labels" in shown and "Free text" in shown and max(map(len, shown.splitlines())) <= 80
+
+
+def test_a_map_of_the_tasks_is_written_private_to_its_owner(tmp_path):
+    Workspace(tmp_path / "home").add_calls(Call.from_record(record(n)) for n in range(40))
+    done = protege("tasks", "--html", str(tmp_path / "map.html"), "--json", home=tmp_path / "home")
+    path = Path(json.loads(done.stdout)["map"])
+    assert path.stat().st_mode & 0o077 == 0 and "Sort the entry." not in path.read_text()
+    both = protege("tasks", "--calls", "--html", str(path), home=tmp_path / "home")
+    assert both.returncode == 2 and "--calls" in both.stderr
 
 
 def test_too_few_calls_make_no_specialist_and_the_reason_says_how_many_are_missing(calls, tmp_path):

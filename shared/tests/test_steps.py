@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,7 +11,9 @@ from typing import Any
 import pytest
 from protege import lifecycle, steps
 from protege.flywheel import Improvement, Settings, conclude
+from protege.progress import Silent
 from protege.specialist import Base, Specialist
+from protege.task import Task
 from protege.workspace import Workspace
 
 BASE = Base("b", "b.gguf", "0", "gguf", "llama", "Apache-2.0", 2048, "")
@@ -73,3 +77,34 @@ def test_where_a_new_version_is_refused_the_old_one_goes_on_and_the_result_says_
     told = conclude(workspace, Improvement("t-1", "teacher", "Too few.", "sp-2"))
     assert told.decision == "live"
     assert told.reason == "Too few. sort-v1 goes on answering."
+
+
+@pytest.mark.parametrize(("agreed", "best"), [((3, 3), "slots"), ((2, 3), "whole"), ((3, 1), "slots")])
+def test_of_the_two_prompts_the_one_with_the_better_answers_goes_on(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, agreed: tuple[int, int], best: str
+) -> None:
+    """Tuning and answering are stood in for: what is tested is what follows from the answers."""
+    asked: list[str] = []
+    removed: list[str] = []
+
+    def tuned(*given: Any) -> Specialist:
+        form = given[4].tune.form
+        return replace(specialist(), id=f"sp-{form}", name=f"sort-{form}", form=form)
+
+    def answered(engines: Any, tuned: Specialist, *_: Any, **__: Any) -> list[Any]:
+        asked.append(tuned.form)
+        return [SimpleNamespace(agreed=i < agreed[tuned.form == "whole"]) for i in range(4)]
+
+    monkeypatch.setattr(steps, "tune", tuned)
+    monkeypatch.setattr(steps, "place", lambda workspace, one, *_: one)
+    monkeypatch.setattr(steps, "refuse", lambda workspace, one: removed.append(one.form))
+    monkeypatch.setattr("protege.serve.open_engines", lambda *_: nullcontext(SimpleNamespace(count=1)))
+    monkeypatch.setattr("protege.evaluate.answer_all", answered)
+    task, curated = Task("t-1", "sort", "label"), SimpleNamespace(hash="h", validation=[])
+    compared = Settings(compare_prompts=True)
+    for _ in range(2):  # the second time from what was kept
+        chosen = steps.better_prompt(workspace, task, curated, BASE, compared, Silent())  # type: ignore[arg-type]
+        assert chosen.tune is not None and chosen.tune.form == best
+    assert asked == ["slots", "whole"]
+    assert set(removed) == {"slots", "whole"} - {best}
+    assert steps.better_prompt(workspace, task, curated, BASE, Settings(), Silent()) == Settings()  # type: ignore[arg-type]

@@ -1,9 +1,12 @@
-"""Discovery against an answer key: python tests/bench/discovery.py PATH [--seed N]
+"""Discovery against an answer key: python tests/bench/discovery.py PATH [--as VARIANT] [--seed N]
 
-PATH is a file of calls (.jsonl or .jsonl.gz) whose rows hold `task`, which discovery never sees. Prints for growing
-samples: seconds, peak memory of the process so far, V-measure, adjusted Rand (calls without a task as one kind of their
-own, and each alone), the share without a task, microseconds that one request's assignment takes, the share of calls
-that a template covers, and mean characters of the whole prompt and of its slots.
+PATH is a file of calls (.jsonl or .jsonl.gz) whose rows hold `task`, which discovery never sees. VARIANT: the calls as
+they are, or changed (see variants.py). Prints for growing samples: seconds, peak memory of the process so far,
+V-measure, adjusted Rand (calls without a task as one kind of their own, and each alone), the share without a task,
+microseconds that one request's assignment takes, the share of calls that a template covers, and mean characters of the
+whole prompt and of its slots. Then, of tasks found in four fifths of the calls, V-measure, adjusted Rand and share
+without a task on the others. --grow: a fifth, half and all of the calls in turn, each with the tasks found before; the
+share of calls that keep their task. --show lists what each kind became.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import gzip
 import random
 import resource
 import time
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,6 +24,7 @@ import orjson
 from protege import Call
 from protege.call import Message, text_of
 from protege.cluster import Assigner, Discovery, discover
+from variants import VARIANTS
 
 SIZES = (200, 1_000, 6_000, 20_000, 100_000, 1_000_000)
 COLUMNS = (
@@ -45,14 +50,23 @@ def main() -> None:
     parser.add_argument("path", type=Path)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--repeat", type=int, default=1, help="read the file so many times over, under new ids")
+    parser.add_argument("--as", dest="variant", choices=VARIANTS, default="plain")
+    parser.add_argument("--sizes", type=int, nargs="*", default=SIZES)
+    parser.add_argument("--show", action="store_true", help="which tasks each kind's calls went to")
+    parser.add_argument("--grow", action="store_true", help="whether calls keep their task as more come")
     options = parser.parse_args()
-    rows = read(options.path)
+    rows = VARIANTS[options.variant](read(options.path), options.seed)
     pool = [(call.with_id(f"{call.id}-{n}") if n else call, kind) for n in range(options.repeat) for call, kind in rows]
     random.Random(options.seed).shuffle(pool)
     discover([call for call, _ in pool[:50]])  # the libraries load before the clock runs
     print("  ".join(f"{name:>9}" for name in COLUMNS))
-    for size in sorted({min(size, len(pool)) for size in SIZES}):
+    for size in sorted({min(size, len(pool)) for size in options.sizes}):
         print("  ".join(f"{cell:>9}" for cell in figures(pool[:size])), flush=True)
+    print(unseen(pool))
+    if options.grow:
+        grow([call for call, _ in pool])
+    if options.show:
+        show(pool)
 
 
 def read(path: Path) -> list[tuple[Call, str]]:
@@ -103,6 +117,42 @@ def assign_us(found: Discovery, calls: Sequence[Call]) -> tuple[float, float]:
         assert (task.id if task else None) == found.assignment[call.id]
     times.sort()
     return times[len(times) // 2], times[int(0.99 * len(times))]
+
+
+def unseen(pool: Sequence[tuple[Call, str]]) -> str:
+    """Tasks found in four fifths, the others assigned by their requests alone."""
+    from sklearn.metrics import adjusted_rand_score, v_measure_score
+
+    known, new = pool[: len(pool) * 4 // 5], pool[len(pool) * 4 // 5 :]
+    assigner = Assigner(discover([call for call, _ in known]).tasks)
+    given = [task.id if (task := assigner.assign(call.request)) else "none" for call, _ in new]
+    truth = [kind for _, kind in new]
+    v, ari = v_measure_score(truth, given), adjusted_rand_score(truth, given)
+    return f"unseen: {len(new)} calls, V {v:.4f}, ARI {ari:.4f}, none {given.count('none') / len(new):.2%}"
+
+
+def grow(calls: Sequence[Call]) -> None:
+    """A fifth, half and all of the calls in turn: how many of those seen before keep their task."""
+    before = discover(calls[: len(calls) // 5])
+    for part in (len(calls) // 2, len(calls)):
+        after = discover(calls[:part], before.tasks)
+        same = sum(after.assignment[i] == task for i, task in before.assignment.items())
+        kept = len({t.id for t in before.tasks} & {t.id for t in after.tasks})
+        print(
+            f"{len(before.assignment)} → {part} calls: {same / len(before.assignment):.2%} keep their task; "
+            f"{kept} of {len(before.tasks)} tasks live on, {len(after.tasks) - kept} new"
+        )
+        before = after
+
+
+def show(pool: Sequence[tuple[Call, str]]) -> None:
+    found = discover([call for call, _ in pool])
+    names = {task.id: task.name for task in found.tasks}
+    became: dict[str, Counter[str]] = defaultdict(Counter)
+    for call, kind in pool:
+        became[kind][names.get(found.assignment[call.id] or "", "none")] += 1
+    for kind, counts in sorted(became.items()):
+        print(f"{kind}: " + ", ".join(f"{name} {n}" for name, n in counts.most_common()))
 
 
 def coverage(found: Discovery, calls: Sequence[Call]) -> tuple[float, float, float]:

@@ -32,8 +32,9 @@ class Settings:
     epsilon, delta: P(disagreement among kept answers > epsilon) ≤ delta. base: a GGUF file or a folder to tune from, in
     place of choosing one; `ollama:NAME` for one that Ollama has. serve_as: "merged" (soonest) or "lora" (one base in
     memory for many). engine: "ollama", "embedded", or "auto": Ollama where one answers. keep_alive, keep_versions: how
-    long a specialist stays in Ollama's memory after an answer, and how many of a task's stay in its store. The rest:
-    what the steps take, None for their defaults.
+    long a specialist stays in Ollama's memory after an answer, and how many of a task's stay in its store.
+    compare_prompts: tune for the slots and for the whole prompt, and go on with the better. The rest: what the steps
+    take, None for their defaults.
     """
 
     epsilon: float = 0.05
@@ -43,6 +44,7 @@ class Settings:
     engine: Literal["auto", "embedded", "ollama"] = "auto"
     keep_alive: str = "30m"
     keep_versions: int = 3
+    compare_prompts: bool = False
     curate: CurateSettings | None = None
     tune: TuneSettings | None = None
     policy: Policy | None = None
@@ -92,6 +94,7 @@ def improvement(workspace: Workspace, task: Task, settings: Settings, progress: 
     base, reason, passed_over = steps.select(workspace, task, curated, settings, progress)
     if base is None:
         return Improvement(task.id, "teacher", reason, passed_over=passed_over)
+    settings = steps.better_prompt(workspace, task, curated, base, settings, progress)
     specialist = steps.tune(workspace, task, curated, base, settings, progress)
     specialist = steps.place(workspace, specialist, settings, progress)
     parity = steps.parity(workspace, task, specialist, curated, progress)

@@ -15,11 +15,13 @@ import orjson
 from .errors import BadInput, EngineError
 from .lifecycle import promote, prune, publish, save_terms, taken_out, withdraw
 from .progress import Progress, Silent
-from .specialist import Base, Route, Specialist
+from .specialist import Base, PromptForm, Route, Specialist
 from .task import Task
 from .workspace import Workspace
 
 if TYPE_CHECKING:
+    from .cluster import Change
+    from .cluster.worth import Worth
     from .curate import Curated
     from .evaluate import Judged
     from .flywheel import Settings
@@ -54,19 +56,81 @@ def decided(settings: Settings) -> Settings:
 
 def find_tasks(workspace: Workspace, progress: Progress | None = None) -> list[Task]:
     """Bring the journal in, and say which kinds of call repeat; anew only where calls have come since the last time."""
-    from .cluster import discover
     from .collect import drain
 
     drain(workspace)
-    key = f"tasks:{workspace.count_calls()}"
-    if workspace.result(key) is None:
-        with (progress or Silent()).step("Finding tasks"):
-            found = discover(workspace.calls, workspace.tasks())
-        workspace.save_tasks(found.tasks, found.assignment)
-        if workspace.routes():
-            publish(workspace)
-        workspace.save_result(key, len(found.tasks))
+    if workspace.result(f"tasks:{workspace.count_calls()}") is None:
+        _discover(workspace, workspace.tasks(), progress)
     return workspace.tasks()
+
+
+def _discover(workspace: Workspace, known: Sequence[Task], progress: Progress | None) -> None:
+    from .cluster import discover
+
+    key = f"tasks:{workspace.count_calls()}"
+    with (progress or Silent()).step("Finding tasks"):
+        found = discover(workspace.calls, known)
+    workspace.save_tasks(found.tasks, found.assignment)
+    if workspace.routes():
+        publish(workspace)
+    workspace.save_result(key, len(found.tasks))
+
+
+def merge_tasks(workspace: Workspace, into: str, other: str, progress: Progress | None = None) -> Task:
+    """Make two tasks (names or ids) one, also in what is discovered later. Raises BadInput."""
+    from .cluster import merge
+
+    tasks = find_tasks(workspace, progress)
+    first, second = choose(tasks, [into, other])
+    _discover(workspace, merge(tasks, first, second), progress)
+    return next(task for task in workspace.tasks() if {first.id, second.id} & {task.id, *task.merged})
+
+
+def split_task(workspace: Workspace, name: str, phrase: str = "", progress: Progress | None = None) -> list[Task]:
+    """Make the requests of a task that hold `phrase` a task of their own, also in what is discovered later.
+
+    Without a phrase what was merged by hand is told apart again. Returns the tasks of which it is one afterwards.
+    Raises BadInput.
+    """
+    from .cluster import split
+
+    tasks = find_tasks(workspace, progress)
+    [task] = choose(tasks, [name])
+    before = {other.id for other in tasks if other.id != task.id}
+    _discover(workspace, split(tasks, task, phrase), progress)
+    return [other for other in workspace.tasks() if other.id not in before]
+
+
+def task_changes(workspace: Workspace, progress: Progress | None = None) -> list[Change]:
+    """What has changed in the traffic: new kinds of call, new wordings, kinds that come more or less often."""
+    from .cluster import changes
+
+    tasks = find_tasks(workspace, progress)
+    return changes(workspace.calls(), tasks, workspace.assignments())
+
+
+def weigh_tasks(workspace: Workspace, tasks: Sequence[Task], progress: Progress | None = None) -> list[Worth]:
+    """What the tasks are worth, the most first; a task's calls are read again only where the task has changed."""
+    from .cluster.worth import HOW, Worth, ranked, weigh
+
+    price_as: str | None = (workspace.result("teacher") or {}).get("price_as")
+
+    def terms(task: Task) -> tuple[str | None, float | None]:
+        figures = (workspace.result(f"improvement:{task.id}") or {}).get("figures") or {}
+        return unfit(task), figures.get("certified_coverage")
+
+    made_from = {task.id: _hash(task.to_record(), terms(task), price_as, HOW) for task in tasks}
+    kept: dict[str, Any] = {task.id: workspace.result(f"worth:{task.id}") or {} for task in tasks}
+    if changed := [task for task in tasks if kept[task.id].get("made_from") != made_from[task.id]]:
+        with (progress or Silent()).step("Weighing tasks", len(changed)) as bar:
+            for task in changed:
+                barred, measured = terms(task)
+                calls = workspace.calls(task_id=task.id)
+                worth = weigh(task, calls, barred=barred, measured=measured, price_as=price_as)
+                kept[task.id] = {"made_from": made_from[task.id], "worth": worth.to_record()}
+                workspace.save_result(f"worth:{task.id}", kept[task.id])
+                bar.advance()
+    return ranked([Worth.from_record(kept[task.id]["worth"]) for task in tasks])
 
 
 def unfit(task: Task) -> str | None:
@@ -91,13 +155,16 @@ def choose(tasks: Sequence[Task], wanted: Sequence[str]) -> list[Task]:
 
 def curate(workspace: Workspace, task: Task, settings: Settings) -> Curated:
     from .curate import Curated, CurateSettings, curate
+    from .redact import load_policy
 
     calls = list(workspace.calls(task_id=task.id))
     chosen = settings.curate or CurateSettings()
-    folder = workspace.home / "datasets" / _hash(task.to_record(), [(c.id, c.content_hash) for c in calls], chosen)
+    policy = load_policy(workspace.home, task.name, key=workspace.key)
+    made_from = (task.to_record(), [(c.id, c.content_hash) for c in calls], chosen, policy.identity)
+    folder = workspace.home / "datasets" / _hash(*made_from)
     if folder.exists():
         return Curated.load(folder)
-    curated = curate(task, calls, chosen)
+    curated = curate(task, calls, chosen, policy)
     curated.save(folder)
     return curated
 
@@ -155,6 +222,35 @@ def tune(
     )
     workspace.save_specialist(specialist)
     return specialist
+
+
+def better_prompt(
+    workspace: Workspace, task: Task, curated: Curated, base: Base, settings: Settings, progress: Progress
+) -> Settings:
+    """The settings with the better of the two prompts, where they ask for a comparison: a specialist is tuned for each,
+    and the one whose validation answers agree more often goes on; the slots alone, which cost less, where both do."""
+    from .evaluate import answer_all
+    from .serve import open_engines
+    from .tune import TuneSettings
+
+    if not settings.compare_prompts:
+        return settings
+    tuning = settings.tune or TuneSettings()
+    key = f"prompts:{_hash(task.id, task.to_record()['templates'], curated.hash, base.sha256, tuning)}"
+    agreed: dict[PromptForm, int] = workspace.result(key) or {}
+    forms: tuple[PromptForm, ...] = ("slots", "whole")
+    made = {form: replace(settings, tune=replace(tuning, form=form)) for form in forms}
+    for form in forms if not agreed else ():
+        tuned = place(workspace, tune(workspace, task, curated, base, made[form], progress), settings, progress)
+        with open_engines(workspace, tuned) as engines, progress.step(f"{task.name}: answering, {form}") as bar:
+            rows = curated.validation
+            judged = answer_all(engines, tuned, task, rows, parallel=engines.count, bar=bar)
+        agreed[form] = sum(one.agreed for one in judged)
+    workspace.save_result(key, agreed)
+    best = max(forms, key=lambda form: agreed[form])
+    loser = next(form for form in forms if form != best)
+    refuse(workspace, tune(workspace, task, curated, base, made[loser], progress))
+    return made[best]
 
 
 def place(workspace: Workspace, specialist: Specialist, settings: Settings, progress: Progress) -> Specialist:

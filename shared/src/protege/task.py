@@ -147,7 +147,9 @@ class Task:
     kind: the kind of its output. labels: the answers of a label task, most frequent first.
     templates: the wordings of its prompt. centre: what assigns calls of an unseen wording to it (token → weight).
     calls: volume. input_tokens, output_tokens, cost_usd, latency_ms: means a call, None where unknown.
-    merged: ids of earlier tasks that this one took in.
+    merged: ids of earlier tasks that this one took in. joined: those of them that were merged by hand, which stay in.
+    split_from: id of the task that this one was a part of. phrase: set where it was split by hand; the requests of that
+    task that hold this text are this one's.
     """
 
     id: str
@@ -164,6 +166,9 @@ class Task:
     cost_usd: float | None = None
     latency_ms: float | None = None
     merged: tuple[str, ...] = ()
+    joined: tuple[str, ...] = ()
+    split_from: str = ""
+    phrase: str = ""
 
     @property
     def node(self) -> tuple[str, ...]:
@@ -178,7 +183,7 @@ class Task:
         plain = dict(record)
         plain["nodes"] = tuple(tuple(node) for node in record.get("nodes", ()))
         plain["templates"] = tuple(_template(t) for t in record.get("templates", ()))
-        for name in ("tools", "labels", "merged"):
+        for name in ("tools", "labels", "merged", "joined"):
             plain[name] = tuple(record.get(name, ()))
         return cls(**plain)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from protege import Attempt, Call
 from protege.cluster import discover
+from protege.cluster import tally as tallies
 from protege.cluster.naming import names_for
-from protege.cluster.tally import Tally
+from protege.cluster.tally import Repeats, Tally
 
 
 def call(answer, number=0, **fields):
@@ -91,6 +92,40 @@ def test_figures_reach_the_task(agents):
     assert (task.calls, task.kind, task.latency_ms, task.node) == (30, "label", 7, ("shop", "triage_ticket"))
     assert set(task.labels) == {"refund", "delivery", "account"}
     assert task.name == "triage_ticket"
+
+
+# What comes again
+
+
+def repeats(texts):
+    found = Repeats()
+    for text in texts:
+        found.add(text.encode())
+    return found
+
+
+def test_what_comes_again_is_counted():
+    found = repeats(["a", "b", "a", "a"])
+    assert (found.total, found.distinct, found.seen_before) == (4, 2, 0.5)
+    assert found.entropy_bits == pytest.approx(0.811, abs=0.001)
+
+
+def test_entropy_is_none_of_one_text_and_the_logarithm_of_all_different_ones():
+    assert repeats(["same"] * 9).entropy_bits == 0
+    assert repeats([str(n) for n in range(64)]).entropy_bits == pytest.approx(6)
+
+
+def test_nothing_counted_says_nothing():
+    assert (Repeats().distinct, Repeats().seen_before, Repeats().entropy_bits) == (0, 0, 0)
+
+
+def test_beyond_what_memory_may_hold_repeats_are_estimated(monkeypatch):
+    monkeypatch.setattr(tallies, "MAX_DISTINCT", 500)
+    found = repeats([str(n % 4000) for n in range(8000)])
+    assert len(found.counts) <= 500 and set(found.counts.values()) == {2}
+    assert found.distinct == pytest.approx(4000, rel=0.15)
+    assert found.seen_before == pytest.approx(0.5, abs=0.08)
+    assert found.entropy_bits == pytest.approx(11.97, rel=0.15)
 
 
 # Names

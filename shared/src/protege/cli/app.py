@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -11,7 +12,7 @@ import typer
 from .. import flywheel, lifecycle, steps
 from ..errors import BadInput, ProtegeError
 from ..progress import Silent
-from ..specialist import PromptForm, Specialist
+from ..specialist import Specialist
 from ..workspace import Workspace, home_path
 from . import output
 
@@ -25,9 +26,11 @@ app = typer.Typer(
 
 Home = Annotated[Path | None, typer.Option(help="Home folder. Default: PROTEGE_HOME, else .protege here.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+TaskName = Annotated[str, typer.Argument(help="A task's name or id, as `protege tasks` shows it.")]
 Name = Annotated[str, typer.Argument(help="A specialist's name or id, as `protege status` shows it.")]
 
 Method: TypeAlias = Literal["lora", "full", "qlora"]
+Prompt: TypeAlias = Literal["slots", "whole", "better"]
 ServeAs: TypeAlias = Literal["lora", "merged"]
 EngineName: TypeAlias = Literal["auto", "embedded", "ollama"]
 Form: TypeAlias = Literal["calls", "openai", "otlp"]
@@ -91,10 +94,16 @@ def record(
 @app.command(rich_help_panel=WATCH)
 def tasks(
     calls: Annotated[bool, typer.Option("--calls", help="The task of each call.")] = False,
+    html: Annotated[Path | None, typer.Option(help="Write a map of the tasks, with redacted samples, here.")] = None,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
-    """What repeats, and what it costs."""
+    """What repeats, what it costs, and what a small model would save."""
+    from ..cluster.worth import HOW
+    from ..report import draw_map, worth_table, write_map
+
+    if calls and html:
+        raise BadInput("--calls and --html ask for two answers.", "Give one of them.")
     workspace = Workspace(home)
     found = steps.find_tasks(workspace, _progress(as_json))
     if calls:
@@ -102,13 +111,51 @@ def tasks(
         if as_json:
             return output.print_json({"calls": rows})
         return output.print_table("Calls", ("call", "task"), [(row["id"], row["task"]) for row in rows])
+    worths = steps.weigh_tasks(workspace, found, _progress(as_json))
+    if html:
+        drawn = draw_map(workspace, found, worths, _progress(as_json))
+        written = write_map(html, drawn)
+        return _done({"map": str(written), "note": drawn.note}, f"Written: {written}\n{drawn.note}".strip(), as_json)
+    by_id = {task.id: task for task in found}
+    ranked = [(by_id[worth.task_id], worth) for worth in worths]
     if as_json:
-        return output.print_json({"tasks": [_task_record(task) for task in found]})
+        records = [{**_task_record(task), "worth": worth.figures()} for task, worth in ranked]
+        return output.print_json({"tasks": records, "how": HOW})
     if not found:
         return output.console.print("No calls yet. Record an agent, or import calls: protege collect FILE")
-    columns = ("task", "node", "kind", "calls", "tokens in", "out", "$ a call")
-    rows = [(t.name, " / ".join(t.node), t.kind, t.calls, t.input_tokens, t.output_tokens, t.cost_usd) for t in found]
-    output.print_table("", columns, rows)
+    output.console.print(worth_table(ranked))
+
+
+@app.command(rich_help_panel=WATCH)
+def merge(task: TaskName, other: TaskName, home: Home = None, as_json: Json = False) -> None:
+    """Make two tasks one. `protege split` undoes it."""
+    one = steps.merge_tasks(Workspace(home), task, other, _progress(as_json))
+    _done({"id": one.id, "name": one.name, "calls": one.calls}, f"{one.name}: {one.calls:,} calls.", as_json)
+
+
+@app.command(rich_help_panel=WATCH)
+def split(
+    task: TaskName,
+    phrase: Annotated[str, typer.Option(help="A text that the requests of its part hold.")] = "",
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Make a part of a task its own task; without --phrase, undo a merge."""
+    found = steps.split_task(Workspace(home), task, phrase, _progress(as_json))
+    rows = [{"id": t.id, "name": t.name, "calls": t.calls} for t in found]
+    _done({"tasks": rows}, ", ".join(f"{t.name}: {t.calls:,} calls" for t in found), as_json)
+
+
+@app.command(rich_help_panel=WATCH)
+def changes(home: Home = None, as_json: Json = False) -> None:
+    """What is new in the traffic: kinds of call, wordings, shares."""
+    found = steps.task_changes(Workspace(home), _progress(as_json))
+    if as_json:
+        return output.print_json({"changes": [_fields(change) for change in found]})
+    for change in found:
+        output.console.print(_said_of(change), highlight=False, markup=False)
+    if not found:
+        output.console.print("Nothing has changed, or the calls' times are not known.")
 
 
 @app.command(rich_help_panel=LEARN)
@@ -120,7 +167,9 @@ def improve(
     epsilon: Annotated[float, typer.Option(help="Disagreement allowed among kept answers.")] = 0.05,
     delta: Annotated[float, typer.Option(help="Chance that the guarantee does not hold.")] = 0.05,
     method: Annotated[Method, typer.Option(help="lora, full or qlora (GPU).")] = "lora",
-    prompt: Annotated[PromptForm, typer.Option(help="slots (constant text left out) or whole.")] = "slots",
+    prompt: Annotated[
+        Prompt, typer.Option(help="slots (constant text left out), whole, or better: tune both, go on with the better.")
+    ] = "slots",
     steps: Annotated[int | None, typer.Option(help="Training steps at most.")] = None,
     serve_as: Annotated[
         ServeAs, typer.Option(help="merged (soonest), or lora (one base in memory for many).")
@@ -141,11 +190,19 @@ def improve(
     for name, value in (("--epsilon", epsilon), ("--delta", delta)):
         if not 0 < value < 1:
             raise BadInput(f"{name} is {value}.", "It is a probability between 0 and 1, such as 0.05.")
-    options: dict[str, Any] = {"method": method, "form": prompt}
+    options: dict[str, Any] = {"method": method, "form": "slots" if prompt == "better" else prompt}
     if steps is not None:
         options["steps"] = steps
     settings = flywheel.Settings(
-        epsilon, delta, base, serve_as, engine, keep_alive, keep_versions, tune=TuneSettings(**options)
+        epsilon=epsilon,
+        delta=delta,
+        base=base,
+        serve_as=serve_as,
+        engine=engine,
+        keep_alive=keep_alive,
+        keep_versions=keep_versions,
+        compare_prompts=prompt == "better",
+        tune=TuneSettings(**options),
     )
     workspace = Workspace(home)
     done = flywheel.improve(workspace, wanted or (), settings, _progress(as_json))
@@ -297,6 +354,20 @@ def _task_record(task: Any) -> dict[str, Any]:
     record = task.to_record()
     kept = ("id", "name", "kind", "calls", "tools", "labels", "input_tokens", "output_tokens", "cost_usd", "latency_ms")
     return {"node": list(task.node), **{name: record[name] for name in kept}, "wordings": len(task.templates)}
+
+
+def _said_of(change: Any) -> str:
+    """A change in the traffic in words."""
+    share, before = f"{change.share:.1%}", f"{change.before:.1%}"
+    said = {
+        "new": f"{change.name}: a new kind of call, {share} of traffic",
+        "reworded": f"{change.name}: a new wording of its prompt, {share} of its calls",
+        "more": f"{change.name}: {share} of traffic, {before} until then",
+        "less": f"{change.name}: {share} of traffic, {before} until then",
+        "gone": f"{change.name}: no calls, {before} of traffic until then",
+        "unknown": f"calls that fit no task: {share} of traffic, {before} until then",
+    }[change.what]
+    return f"{said}, since {datetime.fromtimestamp(change.since, UTC):%A %-d %B %Y}"
 
 
 def _fields(value: Any) -> dict[str, Any]:

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 
 from ..call import Request, text_of
 from ..task import Task, Template
-from .wording import FREE_FORM, FREE_FORM_WITH_TOOLS, opening_text, sentences, system_sentences, words
+from .wording import BIAS, FREE, FREE_FORM, FREE_FORM_WITH_TOOLS, free_words, opening_text, opening_words, system_words
 
-NEAR = 0.5
-"""The least cosine of a request without a fitting template and a task's centre."""
-_FREE = frozenset({FREE_FORM, FREE_FORM_WITH_TOOLS})
-_OPENING_WORDS = 60
-"""Of a prompt without system text; its instruction stands first."""
+NEAR = 1.0
+"""Of a request whose template is unknown and a task's centre: the least of cosine, and share of the centre that is in
+the request, together."""
+HELD = 0.65
+"""The least share of the centre in a prompt without system text, whose own words hide it from the cosine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +38,14 @@ class Assigner:
 
     def __init__(self, tasks: Sequence[Task]) -> None:
         self.tasks = tuple(tasks)
+        whole = [task for task in tasks if not task.phrase]
+        self._parts: dict[str, list[Task]] = defaultdict(list)  # split off by hand, by what they were part of
+        for task in tasks:
+            if task.phrase:
+                self._parts[task.split_from].append(task)
         self._by_line: dict[int, dict[str, list[_Candidate]]] = {}
         self._by_edge: list[_Candidate] = []
-        for task in tasks:
+        for task in whole:
             for template in task.templates:
                 candidate = _Candidate(task, template, weight_of(template))
                 anchor = _anchor(template)
@@ -48,20 +53,28 @@ class Assigner:
                     self._by_edge.append(candidate)
                 else:
                     self._by_line.setdefault(anchor[0], {}).setdefault(anchor[1], []).append(candidate)
-        self._free = {word: task for task in tasks for word in _FREE.intersection(task.centre or ())}
+        self._free: dict[str, list[Task]] = defaultdict(list)
         self._weights: dict[str, list[tuple[int, float]]] = defaultdict(list)
         for i, task in enumerate(tasks):
+            if task.phrase:
+                continue
+            if marks := FREE.intersection(task.centre or ()):
+                self._free[min(marks)].append(task)
+                continue
             for word, weight in (task.centre or {}).items():
                 self._weights[word].append((i, weight))
 
     def assign(self, request: Request) -> Task | None:
         """The task of a request, None where it is none of them. Never raises on odd requests."""
         found = self.fit(request)
-        if found:
-            return found[0]
-        if (near := self.nearest(request)) or request.system.strip():
+        task = found[0] if found else self.guess(request)
+        return self._part(task, request) if task and task.id in self._parts else task
+
+    def guess(self, request: Request, least: float = 1.0) -> Task | None:
+        """The task of a request that no template fits; `least` as in `nearest`."""
+        if (near := self.nearest(request, least)) or request.system.strip():
             return near
-        return self._free.get(FREE_FORM_WITH_TOOLS if request.tools else FREE_FORM)
+        return self._likeliest(request)
 
     def fit(self, request: Request) -> tuple[Task, Template] | None:
         """The task and its wording whose constant text the request holds."""
@@ -71,24 +84,43 @@ class Assigner:
                 lines = set(text_of(request.messages[position]).split("\n"))
                 for line in by_line.keys() & lines:
                     candidates += by_line[line]
-        for candidate in sorted(candidates, key=lambda c: -c.weight):
+        for candidate in sorted(candidates, key=lambda c: (-c.weight, c.task.id)):
             if candidate.template.slots(request) is not None:
                 return candidate.task, candidate.template
         return None
 
-    def nearest(self, request: Request, least: float = NEAR) -> Task | None:
-        """The task whose centre is nearest, where the cosine is at least `least`."""
-        said = _said(request)
-        if not said:
-            return None
-        scores: dict[int, float] = defaultdict(float)
+    def nearest(self, request: Request, least: float = 1.0) -> Task | None:
+        """The task whose centre is nearest: cosine over the words that centres have, and share of the centre that is
+        there, added up. `least`: of `NEAR`."""
+        system = request.system
+        by_system = bool(system.strip())
+        words = system_words(system) if by_system else opening_words(opening_text(request))
+        said = [word for word in words if word in self._weights]
+        cosine: dict[int, float] = defaultdict(float)
+        share: dict[int, float] = defaultdict(float)
         for word in said:
-            for i, weight in self._weights.get(word, ()):
-                scores[i] += weight
-        if not scores:
+            for i, weight in self._weights[word]:
+                cosine[i] += weight / math.sqrt(len(said))
+                share[i] += weight * weight
+        if not by_system:
+            cosine = {i: value for i, value in cosine.items() if share[i] >= HELD * least}
+        if not cosine:
             return None
-        best = max(scores, key=lambda i: (scores[i], -i))
-        return self.tasks[best] if scores[best] >= least * math.sqrt(len(said)) else None
+        best = max(cosine, key=lambda i: (round(cosine[i] + share[i], 9), self.tasks[i].id))
+        return self.tasks[best] if not by_system or cosine[best] + share[best] >= NEAR * least else None
+
+    def _likeliest(self, request: Request) -> Task | None:
+        """Of the tasks without constant text the one whose weights add up to most."""
+        tasks = self._free.get(FREE_FORM_WITH_TOOLS if request.tools else FREE_FORM, ())
+        if len(tasks) < 2:
+            return tasks[0] if tasks else None
+        said = [BIAS, *free_words(opening_text(request))]
+        return max(tasks, key=lambda task: (sum((task.centre or {}).get(word, 0.0) for word in said), task.id))
+
+    def _part(self, task: Task, request: Request) -> Task:
+        texts = [text_of(message) for message in request.messages]
+        parts = self._parts[task.id]
+        return next((part for part in parts if any(part.phrase in text for text in texts)), task)
 
 
 def weight_of(template: Template) -> int:
@@ -100,11 +132,3 @@ def _anchor(template: Template) -> tuple[int, str] | None:
     """Where the longest constant line stands, and the line: hardly another template has it too."""
     lines = [(part.position, line) for part in template.parts for line in part.lines]
     return max(lines, key=lambda found: len(found[1]), default=None)
-
-
-def _said(request: Request) -> set[str]:
-    """The words that a centre is compared with: the system text's, without one the opening's first."""
-    system = request.system
-    if system.strip():
-        return set(words(system_sentences(system)))
-    return set(words(sentences(opening_text(request)[:2000]))[:_OPENING_WORDS])

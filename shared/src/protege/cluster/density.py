@@ -11,12 +11,14 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
+from .answers import Form, alike, profile_of
 from .document import SMALLEST, Document, documents_of
-from .wording import FREE_FORM, FREE_FORM_WITH_TOOLS, Wording, name_words, words
+from .free import free_kinds, same_inputs
+from .wording import FREE, Wording, name_words, words
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,6 +29,12 @@ ALIKE = 0.48
 nothing is joined wrongly above .38, or torn below .60; MetaGPT's 60 actions are told apart best at .40 to .50."""
 SAME_NODE = 0.15
 """What a shared node adds to that cosine."""
+SAME_ANSWERS = 0.15
+"""What the same keys, or the same labels, in the answers to the same kind of input add to it."""
+COMPARED = 200
+"""Inputs of each two groups."""
+LABELS = 0.4
+"""What the labels of an opening's lines weigh in it."""
 FREE_SHARE = 0.02
 """Of the calls: so many without constant text are a kind of their own."""
 COMPONENTS = 200
@@ -47,8 +55,16 @@ class Grouping:
     centres: dict[int, dict[str, float]]
 
 
-def group(wordings: Sequence[Wording], nodes: Sequence[tuple[str, ...]]) -> Grouping:
-    """The groups among some thousand prompts; `nodes` are the steps that they came from."""
+def group(
+    wordings: Sequence[Wording],
+    nodes: Sequence[tuple[str, ...]],
+    forms: Sequence[Form],
+    openings: Sequence[Set[str]],
+) -> Grouping:
+    """The groups among some thousand prompts.
+
+    nodes: the steps that they came from. forms: of their answers. openings: the words of their openings.
+    """
     import numpy as np
 
     documents = documents_of(wordings)
@@ -60,12 +76,33 @@ def group(wordings: Sequence[Wording], nodes: Sequence[tuple[str, ...]]) -> Grou
     matrix, vocabulary = _vectors(distinct)
     counts = np.bincount(rows, minlength=len(distinct))
     dense = _dense_groups(matrix, counts)
-    joined = _join_alike(matrix, dense, _nodes_of(dense[rows], nodes))
+    joined = _join_alike(matrix, dense, _nodes_of(dense[rows], nodes), _Answers.of(dense[rows], forms, openings))
     centres = _centres(matrix, joined, counts, vocabulary)
     # Prompts without constant text are a kind where they are many; a few are what is left over.
-    free = np.array([bool({FREE_FORM, FREE_FORM_WITH_TOOLS}.intersection(d.flags)) for d in distinct])
+    free = np.array([bool(FREE.intersection(d.flags)) for d in distinct])
     joined = np.where(free & (counts < FREE_SHARE * len(documents)), -1, joined)
-    return Grouping([int(label) for label in joined[rows]], documents, centres)
+    labels = [int(label) for label in joined[rows]]
+    _split_free(labels, {int(g) for g in joined[free & (joined >= 0)]}, centres, forms, openings)
+    return Grouping(labels, documents, centres)
+
+
+def _split_free(
+    labels: list[int],
+    free: Iterable[int],
+    centres: dict[int, dict[str, float]],
+    forms: Sequence[Form],
+    openings: Sequence[Set[str]],
+) -> None:
+    """The groups without constant text, each in the kinds that its requests and answers show; changes its arguments."""
+    for g in sorted(free):
+        members = [i for i, label in enumerate(labels) if label == g]
+        kinds, weights = free_kinds([openings[i] for i in members], [forms[i] for i in members])
+        number = [g, *range(max(centres) + 1, max(centres) + len(weights))]
+        marks = {word: weight for word, weight in centres[g].items() if word in FREE}
+        for k, own in enumerate(weights):
+            centres[number[k]] = {**marks, **own}
+        for i, kind in zip(members, kinds, strict=True):
+            labels[i] = number[kind]
 
 
 # How alike
@@ -100,9 +137,17 @@ def _blocks(document: Document) -> list[tuple[float, list[str]]]:
     system, opening = words(document.system), words(document.opening)
     tools = name_words(document.tools) + list(document.flags)
     share = len(system) / (len(system) + _HALF)
-    rest = len(opening) + len(tools) or 1
-    of_tools = (1 - share) * (min(0.5, len(tools) / rest) if system or opening else 1)
-    parts = [(share, _terms(system)), (1 - share - of_tools, _terms(opening)), (of_tools, sorted(set(tools)))]
+    if system and (opening or document.labels):  # what the user's message is made to say tells more
+        share *= 0.5
+    rest = len(opening) + len(document.labels) + len(tools) or 1
+    of_tools = (1 - share) * (min(0.5, len(tools) / rest) if system or opening or document.labels else 1)
+    of_labels = (1 - share - of_tools) * (LABELS if opening else 1) if document.labels else 0
+    parts = [
+        (share, _terms(system)),
+        (1 - share - of_tools - of_labels, _terms(opening)),
+        (of_labels, list(document.labels)),
+        (of_tools, sorted(set(tools))),
+    ]
     return [(weight, terms) for weight, terms in parts if terms and weight > 0]
 
 
@@ -167,7 +212,10 @@ def _sums(matrix: csr_matrix, labels: np.ndarray[Any, Any]) -> csr_matrix:
 
 
 def _join_alike(
-    matrix: csr_matrix, dense: np.ndarray[Any, Any], nodes: Sequence[tuple[str, ...]]
+    matrix: csr_matrix,
+    dense: np.ndarray[Any, Any],
+    nodes: Sequence[tuple[str, ...]],
+    answers: _Answers,
 ) -> np.ndarray[Any, Any]:
     """Dense groups joined by average linkage. Single linkage joins by way of third ones what differs: V .83 against .94
     on MetaGPT's calls, whose prompts share long passages."""
@@ -182,6 +230,10 @@ def _join_alike(
     step = {node: i for i, node in enumerate(dict.fromkeys(nodes))}
     steps = np.array([step[node] if node else -1 - i for i, node in enumerate(nodes)])
     distance = 1 - np.asarray(cosine_similarity(_sums(matrix, dense))) - SAME_NODE * (steps[:, None] == steps[None, :])
+    for a, b in itertools.combinations(range(groups), 2):
+        near = distance[a, b] <= 1 - ALIKE + SAME_ANSWERS
+        if near and (same := answers.same(a, b)):
+            distance[a, b] = distance[b, a] = distance[a, b] - SAME_ANSWERS * same
     np.fill_diagonal(distance, 0)
     tree = linkage(squareform(np.clip(distance, 0, 1), checks=False), "average")
     joined = fcluster(tree, 1 - ALIKE, "distance") - 1
@@ -196,6 +248,30 @@ def _nodes_of(labels: np.ndarray[Any, Any], nodes: Sequence[tuple[str, ...]]) ->
     return [counts[g].most_common(1)[0][0] for g in range(int(labels.max()) + 1)]
 
 
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    """What each group is asked, and answers."""
+
+    profiles: list[dict[str, float]]
+    openings: list[list[Set[str]]]
+
+    @classmethod
+    def of(cls, labels: np.ndarray[Any, Any], forms: Sequence[Form], openings: Sequence[Set[str]]) -> _Answers:
+        groups = int(labels.max()) + 1
+        given: list[list[Form]] = [[] for _ in range(groups)]
+        asked: list[list[Set[str]]] = [[] for _ in range(groups)]
+        for label, form, opening in zip(labels, forms, openings, strict=True):
+            if label >= 0 and form:
+                given[label].append(form)
+                asked[label].append(opening)
+        return cls([profile_of(own) for own in given], [own[:COMPARED] for own in asked])
+
+    def same(self, a: int, b: int) -> float:
+        """How far the answers to the same kind of input are the same, 0 to 1."""
+        share = alike(self.profiles[a], self.profiles[b])
+        return share if share and same_inputs(self.openings[a], self.openings[b]) else 0.0
+
+
 def _centres(
     matrix: csr_matrix, labels: np.ndarray[Any, Any], counts: np.ndarray[Any, Any], vocabulary: list[str]
 ) -> dict[int, dict[str, float]]:
@@ -207,7 +283,7 @@ def _centres(
         members = labels == g
         weights = np.log1p(counts[members])
         mean = np.asarray(matrix[members].T @ weights).ravel()
-        single = [i for i in np.flatnonzero(mean) if " " not in vocabulary[i]]
+        single = [i for i in np.flatnonzero(mean) if " " not in vocabulary[i] or vocabulary[i].endswith(":")]
         top = sorted(single, key=lambda i: (-mean[i], vocabulary[i]))[:CENTRE_WORDS]
         length = float(np.linalg.norm(mean[top])) or 1.0
         centres[g] = {vocabulary[i]: round(float(mean[i]) / length, 4) for i in top}

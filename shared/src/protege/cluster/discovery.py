@@ -10,23 +10,27 @@ the agent. Time is linear in the calls, memory bounded by the sample.
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 
 from ..call import Call, Request
-from ..task import Task
+from ..task import Task, Template
+from .answers import forms_of
 from .assign import Assigner, weight_of
 from .density import group
 from .document import Document
-from .identity import fresh_id, identify
+from .identity import fresh_id, identify, put_together
 from .naming import names_for
 from .survey import survey
 from .tally import Tally
 from .templates import templates_for
-from .wording import Wording
+from .wording import FREE, Wording, free_words, opening_text
 
+VAGUE = 0.05
+"""Of the requests that a template takes: so many may be another task's."""
 _RUN = re.compile(r"[^\W\d_]+")
 
 
@@ -47,16 +51,34 @@ def discover(calls: Iterable[Call] | Callable[[], Iterable[Call]], known: Sequen
     again = _replayable(calls)
     sample = survey(again())
     wordings = [Wording.of(call.request) for call in sample]
-    found = group(wordings, [call.node for call in sample])
+    openings = [free_words(opening_text(call.request)) for call in sample]
+    found = group(wordings, [call.node for call in sample], forms_of(sample), openings)
     members: dict[int, list[int]] = defaultdict(list)
     for i, label in enumerate(found.labels):
         if label >= 0:
             members[label].append(i)
+    whole = [task for task in known if not task.phrase]
     order = sorted(members)
-    requests = [[sample[i].request for i in members[label]] for label in order]
-    documents = [[found.documents[i] for i in members[label]] for label in order]
-    drafts = _drafts(requests, documents, [found.centres[label] for label in order], known)
+    one = put_together([[sample[i].request for i in members[label]] for label in order], whole)
+    groups = [[label for label, g in zip(order, one, strict=True) if g == n] for n in sorted(set(one))]
+    numbers = [[i for label in labels for i in members[label]] for labels in groups]
+    requests = [[sample[i].request for i in theirs] for theirs in numbers]
+    documents = [[found.documents[i] for i in theirs] for theirs in numbers]
+    centres = [_mean([found.centres[label] for label in labels]) for labels in groups]
+    drafts = _drafts(requests, documents, centres, whole)
     return _counted(drafts, [_constant_sentences(d) for d in documents], again(), known)
+
+
+def _mean(centres: Sequence[dict[str, float]]) -> dict[str, float]:
+    """One centre for several groups, length one; a group without constant text is told by another rule."""
+    if len(centres) == 1:
+        return centres[0]
+    total: Counter[str] = Counter()
+    for centre in centres:
+        if not FREE.intersection(centre):
+            total.update(centre)
+    length = math.sqrt(sum(weight * weight for weight in total.values())) or 1.0
+    return {word: round(weight / length, 4) for word, weight in total.items()} or centres[0]
 
 
 def _replayable(calls: Iterable[Call] | Callable[[], Iterable[Call]]) -> Callable[[], Iterable[Call]]:
@@ -82,11 +104,23 @@ def _drafts(
         if same.known is not None:
             draft = replace(same.known, merged=same.merged)
         else:
-            signature = max(new, key=weight_of).signature if new else repr(sorted(centre.items()))
-            draft = Task(fresh_id(signature, taken), "", "text")
+            signature = max(templates, key=weight_of).signature if templates else repr(sorted(centre.items()))
+            draft = Task(fresh_id(signature, taken), "", "text", split_from=same.part_of)
             taken.add(draft.id)
         drafts.append(replace(draft, templates=templates, centre=centre))
-    return drafts
+    return _telling(drafts, requests, {t for task in known for t in task.templates})
+
+
+def _telling(drafts: Sequence[Task], requests: Sequence[Sequence[Request]], known: Set[Template]) -> list[Task]:
+    """The drafts without new templates that say too little: many of the requests that they would take are others'."""
+    assigner = Assigner(drafts)
+    right, wrong = Counter[Template](), Counter[Template]()
+    for draft, theirs in zip(drafts, requests, strict=True):
+        for request in theirs:
+            if found := assigner.fit(request):
+                (right if found[0].id == draft.id else wrong)[found[1]] += 1
+    vague = {t for t, n in wrong.items() if n > VAGUE * (n + right[t])} - known
+    return [replace(draft, templates=tuple(t for t in draft.templates if t not in vague)) for draft in drafts]
 
 
 def _constant_sentences(documents: Sequence[Document]) -> list[str]:
@@ -104,8 +138,12 @@ def _counted(
     drafts: Sequence[Task], sentences: Sequence[list[str]], calls: Iterable[Call], known: Sequence[Task]
 ) -> Discovery:
     """Every call assigned, the tasks with their figures and names; tasks that no call is left for are dropped."""
-    gone = [task for task in known if task.id not in {i for d in drafts for i in (d.id, *d.merged)}]
+    taken = {i: draft for draft in drafts for i in (draft.id, *draft.merged)}
+    gone = [task for task in known if not task.phrase and task.id not in taken]
     tasks = [*drafts, *gone]
+    whole = {**{task.id: task for task in gone}, **taken}
+    parts = [_part(task, whole[task.split_from]) for task in known if task.phrase and task.split_from in whole]
+    tasks += parts
     assigner = Assigner(tasks)
     tallies = {task.id: Tally() for task in tasks}
     assignment: dict[str, str | None] = {}
@@ -115,9 +153,14 @@ def _counted(
         if task:
             tallies[task.id].add(call)
     figured = [_with_figures(task, tallies[task.id]) for task in tasks]
-    said = [*sentences, *([] for _ in gone)]
-    named = _with_names([(t, s) for t, s in zip(figured, said, strict=True) if t.calls])
+    said = [*sentences, *([] for _ in (*gone, *parts))]
+    named = _with_names([(t, s) for t, s in zip(figured, said, strict=True) if t.calls or t.phrase])
     return Discovery(tuple(sorted(named, key=lambda task: (-task.calls, task.id))), assignment)
+
+
+def _part(task: Task, whole: Task) -> Task:
+    """A task that was split off by hand: its prompts are those of what it is a part of."""
+    return replace(task, split_from=whole.id, templates=whole.templates, centre=whole.centre)
 
 
 def _with_figures(task: Task, tally: Tally) -> Task:

@@ -3,93 +3,163 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from .wording import FREE_FORM, FREE_FORM_WITH_TOOLS, Wording, words
 
 SMALLEST = 3
 """Fewer calls are no kind that repeats."""
+_GRAM = 4
+"""Words in a row that recur are constant text, wherever lines and sentences end."""
+_FIRST_WORDS, _LAST_WORDS = 600, 200
+"""Of a prompt: instructions stand at its ends."""
+
+_Gram = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What is constant in one prompt, by where it stands; `flags` say what there is no text for."""
+    """What is constant in one prompt, by where it stands.
+
+    labels: what the opening's lines begin with ("question:"), sorted. flags: say what there is no text for.
+    """
 
     system: tuple[str, ...]
     opening: tuple[str, ...]
     tools: tuple[str, ...]
     flags: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
 
     @property
     def constant(self) -> tuple[str, ...]:
-        return self.system + self.opening
+        return self.system + self.opening + self.labels
 
 
 def documents_of(wordings: Sequence[Wording]) -> list[Document]:
     """The constant part of each prompt, judged by what recurs among those with the same system text."""
+    systems = _constant_systems(wordings)
     by_system: dict[tuple[str, ...], list[int]] = defaultdict(list)
-    recurring = Counter[str]()
-    for i, wording in enumerate(wordings):
-        by_system[wording.system].append(i)
-        recurring.update(set(wording.system))
+    for i, system in enumerate(systems):
+        by_system[system].append(i)
     documents: dict[int, Document] = {}
     for system, members in by_system.items():
-        if system and len(members) < SMALLEST:  # a text that is new each time: a name or a retrieved passage is in it
-            system = tuple(s for s in system if recurring[s] >= SMALLEST) or system
         siblings = [wordings[i] for i in members]
-        openings = _constant_openings(siblings, bool(system))
-        tools_tell = _tools_tell(siblings)
-        for i, wording, opening in zip(members, siblings, openings, strict=True):
-            tools = wording.tools if tools_tell else ()
+        openings = _under_a_system_text(siblings) if system else _without_system_text(siblings)
+        telling = _tools_tell(siblings, bool(system))
+        for i, wording, (opening, labels) in zip(members, siblings, openings, strict=True):
+            tools = wording.tools if wording.tools in telling else ()
             flags = (wording.offered,) if wording.offered else ()
-            if not (system or opening or tools):
+            if not (system or opening or tools or labels):
                 flags += (FREE_FORM_WITH_TOOLS if wording.tools else FREE_FORM,)
-            elif wording.tools and not tools_tell:
+            elif wording.tools and not tools:
                 flags += ("+",)
-            documents[i] = Document(system, opening, tools, flags)
+            documents[i] = Document(system, opening, tools, flags, labels)
     return [documents[i] for i in range(len(wordings))]
 
 
-def _constant_openings(siblings: Sequence[Wording], has_system: bool) -> list[tuple[str, ...]]:
-    """Sentences of the opening that recur, and the beginning that recurs where the first sentence does not.
+def _constant_systems(wordings: Sequence[Wording]) -> list[tuple[str, ...]]:
+    """The system texts; of one that is new each time (a date, an example, a passage is in it) what recurs elsewhere."""
+    counts = Counter(w.system for w in wordings)
+    texts = {system: _ends(words(system)) for system in counts if system}
+    scattered = {system for system in texts if counts[system] < SMALLEST}
+    if not scattered:
+        return [w.system for w in wordings]
+    grams = Counter[_Gram]()
+    for system, text in texts.items():
+        grams.update(dict.fromkeys(_grams(text), counts[system]))
+    least = max(SMALLEST, 0.001 * len(wordings))
+    kept = {system: _runs(texts[system], grams, least, _GRAM) or system for system in scattered}
+    return [kept.get(w.system, w.system) for w in wordings]
 
-    Under a shared system text they count only where nearly every prompt has some and none is in all of them: a label or
-    a sentence that all share shows one template, however often its values repeat (a schema, a list of tools).
-    """
-    distinct = list({w.opening: w for w in siblings}.values())  # a prompt that comes again shows nothing constant
-    least = max(SMALLEST, len(distinct) * (0.02 if has_system else 0.002))
-    if has_system:
-        shared = Counter(mark for w in distinct for mark in w.labels.union(w.opening))
-        if any(n >= 0.9 * len(distinct) for n in shared.values()):
-            return [()] * len(siblings)
-    frequency = Counter(sentence for w in distinct for sentence in set(w.opening))
-    firsts = [words(w.opening[:1])[:16] for w in siblings]
-    beginnings = Counter(
-        tuple(first[:n]) for w in distinct if (first := words(w.opening[:1])[:16]) for n in range(4, len(first) + 1)
-    )
-    found: list[tuple[str, ...]] = []
-    for wording, first in zip(siblings, firsts, strict=True):
-        kept = [s for s in wording.opening if frequency[s] >= least and len(words([s])) >= 3]
-        if wording.opening and frequency[wording.opening[0]] < least:
-            kept[:0] = _recurring_beginning(first, beginnings, least)
-        found.append(tuple(dict.fromkeys(kept)))
-    if has_system and sum(map(bool, found)) < 0.8 * len(found):
-        return [()] * len(found)
+
+Constant = tuple[tuple[str, ...], tuple[str, ...]]
+"""Runs of words, and labels."""
+
+
+def _without_system_text(siblings: Sequence[Wording]) -> list[Constant]:
+    """What recurs in the openings: the labels, and runs that are too long, or too frequent, for what people say."""
+    distinct = list({w.number: w for w in siblings}.values())  # a prompt that comes again shows nothing constant
+    least = max(SMALLEST, 0.003 * len(distinct))
+    often = max(SMALLEST, 0.02 * len(distinct))
+    grams, labels = _frequencies(distinct)
+    cohesive = _cohesive(grams)
+    found: list[Constant] = []
+    for wording in siblings:
+        text = _ends(words(wording.opening))
+        runs = _runs(text, grams, least, 2 * _GRAM) or _runs(text, cohesive, often, _GRAM + 1)
+        found.append((runs, tuple(sorted(label for label in wording.labels if labels[label] >= 2 * least))))
     return found
 
 
-def _recurring_beginning(first: list[str], beginnings: Counter[tuple[str, ...]], least: float) -> list[str]:
-    """The longest beginning of at least five words that recurs and mostly goes on as it does here."""
-    for n in range(len(first), 4, -1):
-        beginning = tuple(first[:n])
-        if beginnings[beginning] >= least and beginnings[beginning] >= 0.5 * beginnings[beginning[:-1]]:
-            return [" ".join(beginning)]
-    return []
+def _under_a_system_text(siblings: Sequence[Wording]) -> list[Constant]:
+    """As above, where nearly every opening has some and none is in all of them; else the system text is all.
+
+    A label or words that all share show one template, however often its values repeat (a schema, a list of tools).
+    """
+    nothing: list[Constant] = [((), ())] * len(siblings)
+    distinct = list({w.number: w for w in siblings}.values())
+    least = max(SMALLEST, 0.02 * len(distinct))
+    grams, labels = _frequencies(distinct)
+    if any(n >= 0.9 * len(distinct) for counts in (grams, labels) for n in counts.values()):
+        return nothing
+    found: list[Constant] = [
+        (
+            _runs(_ends(words(w.opening)), grams, least, _GRAM),
+            tuple(sorted(label for label in w.labels if labels[label] >= least)),
+        )
+        for w in siblings
+    ]
+    return found if sum(1 for runs, marks in found if runs or marks) >= 0.8 * len(found) else nothing
 
 
-def _tools_tell(siblings: Sequence[Wording]) -> bool:
-    """Whether the sets of tools are few. One node of the calls this was measured on has 551 sets in 949 calls."""
+def _frequencies(wordings: Sequence[Wording]) -> tuple[Counter[_Gram], Counter[str]]:
+    grams, labels = Counter[_Gram](), Counter[str]()
+    for wording in wordings:
+        grams.update(set(_grams(_ends(words(wording.opening)))))
+        labels.update(wording.labels)
+    return grams, labels
+
+
+def _cohesive(grams: Counter[_Gram]) -> Counter[_Gram]:
+    """Those whose second half mostly follows on the first: "can you tell me" is what people say."""
+    starts = Counter[_Gram]()
+    for gram, n in grams.items():
+        starts[gram[: _GRAM // 2]] += n
+    return Counter({gram: n for gram, n in grams.items() if n >= 0.5 * starts[gram[: _GRAM // 2]]})
+
+
+def _grams(text: Sequence[str]) -> Iterator[_Gram]:
+    return zip(*(text[n:] for n in range(_GRAM)), strict=False)
+
+
+def _runs(text: Sequence[str], grams: Counter[_Gram], least: float, shortest: int) -> tuple[str, ...]:
+    """The runs of at least `shortest` words in which every `_GRAM` words recur."""
+    runs: list[str] = []
+    start = 0
+    for n, gram in enumerate(_grams(text)):
+        if grams[gram] >= least:
+            continue
+        if n + _GRAM - 1 - start >= shortest:
+            runs.append(" ".join(text[start : n + _GRAM - 1]))
+        start = n + 1
+    if len(text) - start >= shortest:
+        runs.append(" ".join(text[start:]))
+    return tuple(dict.fromkeys(runs))
+
+
+def _ends(text: list[str]) -> list[str]:
+    return text if len(text) <= _FIRST_WORDS + _LAST_WORDS else text[:_FIRST_WORDS] + text[-_LAST_WORDS:]
+
+
+def _tools_tell(siblings: Sequence[Wording], has_system: bool) -> set[tuple[str, ...]]:
+    """The sets of tools that tell kinds apart. One node of the calls this was measured on has 551 sets in 949 calls.
+
+    Under one system text none where the sets are many; without, the frequent ones.
+    """
     sets = Counter(w.tools for w in siblings)
     least = max(SMALLEST, len(siblings) * 0.01) if len(siblings) >= SMALLEST else 1
-    return sum(n for n in sets.values() if n >= least) >= 0.8 * len(siblings)
+    frequent = {tools for tools, n in sets.items() if n >= least}
+    if has_system and sum(sets[tools] for tools in frequent) < 0.8 * len(siblings):
+        return set()
+    return frequent

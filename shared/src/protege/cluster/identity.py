@@ -11,17 +11,24 @@ from ..call import Request
 from ..task import Task, Template
 from .assign import Assigner
 
-_ALIKE_ENOUGH = 0.35
-"""The least cosine of a known task's centre for calls that none of its templates fits."""
+_ALIKE_ENOUGH = 0.7
+"""Of what assigns a call to a known task: enough for calls that none of its templates fits."""
+
+_ENOUGH = 200
+"""Calls of a group that say what it was."""
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What a found group takes over: its known task, that one's templates, and the ids that went into it."""
+    """What a found group takes over: its known task, that one's templates, and the ids that went into it.
+
+    part_of: without a known task, the one that most of its calls were.
+    """
 
     known: Task | None = None
     templates: tuple[Template, ...] = ()
     merged: tuple[str, ...] = ()
+    part_of: str = ""
 
 
 def identify(groups: Sequence[Sequence[Request]], known: Sequence[Task]) -> list[Identity]:
@@ -42,11 +49,25 @@ def identify(groups: Sequence[Sequence[Request]], known: Sequence[Task]) -> list
     fitted = {g for g, _ in by_task}
     for g, requests in enumerate(groups):
         if g not in fitted:
-            near.update((g, task.id) for r in requests if (task := assigner.nearest(r, _ALIKE_ENOUGH)))
+            near.update((g, task.id) for r in requests if (task := assigner.guess(r, _ALIKE_ENOUGH)))
     homes = _homes(by_task)
     homes = {**_homes(near), **homes}
     size = by_task + near
     return [_identity(g, homes, size, known, _homes(by_template)) for g in range(len(groups))]
+
+
+def put_together(groups: Sequence[Sequence[Request]], known: Sequence[Task]) -> list[int]:
+    """The number of each group, the same for those that a merge by hand has made one."""
+    joined = [task for task in known if task.joined]
+    assigner = Assigner(known)
+    first: dict[str, int] = {}
+    numbers = list(range(len(groups)))
+    for g, requests in enumerate(groups if joined else ()):
+        found = Counter(task.id for r in requests[:_ENOUGH] if (task := assigner.assign(r)))
+        for task in joined:
+            if 2 * found[task.id] > min(len(requests), _ENOUGH):
+                numbers[g] = first.setdefault(task.id, g)
+    return numbers
 
 
 def fresh_id(signature: str, taken: set[str]) -> str:
@@ -77,7 +98,8 @@ def _identity(
     here.sort(key=lambda task: (-size[g, task.id], -task.calls, task.id))
     templates = tuple(t for task in known for t in task.templates if template_homes.get(t.signature) == g)
     if not here:
-        return Identity(templates=templates)
+        votes = {task.id: n for task in known if (n := size[g, task.id])}
+        return Identity(templates=templates, part_of=max(votes, key=lambda i: (votes[i], i), default=""))
     first, rest = here[0], here[1:]
     merged = [*first.merged, *(i for task in rest for i in (task.id, *task.merged))]
     return Identity(first, templates, tuple(dict.fromkeys(merged)))

@@ -1,22 +1,26 @@
-"""What a task's calls amount to: volume, tokens, cost, latency, and the kind of their answers.
+"""What a task's calls amount to: volume, tokens, cost, latency, the kind of their answers, and what comes again.
 
 One pass, a few numbers a task. Answers say here what a task gives; which task a call belongs to they never decide.
 """
 
 from __future__ import annotations
 
+import hashlib
+import math
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
-from ..call import Call, Request, text_of
+from ..call import Call, Message, text_of
 from ..task import Kind
 
 MAX_LABELS = 500
+MAX_DISTINCT = 50_000
+"""Distinct texts that are counted one by one: some 5 MB."""
 _LABEL_CHARS = 80
 _SQL = re.compile(
     r"\s*(?:SELECT\b.*\bFROM\b|SELECT\s+[\d(]|WITH\s+\w+\s+AS\s*\(|INSERT\s+INTO\b|DELETE\s+FROM\b|UPDATE\s+\S+\s+SET\b"
@@ -47,6 +51,46 @@ class Mean:
 
 
 @dataclass(slots=True)
+class Repeats:
+    """How often texts come again: exact up to `MAX_DISTINCT` distinct ones, from there on estimated.
+
+    What is kept then are the counts of a sample of the distinct texts, those whose hash ends in `halvings` zero bits
+    (distinct sampling; Gibbons, VLDB 2001). Each of them is counted from its first time on.
+    """
+
+    total: int = 0
+    halvings: int = 0
+    counts: dict[int, int] = field(default_factory=dict[int, int])
+
+    def add(self, text: bytes) -> None:
+        self.total += 1
+        key = int.from_bytes(hashlib.blake2b(text, digest_size=8).digest())
+        if self._is_sampled(key):
+            self.counts[key] = self.counts.get(key, 0) + 1
+        while len(self.counts) > MAX_DISTINCT:
+            self.halvings += 1
+            self.counts = {key: n for key, n in self.counts.items() if self._is_sampled(key)}
+
+    def _is_sampled(self, key: int) -> bool:
+        return key & ((1 << self.halvings) - 1) == 0
+
+    @property
+    def distinct(self) -> int:
+        return min(self.total, len(self.counts) << self.halvings)
+
+    @property
+    def seen_before(self) -> float:
+        """The share of texts that had come before, 0 to 1."""
+        return 1 - self.distinct / self.total if self.total else 0.0
+
+    @property
+    def entropy_bits(self) -> float:
+        """Shannon entropy of the texts as they came: 0 where all are one, log2 of their number where all differ."""
+        shares = (n / self.total for n in self.counts.values())
+        return max(0.0, -sum(share * math.log2(share) for share in shares) * (1 << self.halvings))
+
+
+@dataclass(slots=True)
 class Tally:
     """Counts over a task's calls.
 
@@ -70,8 +114,8 @@ class Tally:
             self.nodes[call.node] += 1
         self.tools.update(set(call.request.tool_names))
         response = call.response or {}
-        tokens_in = _tokens(call.input_tokens, _request_chars(call.request))
-        tokens_out = _tokens(call.output_tokens, _message_chars(response))
+        tokens_in = _known_or(call.input_tokens, estimated_tokens(call.request.messages, call.request.tools))
+        tokens_out = _known_or(call.output_tokens, estimated_tokens((response,)))
         self.input_tokens.add(tokens_in)
         self.latency_ms.add(call.latency_ms)
         if call.response is None or call.error is not None:
@@ -131,12 +175,13 @@ def _is_json(text: str) -> bool:
     return True
 
 
-def _tokens(known: int | None, chars: int) -> int:
-    return known if known is not None else (chars + 3) // 4
+def _known_or(known: int | None, estimate: int) -> int:
+    return known if known is not None else estimate
 
 
-def _request_chars(request: Request) -> int:
-    return sum(map(_message_chars, request.messages)) + sum(map(_json_chars, request.tools))
+def estimated_tokens(messages: Iterable[Message], tools: Iterable[Mapping[str, Any]] = ()) -> int:
+    """Tokens of messages and tools, at four characters each."""
+    return (sum(map(_message_chars, messages)) + sum(map(_json_chars, tools)) + 3) // 4
 
 
 def _message_chars(message: Mapping[str, Any]) -> int:

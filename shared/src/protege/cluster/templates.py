@@ -7,6 +7,7 @@ all of the calls that the template was made from; a text that is merely frequent
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -24,6 +25,7 @@ MANY = 20
 """From so many texts on, words that all begin with are no accident; with fewer only a label or a phrase is none."""
 ENOUGH = 400
 """More requests of a wording change nothing."""
+_LABEL = re.compile(r"\W{0,3}[^\W\d_][^:\n]{1,30}:\s*")
 _PREFIX_ENDS = frozenset(" \t\n\"'“‘([{<>:=|*`#")
 _SEPARATORS = frozenset('\n"“([{<>:=|')
 _SUFFIX_STARTS = frozenset(" \t\n\"'”’)]}<>|*`")
@@ -73,7 +75,9 @@ class _Draft:
     @property
     def tells(self) -> bool:
         """Whether the constant text, or the constant tools, tell such prompts from others."""
-        return self.weight >= FEWEST_CHARS or (bool(self.requests[0].tools) and self.template().constant_tools)
+        if self.weight >= FEWEST_CHARS or (bool(self.requests[0].tools) and self.template().constant_tools):
+            return True
+        return len(self.requests) >= MANY and any(_LABEL.fullmatch(part.prefix) for part in self.parts)
 
     @property
     def lines(self) -> int:

@@ -19,6 +19,11 @@ MASK = "\N{SECTION SIGN}"
 FREE_FORM, FREE_FORM_WITH_TOOLS = "\N{EMPTY SET}", "\N{EMPTY SET}+"
 """Stand in a centre for having no constant text at all: the agent passes on what its user says."""
 
+FREE = frozenset({FREE_FORM, FREE_FORM_WITH_TOOLS})
+
+BIAS = "\N{EMPTY SET}="
+"""Stands in the centre of a kind among those: what its frequency weighs."""
+
 HEAD_CHARS, TAIL_CHARS = 20_000, 4_000
 """Instructions stand at the ends of a prompt; the middle of a longer text is never read."""
 
@@ -33,7 +38,10 @@ _SENTENCE_END = re.compile(r"(?<=[.!?:;])\s+|(?<=[。！？；])|\n+")
 # Scripts without spaces between words are read one character at a time.
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W\d_\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+")
 _NAME_PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[^\W\d_A-Z]+")
-_LABEL = re.compile(r"^\W{0,3}([^\W\d_][^:\n]{0,30}):", re.MULTILINE)
+_LABEL = re.compile(r"^\W{0,3}([^\W\d_][^:\n]{0,30}):(?!//)", re.MULTILINE)
+_IN_BRACKETS = re.compile(r"\s*[(\[].*")
+_SPACE = re.compile(r"\s+")
+_LABELS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +49,16 @@ class Wording:
     """The parts of a request that an agent's author may have written.
 
     system, opening: masked sentences of the system text, and of the user's messages before the first answer.
-    labels: what stands before a colon at the beginning of the opening's lines, such as "Question".
-    tools: names, sorted. offered: hash of the response format.
+    labels: what stands before a colon at the beginning of the opening's lines, such as "question:".
+    tools: names, sorted. offered: hash of the response format. number: equal for equal openings, before masking.
     """
 
     system: tuple[str, ...]
     opening: tuple[str, ...]
-    labels: frozenset[str]
+    labels: tuple[str, ...]
     tools: tuple[str, ...]
     offered: str
+    number: int
 
     @classmethod
     def of(cls, request: Request) -> Wording:
@@ -57,9 +66,10 @@ class Wording:
         return cls(
             system=system_sentences(request.system),
             opening=tuple(sentences(opening)),
-            labels=frozenset(_LABEL.findall(opening[:HEAD_CHARS])),
+            labels=labels(opening),
             tools=tuple(sorted(request.tool_names)),
             offered=offered(request.response_format, ()),
+            number=hash(opening),
         )
 
 
@@ -75,16 +85,46 @@ def opening_text(request: Request) -> str:
     return _ends("\n".join(texts))
 
 
+def labels(opening: str) -> tuple[str, ...]:
+    """What stands before a colon at the beginning of lines, lower case, without what stands in brackets; in order."""
+    found: dict[str, None] = {}
+    for match in _LABEL.finditer(opening[:HEAD_CHARS]):
+        name = _SPACE.sub(" ", _IN_BRACKETS.sub("", match[1])).strip(" \"'*_").lower()
+        if name:
+            found[f"{name}:"] = None
+        if len(found) == _LABELS:
+            break
+    return tuple(found)
+
+
+def free_words(opening: str) -> set[str]:
+    """`opening_words`, and roughly how many there are."""
+    said = opening_words(opening)
+    return {*said, f"{len(said).bit_length()}"}
+
+
+def opening_words(opening: str) -> set[str]:
+    """The words and labels of an opening's two ends."""
+    said = words((opening[:2_000], opening[-500:] if len(opening) > 2_500 else opening[2_000:]))
+    return {*said, *labels(opening[:2_000])}
+
+
 def sentences(text: str) -> list[str]:
-    """The masked sentences and lines of a text; of a long text, of its two ends."""
+    """The masked sentences and lines of a text, each space one; of a long text, of its two ends."""
     masked = _VARIABLE.sub(MASK, _ends(text))
-    return [part for part in map(str.strip, _SENTENCE_END.split(masked)) if len(part) > 1]
+    return [part for part in (_SPACE.sub(" ", s).strip() for s in _SENTENCE_END.split(masked)) if len(part) > 1]
 
 
 @functools.lru_cache(maxsize=512)
 def system_sentences(text: str) -> tuple[str, ...]:
     """As `sentences`, remembered: the same system text comes again and again."""
     return tuple(sentences(text))
+
+
+@functools.lru_cache(maxsize=512)
+def system_words(text: str) -> frozenset[str]:
+    """The words of a system text, remembered."""
+    return frozenset(words(system_sentences(text)))
 
 
 def words(parts: Iterable[str]) -> list[str]:

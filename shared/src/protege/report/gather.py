@@ -9,16 +9,14 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
-from ..collect.prices import cost_usd, price_source
+from ..cluster.worth import MACHINE_USD_PER_HOUR, teacher_usd
+from ..collect.prices import price_source
 from ..errors import EngineError, MissingDependency, NotServed
 from ..serve import imported, provenance, server_at
 from ..specialist import Specialist
 from ..task import Task
 from ..workspace import Workspace
 from .data import Agreement, Certified, Example, Loss, Realised, ReportData, TaskReport
-
-MACHINE_USD_PER_HOUR = 0.10
-"""What an hour of this machine is taken to cost, all cores: about the list price of a 2-core cloud machine in 2026."""
 
 
 class TaskStatus(TypedDict):
@@ -186,12 +184,9 @@ def _certified(certificate: Mapping[str, Any], figures: Mapping[str, Any]) -> Ce
 
 
 def _cost_before(task: Task, price_as: str | None) -> float | None:
-    """US dollars for 1,000 calls answered by the teacher: as recorded, else tokens at the price of `price_as`."""
-    if task.cost_usd is not None:
-        return task.cost_usd * 1000
-    if price_as is None or task.input_tokens is None or task.output_tokens is None:
-        return None
-    return cost_usd(price_as, round(task.input_tokens * 1000), round(task.output_tokens * 1000))
+    """US dollars for 1,000 calls answered by the teacher."""
+    cost = teacher_usd(task, price_as)
+    return None if cost is None else cost * 1000
 
 
 def _cost_after(evaluation: Mapping[str, Any]) -> float | None:

@@ -1,10 +1,12 @@
-"""The report as one HTML file that needs no network."""
+"""Pages: each one HTML file that needs no network."""
 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -16,24 +18,35 @@ from .plots import plots
 
 
 def write_report(path: Path, data: ReportData) -> Path:
-    """Write the page, readable by its owner only: it shows what was asked and answered. Returns its path.
+    """Write the report, readable by its owner only: it shows what was asked and answered. Returns its path.
 
     Raises MissingDependency without plotly, WorkspaceError where the file cannot be written.
     """
+    return write_page(path, render("page.html", data, plots), "--output")
+
+
+def write_page(path: Path, page: str, option: str) -> Path:
+    """Write a page, readable by its owner only. Returns its path.
+
+    Raises WorkspaceError where the file cannot be written; `option` is where a user says another place.
+    """
     path = Path(path)
-    body = html(data).encode(errors="replace")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_private(path, body)
+        write_private(path, page.encode(errors="replace"))
     except OSError as error:
         raise WorkspaceError(
-            f"The report {path} cannot be written: {error.strerror}.", "Choose another place with --output."
+            f"The page {path} cannot be written: {error.strerror}.", f"Choose another place with {option}."
         ) from error
     return path
 
 
-def html(data: ReportData) -> str:
-    """The page. Everything that comes from calls is escaped; the browser is told to run and load nothing else."""
+def render(template: str, data: Any, plots: Callable[[Any], dict[str, Any]]) -> str:
+    """A page. Everything that comes from calls is escaped; the browser is told to run and load nothing else.
+
+    data: with `created`, seconds since 1970. plots: its figures by the id of the element that shows them.
+    Raises MissingDependency without plotly.
+    """
     import jinja2
     from markupsafe import Markup
 
@@ -50,7 +63,7 @@ def html(data: ReportData) -> str:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    return environment.get_template("page.html").render(
+    return environment.get_template(template).render(
         data=data,
         w=wording,
         created=datetime.fromtimestamp(data.created, UTC).strftime("%-d %B %Y, %H:%M UTC"),

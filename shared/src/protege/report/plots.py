@@ -23,7 +23,7 @@ def plots(data: ReportData) -> dict[str, Any]:
         found[f"risk-{i}"] = risk_coverage(task)
         found[f"confidence-{i}"] = confidences(task)
         found[f"training-{i}"] = training(task)
-    return {name: _plain(figure) for name, figure in found.items() if figure is not None}
+    return {name: as_plotly_json(figure) for name, figure in found.items() if figure is not None}
 
 
 def overview(data: ReportData) -> go.Figure | None:
@@ -33,7 +33,7 @@ def overview(data: ReportData) -> go.Figure | None:
     tasks = [task for task in reversed(data.tasks) if task.agreement]
     if not tasks:
         return None
-    names = [_label(task.name) for task in tasks]
+    names = [label(task.name) for task in tasks]
     measured = [task.agreement for task in tasks if task.agreement]
     figure = go.Figure()
     figure.add_bar(
@@ -173,7 +173,7 @@ def training(task: TaskReport) -> go.Figure | None:
     return _small(figure)
 
 
-def _plain(figure: go.Figure) -> dict[str, Any]:
+def as_plotly_json(figure: go.Figure) -> dict[str, Any]:
     """The figure without plotly's own colours, 7 KB a figure."""
     plain: dict[str, Any] = orjson.loads(figure.to_json() or "{}")
     plain["layout"].pop("template", None)
@@ -191,6 +191,6 @@ def _small(figure: go.Figure) -> go.Figure:
     return figure
 
 
-def _label(name: str) -> str:
+def label(name: str) -> str:
     """Plotly reads tags and links in labels: a name from outside must be neither."""
     return html.escape(name if len(name) <= 40 else f"{name[:39]}…")

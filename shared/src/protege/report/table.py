@@ -1,9 +1,12 @@
-"""The report's table for a terminal."""
+"""Tables for a terminal: the report's, and what the tasks are worth."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ..cluster.worth import Worth
+from ..task import Task
 from . import wording
 from .data import ReportData
 
@@ -25,23 +28,11 @@ def table(data: ReportData) -> Table:
 
     Names come from calls, so they are shown as they are: no markup, no control characters.
     """
-    from rich import box
-    from rich.table import Table
     from rich.text import Text
 
     saved = wording.money(data.saved_usd)
-    shown = Table(
-        title=f"{data.calls:,} calls watched; specialists answer {wording.percent(data.share_kept)}; "
-        f"saved in 1,000 calls: {saved}",
-        caption=data.prices or None,
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        title_justify="left",
-        caption_justify="left",
-    )
-    shown.add_column("task\nwho answers", overflow="fold", min_width=11)
-    for heading in HEADINGS:
-        shown.add_column(heading, justify="right", min_width=max(map(len, heading.split("\n"))))
+    title = f"{data.calls:,} calls watched; specialists answer {wording.percent(data.share_kept)}; "
+    shown = _empty("task\nwho answers", HEADINGS, f"{title}saved in 1,000 calls: {saved}", data.prices)
     for task in data.tasks:
         name = f"{_printable(task.name)}\n{task.calls:,} calls\n{'specialist' if task.is_live else 'teacher'}"
         figures = (
@@ -53,6 +44,59 @@ def table(data: ReportData) -> Table:
             wording.realised_briefly(task),
         )
         shown.add_row(Text(name), *(Text(_stacked(figure)) for figure in figures))
+    return shown
+
+
+WORTH_HEADINGS = (
+    "calls,\na month",
+    "tokens\nin, out",
+    "cost of\n1,000,\nlatency",
+    "came\nbefore",
+    "fit",
+    "expected\nsaving",
+)
+
+
+def worth_table(rows: Sequence[tuple[Task, Worth]]) -> Table:
+    """What the tasks are worth, two lines and more a task, 80 columns wide."""
+    from rich.text import Text
+
+    caption = "In the order of what the calls watched would have saved. Came before: requests, answers.\n"
+    caption += "Fit and saving are estimates: --json says how they were made."
+    shown = _empty("task\nanswers", WORTH_HEADINGS, caption=caption)
+    for task, worth in rows:
+        why = "; ".join(reason.partition(":")[0] for reason in worth.why)
+        cost = None if worth.cost_usd is None else worth.cost_usd * 1000
+        saving = wording.saving(worth).replace(" a month", "\na month").replace(" in ", "\nin ")
+        figures = (
+            f"{task.calls:,}\n{wording.count(worth.calls_a_month)}",
+            f"{wording.count(task.input_tokens)}\n{wording.count(task.output_tokens)}",
+            f"{wording.money(cost)}\n{wording.latency(task.latency_ms)}",
+            f"{wording.percent(worth.requests_seen_before, 0)}\n{wording.percent(worth.answers_seen_before, 0)}",
+            wording.number(worth.fit, 2),
+            saving,
+        )
+        name = f"{_printable(task.name)}\n{task.kind.replace('_', ' ')}: {_printable(why)}"
+        shown.add_row(Text(name), *(Text(_stacked(figure)) for figure in figures))
+    return shown
+
+
+def _empty(first: str, headings: Sequence[str], title: str = "", caption: str = "") -> Table:
+    """A table of headings: names to the left, folded where the terminal is narrow, figures to the right."""
+    from rich import box
+    from rich.table import Table
+
+    shown = Table(
+        title=title or None,
+        caption=caption or None,
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        title_justify="left",
+        caption_justify="left",
+    )
+    shown.add_column(first, overflow="fold", min_width=11)
+    for heading in headings:
+        shown.add_column(heading, justify="right", min_width=max(map(len, heading.split("\n"))))
     return shown
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..cluster.worth import Worth
 from .data import TaskReport
 
 UNKNOWN = "not measured"
@@ -119,3 +120,25 @@ def realised_briefly(task: TaskReport) -> str:
     if found.disagreements is None or not found.compared:
         return kept
     return f"{kept}\n{percent(found.disagreements / found.compared)} wrong"
+
+
+def saving(worth: Worth) -> str:
+    """Expected, to two digits: more would say what is not known. A month, or in 1,000 calls where times do not tell."""
+    usd, tokens = worth.saving_usd_a_month, worth.saving_tokens_a_month
+    span = "a month"
+    if worth.calls_a_month is None:
+        usd = None if worth.saving_usd is None else worth.saving_usd * 1000
+        tokens, span = worth.saving_tokens * 1000, "in 1,000 calls"
+    if not worth.saving_tokens:
+        return "–"
+    said = f"{count(_two_digits(tokens or 0.0))} tokens" if usd is None else about(usd)
+    return f"{said} {span}"
+
+
+def about(usd: float) -> str:
+    usd = _two_digits(usd)
+    return f"${usd:,.0f}" if usd >= 10 else money(usd)
+
+
+def _two_digits(value: float) -> float:
+    return float(f"{value:.1e}")

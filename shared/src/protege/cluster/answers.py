@@ -1,0 +1,68 @@
+"""What an answer is made of: it tells discovery that two prompts ask the same, and never where a request belongs."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from ..call import Call, text_of
+
+_LABEL_CHARS = 40
+_KEYS = 30
+_RECURS = 3
+_FENCED = re.compile(r"```\w*\s*(.*?)\s*```\Z", re.DOTALL)
+_SQL = re.compile(r"(?:select|with|insert\s+into|update|delete\s+from)\b", re.IGNORECASE)
+
+Form = frozenset[str]
+"""`json:key` for each key, `label:text` for a short answer that others give too, else the kind of answer."""
+
+
+def forms_of(calls: Sequence[Call]) -> list[Form]:
+    """The form of each call's answer; empty where there is none."""
+    texts = [text_of(call.response or {}).strip() for call in calls]
+    short = Counter(text.lower() for text in texts if 0 < len(text) <= _LABEL_CHARS)
+    return [_form(call, text, short[text.lower()]) for call, text in zip(calls, texts, strict=True)]
+
+
+def _form(call: Call, text: str, same: int) -> Form:
+    if (call.response or {}).get("tool_calls"):
+        return frozenset(("tool_calls",))
+    if not text:
+        return frozenset()
+    inside = match[1] if (match := _FENCED.match(text)) else text
+    if inside[:1] in "{[" and (keys := _keys(inside)):
+        return frozenset(f"json:{key}" for key in keys)
+    if len(text) <= _LABEL_CHARS and same >= _RECURS:
+        return frozenset((f"label:{text.lower()}",))
+    return frozenset(("sql" if _SQL.match(inside) else "text",))
+
+
+def _keys(text: str) -> list[str]:
+    try:
+        value: Any = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return []
+    if isinstance(value, list) and value:
+        value = value[0]
+    return [str(key) for key in value][:_KEYS] if isinstance(value, dict) else []
+
+
+def profile_of(forms: Sequence[Form]) -> dict[str, float]:
+    """The share of answers that each token is in."""
+    counts = Counter(token for form in forms for token in form)
+    return {token: n / len(forms) for token, n in counts.items()}
+
+
+def alike(a: Mapping[str, float], b: Mapping[str, float]) -> float:
+    """How far two profiles of answers that are told by their keys or labels overlap, 0 to 1; 0 for other answers.
+
+    One key or label that both have says nothing: "yes" and "done" are said everywhere.
+    """
+    shared = [token for token in a.keys() & b.keys() if token.startswith(("json:", "label:"))]
+    if len(shared) < 2:
+        return 0.0
+    return sum(min(a[t], b[t]) for t in shared) / sum(max(a.get(t, 0.0), b.get(t, 0.0)) for t in a.keys() | b.keys())

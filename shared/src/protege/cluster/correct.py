@@ -1,0 +1,54 @@
+"""Corrections by hand, which discovery then respects: two tasks are one, or a part of a task is its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ..errors import BadInput
+from ..task import Task
+from .identity import fresh_id
+
+
+def merge(tasks: Sequence[Task], into: Task, other: Task) -> list[Task]:
+    """The tasks with `other` in `into`; its id is among `merged`. A part that was split off goes back where it was.
+
+    Raises BadInput where both are the same.
+    """
+    if into.id == other.id:
+        raise BadInput(f"{into.name} is one task already.", "`protege tasks` lists them.")
+    if into.phrase and into.split_from == other.id:
+        into, other = other, into
+    rest = [task for task in tasks if task.id not in (into.id, other.id)]
+    if other.phrase and other.split_from == into.id:
+        return [*rest, into]
+    for task in (into, other):
+        if task.phrase:
+            raise BadInput(f"{task.name} is a part of another task.", "Merge it into that one first.")
+    both = replace(
+        into,
+        templates=tuple(dict.fromkeys((*into.templates, *other.templates))),
+        merged=tuple(dict.fromkeys((*into.merged, other.id, *other.merged))),
+        joined=tuple(dict.fromkeys((*into.joined, other.id, *other.joined))),
+    )
+    return [both, *(replace(t, split_from=into.id) if t.split_from == other.id else t for t in rest)]
+
+
+def split(tasks: Sequence[Task], task: Task, phrase: str = "") -> list[Task]:
+    """The tasks with one in two: the requests that hold `phrase` become a task of their own.
+
+    Without a phrase, what was merged into it by hand is told apart again. Raises BadInput where nothing was.
+    """
+    rest = [other for other in tasks if other.id != task.id]
+    if not phrase:
+        if not task.joined:
+            raise BadInput(f"Nothing was merged into {task.name} by hand.", "Name a text that its part has: --phrase.")
+        merged = tuple(i for i in task.merged if i not in task.joined)
+        return [*rest, replace(task, merged=merged, joined=())]
+    if task.phrase:
+        raise BadInput(f"{task.name} is a part of another task.", "Split that one.")
+    if any(other.phrase == phrase and other.split_from == task.id for other in tasks):
+        raise BadInput(f"{task.name} is split by {phrase!r} already.", "`protege tasks` lists its part.")
+    taken = {i for other in tasks for i in (other.id, *other.merged)}
+    part = Task(fresh_id(f"{task.id} {phrase}", taken), "", task.kind, split_from=task.id, phrase=phrase)
+    return [*tasks, part]
