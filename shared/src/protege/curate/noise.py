@@ -31,7 +31,8 @@ _SORRY = r"(?:(?:i['’]?m|i am)(?: very| really)? sorry|sorry|(?:i|my) apolog\w
 _CANNOT = r"i(?:['’]?m| am)? (?:can['’]?t|can ?not|not able to|unable to|won['’]?t|will not)"
 _DECLINED = (
     r"(?:assist|help)(?: you)? with (?:that|this|your request|such|these|those|creating|any)|comply\b"
-    r"|(?:fulfill?|complete|process|answer|respond to|continue with) (?:that|this|your|such) (?:request|question|prompt)"
+    r"|(?:fulfill?|complete|process|answer|respond to|continue with)"
+    r" (?:that|this|your|such) (?:request|question|prompt)"
     r"|(?:engage|participate) in|(?:generate|create|produce|write) (?:that|this|such|content|any)"
 )
 _REFUSAL = re.compile(
