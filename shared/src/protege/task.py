@@ -147,7 +147,8 @@ class Task:
     kind: the kind of its output. labels: the answers of a label task, most frequent first.
     templates: the wordings of its prompt. centre: what assigns calls of an unseen wording to it (token → weight).
     calls: volume. input_tokens, output_tokens, cost_usd, latency_ms: means a call, None where unknown.
-    merged: ids of earlier tasks that this one took in. joined: those of them that were merged by hand, which stay in.
+    merged: ids of earlier tasks that this one took in. joined: those of them that were merged by hand, as
+    they were; they stay in until they are split again.
     split_from: id of the task that this one was a part of. phrase: set where it was split by hand; the requests of that
     task that hold this text are this one's.
     """
@@ -166,7 +167,7 @@ class Task:
     cost_usd: float | None = None
     latency_ms: float | None = None
     merged: tuple[str, ...] = ()
-    joined: tuple[str, ...] = ()
+    joined: tuple[Task, ...] = ()
     split_from: str = ""
     phrase: str = ""
 
@@ -183,7 +184,8 @@ class Task:
         plain = dict(record)
         plain["nodes"] = tuple(tuple(node) for node in record.get("nodes", ()))
         plain["templates"] = tuple(_template(t) for t in record.get("templates", ()))
-        for name in ("tools", "labels", "merged", "joined"):
+        plain["joined"] = tuple(cls.from_record(task) for task in record.get("joined", ()))
+        for name in ("tools", "labels", "merged"):
             plain[name] = tuple(record.get(name, ()))
         return cls(**plain)
 

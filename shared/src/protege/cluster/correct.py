@@ -29,7 +29,7 @@ def merge(tasks: Sequence[Task], into: Task, other: Task) -> list[Task]:
         into,
         templates=tuple(dict.fromkeys((*into.templates, *other.templates))),
         merged=tuple(dict.fromkeys((*into.merged, other.id, *other.merged))),
-        joined=tuple(dict.fromkeys((*into.joined, other.id, *other.joined))),
+        joined=(*into.joined, replace(other, joined=()), *other.joined),
     )
     return [both, *(replace(t, split_from=into.id) if t.split_from == other.id else t for t in rest)]
 
@@ -43,8 +43,13 @@ def split(tasks: Sequence[Task], task: Task, phrase: str = "") -> list[Task]:
     if not phrase:
         if not task.joined:
             raise BadInput(f"Nothing was merged into {task.name} by hand.", "Name a text that its part has: --phrase.")
-        merged = tuple(i for i in task.merged if i not in task.joined)
-        return [*rest, replace(task, merged=merged, joined=())]
+        own = replace(
+            task,
+            templates=tuple(t for t in task.templates if not any(t in other.templates for other in task.joined)),
+            merged=tuple(i for i in task.merged if not any(i in (t.id, *t.merged) for t in task.joined)),
+            joined=(),
+        )
+        return [*rest, own, *task.joined]
     if task.phrase:
         raise BadInput(f"{task.name} is a part of another task.", "Split that one.")
     if any(other.phrase == phrase and other.split_from == task.id for other in tasks):
