@@ -116,3 +116,10 @@ def test_a_text_too_long_to_be_looked_through_is_refused() -> None:
 
 def test_a_text_for_people_is_redacted_by_itself() -> None:
     assert "Kowalczyk" not in redacted_text("Anna Kowalczyk called.")
+
+
+def test_compact_json_is_read_and_an_escaped_line_break_is_no_letter() -> None:
+    (text,) = redact('{"first_name":"Agnieszka","last_name":"Kowalczyk","city":"Rotterdam","company":"Contoso","n":17}')
+    assert "Agnieszka" not in text and "Kowalczyk" not in text and json.loads(text)["n"] == 17
+    (text,) = redact(json.dumps({"t": "Anna Kowalczyk.\nAnna Kowalczyk\n(212) 555-0199\nnina@corp.de"}))
+    assert not {"Anna", "Kowalczyk", "corp"} & set(re.findall(r"[A-Za-z]+", json.loads(text)["t"]))

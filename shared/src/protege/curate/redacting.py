@@ -7,6 +7,7 @@ never exported, and shown redacted only.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -20,7 +21,7 @@ from ..collect.masking import mask_text
 from ..prompt import fitting_template
 from ..redact import Policy, Redactor
 from ..task import Task, Template, TemplatePart
-from .rows import Row
+from .rows import Row, has_structure
 
 OFTEN = 0.02
 """A word that this share of a task's answers, and ten of them, say without having read it in the prompt, names nobody:
@@ -49,8 +50,12 @@ def redact(rows: Sequence[Row], task: Task, policy: Policy) -> Redaction:
     found: Counter[str] = Counter()
     for conversation, theirs in _conversations(rows).items():
         records = {row.id: orjson.loads(row.request) for row in theirs}
-        offered = {word for record in records.values() for word in _words(orjson.dumps(record.get("tools")).decode())}
-        redactor = Redactor(policy, conversation, kept | offered)
+        asked = [record.get(name) for record in records.values() for name in ("tools", "response_format")]
+        offered = _words(orjson.dumps(asked).decode())
+        redactor = Redactor(policy, conversation, kept.union(offered))
+        for row in theirs:  # what a later call shows of a person goes from the earlier ones too
+            with contextlib.suppress(ValueError):
+                redactor.learn(_texts(row, records[row.id], task))
         for row in theirs:
             outcome = _redacted(row, records[row.id], task, redactor)
             if isinstance(outcome, str):
@@ -100,7 +105,15 @@ def _redacted(row: Row, record: dict[str, Any], task: Task, redactor: Redactor) 
     if any(mask_text(text) != text for text in done.texts) or redactor.left(done.texts):
         return "personal data is left"
     request = orjson.dumps(record, option=orjson.OPT_NON_STR_KEYS).decode()
-    return replace(row, request=request, answer=done.texts[-1]), done.found
+    finished = replace(row, request=request, answer=done.texts[-1])
+    if not has_structure(finished, task):
+        return "answer without the task's structure, redacted"
+    return finished, done.found
+
+
+def _texts(row: Row, record: dict[str, Any], task: Task) -> list[str]:
+    fitting = fitting_template(task, request_from(record))
+    return [row.answer, *(place.text for place in _variable(record, fitting[0]))] if fitting else [row.answer]
 
 
 @dataclass(slots=True)
@@ -130,7 +143,8 @@ def _variable(record: dict[str, Any], template: Template) -> list[_Place]:
     for position, message in enumerate(record["messages"]):
         if isinstance(message.get("content"), str):
             places.append(_Place(message, "content", parts.get(position)))
-        places += [_Place(call["function"], "arguments", None) for call in message.get("tool_calls") or ()]
+        functions = [call.get("function") or call for call in message.get("tool_calls") or ()]
+        places += [_Place(f, "arguments", None) for f in functions if isinstance(f.get("arguments"), str)]
     return places
 
 

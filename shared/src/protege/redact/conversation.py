@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from . import patterns
 from .detect import find
 from .policy import Policy
+from .span import Span
 from .surrogates import Surrogates
 
 MAX_CHARS = 200_000
@@ -33,6 +34,7 @@ class Redactor:
 
     def __init__(self, policy: Policy, conversation: str, keep: frozenset[str] = frozenset()) -> None:
         self._policy = policy
+        self._read: dict[str, list[Span]] = {}  # each call of a conversation brings its history again
         self._surrogates = Surrogates(f"{policy.key} {conversation}", keep)
 
     def redact(self, texts: Sequence[str]) -> Redacted:
@@ -40,14 +42,21 @@ class Redactor:
 
         Raises ValueError where a text is longer than `MAX_CHARS`.
         """
+        found = self.learn(texts)
+        return Redacted([self._replaced(text) for text in texts], found)
+
+    def learn(self, texts: Sequence[str]) -> Counter[str]:
+        """Find what is personal in these texts, so that it goes from all texts that are redacted from now on."""
         found: Counter[str] = Counter()
         for text in texts:
             if len(text) > MAX_CHARS:
                 raise ValueError(f"a text of {len(text):,} characters")
-            for start, end, type_ in find(text, self._policy):
+            if text not in self._read:
+                self._read[text] = find(text, self._policy)
+            for start, end, type_ in self._read[text]:
                 found[type_] += 1
                 self._surrogates.add(text[start:end], type_)
-        return Redacted([self._replaced(text) for text in texts], found)
+        return found
 
     def left(self, texts: Sequence[str]) -> list[str]:
         """Types of what is personal in redacted texts still: what has a form, or was found in this conversation."""
@@ -78,4 +87,4 @@ def _any_of(texts: Sequence[str] | dict[str, str]) -> re.Pattern[str] | None:
     if not texts:
         return None
     longest_first = sorted(texts, key=lambda text: (-len(text), text))
-    return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)")
+    return re.compile(rf"(?:(?<!\w)|(?<=\\[nrt]))(?:{'|'.join(map(re.escape, longest_first))})(?!\w)")

@@ -12,6 +12,7 @@ from .span import Span
 
 _LONE = re.compile("[\ud800-\udfff]")
 """Half of a character: what reads UTF-8 refuses it."""
+_ESCAPE = re.compile(r"\\[nrt]")
 
 
 def find(text: str, policy: Policy | None = None) -> list[Span]:
@@ -22,8 +23,9 @@ def find(text: str, policy: Policy | None = None) -> list[Span]:
     """
     policy = policy or Policy()
     text = _LONE.sub("?", text)
+    readable = _ESCAPE.sub("  ", text)  # the n of `\\n` is no letter of the word behind it
     found = [(0, span) for span in _own(text, policy)]
-    found += [(1, span) for span in patterns.spans(text, policy.types)]
+    found += [(1, span) for span in patterns.spans(readable, policy.types)]
     if policy.model:
         if "LOCATION" in policy.types:
             found += [(2, span) for span in places.spans(text)]

@@ -54,7 +54,7 @@ TYPE_OF = {  # e-mail addresses and URLs have a form: patterns find them
 _WINDOW, _OVERLAP = 126, 32
 """Tokens. The model reads up to 512, and best some 120: in longer ones it finds fewer phone numbers (Arcjet)."""
 _BATCH = 16
-_LONG_WORD = re.compile(r"[^\s]{65,}")
+_LONG_WORD = re.compile(r"[^\s\"'{}\[\],:;=&<>()|]{65,}")  # compact JSON is none
 _ESCAPE = re.compile(r"\\[nrt\"]")
 _WORD = re.compile(r"\w")
 
@@ -118,7 +118,7 @@ class Reader:
         encoded = self._tokenizer.encode(readable, add_special_tokens=False)
         if not encoded.ids:
             return []
-        return plausible(text, _merged(text, encoded.offsets, self._labels(encoded.ids)))
+        return plausible(text, _merged(readable, encoded.offsets, self._labels(encoded.ids)))
 
     def _labels(self, ids: Sequence[int]) -> list[tuple[str, float]]:
         """The type of each token, "" for none, and the probability that it is personal."""

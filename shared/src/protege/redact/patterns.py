@@ -131,6 +131,10 @@ _SYSTEM_USERS = frozenset(
         "user",
         "users",
         "ubuntu",
+        "ec2-user",
+        "jenkins",
+        "deploy",
+        "git",
         "debian",
         "root",
         "app",
@@ -171,6 +175,11 @@ PATTERNS = (
     Pattern("PHONE_NUMBER", re.compile(r"(?<![\w+.-])(?:1[ .-])?\(\d{3}\) ?\d{3}[ .-]\d{4}(?![\w-])")),
     Pattern("PHONE_NUMBER", re.compile(r"(?<![\w+.-])(?:1[ .-])?[2-9]\d{2}([ .-])[2-9]\d{2}\1\d{4}(?![\w-])")),
     Pattern("PHONE_NUMBER", re.compile(r"(?<![\w+./-])555-\d{4}(?![\w-])")),
-    Pattern("PERSON", re.compile(r"(?:/home/|/Users/|\\Users\\{1,2})([^\W\d_][\w.-]{1,31})(?=[/\\])"), _named, 1),
+    Pattern(
+        "PERSON",
+        re.compile(r"(?:(?<![\w.-])/home/|(?<![\w.-])/Users/|\\Users\\{1,2})([^\W\d_][\w.-]{1,31})(?=[/\\])"),
+        _named,
+        1,
+    ),
     Pattern("DATE_TIME", re.compile(rf"(?i)(?<![\w.-])(?:{'|'.join(_DATES)})(?![\w-])"), _iso_date),
 )

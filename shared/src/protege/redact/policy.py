@@ -53,6 +53,8 @@ class Policy:
         if unknown := self.types - set(TYPES):
             raise BadInput(f"{min(unknown)!r} is no type of personal data.", f"Choose from: {', '.join(TYPES)}.")
         for name, pattern in self.patterns.items():
+            if name in TYPES:
+                raise BadInput(f"{name!r} is a type of its own.", "Give the pattern another name.")
             compiled(name, pattern)
 
     def to_record(self) -> dict[str, Any]:

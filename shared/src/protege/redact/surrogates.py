@@ -45,6 +45,8 @@ class Surrogates:
 
     def add(self, text: str, type_: str) -> None:
         """Find surrogates for what was found in a text as personal data of this type."""
+        if all(word[0].casefold() in self._keep for word in WORD.finditer(text)) and WORD.search(text):
+            return
         if text.casefold() in _COUNTRIES:
             self.exact[text] = _like(text, self._drawn(text.casefold(), SHORT_COUNTRIES))
         elif type_ in ("PERSON", "LOCATION", "ADDRESS"):
@@ -138,7 +140,10 @@ class Surrogates:
         if match is None:
             years = days // 365 + 1
             return re.sub(r"(?:19|20)\d\d", lambda year: str(int(year[0]) - years), text)
-        moved = datetime.date(*map(int, match.groups()[:3])) - datetime.timedelta(days=days)
+        try:
+            moved = datetime.date(*map(int, match.groups()[:3])) - datetime.timedelta(days=days)
+        except OverflowError:  # the zero date of some languages
+            return text
         return f"{moved.isoformat()}{match[4]}"
 
     def _phone(self, text: str) -> str:
