@@ -25,20 +25,9 @@ from typing import Any, cast
 import orjson
 
 from ..call import Call, Message, canonical_json, text_of
+from ..refusal import refuses
 
 _FILTERED = frozenset({"content_filter", "safety"})
-_SORRY = r"(?:(?:i['’]?m|i am)(?: very| really)? sorry|sorry|(?:i|my) apolog\w+)"
-_CANNOT = r"i(?:['’]?m| am)? (?:can['’]?t|can ?not|not able to|unable to|won['’]?t|will not)"
-_DECLINED = (
-    r"(?:assist|help)(?: you)? with (?:that|this|your request|such|these|those|creating|any)|comply\b"
-    r"|(?:fulfill?|complete|process|answer|respond to|continue with)"
-    r" (?:that|this|your|such) (?:request|question|prompt)"
-    r"|(?:engage|participate) in|(?:generate|create|produce|write) (?:that|this|such|content|any)"
-)
-_REFUSAL = re.compile(
-    rf"\W*(?:{_SORRY}[\s,.;:—–-]*(?:but\s+)?)?(?:as an? (?:ai|language model)\b|{_CANNOT} (?:{_DECLINED}))",
-    re.IGNORECASE,
-)
 _ERROR = re.compile(
     r"\s*(?:[\w.]*(?:error|exception)\s*(?:[:!]|$)|error (?:executing|invoking|calling|running|while|during)\b"
     r"|traceback \(most recent call last\))",
@@ -62,7 +51,7 @@ def noise_of(call: Call, failed: frozenset[str]) -> str | None:
     finish = (call.finish_reason or "").lower()
     if finish in _FILTERED:
         return "stopped by a content filter"
-    if finish == "refusal" or refusal_of(call.response) or _REFUSAL.match(text_of(call.response)[:400]):
+    if finish == "refusal" or refusal_of(call.response) or refuses(text_of(call.response)):
         return "refusal"
     if any(_identity(call.run, asked) in failed for asked in _tool_calls(call.response)):
         return "tool call then failed"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,20 +11,27 @@ from ..answer import InvalidAnswer, message_from
 from ..call import Message, Request
 from ..errors import DoesNotFit
 from ..prompt import CannotRender, messages_for, render
+from ..refusal import refuses
 from ..specialist import Specialist
-from ..task import Task
-from .confidence import confidence
+from ..task import Kind, Task
+from .confidence import Scorer, features_of
+from .novelty import shown_text, words_of
 
 if TYPE_CHECKING:
     from ..serve import Completer
+    from ..serve.engine import Completion
+
+LOOP_CHARACTERS, LOOP_WORDS, LOOP_TIMES = 24, 12, 5
+_JSON_TEXT = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
     """What a specialist said.
 
-    message: the assistant message in OpenAI chat form; None where the answer cannot be kept, `fault` then says why.
-    confidence: 0 to 1; None without a message.
+    message: the assistant message in OpenAI chat form; None where the answer cannot be kept, `fault` then says why:
+    "cut off", "invalid structure", "refusal" or "repetition". confidence: 0 to 1; None without a message. features:
+    what it was made from (`features_of`); None where the engine gave no log-probabilities.
     """
 
     text: str
@@ -32,32 +41,76 @@ class Answered:
     latency_ms: float
     input_tokens: int
     output_tokens: int
+    features: Mapping[str, float] | None = None
 
 
-def ask(engine: Completer, specialist: Specialist, task: Task, request: Request, *, timeout_s: float) -> Answered:
-    """Ask the specialist and check the structure of what it says.
+def ask(
+    engine: Completer,
+    specialist: Specialist,
+    task: Task,
+    request: Request,
+    *,
+    timeout_s: float,
+    scorer: Scorer | None = None,
+) -> Answered:
+    """Ask the specialist, check what it says, and tell how sure it is; without a scorer, plainly.
 
     Raises CannotRender where it cannot be shown the request, EngineError where the engine fails or is too slow.
     """
-    prompt = render(specialist.base, messages_for(task, request, specialist.form))
+    scorer = scorer or Scorer.plain()
+    shown = messages_for(task, request, specialist.form)
+    prompt = render(specialist.base, shown)
     try:
         completion = engine.complete(specialist, prompt, timeout_s=timeout_s)
     except DoesNotFit as error:  # the engine is well, and must not be taken for one that failed
         raise CannotRender(error.fact) from None
-    message, fault = None, ""
-    if completion.finish_reason != "stop":
-        fault = "cut off"
-    else:
-        try:
-            message = message_from(completion.text, task, request)
-        except InvalidAnswer:
-            fault = "invalid structure"
+    message, fault = _checked(completion, task, request)
+    novelty = scorer.novelty.share(shown_text(shown)) if scorer.novelty else 0.0
+    features = features_of(completion, task.kind, novelty)
     return Answered(
         text=completion.text.strip(),
         message=message,
         fault=fault,
-        confidence=None if message is None else confidence(completion.token_logprobs),
+        confidence=None if message is None else scorer.confidence(features),
         latency_ms=completion.latency_ms,
         input_tokens=completion.input_tokens,
         output_tokens=completion.output_tokens,
+        features=features,
     )
+
+
+def _checked(completion: Completion, task: Task, request: Request) -> tuple[Message | None, str]:
+    """The message that may be kept, or None and the fault."""
+    if completion.finish_reason != "stop":
+        return None, "cut off"
+    try:
+        message = message_from(completion.text, task, request)
+    except InvalidAnswer:
+        return None, "invalid structure"
+    text = completion.text.strip()
+    if text in task.labels:
+        return message, ""
+    if refuses(text):  # curation takes the teacher's refusals out of train, so that no specialist was taught one
+        return None, "refusal"
+    return (None, "repetition") if _repeats(text, task.kind) else (message, "")
+
+
+def _repeats(text: str, kind: Kind) -> bool:
+    """Whether one to eight words come five times in a row or more, as a model's do that has run into a loop.
+
+    Twelve words at the least, and not numbers alone. Equal items of a JSON list are none: each text counts by itself.
+    """
+    if len(text) < LOOP_CHARACTERS:
+        return False
+    texts = _JSON_TEXT.findall(text) if kind in ("json", "tool_calls") else [text]
+    return any(_loops(words_of(one)) for one in texts if len(one) >= LOOP_CHARACTERS)
+
+
+def _loops(words: list[str]) -> bool:
+    for period in range(1, 9):
+        run = 0
+        for at in range(period, len(words)):
+            run = run + 1 if words[at] == words[at - period] else 0
+            if run + period >= max(LOOP_WORDS, LOOP_TIMES * period):
+                return not all(word.isdigit() for word in words[at - period : at])
+    return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -17,7 +17,7 @@ from ..prompt import CannotRender, fitting_template
 from ..specialist import Specialist
 from ..task import Task
 from .attempt import Answered, ask
-from .confidence import keeps
+from .confidence import Scorer, keeps
 from .graders import Grader, grader_for
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ class Judged:
     prompt_preview: the slots' first characters. agreed: under the task's grader; never where `valid` is not.
     confidence: 0 to 1. valid: the structure is right, so that the live route could keep it; where it is not, or the
     specialist could not be asked, confidence is None. latency_ms and tokens are None where nothing came back.
+    features: what the confidence was made from (`features_of`); None without log-probabilities, and in older records.
     """
 
     call_id: str
@@ -49,6 +50,7 @@ class Judged:
     latency_ms: float | None = None
     input_tokens: int | None = None
     output_tokens: int | None = None
+    features: Mapping[str, float] | None = None
 
     def kept_at(self, threshold: float) -> bool:
         """Whether a route with this threshold keeps the answer."""
@@ -57,12 +59,26 @@ class Judged:
 
 def judged_to(judged: Iterable[Judged]) -> list[dict[str, Any]]:
     """Judged answers as JSON holds them."""
-    return [asdict(j) for j in judged]
+    return [asdict(one) for one in judged]
 
 
 def judged_from(records: Iterable[Mapping[str, Any]]) -> list[Judged]:
     """What `judged_to` wrote."""
     return [Judged(**record) for record in records]
+
+
+def rescored(judged: Iterable[Judged], scorer: Scorer) -> list[Judged]:
+    """The same answers with the confidences that this scorer gives; nobody is asked again.
+
+    An answer without features keeps its plain confidence under a plain scorer, and gets 0 under another.
+    """
+    return [one if not one.valid else replace(one, confidence=_confidence(one, scorer)) for one in judged]
+
+
+def _confidence(one: Judged, scorer: Scorer) -> float | None:
+    if one.features is None and not scorer.weights:
+        return one.confidence
+    return scorer.confidence(one.features)
 
 
 def answer_all(
@@ -75,12 +91,13 @@ def answer_all(
     timeout_s: float = 10.0,
     grader: Grader | None = None,
     bar: Bar | None = None,
+    scorer: Scorer | None = None,
 ) -> list[Judged]:
     """Ask the specialist every row of a split, in order; `parallel` at a time.
 
     rows: columns `id`, `request` (a record as JSON) and `answer` (the teacher's). A row that cannot be asked, fails,
     takes longer than `timeout_s` (the route's own time-out) or comes back malformed stays in, as not valid: live, the
-    teacher would answer it. `bar` advances by one a row. Raises EngineError where the engine is down.
+    teacher would answer it. `bar` advances by one a row; scorer: as `ask` takes it. Raises EngineError where the engine is down.
     """
     judge = grader or grader_for(task)
     patience = _Patience(min(PATIENCE, len(rows)))
@@ -89,7 +106,7 @@ def answer_all(
         patience.check()
         request = request_from(orjson.loads(row["request"]))
         try:
-            answered = ask(engine, specialist, task, request, timeout_s=timeout_s)
+            answered = ask(engine, specialist, task, request, timeout_s=timeout_s, scorer=scorer)
             patience.renew()
         except CannotRender:
             answered = None
@@ -127,6 +144,7 @@ def _judged(row: Mapping[str, Any], preview: str, answered: Answered | None, gra
         latency_ms=answered.latency_ms,
         input_tokens=answered.input_tokens,
         output_tokens=answered.output_tokens,
+        features=answered.features,
     )
 
 
