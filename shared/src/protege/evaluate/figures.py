@@ -5,16 +5,20 @@ from __future__ import annotations
 import itertools
 import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from .differences import Confusion, FieldDifference, confusions, field_differences
 from .graders import Grader
 from .intervals import clopper_pearson
 from .judging import Judged
+from .reliability import Reliability, reliability
+from .slices import Slice, slices
 
 EXAMPLES = 3
 """Of each sort."""
+WORST = 10
 CURVE_POINTS = 100
 
 
@@ -57,7 +61,9 @@ class Evaluation:
     grader: what "agreed" means. similarity: it means likeness only. agreement: agreed / n, over all calls, also those
     that could not be answered, with its exact (Clopper–Pearson) 95% interval. score: mean of the grader's score.
     valid: share of answers of the right structure. auroc: of confidence telling agreed from not, among valid answers;
-    None where there is only one sort. curve: risk against coverage. kept: at the route's threshold; None without one.
+    None where there is only one sort. curve: risk against coverage; aurc: the area under it, None without an answer.
+    reliability: confidence against agreement. slices: agreement by kind of call. confusions, fields: in what wrong
+    answers differ. worst: wrong answers, the surest first. kept: at the route's threshold; None without one.
     Latencies and tokens are of the calls that were answered, None where none was.
     """
 
@@ -77,14 +83,29 @@ class Evaluation:
     curve: tuple[CurvePoint, ...]
     examples: tuple[Example, ...]
     kept: Kept | None = None
+    aurc: float | None = None
+    reliability: Reliability | None = None
+    slices: tuple[Slice, ...] = ()
+    confusions: tuple[Confusion, ...] = ()
+    fields: tuple[FieldDifference, ...] = ()
+    worst: tuple[Example, ...] = ()
 
     def to_record(self) -> dict[str, Any]:
         """As JSON holds it."""
         return asdict(self)
 
 
-def evaluate(judged: Sequence[Judged], grader: Grader, *, threshold: float | None = None) -> Evaluation:
-    """The figures of `judged`. With a threshold, also what it keeps, and examples of what is handed back."""
+def evaluate(
+    judged: Sequence[Judged],
+    grader: Grader,
+    *,
+    threshold: float | None = None,
+    rows: Iterable[Mapping[str, Any]] = (),
+) -> Evaluation:
+    """The figures of `judged`. With a threshold, also what it keeps, and examples of what is handed back.
+
+    rows: of the split that was judged, with columns `id` and `request`; agreement by length, node and time needs them.
+    """
     n, agreed = len(judged), sum(j.agreed for j in judged)
     latencies = sorted(j.latency_ms for j in judged if j.latency_ms is not None)
     return Evaluation(
@@ -104,6 +125,12 @@ def evaluate(judged: Sequence[Judged], grader: Grader, *, threshold: float | Non
         curve=risk_coverage(judged),
         examples=_examples(judged, threshold),
         kept=None if threshold is None else _kept(judged, threshold),
+        aurc=aurc(judged),
+        reliability=reliability(judged),
+        slices=slices(judged, rows),
+        confusions=confusions(judged),
+        fields=field_differences(judged),
+        worst=_worst(judged),
     )
 
 
@@ -120,15 +147,31 @@ def auroc(judged: Sequence[Judged]) -> float | None:
 
 def risk_coverage(judged: Sequence[Judged]) -> tuple[CurvePoint, ...]:
     """Risk at each coverage, strictest first; calls of equal confidence come together; at most CURVE_POINTS points."""
-    answers = sorted(((j.confidence, not j.agreed) for j in judged if j.kept_at(0.0)), reverse=True)
-    points: list[CurvePoint] = []
+    points = [CurvePoint(level, kept / len(judged), wrong / kept) for level, kept, wrong in _levels(judged)]
+    step = math.ceil(len(points) / CURVE_POINTS) if points else 1
+    return tuple(points[::-1][::step][::-1])  # thinned from the end, so that the last one, all that is valid, stays
+
+
+def aurc(judged: Sequence[Judged]) -> float | None:
+    """The area under the risk–coverage curve, 0 at best (Geifman, Uziel and El-Yaniv, ICLR 2019, §3).
+
+    The mean, over the valid answers, of the risk of those that are as sure or surer. None without a valid answer.
+    """
+    area, before = 0.0, 0
+    for _, kept, wrong in _levels(judged):
+        area += (kept - before) * wrong / kept
+        before = kept
+    return area / before if before else None
+
+
+def _levels(judged: Sequence[Judged]) -> Iterator[tuple[float, int, int]]:
+    """Each confidence, strictest first, with how many valid answers reach it, and how many of these disagree."""
+    answers = sorted(((j.confidence or 0.0, not j.agreed) for j in judged if j.kept_at(0.0)), reverse=True)
     kept = wrong = 0
     for level, group in itertools.groupby(answers, key=lambda answer: answer[0]):
         for _, disagreed in group:
             kept, wrong = kept + 1, wrong + disagreed
-        points.append(CurvePoint(float(level or 0.0), kept / len(judged), wrong / kept))
-    step = math.ceil(len(points) / CURVE_POINTS) if points else 1
-    return tuple(points[::-1][::step][::-1])  # thinned from the end, so that the last one, all that is valid, stays
+        yield level, kept, wrong
 
 
 def _kept(judged: Sequence[Judged], threshold: float) -> Kept:
@@ -150,8 +193,17 @@ def _examples(judged: Sequence[Judged], threshold: float | None) -> tuple[Exampl
     for j in judged:
         outcome = "handed back" if not j.kept_at(threshold or 0.0) else "right" if j.agreed else "wrong"
         if len(sorts[outcome]) < EXAMPLES:
-            sorts[outcome].append(Example(outcome, j.prompt_preview, j.answer, j.teacher, j.confidence))
+            sorts[outcome].append(_example(outcome, j))
     return tuple(itertools.chain.from_iterable(sorts.values()))
+
+
+def _worst(judged: Sequence[Judged]) -> tuple[Example, ...]:
+    wrong = sorted((j for j in judged if j.kept_at(0.0) and not j.agreed), key=lambda j: -(j.confidence or 0.0))
+    return tuple(_example("wrong", j) for j in wrong[:WORST])
+
+
+def _example(outcome: str, j: Judged) -> Example:
+    return Example(outcome, j.prompt_preview, j.answer, j.teacher, j.confidence)
 
 
 def _mean(values: Iterable[float]) -> float | None:

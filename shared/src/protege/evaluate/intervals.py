@@ -1,6 +1,9 @@
-"""Exact binomial intervals (Clopper and Pearson, Biometrika 26, 1934)."""
+"""Intervals of shares, exact (Clopper and Pearson, Biometrika 26, 1934), and of their differences (Newcombe, 1998)."""
 
 from __future__ import annotations
+
+import math
+from statistics import NormalDist
 
 
 def clopper_pearson(errors: int, n: int, level: float = 0.95) -> tuple[float, float]:
@@ -26,3 +29,65 @@ def upper_bound(errors: float, n: float, delta: float) -> float:
     from scipy.special import betaincinv  # here: the route imports this package inside the agent, and needs no scipy
 
     return float(betaincinv(errors + 1, n - errors, 1 - delta))
+
+
+def wilson(successes: int, n: int, level: float = 0.95) -> tuple[float, float]:
+    """The score interval of a share (Wilson, JASA 22, 1927): about `level`, not at least; (0, 1) where n is 0.
+
+    What the intervals of differences are made of. Raises ValueError unless 0 ≤ successes ≤ n and 0 < level < 1.
+    """
+    if not (0 <= successes <= n and 0 < level < 1):
+        raise ValueError("successes must lie within 0 and n, and level strictly within 0 and 1")
+    if n == 0:
+        return 0.0, 1.0
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    share = successes / n
+    centre = share + z * z / (2 * n)
+    half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    scale = 1 + z * z / n
+    low, high = (centre - half) / scale, (centre + half) / scale
+    return low if successes else 0.0, high if successes < n else 1.0
+
+
+def difference(first: tuple[int, int], second: tuple[int, int], level: float = 0.95) -> tuple[float, float]:
+    """The interval of share of `first` minus share of `second`, of two independent samples, each (successes, n).
+
+    Newcombe's hybrid of two score intervals (Statistics in Medicine 17, 1998, pp. 873–890, method 10). (−1, 1) where
+    either is empty. Raises ValueError as `wilson` does.
+    """
+    (a, m), (b, n) = first, second
+    if m == 0 or n == 0:
+        return -1.0, 1.0
+    return _hybrid(a / m, wilson(a, m, level), b / n, wilson(b, n, level), 0.0)
+
+
+def paired_difference(
+    both: int, only_first: int, only_second: int, neither: int, level: float = 0.95
+) -> tuple[float, float]:
+    """The interval of share of `first` minus share of `second`, of the same sample seen twice; (−1, 1) where it is
+    empty.
+
+    Newcombe's hybrid of two score intervals with the correlation between them, corrected for continuity (Statistics in
+    Medicine 17, 1998, pp. 2635–2650, method 10). Raises ValueError where a count is negative.
+    """
+    if min(both, only_first, only_second, neither) < 0:
+        raise ValueError("a count is negative")
+    n = both + only_first + only_second + neither
+    if n == 0:
+        return -1.0, 1.0
+    a, b = both + only_first, both + only_second
+    product = both * neither - only_first * only_second
+    corrected = product if product < 0 else max(0.0, product - n / 2)
+    spread = math.sqrt(a * (n - a) * b * (n - b))
+    return _hybrid(a / n, wilson(a, n, level), b / n, wilson(b, n, level), corrected / spread if spread else 0.0)
+
+
+def _hybrid(
+    p: float, of_p: tuple[float, float], q: float, of_q: tuple[float, float], correlation: float
+) -> tuple[float, float]:
+    def away(one: float, other: float) -> float:
+        return math.sqrt(max(0.0, one * one - 2 * correlation * one * other + other * other))
+
+    low = p - q - away(p - of_p[0], of_q[1] - q)
+    high = p - q + away(of_p[1] - p, q - of_q[0])
+    return max(-1.0, low), min(1.0, high)
