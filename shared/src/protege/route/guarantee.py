@@ -109,12 +109,12 @@ def calibrate(
         raise ValueError("the grid must hold thresholds that fall strictly")
     if not (0 < epsilon < 1 and 0 < delta < 1):
         raise ValueError("epsilon and delta must lie strictly within 0 and 1")
-    levels, errors_among = _kept_levels(judged)
+    right, wrong = _levels(judged, agreed=True), _levels(judged, agreed=False)
     passed: Certificate | None = None
     kept, errors, bound = 0, 0, 1.0
     for threshold in grid:
-        kept = bisect.bisect_left(levels, True, key=lambda level: not keeps(level, threshold))
-        errors = errors_among[kept]
+        errors = _kept(wrong, threshold)
+        kept = errors + _kept(right, threshold)
         bound = upper_bound(errors, kept, delta)
         if bound > epsilon:
             break
@@ -166,13 +166,16 @@ def hindsight_coverage(judged: Sequence[Judged], epsilon: float = EPSILON) -> fl
     return best / len(judged) if judged else 0.0
 
 
-def _kept_levels(judged: Sequence[Judged]) -> tuple[list[float], list[int]]:
-    """The confidences of what some threshold would keep, highest first, and how many of the first k disagree, for each
-    k from 0 on: one sort in place of a pass over all calls for each threshold."""
-    answers = [(j.confidence, j.agreed) for j in judged if j.confidence is not None and j.kept_at(0.0)]
-    answers.sort(reverse=True)
-    wrong = itertools.accumulate((not agreed for _, agreed in answers), initial=0)
-    return [level for level, _ in answers], list(wrong)
+def _levels(judged: Sequence[Judged], agreed: bool) -> list[float]:
+    """The confidences of those that agreed, or did not, highest first: one sort, not a pass for each threshold."""
+    found = [j.confidence for j in judged if j.agreed is agreed and j.valid and j.confidence is not None]
+    found.sort(reverse=True)
+    return found
+
+
+def _kept(levels: Sequence[float], threshold: float) -> int:
+    """How many of these levels (descending) the threshold keeps."""
+    return bisect.bisect_left(levels, True, key=lambda level: not keeps(level, threshold))
 
 
 def _cut(levels: Sequence[float], count: int) -> float:
