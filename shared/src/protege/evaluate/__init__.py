@@ -3,9 +3,9 @@
 Takes an engine that serves the specialist and a split of curated calls (`answer_all`), or what came of that
 (`evaluate`). Gives `Judged` answers, and their figures as an `Evaluation`: agreement with its exact 95% interval, also
 by kind of call, latency, tokens, how well confidence tells right from wrong, in what answers differ, and examples; of
-two specialists on the same calls, a `Comparison` (`compare`). Graders say by kind of output what "the
-same answer" means; `register` adds one. Never trains, never decides a threshold, and never leaves a call out: one that
-could not be answered counts as not agreed.
+two specialists on the same calls, a `Comparison` (`compare`). Graders say by kind of output what "the same answer"
+means; `register` adds one. Never trains, never decides a threshold, and never leaves a call out: one that could not be
+answered counts as not agreed.
 """
 
 from .attempt import Answered, ask
@@ -17,6 +17,8 @@ from .graders import Grader, grader_for, register
 from .intervals import clopper_pearson, difference, paired_difference, upper_bound, wilson
 from .judging import Judged, answer_all, judged_from, judged_to, rescored
 from .novelty import Novelty, novelty_from
+from .reliability import Bin, Reliability
+from .slices import Slice
 
 __all__ = [
     "Answered",
