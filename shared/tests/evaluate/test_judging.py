@@ -7,15 +7,26 @@ import math
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from datasets import Dataset
-from protege import Base, Specialist, Task, Template
+from protege import Base, Request, Specialist, Task, Template
 from protege.errors import EngineError
-from protege.evaluate import answer_all, evaluate, grader_for, judged_from, judged_to
-from protege.task import TemplatePart
+from protege.evaluate import (
+    Scorer,
+    answer_all,
+    ask,
+    evaluate,
+    grader_for,
+    judged_from,
+    judged_to,
+    novelty_from,
+    rescored,
+)
+from protege.task import Kind, TemplatePart
 
 BASE = Base(
     name="tiny",
@@ -154,6 +165,57 @@ def test_at_most_so_many_are_asked_at_a_time() -> None:
 def test_judged_answers_survive_json() -> None:
     judged = answer_all(Engine(lambda prompt: "red"), SPECIALIST, TASK, rows("a", "b"))
     assert judged_from(json.loads(json.dumps(judged_to(judged)))) == judged
+
+
+def test_older_records_without_features_are_read_and_keep_their_confidence() -> None:
+    judged = answer_all(Engine(lambda prompt: "red"), SPECIALIST, TASK, rows("a"))
+    (record,) = judged_to(judged)
+    del record["features"]
+    (older,) = judged_from([record])
+    assert older == replace(judged[0], features=None)
+    assert rescored([older], Scorer.plain()) == [older]
+    assert rescored([older], Scorer({"sum": 1.0}))[0].confidence == 0.0
+
+
+def test_confidences_are_made_anew_as_the_scorer_would_have_given_them() -> None:
+    data, engine = rows("a rose", "zebra", "never"), Engine(lambda prompt: "green" if "never" in prompt else "red")
+    known = novelty_from(TASK, "slots", rows("a rose"))
+    scorer = Scorer({"sum": 1.0, "novelty": -2.0}, 0.5, known)
+    plain = answer_all(engine, SPECIALIST, TASK, data, scorer=Scorer.plain(known))
+    scored = answer_all(engine, SPECIALIST, TASK, data, scorer=scorer)
+    assert [j.confidence for j in plain] == [pytest.approx(0.45), pytest.approx(0.45), None]
+    assert scored[0].confidence and scored[1].confidence and scored[0].confidence > scored[1].confidence
+    assert rescored(plain, scorer) == scored and rescored(scored, Scorer.plain()) == plain
+
+
+LOOP = "the order is late and " * 6
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "fault"),
+    [
+        ("label", "red…", "cut off"),
+        ("label", "green", "invalid structure"),
+        ("json", '{"a": ', "invalid structure"),
+        ("text", "I'm sorry, but I can't help with that.", "refusal"),
+        ("sql", "As an AI language model, I cannot write SQL.", "refusal"),
+        ("text", "I'm sorry, but the ticket is not refundable.", ""),
+        ("text", LOOP, "repetition"),
+        ("text", "It came late. " + "no " * 12, "repetition"),
+        ("text", "天空蓝" * 8, "repetition"),
+        ("json", json.dumps({"note": LOOP}), "repetition"),
+        ("json", json.dumps({"rows": [{"city": "Oslo", "stars": None}] * 30}), ""),
+        ("text", "1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1", ""),
+        ("text", "very, very, very, very good, and the very best of the very few that came", ""),
+        ("label", LOOP.strip(), ""),  # a label that the teacher gave
+    ],
+)
+def test_what_may_not_be_kept_is_found_whatever_the_confidence(kind: Kind, text: str, fault: str) -> None:
+    task = replace(TASK, kind=kind, labels=("red", LOOP.strip()) if kind == "label" else ())
+    request = Request(({"role": "system", "content": "Say the colour."}, {"role": "user", "content": "rose"}))
+    answered = ask(Engine(lambda prompt: text), SPECIALIST, task, request, timeout_s=1)  # type: ignore[arg-type]
+    assert answered.fault == fault
+    assert (answered.message is None) == (answered.confidence is None) == bool(fault)
 
 
 def test_the_preview_is_short_and_shows_the_slots_only() -> None:
