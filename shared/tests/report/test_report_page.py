@@ -3,27 +3,40 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
-from protege.errors import WorkspaceError
+from protege.errors import BadInput, WorkspaceError
+from protege.evaluate import Bin, Confusion, FieldDifference, Reliability, Slice
 from protege.report import (
     Agreement,
     Certified,
+    EndToEnd,
     Example,
+    Incident,
     Loss,
+    OverTime,
+    Period,
     Realised,
     ReportData,
+    Runs,
     TaskReport,
     table,
+    time_table,
     write_report,
 )
 from rich.console import Console
 
 ATTACK = "</script><script>document.title='hacked'</script><img src=x onerror=\"document.title='hacked'\">"
+HOURS = (
+    Period(1.7e9, 80, 70, 0.9, 20, 1, 0.95, (0.7513, 0.9987), 0.0142),
+    Period(1.7e9 + 3600, 40, 36, 0.925, 0, 0, None, (0.0, 1.0), 0.0073),
+)
+OVER_TIME = OverTime("hour", HOURS, Period(1.7e9, 120, 106, 0.908, 20, 1, 0.95, (0.7513, 0.9987), 0.0215))
 LIVE = TaskReport(
     name="kind of entry",
     kind="label",
@@ -49,9 +62,31 @@ LIVE = TaskReport(
         Example("handed back", "Entry: St. Mary", "address", "company", 0.4),
     ),
     passed_over=(("gemma", "its licence is not allowed"),),
+    auroc=0.913,
+    aurc=0.0123,
+    reliability=Reliability((Bin(170, 0.81, 0.94, (0.89, 0.97)), Bin(170, 0.99, 1.0, (0.97, 1.0))), 0.0456, 0.0789),
+    slices=(
+        Slice("answer", "person", 200, 199, 0.995, (0.972, 0.9999)),
+        Slice("node", "clean_up/kind", 140, 130, 0.929, (0.873, 0.965)),
+    ),
+    confusions=(Confusion("company", "person", 7),),
+    fields=(FieldDifference("address.city", 120, 3, 2, 11),),
+    worst=(Example("wrong", "Entry: Chandler", "person", "trade name", 0.9973),),
+    over_time=OVER_TIME,
 )
 WAITING = TaskReport("choose a tool", "tool_calls", 180, "teacher", "needs 34 more calibration calls")
-DATA = ReportData((LIVE, WAITING), 3000, 1.7e9, "/home/anna", "2 cores", "gpt-4.1: $2 a million", ("A stand-in.",))
+DATA = ReportData(
+    (LIVE, WAITING),
+    3000,
+    1.7e9,
+    "/home/anna",
+    "2 cores",
+    "gpt-4.1: $2 a million",
+    ("A stand-in.",),
+    over_time=OVER_TIME,
+    incidents=(Incident(1.7e9 + 60, "kind of entry", "kind-v1", "rolled back", "Audits disagree too often."),),
+    end_to_end=EndToEnd(Runs(50, 43, 2.15), Runs(50, 42, 0.42)),
+)
 
 
 def page(tmp_path: Path, data: ReportData = DATA) -> str:
@@ -90,6 +125,17 @@ def test_the_page_shows_every_figure(tmp_path: Path):
         "its licence is not allowed",
         "gpt-4.1: $2 a million",
         "A stand-in.",
+        "AUROC 0.913, area under risk–coverage 0.0123, ECE 0.0456, Brier 0.0789",
+        "90.8% of 120 calls kept; audited agreement 95.0% of 20 (75.1–99.9%)",
+        "Figures by hour",
+        "2023-11-14 23:13",
+        "2023-11-14 22:14 kind-v1: rolled back. Audits disagree too often.",
+        "43 of 50 runs succeed: 86.0% (73.3–94.2%); cost a success $0.05",
+        "42 of 50 runs succeed: 84.0%",
+        "-2.0 points of success with specialists (95% interval -16.4 to +12.4)",
+        "address.city",
+        "Entry: Chandler",
+        "trade name",
     ):
         assert figure in text, figure
     for outcome in ("Right", "Wrong", "Handed back"):
@@ -124,8 +170,18 @@ def test_an_empty_workspace_has_a_page(tmp_path: Path):
 def attacked() -> ReportData:
     examples = tuple(Example(e.outcome, ATTACK, ATTACK, ATTACK, e.confidence) for e in LIVE.examples)
     task = replace(LIVE, name=ATTACK, reason=ATTACK, node=ATTACK, specialist=ATTACK, base=ATTACK, examples=examples)
-    task = replace(task, passed_over=((ATTACK, ATTACK),), kind=ATTACK)
-    return ReportData((task,), 3000, 1.7e9, ATTACK, ATTACK, ATTACK, (ATTACK,))
+    task = replace(
+        task,
+        passed_over=((ATTACK, ATTACK),),
+        kind=ATTACK,
+        worst=examples,
+        slices=(replace(LIVE.slices[0], value=ATTACK), LIVE.slices[1]),
+        confusions=(Confusion(ATTACK, ATTACK, 2),),
+        fields=(FieldDifference(ATTACK, 5, 1),),
+    )
+    incidents = (Incident(1.7e9, ATTACK, ATTACK, ATTACK, ATTACK),)
+    data = ReportData((task,), 3000, 1.7e9, ATTACK, ATTACK, ATTACK, (ATTACK,))
+    return replace(data, incidents=incidents, over_time=OVER_TIME)
 
 
 def test_text_from_calls_is_escaped_everywhere(tmp_path: Path):
@@ -141,6 +197,80 @@ def test_the_page_asks_the_network_for_nothing(tmp_path: Path):
     text = page(tmp_path)
     assert "default-src 'none'" in text
     assert not re.search(r'(src|href)="(?!#)', own(text))
+
+
+@pytest.mark.parametrize("suffix", [".html", ".json", ".md", ".JSON"])
+def test_every_form_is_private_to_its_owner(tmp_path: Path, suffix: str):
+    path = write_report(tmp_path / f"report{suffix}", DATA)
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("name", ["report", "report.pdf", "report.html.txt"])
+def test_another_suffix_is_refused_and_the_known_ones_are_named(tmp_path: Path, name: str):
+    with pytest.raises(BadInput, match=r"\.html, \.json, \.md"):
+        write_report(tmp_path / name, DATA)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_json_holds_every_figure_and_those_that_are_worked_out(tmp_path: Path):
+    record = json.loads(write_report(tmp_path / "report.json", DATA).read_text())
+    assert record["format"] == 1
+    [live, waiting] = record["tasks"]
+    assert record["share_kept"] == pytest.approx(2600 / 3000 * 431 / 460)
+    assert live["certified"]["coverage"] == pytest.approx(502 / 540)
+    assert live["slices"][0] == {
+        "by": "answer",
+        "value": "person",
+        "n": 200,
+        "agreed": 199,
+        "agreement": 0.995,
+        "interval": [0.972, 0.9999],
+    }
+    assert live["reliability"]["bins"][0]["n"] == 170
+    assert waiting["certified"] is None and waiting["over_time"]["whole"] is None
+    assert [p["kept"] for p in record["over_time"]["periods"]] == [70, 36]
+    assert record["end_to_end"]["with"]["usd_a_success"] == pytest.approx(0.01)
+    assert record["end_to_end"]["interval"][0] < 0 < record["end_to_end"]["interval"][1]
+    empty = json.loads(write_report(tmp_path / "empty.json", ReportData((), 0, 1.7e9)).read_text())
+    assert empty["end_to_end"] is None and empty["saved_usd"] is None
+
+
+def test_the_markdown_shows_the_figures(tmp_path: Path):
+    text = write_report(tmp_path / "report.md", DATA).read_text()
+    for figure in (
+        "| kind of entry | live | 2,600 | 96.8% | 94.3–98.4% |",
+        "| 2023-11-14 23:13 | 40 | 36 | 92.5% | not measured |",
+        "- 2023-11-14 22:14 kind-v1: rolled back. Audits disagree too often.",
+        "| answer | person | 200 | 99.5% | 97.2–100.0% |",
+        "| company | person | 7 |",
+        "| address.city | 120 | 3 | 2 | 11 |",
+        "```text\nEntry: Chandler\n```",
+        "43 of 50 runs succeed",
+    ):
+        assert figure in text, figure
+    assert write_report(tmp_path / "empty.md", ReportData((), 0, 1.7e9)).read_text().startswith("# ")
+
+
+def test_nothing_from_a_call_is_markup_in_markdown(tmp_path: Path):
+    text = write_report(tmp_path / "report.md", attacked()).read_text()
+    outside = re.sub(r"^(`{3,})text\n.*?^\1$", "", text, flags=re.S | re.M)
+    assert "document.title" in outside
+    assert not re.search(r"(?<!\\)<", outside)
+    fenced = Example("wrong", "a\n````\n# b", "```", "x | y", 0.9)
+    task = replace(LIVE, name="a|b\n# c [d](https://e.org) www.f.org", worst=(fenced,), confusions=())
+    text = write_report(tmp_path / "other.md", replace(DATA, tasks=(task,))).read_text()
+    assert "`````text\na\n````\n# b\n`````" in text
+    assert "a\\|b \\# c \\[d\\](https\\://e.org) www\\.f.org" in text
+
+
+def test_the_terminal_shows_days_and_incidents_as_they_are():
+    console = Console(file=io.StringIO(), width=80, force_terminal=True, color_system=None)
+    incident = replace(DATA.incidents[0], why="[red]why[/]\x1b[2J")
+    console.print(time_table(OVER_TIME, (incident,)))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    for figure in ("2023-11-14 22:13", "90.0%", "75.1–99.9%", "$0.014", "rolled back", "[red]why[/]"):
+        assert figure in text, figure
+    assert "\x1b[2J" not in text
 
 
 def test_only_the_owner_can_read_it_and_a_new_one_replaces_the_old(tmp_path: Path):
@@ -187,6 +317,6 @@ def test_a_real_browser_draws_the_plots_without_an_error(
     browsed: Callable[[Path], tuple[str, str]], tmp_path: Path, data: ReportData
 ):
     document, log = browsed(write_report(tmp_path / "report.html", data))
-    assert document.count('class="main-svg"') >= 4, log[-2000:]
+    assert document.count('class="main-svg"') >= 8, log[-2000:]
     assert "CONSOLE" not in log
     assert "<title>Protégé report</title>" in document, "a script from a call ran"

@@ -1,24 +1,43 @@
 """Report: what Protégé found, did and saved, for people.
 
-Takes `ReportData`, figures and examples that other steps measured; gives one HTML page, and a table for the terminal.
+Takes `ReportData`, figures and redacted examples that other steps measured; gives one HTML page, JSON or Markdown, and
+tables for the terminal.
 The same of `TaskMap`: the tasks by what a small model could take over, with samples that are redacted.
 Never measures anything itself, never loads anything from the network, and lets no text from a call act as markup.
 """
 
-from .data import Agreement, Certified, Example, Loss, Realised, ReportData, TaskReport
+from .data import (
+    Agreement,
+    Certified,
+    EndToEnd,
+    Example,
+    Incident,
+    Loss,
+    Realised,
+    ReportData,
+    Runs,
+    TaskReport,
+)
 from .gather import gather, status
 from .map import Dot, Sample, TaskMap, draw_map, write_map
+from .over_time import Ledger, OverTime, Period
 from .page import write_report
-from .table import table, worth_table
+from .table import table, time_table, worth_table
 
 __all__ = [
     "Agreement",
     "Certified",
     "Dot",
+    "EndToEnd",
     "Example",
+    "Incident",
+    "Ledger",
     "Loss",
+    "OverTime",
+    "Period",
     "Realised",
     "ReportData",
+    "Runs",
     "Sample",
     "TaskMap",
     "TaskReport",
@@ -26,6 +45,7 @@ __all__ = [
     "gather",
     "status",
     "table",
+    "time_table",
     "worth_table",
     "write_map",
     "write_report",

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, TypeAlias
 
+from ..evaluate import Confusion, FieldDifference, Reliability, Slice, clopper_pearson, difference
+from .over_time import OverTime
+
+FORMAT = 1
+"""Of the report as JSON."""
 Outcome: TypeAlias = Literal["right", "wrong", "handed back"]
 
 
@@ -72,11 +77,68 @@ class Loss:
 
 
 @dataclass(frozen=True, slots=True)
+class Incident:
+    """Something that happened to a task: a specialist went live, was rolled back, its input drifted, and so on.
+
+    time: seconds since 1970. what: in a word or two; why: a sentence. specialist: its name, None where there is none.
+    """
+
+    time: float
+    task: str
+    specialist: str | None
+    what: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """Runs of a whole agent, of which some reached their goal. cost_usd: of all of them, None where unknown."""
+
+    runs: int
+    succeeded: int
+    cost_usd: float | None = None
+
+    @property
+    def success(self) -> float:
+        return self.succeeded / self.runs if self.runs else 0.0
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Of the success, exact, at 95%."""
+        return clopper_pearson(self.succeeded, self.runs)
+
+    @property
+    def usd_a_success(self) -> float | None:
+        """US dollars that a run that reached its goal costs, those that did not counted in."""
+        return self.cost_usd / self.succeeded if self.cost_usd is not None and self.succeeded else None
+
+
+@dataclass(frozen=True, slots=True)
+class EndToEnd:
+    """The whole agent, its teacher alone, and with specialists; the runs of the two are independent samples."""
+
+    without: Runs
+    with_specialists: Runs
+
+    @property
+    def difference(self) -> float:
+        """Success with specialists minus success without."""
+        return self.with_specialists.success - self.without.success
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Of the difference, at 95% (Newcombe 1998, method 10)."""
+        one, other = self.with_specialists, self.without
+        return difference((one.succeeded, one.runs), (other.succeeded, other.runs))
+
+
+@dataclass(frozen=True, slots=True)
 class TaskReport:
     """One task. Latencies are medians in ms, costs US dollars for 1,000 calls, tokens means a call.
 
     state: "live", or "teacher" where it stays with the teacher; reason: why, for people. judged: confidence and
-    agreement of each held-out call. passed_over: bases that were not taken, and why.
+    agreement of each held-out call. passed_over: bases that were not taken, and why. auroc, aurc, reliability, slices,
+    confusions, fields: as in `evaluate.Evaluation`. worst: wrong answers, the surest first.
     """
 
     name: str
@@ -100,6 +162,14 @@ class TaskReport:
     losses: tuple[Loss, ...] = ()
     examples: tuple[Example, ...] = ()
     passed_over: tuple[tuple[str, str], ...] = ()
+    auroc: float | None = None
+    aurc: float | None = None
+    reliability: Reliability | None = None
+    slices: tuple[Slice, ...] = ()
+    confusions: tuple[Confusion, ...] = ()
+    fields: tuple[FieldDifference, ...] = ()
+    worst: tuple[Example, ...] = ()
+    over_time: OverTime = field(default_factory=OverTime)
 
     @property
     def is_live(self) -> bool:
@@ -120,6 +190,7 @@ class ReportData:
     """All tasks, largest first. calls: watched, those of no task among them. created: seconds since 1970, UTC.
 
     prices: where list prices come from, and the price of the machine's time. notes: what a reader must know besides.
+    over_time: of all tasks together. incidents: the latest first.
     """
 
     tasks: tuple[TaskReport, ...]
@@ -129,6 +200,9 @@ class ReportData:
     machine: str = ""
     prices: str = ""
     notes: tuple[str, ...] = ()
+    over_time: OverTime = field(default_factory=OverTime)
+    incidents: tuple[Incident, ...] = ()
+    end_to_end: EndToEnd | None = None
 
     @property
     def share_kept(self) -> float:
@@ -144,3 +218,35 @@ class ReportData:
             if task.is_live and task.cost_before_usd is not None and task.cost_after_usd is not None
         ]
         return sum(known) / self.calls if known and self.calls else None
+
+    def to_record(self) -> dict[str, Any]:
+        """As JSON holds it, with the figures that are worked out."""
+        record: dict[str, Any] = {
+            "format": FORMAT,
+            **asdict(self),
+            "share_kept": self.share_kept,
+            "saved_usd": self.saved_usd,
+        }
+        for entry, task in zip(record["tasks"], self.tasks, strict=True):
+            entry["share_kept"] = task.share_kept
+            if task.certified:
+                entry["certified"]["coverage"] = task.certified.coverage
+        record["end_to_end"] = end_to_end_record(self.end_to_end)
+        return record
+
+
+def end_to_end_record(found: EndToEnd | None) -> dict[str, Any] | None:
+    """As JSON holds it, with the figures that are worked out; None where nothing was run."""
+    if found is None:
+        return None
+    return {
+        "without": _runs_record(found.without),
+        "with": _runs_record(found.with_specialists),
+        "difference": found.difference,
+        "interval": found.interval,
+    }
+
+
+def _runs_record(runs: Runs) -> dict[str, Any]:
+    worked_out = {"success": runs.success, "interval": runs.interval, "usd_a_success": runs.usd_a_success}
+    return {**asdict(runs), **worked_out}

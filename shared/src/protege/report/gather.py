@@ -7,16 +7,34 @@ import os
 import platform
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from typing import Any, TypedDict
 
 from ..cluster.worth import MACHINE_USD_PER_HOUR, teacher_usd
 from ..collect.prices import price_source
-from ..errors import EngineError, MissingDependency, NotServed
+from ..errors import EngineError, MissingDependency, NotServed, ProtegeError
+from ..evaluate import Bin, Confusion, FieldDifference, Reliability, Slice
 from ..serve import imported, provenance, server_at
 from ..specialist import Specialist
 from ..task import Task
 from ..workspace import Workspace
-from .data import Agreement, Certified, Example, Loss, Realised, ReportData, TaskReport
+from .data import (
+    Agreement,
+    Certified,
+    EndToEnd,
+    Incident,
+    Loss,
+    Realised,
+    ReportData,
+    Runs,
+    TaskReport,
+    end_to_end_record,
+)
+from .over_time import Ledger
+from .samples import redactor
+
+INCIDENTS = 100
+"""Shown at most, the latest."""
 
 
 class TaskStatus(TypedDict):
@@ -40,25 +58,35 @@ def gather(workspace: Workspace) -> ReportData:
     """All that is known of every task, largest first.
 
     The workspace's result "teacher" may say what the calls cannot: `price_as`, the model whose list price stands for
-    calls without one, and `stand_in`, a note where no model answered, so that its latencies mean nothing.
+    calls without one, and `stand_in`, a note where no model answered, so that its latencies mean nothing. "end-to-end"
+    may hold runs of the whole agent: {"without": {"runs", "succeeded", "cost_usd"}, "with": …}.
     """
     teacher: Mapping[str, Any] = workspace.result("teacher") or {}
     price_as: str | None = teacher.get("price_as")
+    known = workspace.tasks()
+    ledger = _ledger(workspace, known, price_as)
+    reports = [_task_report(workspace, task, teacher, ledger) for task in known]
+    notes = [str(teacher["stand_in"])] if teacher.get("stand_in") else []
+    tasks, note = _with_examples(workspace, known, reports)
     return ReportData(
-        tasks=tuple(_task_report(workspace, task, teacher) for task in workspace.tasks()),
+        tasks=tasks,
         calls=workspace.count_calls(),
         created=time.time(),
         home=str(workspace.home),
         machine=f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}",
         prices=_prices(price_as),
-        notes=(str(teacher["stand_in"]),) if teacher.get("stand_in") else (),
+        notes=(*notes, *([note] if note else [])),
+        over_time=ledger.over_time(),
+        incidents=_incidents(workspace, known),
+        end_to_end=_end_to_end(workspace),
     )
 
 
 def status(workspace: Workspace) -> dict[str, Any]:
-    """Tasks, who answers them, and what that has saved so far."""
+    """Tasks, who answers them, what that has saved so far, by day or hour too (`OverTime`), and what happened."""
     price_as = (workspace.result("teacher") or {}).get("price_as")
-    tasks = [_status(workspace, task, price_as) for task in workspace.tasks()]
+    known = workspace.tasks()
+    tasks = [_status(workspace, task, price_as) for task in known]
     specialists = workspace.specialists()
     ollamas = _ollamas(specialists)
     return {
@@ -68,6 +96,9 @@ def status(workspace: Workspace) -> dict[str, Any]:
         "saved_usd": sum(task["saved_usd"] or 0.0 for task in tasks),
         "tasks": tasks,
         "specialists": [_specialist(s, ollamas) for s in specialists],
+        "over_time": asdict(_ledger(workspace, known, price_as).over_time()),
+        "incidents": [asdict(incident) for incident in _incidents(workspace, known)],
+        "end_to_end": end_to_end_record(_end_to_end(workspace)),
     }
 
 
@@ -79,7 +110,7 @@ def _status(workspace: Workspace, task: Task, price_as: str | None) -> TaskStatu
     figures = (shown.report if shown else None) or {}
     evaluation = figures.get("evaluation") or {}
     kept = sum(workspace.count_calls(specialist_id=s.id) for s in mine)
-    before, after = _cost_before(task, price_as), _cost_after(evaluation)
+    saved = _saved_a_call(task, evaluation, price_as)
     return TaskStatus(
         id=task.id,
         name=task.name,
@@ -91,7 +122,7 @@ def _status(workspace: Workspace, task: Task, price_as: str | None) -> TaskStatu
         agreement=evaluation.get("agreement"),
         certified_coverage=figures.get("certified_coverage"),
         kept=kept,
-        saved_usd=kept * (before - after) / 1000 if before is not None and after is not None else None,
+        saved_usd=None if saved is None else kept * saved,
         reason=improvement.get("reason", "not improved yet: protege improve"),
     )
 
@@ -136,10 +167,64 @@ def _in_ollama(specialist: Specialist, loaded: Mapping[str, int] | str) -> dict[
     return {**told, "state": "there", "memory_bytes": loaded.get(where.model), "provenance": about}
 
 
-def _task_report(workspace: Workspace, task: Task, teacher: Mapping[str, Any]) -> TaskReport:
+def _ledger(workspace: Workspace, tasks: Sequence[Task], price_as: str | None) -> Ledger:
+    """All attempts, and what the calls kept among them saved: at the costs of the task's newest figures."""
+    saved: dict[str, float | None] = {}
+    for task in tasks:
+        found = [(s.report or {}).get("evaluation") for s in workspace.specialists(task_id=task.id)]
+        newest = next((evaluation for evaluation in reversed(found) if evaluation), {})
+        saved[task.id] = _saved_a_call(task, newest, price_as)
+    return Ledger(saved).take(workspace.attempts())
+
+
+def _incidents(workspace: Workspace, tasks: Sequence[Task]) -> tuple[Incident, ...]:
+    """The latest events, the newest first, under the names of today; a task that is gone under its id."""
+    task_names = {task.id: task.name for task in tasks}
+    names = {s.id: s.name for s in workspace.specialists()}
+    return tuple(
+        Incident(
+            time=event.time,
+            task=task_names.get(event.task_id, event.task_id),
+            specialist=names.get(event.specialist_id) if event.specialist_id else None,
+            what=event.what,
+            why=event.why,
+        )
+        for event in sorted(workspace.events(), key=lambda event: -event.time)[:INCIDENTS]
+    )
+
+
+def _end_to_end(workspace: Workspace) -> EndToEnd | None:
+    found = workspace.result("end-to-end")
+    return EndToEnd(Runs(**found["without"]), Runs(**found["with"])) if found else None
+
+
+def _with_examples(
+    workspace: Workspace, tasks: Sequence[Task], reports: Sequence[TaskReport]
+) -> tuple[tuple[TaskReport, ...], str]:
+    """The reports with redacted examples; without any where they cannot be redacted, and why."""
+    try:
+        redact = redactor(workspace)
+        found: list[TaskReport] = []
+        for task, report in zip(tasks, reports, strict=True):
+            evaluation = _figures(workspace, task).get("evaluation") or {}
+            examples, worst = (redact(task, evaluation.get(name) or ()) for name in ("examples", "worst"))
+            found.append(replace(report, examples=examples, worst=worst))
+    except ImportError:
+        return tuple(reports), "No examples are shown: what redacts them is not installed."
+    except ProtegeError as error:
+        return tuple(reports), f"No examples are shown, since they cannot be redacted. {error}"
+    return tuple(found), ""
+
+
+def _figures(workspace: Workspace, task: Task) -> Mapping[str, Any]:
+    """Those of the task's last improvement, empty where it came to none."""
+    return (workspace.result(f"improvement:{task.id}") or {}).get("figures") or {}
+
+
+def _task_report(workspace: Workspace, task: Task, teacher: Mapping[str, Any], ledger: Ledger) -> TaskReport:
     price_as: str | None = teacher.get("price_as")
     improvement = workspace.result(f"improvement:{task.id}") or {}
-    figures: Mapping[str, Any] = improvement.get("figures") or {}
+    figures = _figures(workspace, task)
     mine = workspace.specialists(task_id=task.id)
     specialist = next((s for s in mine if s.id == improvement.get("specialist_id")), None)
     evaluation: Mapping[str, Any] = figures.get("evaluation") or {}
@@ -164,9 +249,35 @@ def _task_report(workspace: Workspace, task: Task, teacher: Mapping[str, Any]) -
         realised=_realised(workspace, task, specialist),
         judged=tuple((confidence, agreed) for confidence, agreed in figures.get("confidences") or ()),
         losses=_losses(specialist),
-        examples=tuple(Example(**example) for example in evaluation.get("examples") or ()),
         passed_over=tuple((name, reason) for name, reason in improvement.get("passed_over") or ()),
+        auroc=evaluation.get("auroc"),
+        aurc=evaluation.get("aurc"),
+        reliability=_reliability(evaluation),
+        slices=tuple(_slice(one) for one in evaluation.get("slices") or () if _may_show(task, one)),
+        confusions=tuple(Confusion(**one) for one in evaluation.get("confusions") or () if task.kind == "label"),
+        fields=tuple(f for one in evaluation.get("fields") or () if (f := FieldDifference(**one)).calls > 1),
+        over_time=ledger.over_time(task.id),
     )
+
+
+def _may_show(task: Task, record: Mapping[str, Any]) -> bool:
+    """Answers that are labels or names of tools; any other that repeats may be someone's name."""
+    return record["by"] != "answer" or task.kind in ("label", "tool_calls")
+
+
+def _slice(record: Mapping[str, Any]) -> Slice:
+    fields = dict(record)
+    fields["interval"] = tuple(record["interval"])
+    return Slice(**fields)
+
+
+def _reliability(evaluation: Mapping[str, Any]) -> Reliability | None:
+    """None too in figures that an older version made."""
+    found = evaluation.get("reliability")
+    if found is None:
+        return None
+    bins = [Bin(one["n"], one["confidence"], one["agreement"], tuple(one["interval"])) for one in found["bins"]]
+    return Reliability(tuple(bins), found["ece"], found["brier"])
 
 
 def _agreement(evaluation: Mapping[str, Any]) -> Agreement | None:
@@ -193,6 +304,12 @@ def _cost_after(evaluation: Mapping[str, Any]) -> float | None:
     """US dollars for 1,000 calls asked of the specialist: its median time, the whole machine counted for it alone."""
     latency_ms = evaluation.get("latency_p50_ms")
     return None if latency_ms is None else latency_ms * MACHINE_USD_PER_HOUR / 3600
+
+
+def _saved_a_call(task: Task, evaluation: Mapping[str, Any], price_as: str | None) -> float | None:
+    """US dollars that a call saves which the specialist answers; None where a cost is not known."""
+    before, after = _cost_before(task, price_as), _cost_after(evaluation)
+    return None if before is None or after is None else (before - after) / 1000
 
 
 def _cost_blended(task: Task, price_as: str | None, figures: Mapping[str, Any]) -> float | None:

@@ -1,4 +1,4 @@
-"""Pages: each one HTML file that needs no network."""
+"""Reports and maps as files: one HTML page that needs no network, JSON, or Markdown."""
 
 from __future__ import annotations
 
@@ -10,19 +10,30 @@ from typing import Any
 
 import orjson
 
-from ..errors import MissingDependency, WorkspaceError
+from ..errors import BadInput, MissingDependency, WorkspaceError
 from ..workspace import write_private
 from . import wording
 from .data import ReportData
+from .markdown import markdown
 from .plots import plots
 
 
 def write_report(path: Path, data: ReportData) -> Path:
-    """Write the report, readable by its owner only: it shows what was asked and answered. Returns its path.
+    """Write the report, readable by its owner only: it shows what was asked and answered, redacted. Returns its path.
 
-    Raises MissingDependency without plotly, WorkspaceError where the file cannot be written.
+    path: its suffix is the form, .html, .json or .md. Raises BadInput for another, MissingDependency for a page without
+    plotly, WorkspaceError where the file cannot be written.
     """
-    return write_page(path, render("page.html", data, plots), "--output")
+    path = Path(path)
+    forms: dict[str, Callable[[], str]] = {
+        ".html": lambda: render("page.html", data, plots),
+        ".json": lambda: orjson.dumps(data.to_record(), option=orjson.OPT_INDENT_2).decode(),
+        ".md": lambda: markdown(data),
+    }
+    form = forms.get(path.suffix.lower())
+    if form is None:
+        raise BadInput(f"A report cannot be written as {path.name}.", f"Name a file that ends in {', '.join(forms)}.")
+    return write_page(path, form(), "--output")
 
 
 def write_page(path: Path, page: str, option: str) -> Path:

@@ -3,26 +3,37 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from .data import ReportData, TaskReport
+from .over_time import OverTime
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 BLUE, ORANGE, GREY = "#3d7ea6", "#d9822b", "#8a94a0"
 """Told apart on white, on black and by the colour-blind."""
+MOST_INCIDENTS = 20
+"""Lines in a plot."""
 
 
 def plots(data: ReportData) -> dict[str, Any]:
-    """Figures by the id of the element that shows them: `overview`, and `risk-N`, `confidence-N`, `training-N`."""
-    found: dict[str, go.Figure | None] = {"overview": overview(data)}
+    """Figures by the id of the element that shows them: `overview`, `over-time`, and `risk-N`, `confidence-N`,
+    `reliability-N`, `training-N`, `slices-N`, `over-time-N`."""
+    incidents = [incident.time for incident in data.incidents]
+    found: dict[str, go.Figure | None] = {"overview": overview(data), "over-time": over_time(data.over_time, incidents)}
     for i, task in enumerate(data.tasks):
         found[f"risk-{i}"] = risk_coverage(task)
         found[f"confidence-{i}"] = confidences(task)
+        found[f"reliability-{i}"] = reliability(task)
         found[f"training-{i}"] = training(task)
+        found[f"slices-{i}"] = slices(task)
+        theirs = [incident.time for incident in data.incidents if incident.task == task.name]
+        found[f"over-time-{i}"] = over_time(task.over_time, theirs)
     return {name: as_plotly_json(figure) for name, figure in found.items() if figure is not None}
 
 
@@ -56,12 +67,7 @@ def overview(data: ReportData) -> go.Figure | None:
     figure.add_scatter(
         y=names,
         x=[a.rate for a in measured],
-        error_x={
-            "array": [a.high - a.rate for a in measured],
-            "arrayminus": [a.rate - a.low for a in measured],
-            "thickness": 1.5,
-            "width": 4,
-        },
+        error_x=_bars([a.rate for a in measured], [(a.low, a.high) for a in measured]),
         mode="markers",
         name="agreement, 95% interval",
         marker={"color": ORANGE, "size": 9},
@@ -149,6 +155,111 @@ def confidences(task: TaskReport) -> go.Figure | None:
     figure.update_xaxes(range=[0, 1.0001], title_text="confidence")
     figure.update_yaxes(title_text="calls")
     return _small(figure)
+
+
+def reliability(task: TaskReport) -> go.Figure | None:
+    """Confidence against agreement, with the diagonal on which they are equal."""
+    import plotly.graph_objects as go
+
+    if task.reliability is None:
+        return None
+    bins = task.reliability.bins
+    figure = go.Figure()
+    figure.add_scatter(
+        x=[0, 1],
+        y=[0, 1],
+        mode="lines",
+        showlegend=False,
+        hoverinfo="skip",
+        line={"color": GREY, "dash": "dash", "width": 1},
+    )
+    figure.add_scatter(
+        x=[b.confidence for b in bins],
+        y=[b.agreement for b in bins],
+        error_y=_bars([b.agreement for b in bins], [b.interval for b in bins]),
+        customdata=[b.n for b in bins],
+        mode="markers",
+        showlegend=False,
+        marker={"color": BLUE, "size": 8},
+        hovertemplate="confidence %{x:.3f}, agreement %{y:.1%} of %{customdata}<extra></extra>",
+    )
+    figure.update_xaxes(range=[0, 1.02], title_text="confidence")
+    figure.update_yaxes(range=[0, 1.02], tickformat=".0%", title_text="agreement")
+    return _small(figure)
+
+
+def slices(task: TaskReport) -> go.Figure | None:
+    """Agreement by kind of call, with its interval, beside that of all."""
+    import plotly.graph_objects as go
+
+    if not task.slices:
+        return None
+    shown = task.slices[::-1]
+    figure = go.Figure()
+    if task.agreement:
+        figure.add_vline(x=task.agreement.rate, line={"color": GREY, "width": 1, "dash": "dash"})
+    figure.add_scatter(
+        y=[label(f"{s.by}: {s.value}") for s in shown],
+        x=[s.agreement for s in shown],
+        error_x=_bars([s.agreement for s in shown], [s.interval for s in shown]),
+        customdata=[s.n for s in shown],
+        mode="markers",
+        showlegend=False,
+        marker={"color": ORANGE, "size": 8},
+        hovertemplate="%{x:.1%} of %{customdata}<extra></extra>",
+    )
+    figure.update_layout(height=70 + 24 * len(shown), margin={"l": 10, "r": 16, "t": 12, "b": 32})
+    figure.update_xaxes(range=[0, 1.02], tickformat=".0%")
+    figure.update_yaxes(automargin=True)
+    return figure
+
+
+def over_time(found: OverTime, incidents: Sequence[float] = ()) -> go.Figure | None:
+    """Coverage, and the agreement that audits found with its interval; incidents (seconds since 1970) as lines."""
+    import plotly.graph_objects as go
+
+    if not found.periods:
+        return None
+    compared = [(p, p.agreement) for p in found.periods if p.agreement is not None]
+    figure = go.Figure()
+    figure.add_scatter(
+        x=[_when(p.start) for p in found.periods],
+        y=[p.coverage for p in found.periods],
+        customdata=[p.asked for p in found.periods],
+        mode="lines+markers",
+        name="coverage",
+        line={"color": BLUE, "width": 2},
+        hovertemplate="%{x}: %{y:.1%} of %{customdata} kept<extra></extra>",
+    )
+    figure.add_scatter(
+        x=[_when(p.start) for p, _ in compared],
+        y=[agreement for _, agreement in compared],
+        error_y=_bars([agreement for _, agreement in compared], [p.interval for p, _ in compared]),
+        customdata=[p.compared for p, _ in compared],
+        mode="markers",
+        name="audited agreement, 95% interval",
+        marker={"color": ORANGE, "size": 8},
+        hovertemplate="%{x}: %{y:.1%} of %{customdata} audited agree<extra></extra>",
+    )
+    for time in incidents[:MOST_INCIDENTS]:
+        figure.add_vline(x=_when(time), line={"color": GREY, "width": 1, "dash": "dot"})
+    figure.update_xaxes(type="date")
+    figure.update_yaxes(range=[0, 1.02], tickformat=".0%")
+    return _small(figure)
+
+
+def _when(time: float) -> str:
+    return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%d %H:%M")
+
+
+def _bars(rates: Sequence[float], intervals: Sequence[tuple[float, float]]) -> dict[str, Any]:
+    """The bars of an interval around each rate."""
+    return {
+        "array": [high - rate for rate, (_, high) in zip(rates, intervals, strict=True)],
+        "arrayminus": [rate - low for rate, (low, _) in zip(rates, intervals, strict=True)],
+        "thickness": 1.5,
+        "width": 4,
+    }
 
 
 def training(task: TaskReport) -> go.Figure | None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from ..cluster.worth import Worth
 from ..task import Task
 from . import wording
-from .data import ReportData
+from .data import Incident, ReportData
+from .over_time import OverTime
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -81,14 +82,41 @@ def worth_table(rows: Sequence[tuple[Task, Worth]]) -> Table:
     return shown
 
 
+TIME_HEADINGS = ("asked", "coverage", "audited", "agreement\n95% CI", "saved")
+
+
+def time_table(over_time: OverTime, incidents: Sequence[Incident] = (), most: int = 14) -> Table:
+    """What specialists did by day or hour, the last `most` of them, and the last incidents beneath."""
+    from rich.text import Text
+
+    caption = "\n".join(_printable(wording.incident(incident)) for incident in incidents[:most])
+    shown = _empty(f"{over_time.unit}\n(UTC)", TIME_HEADINGS, caption=caption)
+    for period in over_time.periods[-most:]:
+        agreement = (
+            "–"
+            if period.agreement is None
+            else f"{wording.percent(period.agreement)}\n{wording.between(period.interval)}"
+        )
+        figures = (
+            f"{period.asked:,}",
+            wording.percent(period.coverage),
+            f"{period.compared:,}",
+            agreement,
+            wording.money(period.saved_usd),
+        )
+        shown.add_row(Text(wording.when(period.start, over_time.unit)), *(Text(_stacked(figure)) for figure in figures))
+    return shown
+
+
 def _empty(first: str, headings: Sequence[str], title: str = "", caption: str = "") -> Table:
     """A table of headings: names to the left, folded where the terminal is narrow, figures to the right."""
     from rich import box
     from rich.table import Table
+    from rich.text import Text
 
     shown = Table(
         title=title or None,
-        caption=caption or None,
+        caption=Text(caption) if caption else None,
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
         title_justify="left",

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
 from ..cluster.worth import Worth
-from .data import TaskReport
+from .data import EndToEnd, Incident, Runs, TaskReport
+from .over_time import OverTime, Period, Unit
 
 UNKNOWN = "not measured"
 
@@ -142,3 +147,81 @@ def about(usd: float) -> str:
 
 def _two_digits(value: float) -> float:
     return float(f"{value:.1e}")
+
+
+def when(time: float, unit: Unit = "hour") -> str:
+    """A day, or a day and time, UTC."""
+    return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%d" if unit == "day" else "%Y-%m-%d %H:%M")
+
+
+def between(bounds: tuple[float, float]) -> str:
+    """An interval of a share."""
+    return f"{100 * bounds[0]:.1f}–{100 * bounds[1]:.1f}%"
+
+
+def periods(found: OverTime) -> list[tuple[str, ...]]:
+    """Start, calls asked, calls kept, coverage, audited agreement and savings of each, the latest first."""
+    return [
+        (
+            when(p.start, found.unit),
+            count(p.asked),
+            count(p.kept),
+            percent(p.coverage),
+            audited(p),
+            money(p.saved_usd),
+        )
+        for p in reversed(found.periods)
+    ]
+
+
+def audited(period: Period) -> str:
+    """The agreement that audits found, with its interval."""
+    if period.agreement is None:
+        return UNKNOWN
+    return f"{percent(period.agreement)} of {period.compared:,} ({between(period.interval)})"
+
+
+def incident(found: Incident) -> str:
+    who = found.specialist or found.task
+    return f"{when(found.time)} {who}: {found.what}. {found.why}"
+
+
+def confidence_figures(task: TaskReport) -> str:
+    """How well confidence tells right from wrong, and how near it is to what comes true."""
+    known = {"AUROC": task.auroc, "area under risk–coverage": task.aurc}
+    if task.reliability:
+        known |= {"ECE": task.reliability.ece, "Brier": task.reliability.brier}
+    return ", ".join(f"{name} {number(value, 3)}" for name, value in known.items() if value is not None) or UNKNOWN
+
+
+def runs(found: Runs) -> str:
+    """How many runs reached their goal, and what such a run costs."""
+    cost = money(found.usd_a_success)
+    success = f"{found.succeeded:,} of {found.runs:,} runs succeed"
+    return f"{success}: {percent(found.success)} ({between(found.interval)}); cost a success {cost}"
+
+
+def end_to_end(found: EndToEnd) -> str:
+    """The difference that specialists make."""
+    low, high = (f"{100 * bound:+.1f}" for bound in found.interval)
+    return f"{100 * found.difference:+.1f} points of success with specialists (95% interval {low} to {high})"
+
+
+def comparison(figures: Mapping[str, Any]) -> list[str]:
+    """What `measuring.measure_pair` gives, in sentences."""
+    first, second, found = figures["first"]["name"], figures["second"]["name"], figures["comparison"]
+    low, high = (100 * bound for bound in found["interval"])
+    lines = [
+        f"{name}: agreement {percent(found[which])} on {found['n']:,} calls ({between(found[f'{which}_interval'])})."
+        for name, which in ((first, "first"), (second, "second"))
+    ]
+    lines += [
+        f"Both agree on {found['both']:,}, only {first} on {found['only_first']:,}, only {second} on "
+        f"{found['only_second']:,}, neither on {found['neither']:,}.",
+        f"Difference {100 * found['difference']:+.1f} points (95% interval {low:+.1f} to {high:+.1f}); "
+        f"p = {number(found['p_value'], 2)} by McNemar's exact test.",
+    ]
+    if found["latency_ms"] is not None:
+        slower = "slower" if found["latency_ms"] > 0 else "quicker"
+        lines.append(f"{first} is {latency(abs(found['latency_ms']))} {slower} on the median call.")
+    return lines
