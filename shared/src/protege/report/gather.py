@@ -255,7 +255,7 @@ def _task_report(workspace: Workspace, task: Task, teacher: Mapping[str, Any], l
         reliability=_reliability(evaluation),
         slices=tuple(_slice(one) for one in evaluation.get("slices") or () if _may_show(task, one)),
         confusions=tuple(Confusion(**one) for one in evaluation.get("confusions") or () if task.kind == "label"),
-        fields=tuple(f for one in evaluation.get("fields") or () if (f := FieldDifference(**one)).calls > 1),
+        fields=_fields(evaluation),
         over_time=ledger.over_time(task.id),
     )
 
@@ -263,6 +263,12 @@ def _task_report(workspace: Workspace, task: Task, teacher: Mapping[str, Any], l
 def _may_show(task: Task, record: Mapping[str, Any]) -> bool:
     """Answers that are labels or names of tools; any other that repeats may be someone's name."""
     return record["by"] != "answer" or task.kind in ("label", "tool_calls")
+
+
+def _fields(evaluation: Mapping[str, Any]) -> tuple[FieldDifference, ...]:
+    """Those that two calls have: a key that only one has may be someone's name."""
+    found = (FieldDifference(**one) for one in evaluation.get("fields") or ())
+    return tuple(field for field in found if field.calls > 1)
 
 
 def _slice(record: Mapping[str, Any]) -> Slice:
