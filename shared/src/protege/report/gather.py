@@ -64,7 +64,7 @@ def gather(workspace: Workspace) -> ReportData:
     teacher: Mapping[str, Any] = workspace.result("teacher") or {}
     price_as: str | None = teacher.get("price_as")
     known = workspace.tasks()
-    ledger = _ledger(workspace, known, price_as)
+    ledger = _ledger(workspace, known)
     reports = [_task_report(workspace, task, teacher, ledger) for task in known]
     notes = [str(teacher["stand_in"])] if teacher.get("stand_in") else []
     tasks, note = _with_examples(workspace, known, reports)
@@ -96,7 +96,7 @@ def status(workspace: Workspace) -> dict[str, Any]:
         "saved_usd": sum(task["saved_usd"] or 0.0 for task in tasks),
         "tasks": tasks,
         "specialists": [_specialist(s, ollamas) for s in specialists],
-        "over_time": asdict(_ledger(workspace, known, price_as).over_time()),
+        "over_time": asdict(_ledger(workspace, known).over_time()),
         "incidents": [asdict(incident) for incident in _incidents(workspace, known)],
         "end_to_end": end_to_end_record(_end_to_end(workspace)),
     }
@@ -167,14 +167,20 @@ def _in_ollama(specialist: Specialist, loaded: Mapping[str, int] | str) -> dict[
     return {**told, "state": "there", "memory_bytes": loaded.get(where.model), "provenance": about}
 
 
-def _ledger(workspace: Workspace, tasks: Sequence[Task], price_as: str | None) -> Ledger:
-    """All attempts, and what the calls kept among them saved: at the costs of the task's newest figures."""
+def savings(workspace: Workspace, tasks: Sequence[Task]) -> dict[str, float | None]:
+    """US dollars that a call saves which a specialist answers, by task id, at its newest figures; None where a cost is
+    not known."""
+    price_as: str | None = (workspace.result("teacher") or {}).get("price_as")
     saved: dict[str, float | None] = {}
     for task in tasks:
         found = [(s.report or {}).get("evaluation") for s in workspace.specialists(task_id=task.id)]
         newest = next((evaluation for evaluation in reversed(found) if evaluation), {})
         saved[task.id] = _saved_a_call(task, newest, price_as)
-    return Ledger(saved).take(workspace.attempts())
+    return saved
+
+
+def _ledger(workspace: Workspace, tasks: Sequence[Task]) -> Ledger:
+    return Ledger(savings(workspace, tasks)).take(workspace.attempts())
 
 
 def _incidents(workspace: Workspace, tasks: Sequence[Task]) -> tuple[Incident, ...]:

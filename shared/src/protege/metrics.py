@@ -1,0 +1,220 @@
+"""Figures for Prometheus: what specialists do with calls, in its text format, version 0.0.4.
+
+The format is written here, in a dozen lines: figures are read from the workspace at each scrape, so that a client
+library's registry would only carry them over. The names of tasks and specialists are labels; nothing of a call is.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
+from typing import Literal, TypeAlias, get_args
+from urllib.parse import urlsplit
+
+from .collect import drain
+from .errors import ProtegeError, ResourceError
+from .report import savings
+from .specialist import Specialist, State
+from .task import Task
+from .workspace import Workspace
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+PORT = 9464
+"""Where Prometheus looks for OpenTelemetry's exporters unless told otherwise."""
+Labels: TypeAlias = Mapping[str, str]
+
+log = logging.getLogger("protege.metrics")
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One metric with its samples. A counter's name ends in `_total`."""
+
+    name: str
+    kind: Literal["counter", "gauge"]
+    help: str
+    samples: Sequence[tuple[Labels, float]]
+
+
+def exposition(workspace: Workspace) -> str:
+    """The workspace's figures in Prometheus' text format. docs/report.md tells what each is."""
+    return "".join(f"{line}\n" for family in families(workspace) for line in _written(family))
+
+
+def families(workspace: Workspace) -> list[Family]:
+    """The workspace's figures, by metric."""
+    tasks, specialists = workspace.tasks(), workspace.specialists()
+    names = _Names(tasks, specialists)
+    tally = _Tally()
+    for attempt in workspace.attempts():
+        tally.add(attempt.task_id, attempt.specialist_id, attempt.outcome, attempt.reason, attempt.agreed)
+    calls = [({"task": task.name}, task.calls) for task in tasks]
+    return [
+        Family("protege_calls_total", "counter", "Calls recorded, by task.", calls),
+        *_of_attempts(tally, names, savings(workspace, tasks)),
+        *_of_terms(workspace, names),
+        _states(specialists, names),
+        _events(workspace, names),
+    ]
+
+
+@dataclass
+class _Tally:
+    """attempts: by task, specialist, outcome and reason. compared: audited answers that would have been kept, by task,
+    specialist, and whether they agree."""
+
+    attempts: Counter[tuple[str, str, str, str]] = field(default_factory=Counter[tuple[str, str, str, str]])
+    compared: Counter[tuple[str, str, bool]] = field(default_factory=Counter[tuple[str, str, bool]])
+
+    def add(self, task_id: str, specialist_id: str, outcome: str, reason: str, agreed: bool | None) -> None:
+        self.attempts[task_id, specialist_id, outcome, reason] += 1
+        if (outcome, reason) == ("audited", "kept") and agreed is not None:
+            self.compared[task_id, specialist_id, agreed] += 1
+
+
+class _Names:
+    """Labels by id; what is gone goes by its id."""
+
+    def __init__(self, tasks: Sequence[Task], specialists: Sequence[Specialist]) -> None:
+        self._names = {task.id: task.name for task in tasks} | {s.id: s.name for s in specialists}
+
+    def labels(self, task_id: str, specialist_id: str | None = None, **others: str) -> dict[str, str]:
+        found = {"task": self._names.get(task_id, task_id)}
+        if specialist_id is not None:
+            found["specialist"] = self._names.get(specialist_id, specialist_id)
+        return found | others
+
+
+def _of_attempts(tally: _Tally, names: _Names, saved_usd: Mapping[str, float | None]) -> Iterator[Family]:
+    attempts = [(names.labels(t, s, outcome=o, reason=r), n) for (t, s, o, r), n in tally.attempts.items()]
+    yield Family(
+        "protege_attempts_total", "counter", "Calls that specialists were asked, by what came of it.", attempts
+    )
+    asked: Counter[str] = Counter()
+    kept: Counter[str] = Counter()
+    would: Counter[str] = Counter()
+    for (task_id, _, outcome, reason), n in tally.attempts.items():
+        if outcome != "shadowed":
+            asked[task_id] += n
+            kept[task_id] += n * (outcome == "kept")
+            would[task_id] += n * (outcome == "audited" and reason == "kept")
+    coverage = [(names.labels(t), (kept[t] + would[t]) / n) for t, n in asked.items()]
+    yield Family(
+        "protege_coverage_ratio", "gauge", "Share of live calls kept, or that would be if not audited.", coverage
+    )
+    pairs = list(dict.fromkeys((t, s) for t, s, _ in tally.compared))
+    compared = [(names.labels(*p), tally.compared[*p, True] + tally.compared[*p, False]) for p in pairs]
+    yield Family("protege_audited_total", "counter", "Audited answers that would have been kept, compared.", compared)
+    disagreed = [(names.labels(*pair), tally.compared[*pair, False]) for pair in pairs]
+    yield Family("protege_audited_disagreed_total", "counter", "Of these, not the teacher's answer.", disagreed)
+    saved = [(names.labels(t), kept[t] * usd) for t in asked if (usd := saved_usd.get(t)) is not None]
+    yield Family("protege_saved_usd", "gauge", "US dollars that kept answers saved, at today's prices.", saved)
+
+
+def _of_terms(workspace: Workspace, names: _Names) -> Iterator[Family]:
+    terms = sorted(workspace.routes().values(), key=lambda route: (route.task_id, route.specialist_id))
+    said = {
+        "threshold": "Confidence from which answers are kept.",
+        "epsilon": "Share of kept answers that may disagree.",
+        "delta": "Chance that more disagree.",
+    }
+    for name, help_ in said.items():
+        samples = [(names.labels(r.task_id, r.specialist_id), float(getattr(r, name))) for r in terms]
+        yield Family(f"protege_certified_{name}", "gauge", help_, samples)
+
+
+def _states(specialists: Sequence[Specialist], names: _Names) -> Family:
+    samples = [
+        (names.labels(s.task_id, s.id, state=state), float(s.state == state))
+        for s in specialists
+        for state in get_args(State)
+    ]
+    return Family("protege_specialist_state", "gauge", "1 for the state that a specialist is in, else 0.", samples)
+
+
+def _events(workspace: Workspace, names: _Names) -> Family:
+    counted = Counter((event.task_id, event.what) for event in workspace.events())
+    samples = [(names.labels(task_id, what=what), n) for (task_id, what), n in counted.items()]
+    return Family("protege_events_total", "counter", "Changes of who answers, and what spoke for them.", samples)
+
+
+def _written(family: Family) -> Iterator[str]:
+    yield f"# HELP {family.name} {family.help}"
+    yield f"# TYPE {family.name} {family.kind}"
+    for labels, value in family.samples:
+        inside = ",".join(f'{name}="{_escaped(text)}"' for name, text in labels.items())
+        yield f"{family.name}{{{inside}}} {value}"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def serve_metrics(
+    workspace: Workspace, host: str = "127.0.0.1", port: int = PORT, ready: Callable[[str], None] | None = None
+) -> None:
+    """Answer Prometheus at http://host:port/metrics until interrupted; `ready` is told that address.
+
+    Raises ResourceError where the port cannot be had.
+    """
+    with metrics_server(workspace, host, port) as server:
+        if ready:
+            ready(f"http://{host}:{server.server_port}/metrics")
+        server.serve_forever()
+
+
+def metrics_server(workspace: Workspace, host: str = "127.0.0.1", port: int = PORT) -> ThreadingHTTPServer:
+    """The server, its port bound; each scrape brings what recorders wrote into the store. Raises ResourceError."""
+    alone = threading.Lock()
+
+    def scrape() -> bytes:
+        with alone:
+            drain(workspace)
+            return exposition(workspace).encode(errors="replace")
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if _is_loopback(host) and not _is_loopback(_named(self.headers.get("Host", ""))):
+                return self.send_error(403)  # a web page that had its own name resolved to this machine
+            if self.path.partition("?")[0] != "/metrics":
+                return self.send_error(404)
+            try:
+                body = scrape()
+            except ProtegeError as error:
+                log.warning("No figures: %s", error)
+                return self.send_error(503)
+            self.send_response(200)
+            self.send_header("Content-Type", CONTENT_TYPE)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            log.debug(format, *args)
+
+    try:
+        return ThreadingHTTPServer((host, port), Handler)
+    except OSError as error:
+        raise ResourceError(
+            f"Metrics cannot be served on {host}:{port}: {error.strerror}.", "Choose another port with --port."
+        ) from error
+
+
+def _named(address: str) -> str:
+    """The host of a `Host` header; empty where that is damaged."""
+    try:
+        return urlsplit(f"//{address}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
