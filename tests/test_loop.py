@@ -20,7 +20,7 @@ import orjson
 import pytest
 from langchain_core.messages import HumanMessage, SystemMessage
 from langgraph.graph import END, START, MessagesState, StateGraph
-from protege import Request, Workspace, flywheel, lifecycle, steps
+from protege import Request, Workspace, finding, flywheel, lifecycle
 from protege.call import text_of
 from protege.curate import CurateSettings
 from protege.measuring import held_out_rows, measure
@@ -169,7 +169,7 @@ def test_the_specialist_answers_in_the_running_agent_and_stops_when_it_is_retire
         for complaint, _ in COMPLAINTS[450:460]:
             assert ask(graph, complaint).response_metadata["model_name"] == "scripted-teacher"
         lifecycle.promote(workspace, workspace.specialists()[0])
-    steps.find_tasks(workspace)
+    finding.find_tasks(workspace)
     assert workspace.count_calls() == before + 40
     assert workspace.count_calls(specialist_id=specialist.id) == len(by_specialist)
     kept = [call for call in workspace.calls() if not call.from_teacher]

@@ -76,8 +76,9 @@ def main() -> None:
 
     console.rule("3  The same agent on entries it has not seen", align="left")
     before = workspace.count_calls()
-    with background(options.home) if workspace.routes() else nullcontext():
-        run(unseen, model, options.home, "Running the agent again", routed=any(workspace.routes()))
+    routed = any(specialist.answers for specialist in workspace.specialists())
+    with background(options.home) if routed else nullcontext():
+        run(unseen, model, options.home, "Running the agent again", routed=routed)
     drain(workspace)
     if not options.teacher:
         compare(workspace, list(workspace.calls())[before:], teacher.Published(entries))

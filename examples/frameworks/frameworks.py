@@ -15,7 +15,7 @@ from collections import Counter
 from pathlib import Path
 
 from desk import TEAM_OF, tickets
-from protege import Workspace, flywheel, steps
+from protege import Workspace, finding, flywheel
 from protege.capture import router_of
 from protege.cli.output import Bars
 from protege.collect import drain
@@ -43,7 +43,7 @@ def main() -> None:
     if not _answered(workspace, set()):
         for number, framework in enumerate(FRAMEWORKS):
             asyncio.run(handle(framework, texts[number :: len(FRAMEWORKS)][: options.tickets]))
-    found = steps.find_tasks(workspace)
+    found = finding.find_tasks(workspace)
     show(workspace)
     if options.only_record:
         return

@@ -22,7 +22,7 @@ from inputs import Entry, inbox
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.language_models import BaseChatModel
 from langchain_core.outputs import LLMResult
-from protege import Workspace, flywheel, lifecycle, steps
+from protege import Workspace, finding, flywheel, lifecycle
 from protege.cli.output import Bars
 from protege.report import status
 from protege.route import Router
@@ -59,7 +59,7 @@ def main() -> None:
     if workspace.count_calls() == 0 and not any(workspace.home.glob("journal/*")):
         console.print(f"Recording the agent on {SEEN:,} entries")
         run(entries[:SEEN], model, options.home, ready_s=0)
-    sort = max(steps.find_tasks(workspace), key=lambda task: task.calls)
+    sort = max(finding.find_tasks(workspace), key=lambda task: task.calls)
     settings = flywheel.Settings(engine="ollama", tune=TuneSettings(steps=100))
     (done,) = flywheel.improve(workspace, [sort.id], settings, Bars())
     console.print(f"\n{sort.name}: [bold]{done.decision}[/]. {done.reason}")

@@ -197,7 +197,7 @@ def two_certified(home: Path) -> Workspace:
         name = f"sort-v{version}"
         workspace.save_specialist(Specialist(f"sp-{version}", name, "t-1", version, BASE, "slots", created=version))
         route = Route("t-1", f"sp-{version}", 0.5, "f", 0.05, 0.05, 100, 90, 0)
-        workspace.save_result(f"route:sp-{version}", route.to_record())
+        workspace.save_route(route)
     return workspace
 
 
@@ -211,7 +211,6 @@ def test_promote_rollback_and_retire_change_who_answers(tmp_path):
     assert states(tmp_path) == {"sort-v1": "live", "sort-v2": "retired"}
     assert protege("retire", "sort-v1", home=tmp_path).returncode == 0
     assert states(tmp_path) == {"sort-v1": "retired", "sort-v2": "retired"}
-    assert workspace.routes() == {}
 
 
 def test_what_does_not_answer_is_not_rolled_back_and_its_retirement_changes_nothing(tmp_path):

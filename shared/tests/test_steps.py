@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from protege import lifecycle, steps
+from protege import gate, lifecycle, steps
 from protege.flywheel import Improvement, Settings, conclude
 from protege.progress import Silent
 from protege.specialist import Base, Specialist
@@ -17,7 +17,9 @@ from protege.task import Task
 from protege.workspace import Workspace
 
 BASE = Base("b", "b.gguf", "0", "gguf", "llama", "Apache-2.0", 2048, "")
-CURATED: Any = SimpleNamespace(calibration={"signature": ["s1"]})
+TASK = Task("t-1", "sort", "label", calls=400)
+CALIBRATION = {"signature": ["s1"], "answer": ["a"], "request": ['{"model": "large"}']}
+CURATED: Any = SimpleNamespace(calibration=CALIBRATION)
 
 
 @pytest.fixture
@@ -31,13 +33,19 @@ def specialist(version: int = 1) -> Specialist:
 
 def figures(threshold: float | None) -> dict[str, Any]:
     certificate = {"threshold": threshold, "epsilon": 0.05, "delta": 0.05, "n": 100, "kept": 90, "errors": 0}
-    return {"certificate": {**certificate, "reason": "Ninety of a hundred."}, "fingerprint": "f"}
+    return {
+        "certificate": {**certificate, "reason": "Ninety of a hundred."},
+        "certified_coverage": 0.9 if threshold is not None else 0.0,
+        "evaluation": {"latency_p95_ms": 300.0},
+        "fingerprint": "f",
+        "scorer": None,
+    }
 
 
 def route(workspace: Workspace, version: int, threshold: float | None) -> tuple[bool, str]:
     known = {s.id: s for s in workspace.specialists()}
     one = known.get(f"sp-{version}", specialist(version))
-    return steps.route(workspace, one, CURATED, figures(threshold), Settings())
+    return gate.route(workspace, TASK, one, CURATED, figures(threshold), Settings())
 
 
 def live(workspace: Workspace) -> list[str]:
@@ -48,13 +56,13 @@ def test_a_certified_specialist_goes_live_and_its_predecessor_is_retired(workspa
     assert route(workspace, 1, 0.5) == (True, "Ninety of a hundred.")
     assert route(workspace, 2, 0.6)[0]
     assert live(workspace) == ["sort-v2"]
-    assert workspace.routes()["t-1"].threshold == 0.6
+    assert workspace.routes()["sp-2"].threshold == 0.6
 
 
 def test_terms_that_hold_no_more_end_the_route_and_may_come_back(workspace: Workspace) -> None:
     route(workspace, 1, 0.5)
     assert route(workspace, 1, None) == (False, "Ninety of a hundred.")
-    assert live(workspace) == [] and workspace.routes() == {}
+    assert live(workspace) == []
     assert route(workspace, 1, 0.5)[0]
     assert live(workspace) == ["sort-v1"]
 

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import orjson
 import pytest
-from protege import Attempt, Call, Request, Route, Task, Workspace
+from protege import Attempt, Base, Call, Request, Route, Specialist, Task, Workspace
 from protege.errors import WorkspaceBusy, WorkspaceError
-from protege.workspace import home_path, write_private
+from protege.workspace import Event, home_path, write_private
 
+BASE = Base("b", "b.gguf", "0", "gguf", "llama", "Apache-2.0", 2048, "")
 LONG = "You are helpful. " * 100
 
 
@@ -65,14 +66,49 @@ def test_calls_are_told_apart_by_task_and_by_who_answered(tmp_path):
     assert [t.name for t in workspace.tasks()] == ["sort"]
 
 
-def test_routes_are_replaced_and_dropped(tmp_path):
+def test_a_specialist_s_terms_are_replaced(tmp_path):
     workspace = Workspace(tmp_path)
-    route = Route("t-1", "sp-1", 0.7, "f", 0.05, 0.05, 260, 200, 3)
-    workspace.save_route(route)
-    workspace.save_route(Route("t-1", "sp-2", 0.7, "f", 0.05, 0.05, 260, 200, 3))
-    assert workspace.routes()["t-1"].specialist_id == "sp-2"
-    workspace.drop_route("t-1")
-    assert workspace.routes() == {}
+    for name, threshold in (("sp-1", 0.7), ("sp-2", 0.8), ("sp-1", 0.9)):
+        workspace.save_route(Route("t-1", name, threshold, "f", 0.05, 0.05, 260, 200, 3, signatures=("a", "b")))
+    assert {name: route.threshold for name, route in workspace.routes().items()} == {"sp-1": 0.9, "sp-2": 0.8}
+    assert workspace.routes()["sp-1"].signatures == ("a", "b")
+
+
+def test_what_an_older_version_certified_is_found(tmp_path):
+    workspace = Workspace(tmp_path)
+    older = Route("t-1", "sp-1", 0.7, "f", 0.05, 0.05, 260, 200, 3).to_record()
+    workspace.save_result("route:sp-1", {name: older[name] for name in list(older)[:9]})
+    assert Workspace(tmp_path).routes()["sp-1"] == Route.from_record(older)
+
+
+def test_a_change_is_kept_whole_or_not_at_all(tmp_path):
+    workspace = Workspace(tmp_path)
+    workspace.save_result("a", 1)
+    with pytest.raises(ZeroDivisionError), workspace.change():
+        workspace.save_result("a", 2)
+        workspace.note(Event("live", "", "t-1"))
+        assert workspace.result("a") == 2 and len(workspace.events()) == 1
+        _ = 1 // 0
+    assert workspace.result("a") == 1 and workspace.events() == []
+
+
+def test_tries_are_kept_once_and_found_by_who_tried_what_came_and_when(tmp_path):
+    workspace = Workspace(tmp_path)
+    workspace.save_specialist(Specialist("sp-1", "sort-v1", "t-1", 1, BASE, "slots"))
+    tries = [("kept", "kept", None), ("audited", "kept", 0.02), ("handed_back", "below threshold", None)]
+    calls = [
+        call(n, time=100.0 + n, attempts=(Attempt("sp-1", outcome, reason, rate=rate),))
+        for n, (outcome, reason, rate) in enumerate(tries)
+    ]
+    workspace.add_calls(calls)
+    workspace.add_calls(calls)
+    assert [row.outcome for row in workspace.attempts("t-1")] == ["kept", "audited", "handed_back"]
+    assert [row.outcome for row in workspace.attempts(since=101.0, outcomes=("kept", "audited"))] == ["audited"]
+    (audited,) = workspace.attempts(specialist_id="sp-1", outcomes=("audited",))
+    assert (audited.rate, audited.agreed, audited.time) == (0.02, None, 101.0)
+    workspace.save_agreed({audited.number: False})
+    assert [row.agreed for row in workspace.attempts()] == [None, False, None]
+    assert [row.number for row in workspace.attempts(after=audited.number)] == [workspace.last_attempt()]
 
 
 def test_results_are_kept_under_their_key(tmp_path):

@@ -16,11 +16,12 @@ from protege import Workspace
 from protege.collect import collect
 from protege.curate import CurateSettings
 from protege.evaluate import answer_all
+from protege.finding import choose, find_tasks
 from protege.flywheel import Settings
 from protege.progress import Silent
 from protege.redact.policy import FILE
 from protege.serve import Replicas, open_engines
-from protege.steps import choose, curate, find_tasks, place, select, tune
+from protege.steps import curate, place, select, tune
 from protege.tune import TuneSettings
 
 AS_RECORDED = "types = []\nmodel = false\n"
@@ -56,7 +57,7 @@ def agreements(options: argparse.Namespace, policy: str) -> dict[str, bool]:
         collect(workspace, [options.path])
         tasks = find_tasks(workspace)
         task = choose(tasks, [options.task])[0] if options.task else tasks[0]
-        curated = curate(workspace, task, settings)
+        curated, _ = curate(workspace, task, settings)
         counts, redacted = curated.provenance["counts"], curated.provenance["redacted"]
         print(f"{task.name}: {counts['train']} train, {counts['test']} test; replaced {redacted}", flush=True)
         base, _, _ = select(workspace, task, curated, settings, Silent())

@@ -55,9 +55,11 @@ class Request:
 class Attempt:
     """What a specialist did with a call.
 
-    outcome: "kept" (the agent got this answer), "handed_back" (below the threshold) or "failed".
-    reason: why, in a few words that hold no content of the call.
-    confidence: 0 to 1, None where there was no answer to judge. content: the answer's text.
+    outcome: "kept" (the agent got this answer), "handed_back" (below the threshold), "failed", or "audited": drawn at
+    random to be compared, so that the teacher answered whatever the specialist said. reason: why, in a few words that
+    hold no content of the call; of an audited one, what would have become of it.
+    confidence: 0 to 1, None where there was no answer to judge. content: the answer's text. rate: the probability with
+    which an audited one was drawn.
     """
 
     by: str
@@ -66,6 +68,7 @@ class Attempt:
     confidence: float | None = None
     latency_ms: float | None = None
     content: str | None = None
+    rate: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,7 +182,7 @@ class Call:
         return replace(self, id=call_id)
 
 
-_ATTEMPT = ("by", "outcome", "reason", "confidence", "latency_ms", "content")
+_ATTEMPT = ("by", "outcome", "reason", "confidence", "latency_ms", "content", "rate")
 _TEXTS = ("finish_reason", "model", "answered_by", "decision", "run", "parent", "framework", "agent", "error")
 _PLAIN = (*_TEXTS, "time", "latency_ms", "ttft_ms", "cost_usd", "feedback")
 

@@ -131,7 +131,7 @@ class OpenCall:
         """What the route decided, and what the specialist did."""
         self.record["decision"] = decision
         if attempt is not None:
-            names = ("by", "outcome", "reason", "confidence", "latency_ms", "content")
+            names = ("by", "outcome", "reason", "confidence", "latency_ms", "content", "rate")
             found = {name: getattr(attempt, name) for name in names}
             self.record["attempts"] = [{name: value for name, value in found.items() if value is not None}]
 

@@ -1,20 +1,26 @@
 """The whole loop, steps S1 to S6 of "Small Language Models are the Future of Agentic AI" (Belcak et al., 2025, §6).
 
-    collect ─► cluster ─► curate ─► select ─► tune ─► serve ─► parity ─► evaluate ─► route     and again, on new calls
+    collect ─► cluster ─► curate ─► select ─► tune ─► serve ─► parity ─► evaluate ─► route ─► watch     and again
 
-`improve` runs it over all tasks or some. `steps` keeps each step's result under the hash of what it was made from: a
-second run reuses what did not change, and a run that was killed goes on where it stopped. Only the last step changes
-what agents see, and it does so in one write.
+`improve` runs it over all tasks or some, up to the route. `steps` keeps each step's result under the hash of what it
+was made from: a second run reuses what did not change, and a run that was killed goes on where it stopped. Only the
+`gate` changes what agents see, and it does so in one write. `keep` runs it again and again, and between the runs looks
+whether those that answer still may (`watch`), by the rules in `rollout`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from . import steps
-from .errors import EngineError, NotEnoughCalls, ResourceError
+from . import finding, gate, steps
+from .errors import EngineError, NotEnoughCalls, ProtegeError, ResourceError, WorkspaceBusy
+from .policy import policy_of
 from .progress import Progress, Silent
 from .task import Task
 from .workspace import Workspace
@@ -33,8 +39,9 @@ class Settings:
     place of choosing one; `ollama:NAME` for one that Ollama has. serve_as: "merged" (soonest) or "lora" (one base in
     memory for many). engine: "ollama", "embedded", or "auto": Ollama where one answers. keep_alive, keep_versions: how
     long a specialist stays in Ollama's memory after an answer, and how many of a task's stay in its store.
-    compare_prompts: tune for the slots and for the whole prompt, and go on with the better. The rest: what the steps
-    take, None for their defaults.
+    compare_prompts: tune for the slots and for the whole prompt, and go on with the better. rollout: "direct", what is
+    certified answers at once; "staged", it is shown in the shadow and on a share of the runs first. retrain: on all
+    calls, whether that is due or not. The rest: what the steps take, None for their defaults.
     """
 
     epsilon: float = 0.05
@@ -45,6 +52,8 @@ class Settings:
     keep_alive: str = "30m"
     keep_versions: int = 3
     compare_prompts: bool = False
+    rollout: Literal["direct", "staged"] = "direct"
+    retrain: bool = False
     curate: CurateSettings | None = None
     tune: TuneSettings | None = None
     policy: Policy | None = None
@@ -74,7 +83,7 @@ def improve(
     settings, progress = settings or Settings(), progress or Silent()
     settings = steps.decided(settings)
     with workspace.lock():
-        tasks = steps.choose(steps.find_tasks(workspace, progress), wanted)
+        tasks = finding.choose(finding.find_tasks(workspace, progress), wanted)
         return [improve_task(workspace, task, settings, progress) for task in tasks]
 
 
@@ -88,8 +97,12 @@ def improve_task(workspace: Workspace, task: Task, settings: Settings, progress:
 
 def improvement(workspace: Workspace, task: Task, settings: Settings, progress: Progress) -> Improvement:
     """The steps of one task's improvement, in their order."""
-    if reason := steps.unfit(task):
+    if reason := finding.unfit(workspace, task):
         return Improvement(task.id, "teacher", reason)
+    policy = policy_of(workspace, task.id)
+    if policy.pin:
+        return Improvement(task.id, "teacher", f"Its policy pins {policy.pin}: the loop changes nothing.")
+    settings = replace(settings, epsilon=policy.epsilon or settings.epsilon, delta=policy.delta or settings.delta)
     curated = steps.curate(workspace, task, settings)
     base, reason, passed_over = steps.select(workspace, task, curated, settings, progress)
     if base is None:
@@ -101,16 +114,106 @@ def improvement(workspace: Workspace, task: Task, settings: Settings, progress: 
     if not parity.holds:
         return Improvement(task.id, "teacher", parity.reason, specialist.id, passed_over=passed_over)
     answers = steps.answers(workspace, task, specialist, curated, settings, progress)
-    figures = {**steps.certify(task, curated, answers, settings), "parity": parity.to_record()}
-    routed, reason = steps.route(workspace, specialist, curated, figures, settings)
+    figures = gate.certify(workspace, task, specialist, curated, answers, settings)
+    figures["parity"] = parity.to_record()
+    routed, reason = gate.route(workspace, task, specialist, curated, figures, settings)
     return Improvement(task.id, "live" if routed else "teacher", reason, specialist.id, figures, passed_over)
 
 
 def conclude(workspace: Workspace, improvement: Improvement) -> Improvement:
-    """Keep it. An older specialist of the task that is live goes on answering where no newer one may."""
+    """Keep it. An older specialist of the task that is live goes on answering where no newer one may yet."""
     older = next((s for s in workspace.specialists(task_id=improvement.task_id) if s.state == "live"), None)
     if improvement.decision == "teacher" and older:
         reason = f"{improvement.reason} {older.name} goes on answering."
         improvement = replace(improvement, decision="live", reason=reason)
     workspace.save_result(f"improvement:{improvement.task_id}", vars(improvement))
     return improvement
+
+
+LOOK_S = 30.0
+"""Between two looks at what was recorded: so long, at the most, a breach goes on once it shows."""
+RETRY = 24
+"""So many times as often as otherwise a task is improved whose retraining is due, and waits for calls."""
+
+log = logging.getLogger("protege")
+
+
+def keep(
+    workspace: Workspace,
+    wanted: Sequence[str] = (),
+    settings: Settings | None = None,
+    *,
+    every_s: float,
+    stopped: Callable[[float], bool],
+    told: Callable[[Sequence[Improvement]], object] = lambda _: None,
+    progress: Progress | None = None,
+) -> None:
+    """Improve every so often, and watch in between, until stopped.
+
+    stopped: waits as long as it is given, and says whether to end. told: is given what each run did. Everything is kept
+    in the workspace: killed at any moment and started again it goes on. Of two on one workspace one improves, both
+    watch.
+    """
+    settings = settings or Settings(rollout="staged")
+    ran_s = tried_s = -every_s * RETRY
+    with watching(workspace):
+        while True:
+            now_s = time.monotonic()
+            whole, due = now_s - ran_s >= every_s, _overdue(workspace, wanted)
+            if whole or (due and now_s - tried_s >= every_s / RETRY):
+                tried_s, ran_s = now_s, now_s if whole else ran_s
+                try:
+                    told(improve(workspace, wanted if whole else due, settings, progress))
+                except (WorkspaceBusy, EngineError) as error:
+                    log.warning("Improving waits: %s", error)
+            show(workspace, progress)
+            if stopped(min(LOOK_S, every_s)):
+                return
+
+
+@contextmanager
+def watching(workspace: Workspace) -> Iterator[None]:
+    """Look every LOOK_S at what was recorded, in a thread, so that a breach does not wait for a tuning to end."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from .watch import look
+
+    ended = threading.Event()
+
+    def run() -> None:
+        while not ended.wait(LOOK_S):
+            try:
+                look(workspace)
+            except (ProtegeError, SQLAlchemyError, OSError) as error:  # a full disk, say; the next look may go well
+                log.warning("Looking failed (%s); the next look is in %.0f s.", type(error).__name__, LOOK_S)
+
+    thread = threading.Thread(target=run, name="protege-watch", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join(LOOK_S)
+
+
+def show(workspace: Workspace, progress: Progress | None = None) -> None:
+    """Ask the specialists in the shadow about the calls since, and do what the rules say then."""
+    from .watch import look, shadow
+
+    asked = 0
+    for specialist in workspace.specialists():
+        if specialist.state == "shadow":
+            try:
+                asked += shadow(workspace, specialist, progress)
+            except ProtegeError as error:
+                log.warning("%s is not shown: %s", specialist.name, error)
+    if asked:
+        look(workspace)
+
+
+def _overdue(workspace: Workspace, wanted: Sequence[str]) -> list[str]:
+    """The tasks, of those wanted, whose specialist is to be made again for a reason that is open."""
+    from .watch import reason_of
+
+    chosen = finding.choose(workspace.tasks(), wanted)
+    return [task.id for task in chosen if reason_of(workspace, task.id)]

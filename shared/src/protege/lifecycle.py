@@ -1,126 +1,161 @@
-"""Which specialist answers a task: promoted, retired, rolled back. Running agents follow within a second."""
+"""Which specialist answers a task: shown, promoted, rolled back, retired. Running agents follow within a second.
+
+`rollout` has the rules; here is what following them writes. Every change is one transaction with the event that tells
+of it, made while `Workspace.turn` is held; routes.json is written after it, and again by whoever looks next, so that a
+process killed in between leaves nothing half done.
+"""
 
 from __future__ import annotations
 
 import logging
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from .errors import BadInput, ProtegeError
-from .specialist import Route, Specialist
+from .history import Event
+from .policy import policy_of
+from .rollout import RULES
+from .specialist import Route, Specialist, State
 from .workspace import Workspace
 
 log = logging.getLogger("protege.lifecycle")
 
 
-def promote(workspace: Workspace, specialist: Specialist, terms: Route | None = None) -> None:
-    """Let a specialist answer its task, in place of the one that does now: on these terms, or those last certified.
+def promote(workspace: Workspace, specialist: Specialist, terms: Route | None = None, why: str = "promoted") -> None:
+    """Let a specialist answer its task, in place of those that do now: on these terms, or those last certified.
 
     Where it is in Ollama, it is there and in memory before the first call goes to it. Raises BadInput where no
     threshold was certified for it, EngineError where Ollama does not answer or is another version than was certified;
     nothing is changed then.
     """
-    from .serve import bring_back, unload
-
-    if terms is None:
-        record = workspace.result(_terms(specialist))
-        if record is None:
-            raise BadInput(
-                f"No threshold is certified for {specialist.name}, so it may not answer.",
-                "`protege improve` certifies one once there are calls enough.",
-            )
-        terms = Route.from_record(record)
-    specialist = bring_back(workspace, specialist, terms.fingerprint)
-    mine = workspace.specialists(task_id=specialist.task_id)
-    older = [s for s in mine if s.state == "live" and s.id != specialist.id]
-    for other in older:
-        workspace.save_specialist(replace(other, state="retired"))
-    workspace.save_result(_taken_out(specialist), False)
-    save_terms(workspace, specialist, terms)
-    workspace.save_specialist(replace(specialist, state="live"))
-    workspace.save_route(terms)
-    publish(workspace)
-    for other in older:
-        unload(other)
+    terms = terms or terms_of(workspace, specialist)
+    _advance(workspace, specialist, "live", replace(terms, share=1.0, audit=audit_rate(workspace, specialist)), why)
 
 
-def save_terms(workspace: Workspace, specialist: Specialist, terms: Route) -> None:
-    """Keep what was certified for it, for when it is promoted."""
-    workspace.save_result(_terms(specialist), terms.to_record())
+def shadow(workspace: Workspace, specialist: Specialist, terms: Route, why: str) -> None:
+    """Have a certified specialist compared with the teacher on the calls to come, without an answer of its own."""
+    _advance(workspace, specialist, "shadow", replace(terms, share=0.0, audit=0.0), why)
 
 
-def retire(workspace: Workspace, specialist: Specialist) -> None:
-    """Take a specialist out of service; where it was live, the teacher answers its task from the next call on.
+def canary(workspace: Workspace, specialist: Specialist, why: str) -> None:
+    """Let a specialist answer a share of its task's runs, beside who answers now. Raises as `promote`."""
+    terms = terms_of(workspace, specialist)
+    _advance(workspace, specialist, "canary", replace(terms, share=RULES.canary_share, audit=RULES.canary_audit), why)
+
+
+def audit(workspace: Workspace, specialist: Specialist, rate: float, why: str) -> None:
+    """Compare this share of its calls from now on."""
+    with workspace.turn:
+        terms = workspace.routes().get(specialist.id)
+        if terms is None or terms.audit == rate:
+            return
+        with workspace.change():
+            workspace.save_route(replace(terms, audit=rate))
+            _note(workspace, specialist, "suspicion" if why else "calm", why or "No more suspicion.", {"audit": rate})
+        publish(workspace)
+
+
+def retire(workspace: Workspace, specialist: Specialist, why: str = "taken out of service") -> None:
+    """Take a specialist out of service; where it answered, others of its task do from the next call on, or the teacher.
 
     `improve` does not let it answer again; `promote` does.
     """
-    workspace.save_result(_taken_out(specialist), True)
-    withdraw(workspace, specialist)
+    _end(workspace, specialist, "retired", why, taken_out=True)
 
 
-def withdraw(workspace: Workspace, specialist: Specialist) -> None:
+def withdraw(workspace: Workspace, specialist: Specialist, why: str = "no threshold is certified now") -> None:
     """As `retire`, for now: `improve` may let it answer again."""
-    from .serve import unload
-
-    if specialist.state == "live":
-        workspace.drop_route(specialist.task_id)
-    workspace.save_specialist(replace(specialist, state="retired"))
-    publish(workspace)
-    unload(specialist)
+    _end(workspace, specialist, "retired", why, taken_out=False)
 
 
-def taken_out(workspace: Workspace, specialist: Specialist) -> bool:
-    """Whether a person took it out of service."""
-    return bool(workspace.result(_taken_out(specialist)))
-
-
-def rollback(workspace: Workspace, specialist: Specialist) -> Specialist | None:
+def rollback(
+    workspace: Workspace, specialist: Specialist, why: str = "by hand", figures: Mapping[str, Any] | None = None
+) -> Specialist | None:
     """Give the task back to the specialist's predecessor, which is returned, or to the teacher where there is none.
 
-    A predecessor that cannot be had (its Ollama is away, or another version) is passed over. Raises BadInput where the
-    specialist does not answer its task.
+    The teacher answers from the first moment, the predecessor when it is ready. One that cannot be had (its Ollama is
+    away, or another version) is passed over. Raises BadInput where the specialist does not answer its task.
     """
-    if specialist.state != "live":
+    if not specialist.answers:
         raise BadInput(f"{specialist.name} does not answer now.", "`protege status` tells who does.")
+    _end(workspace, specialist, "rolled back", why, taken_out=True, figures=figures)
+    if specialist.state == "canary":  # who answers the rest of the runs goes on
+        mine = workspace.specialists(task_id=specialist.task_id)
+        return next((s for s in mine if s.state == "live"), None)
     for predecessor in predecessors(workspace, specialist):
         try:
-            promote(workspace, predecessor)
+            promote(workspace, predecessor, why=f"{specialist.name} was rolled back")
         except ProtegeError as error:
             log.warning("%s is passed over: %s", predecessor.name, error)
             continue
-        workspace.save_result(_taken_out(specialist), True)
         return predecessor
-    retire(workspace, specialist)
     return None
 
 
 def predecessors(workspace: Workspace, specialist: Specialist) -> list[Specialist]:
     """The task's older specialists that a rollback may bring back, newest first."""
+    certified = workspace.routes()
     older = [s for s in workspace.specialists(task_id=specialist.task_id) if s.version < specialist.version]
-    return [
-        s
-        for s in sorted(older, key=lambda s: -s.version)
-        if workspace.result(_terms(s)) is not None and not taken_out(workspace, s)
-    ]
+    return [s for s in sorted(older, key=lambda s: -s.version) if s.id in certified and not taken_out(workspace, s)]
+
+
+def taken_out(workspace: Workspace, specialist: Specialist) -> bool:
+    """Whether a person, or an alarm, took it out of service."""
+    return bool(workspace.result(_taken_out(specialist)))
 
 
 def prune(workspace: Workspace, task_id: str, keep: int) -> list[str]:
-    """Remove a task's models from Ollama, all but the newest `keep`, the live one and its predecessor.
+    """Remove a task's models from Ollama, all but the newest `keep`, those in service and the live one's predecessor.
 
     Returns the names of those that were removed; never touches what this workspace did not make.
     """
     from .serve import prune
 
-    live = [s for s in workspace.specialists(task_id=task_id) if s.state == "live"]
-    spared = {s.id for one in live for s in (one, *predecessors(workspace, one)[:1])}
+    mine = workspace.specialists(task_id=task_id)
+    spared = {s.id for s in mine if s.state in ("shadow", "canary")}
+    spared |= {s.id for one in mine if one.state == "live" for s in (one, *predecessors(workspace, one)[:1])}
     return prune(workspace, task_id, keep, spared)
 
 
-def _terms(specialist: Specialist) -> str:
-    return f"route:{specialist.id}"
+def terms_of(workspace: Workspace, specialist: Specialist) -> Route:
+    """What was last certified for it. Raises BadInput where nothing was."""
+    if (terms := workspace.routes().get(specialist.id)) is None:
+        raise BadInput(
+            f"No threshold is certified for {specialist.name}, so it may not answer.",
+            "`protege improve` certifies one once there are calls enough.",
+        )
+    return terms
 
 
-def _taken_out(specialist: Specialist) -> str:
-    return f"taken-out:{specialist.id}"
+def audit_rate(workspace: Workspace, specialist: Specialist, wanted: float = RULES.audit) -> float:
+    """The share of its calls to audit: the policy's where that is more, as far as the policy's budget goes."""
+    policy = policy_of(workspace, specialist.task_id)
+    usual = policy.audit or RULES.audit
+    rate = usual if wanted <= RULES.audit else max(usual, wanted)
+    if policy.budget_usd is None:
+        return rate
+    cost = audits_cost_usd(workspace, specialist.task_id)
+    return rate if cost is None or rate * cost <= policy.budget_usd else max(LEAST_AUDIT, policy.budget_usd / cost)
+
+
+LEAST_AUDIT = 0.001
+"""Below this an audit finds nothing out in a month."""
+
+
+def audits_cost_usd(workspace: Workspace, task_id: str) -> float | None:
+    """What a day would cost on which every call of the task was audited; None where that is not known."""
+    task = next((task for task in workspace.tasks() if task.id == task_id), None)
+    if task is None or not task.cost_usd or (span := workspace.days(task_id)) is None:
+        return None
+    return task.cost_usd * task.calls / span
+
+
+def stage(workspace: Workspace, specialist: Specialist) -> Mapping[str, Any]:
+    """Since when it is in its state: `after` the number of a try, `calls` the place of a call in the order of arrival,
+    `time` in seconds since 1970."""
+    return workspace.result(_stage(specialist)) or {"after": 0, "calls": 0, "time": specialist.created}
 
 
 def publish(workspace: Workspace) -> None:
@@ -128,3 +163,67 @@ def publish(workspace: Workspace) -> None:
     from .route import publish as write
 
     write(workspace)
+
+
+def _advance(workspace: Workspace, specialist: Specialist, state: State, terms: Route, why: str) -> None:
+    """Into a state of service. Who was in it, or in one that it ends, is retired."""
+    from .serve import bring_back, unload
+
+    if state != "shadow":
+        specialist = bring_back(workspace, specialist, terms.fingerprint)
+    ended: Sequence[State] = ("shadow", "canary", "live") if state == "live" else ("shadow", "canary")
+    with workspace.turn:
+        mine = workspace.specialists(task_id=specialist.task_id)
+        others = [s for s in mine if s.state in ended and s.id != specialist.id]
+        with workspace.change():
+            for other in others:
+                workspace.save_specialist(replace(other, state="retired"))
+                _note(workspace, other, "retired", f"{specialist.name} takes its place.")
+            workspace.save_result(_taken_out(specialist), False)
+            workspace.save_route(terms)
+            _enter(workspace, replace(specialist, state=state))
+            _note(workspace, specialist, state, why, {"threshold": terms.threshold, "share": terms.share})
+        publish(workspace)
+    for other in others:
+        unload(other)
+
+
+def _end(
+    workspace: Workspace,
+    specialist: Specialist,
+    what: str,
+    why: str,
+    *,
+    taken_out: bool,
+    figures: Mapping[str, Any] | None = None,
+) -> None:
+    from .serve import unload
+
+    with workspace.turn:
+        with workspace.change():
+            if taken_out:
+                workspace.save_result(_taken_out(specialist), True)
+            _enter(workspace, replace(specialist, state="retired"))
+            _note(workspace, specialist, what, why, figures)
+        publish(workspace)
+    unload(specialist)
+
+
+def _enter(workspace: Workspace, specialist: Specialist) -> None:
+    workspace.save_specialist(specialist)
+    began = {"after": workspace.last_attempt(), "calls": workspace.last_call(), "time": time.time()}
+    workspace.save_result(_stage(specialist), began)
+
+
+def _note(
+    workspace: Workspace, specialist: Specialist, what: str, why: str, figures: Mapping[str, Any] | None = None
+) -> None:
+    workspace.note(Event(what, why, specialist.task_id, specialist.id, figures=dict(figures or {})))
+
+
+def _stage(specialist: Specialist) -> str:
+    return f"stage:{specialist.id}"
+
+
+def _taken_out(specialist: Specialist) -> str:
+    return f"taken-out:{specialist.id}"

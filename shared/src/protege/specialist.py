@@ -64,6 +64,11 @@ class Specialist:
     imported: Mapping[str, Any] = field(default_factory=dict[str, Any])
     created: float = 0.0
 
+    @property
+    def answers(self) -> bool:
+        """Whether it answers agents, all of its task's calls or a share."""
+        return self.state in ("canary", "live")
+
     def to_record(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -84,7 +89,11 @@ class Route:
     threshold: an answer is kept when its confidence is at least this. fingerprint: engine, version, files and options
     whose log-probabilities the threshold was calibrated on; any other is refused.
     epsilon, delta: P(disagreement among kept > epsilon) ≤ delta. calibration_calls, kept, errors: the counts behind it.
-    signatures: the wordings of the prompt that calibration saw. share: 0 to 1, by hash of run.
+    signatures: the wordings of the prompt that calibration saw. share: 0 to 1, by hash of run. audit: the share of its
+    calls, drawn at random, that the teacher answers as well, so that they can be compared.
+    scorer: how its confidence is made of an answer's features (`evaluate.Scorer`); None: the probability of
+    the whole answer. teachers: the models whose answers calibration compared with. labels: the shares of a label task's
+    answers there.
     """
 
     task_id: str
@@ -99,6 +108,10 @@ class Route:
     signatures: tuple[str, ...] = ()
     share: float = 1.0
     timeout_s: float = 10.0
+    audit: float = 0.0
+    scorer: Mapping[str, Any] | None = None
+    teachers: tuple[str, ...] = ()
+    labels: Mapping[str, float] = field(default_factory=dict[str, float])
 
     def to_record(self) -> dict[str, Any]:
         return asdict(self)
@@ -106,5 +119,6 @@ class Route:
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Route:
         plain = dict(record)
-        plain["signatures"] = tuple(record.get("signatures", ()))
+        for name in ("signatures", "teachers"):
+            plain[name] = tuple(record.get(name, ()))
         return cls(**plain)

@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
-from .errors import BadInput, EngineError
-from .lifecycle import promote, prune, publish, save_terms, taken_out, withdraw
-from .progress import Progress, Silent
-from .specialist import Base, PromptForm, Route, Specialist
+from .errors import EngineError
+from .hashing import hash_of
+from .lifecycle import withdraw
+from .policy import policy_of
+from .progress import Progress
+from .rollout import Standing, due
+from .specialist import Base, PromptForm, Specialist
 from .task import Task
 from .workspace import Workspace
 
 if TYPE_CHECKING:
-    from .cluster import Change
-    from .cluster.worth import Worth
     from .curate import Curated
-    from .evaluate import Judged
+    from .evaluate import Grader, Judged, Scorer
     from .flywheel import Settings
     from .parity import Parity
 
@@ -32,10 +30,12 @@ if TYPE_CHECKING:
 class Answers:
     """A specialist's answers to the held-out calls, and the fingerprint of the engine that gave them.
 
-    calibration: empty where the validation calls show that no threshold would be certified.
+    scorer: how their confidence is made, fitted on the validation calls. calibration: empty where those show that no
+    threshold would be certified.
     """
 
     fingerprint: str
+    scorer: Scorer
     validation: list[Judged]
     calibration: list[Judged]
     test: list[Judged]
@@ -54,119 +54,60 @@ def decided(settings: Settings) -> Settings:
     return replace(settings, engine="ollama")
 
 
-def find_tasks(workspace: Workspace, progress: Progress | None = None) -> list[Task]:
-    """Bring the journal in, and say which kinds of call repeat; anew only where calls have come since the last time."""
-    from .collect import drain
-
-    drain(workspace)
-    if workspace.result(f"tasks:{workspace.count_calls()}") is None:
-        _discover(workspace, workspace.tasks(), progress)
-    return workspace.tasks()
-
-
-def _discover(workspace: Workspace, known: Sequence[Task], progress: Progress | None) -> None:
-    from .cluster import discover
-
-    key = f"tasks:{workspace.count_calls()}"
-    with (progress or Silent()).step("Finding tasks"):
-        found = discover(workspace.calls, known)
-    workspace.save_tasks(found.tasks, found.assignment)
-    if workspace.routes():
-        publish(workspace)
-    workspace.save_result(key, len(found.tasks))
-
-
-def merge_tasks(workspace: Workspace, into: str, other: str, progress: Progress | None = None) -> Task:
-    """Make two tasks (names or ids) one, also in what is discovered later. Raises BadInput."""
-    from .cluster import merge
-
-    tasks = find_tasks(workspace, progress)
-    first, second = choose(tasks, [into, other])
-    _discover(workspace, merge(tasks, first, second), progress)
-    return next(task for task in workspace.tasks() if {first.id, second.id} & {task.id, *task.merged})
-
-
-def split_task(workspace: Workspace, name: str, phrase: str = "", progress: Progress | None = None) -> list[Task]:
-    """Make the requests of a task that hold `phrase` a task of their own, also in what is discovered later.
-
-    Without a phrase what was merged by hand is told apart again. Returns the tasks of which it is one afterwards.
-    Raises BadInput.
-    """
-    from .cluster import split
-
-    tasks = find_tasks(workspace, progress)
-    [task] = choose(tasks, [name])
-    before = {other.id for other in tasks if other.id != task.id}
-    _discover(workspace, split(tasks, task, phrase), progress)
-    return [other for other in workspace.tasks() if other.id not in before]
-
-
-def task_changes(workspace: Workspace, progress: Progress | None = None) -> list[Change]:
-    """What has changed in the traffic: new kinds of call, new wordings, kinds that come more or less often."""
-    from .cluster import changes
-
-    tasks = find_tasks(workspace, progress)
-    return changes(workspace.calls(), tasks, workspace.assignments())
-
-
-def weigh_tasks(workspace: Workspace, tasks: Sequence[Task], progress: Progress | None = None) -> list[Worth]:
-    """What the tasks are worth, the most first; a task's calls are read again only where the task has changed."""
-    from .cluster.worth import HOW, Worth, ranked, weigh
-
-    price_as: str | None = (workspace.result("teacher") or {}).get("price_as")
-
-    def terms(task: Task) -> tuple[str | None, float | None]:
-        figures = (workspace.result(f"improvement:{task.id}") or {}).get("figures") or {}
-        return unfit(task), figures.get("certified_coverage")
-
-    made_from = {task.id: _hash(task.to_record(), terms(task), price_as, HOW) for task in tasks}
-    kept: dict[str, Any] = {task.id: workspace.result(f"worth:{task.id}") or {} for task in tasks}
-    if changed := [task for task in tasks if kept[task.id].get("made_from") != made_from[task.id]]:
-        with (progress or Silent()).step("Weighing tasks", len(changed)) as bar:
-            for task in changed:
-                barred, measured = terms(task)
-                calls = workspace.calls(task_id=task.id)
-                worth = weigh(task, calls, barred=barred, measured=measured, price_as=price_as)
-                kept[task.id] = {"made_from": made_from[task.id], "worth": worth.to_record()}
-                workspace.save_result(f"worth:{task.id}", kept[task.id])
-                bar.advance()
-    return ranked([Worth.from_record(kept[task.id]["worth"]) for task in tasks])
-
-
-def unfit(task: Task) -> str | None:
-    """Why a task cannot be routed whatever its calls, None where nothing speaks against it."""
-    if task.kind == "text":
-        return "Free text: no exact comparison says whether two answers agree, so no threshold can be certified."
-    if not task.templates:
-        return "No constant wording was found in its prompts, so a route could not tell its calls from others."
-    return None
-
-
-def choose(tasks: Sequence[Task], wanted: Sequence[str]) -> list[Task]:
-    """The tasks of these names or ids; all where none are named. Raises BadInput."""
-    if not wanted:
-        return list(tasks)
-    known = {key: task for task in tasks for key in (task.id, task.name)}
-    unknown = [name for name in wanted if name not in known]
-    if unknown:
-        raise BadInput(f"There is no task {unknown[0]!r}.", "`protege tasks` lists them.")
-    return [known[name] for name in wanted]
-
-
 def curate(workspace: Workspace, task: Task, settings: Settings) -> Curated:
+    """The task's data set: of all its calls where a retraining is due, else that of the last time."""
     from .curate import Curated, CurateSettings, curate
     from .redact import load_policy
+    from .watch import reason_of
 
-    calls = list(workspace.calls(task_id=task.id))
     chosen = settings.curate or CurateSettings()
     policy = load_policy(workspace.home, task.name, key=workspace.key)
+    reason = reason_of(workspace, task.id)
+    if reason is not None:
+        chosen = replace(chosen, since=reason.since)
+    terms = hash_of(task.to_record()["templates"], task.kind, chosen, policy.identity)
+    kept = workspace.result(f"data:{task.id}")
+    last = workspace.home / "datasets" / str(kept and kept["folder"])
+    if kept and kept["terms"] == terms and last.exists() and not (settings.retrain or _due(workspace, task, kept)[0]):
+        return Curated.load(last)
+    calls = list(workspace.calls(task_id=task.id))
+    if reason is not None and reason.only:
+        calls = [call for call in calls if (call.time or 0.0) >= reason.since]
     made_from = (task.to_record(), [(c.id, c.content_hash) for c in calls], chosen, policy.identity)
-    folder = workspace.home / "datasets" / _hash(*made_from)
+    folder = workspace.home / "datasets" / hash_of(*made_from)
     if folder.exists():
-        return Curated.load(folder)
-    curated = curate(task, calls, chosen, policy)
-    curated.save(folder)
+        curated = Curated.load(folder)
+    else:
+        curated = curate(task, calls, chosen, policy)
+        curated.save(folder)
+    answered = workspace.count_calls(task_id=task.id, teacher_only=True)
+    record = {"folder": folder.name, "terms": terms, "calls": answered, "time": time.time()}
+    workspace.save_result(f"data:{task.id}", record)
     return curated
+
+
+def retraining(workspace: Workspace, task: Task) -> tuple[bool, str]:
+    """Whether a retraining of the task's specialist is due, and why or why not."""
+    kept = workspace.result(f"data:{task.id}")
+    return _due(workspace, task, kept) if kept else (True, "It was never trained.")
+
+
+def _due(workspace: Workspace, task: Task, kept: Mapping[str, Any]) -> tuple[bool, str]:
+    from .watch import reason_of
+
+    improvement = workspace.result(f"improvement:{task.id}") or {}
+    reason = reason_of(workspace, task.id)
+    # A reason that a data set was already made for stays open until one is certified: growth counts from there.
+    opened = reason.why if reason is not None and reason.opened > kept["time"] else ""
+    return due(
+        Standing(
+            calls=workspace.count_calls(task_id=task.id, teacher_only=True),
+            then=kept["calls"],
+            coverage=(improvement.get("figures") or {}).get("certified_coverage") or 0.0,
+            handed_back=sum(1 for _ in workspace.attempts(task.id, kept["time"], outcomes=("handed_back",))),
+            reason=opened,
+        )
+    )
 
 
 def select(
@@ -179,7 +120,7 @@ def select(
         return base, f"{base.name} was asked for.", []
     found = find_bases(workspace.home)
     policy = settings.policy or Policy()
-    key = f"select:{_hash(curated.hash, [base.sha256 for base in found], policy)}"
+    key = f"select:{hash_of(curated.hash, [base.sha256 for base in found], policy)}"
     kept: dict[str, Any] | None = workspace.result(key)
     if kept is None:
         with progress.step(f"{task.name}: choosing a base"):
@@ -198,7 +139,7 @@ def tune(
     from .tune import TuneSettings, tune
 
     tuning = settings.tune or TuneSettings()
-    identity = f"sp-{_hash(task.id, task.to_record()['templates'], curated.hash, base.sha256, tuning)[:12]}"
+    identity = f"sp-{hash_of(task.id, task.to_record()['templates'], curated.hash, base.sha256, tuning)[:12]}"
     mine = workspace.specialists(task_id=task.id)
     if known := next((s for s in mine if s.id == identity), None):
         return replace(known, serve_as=settings.serve_as)  # kept once it is certified so
@@ -236,7 +177,7 @@ def better_prompt(
     if not settings.compare_prompts:
         return settings
     tuning = settings.tune or TuneSettings()
-    key = f"prompts:{_hash(task.id, task.to_record()['templates'], curated.hash, base.sha256, tuning)}"
+    key = f"prompts:{hash_of(task.id, task.to_record()['templates'], curated.hash, base.sha256, tuning)}"
     agreed: dict[PromptForm, int] = workspace.result(key) or {}
     forms: tuple[PromptForm, ...] = ("slots", "whole")
     made = {form: replace(settings, tune=replace(tuning, form=form)) for form in forms}
@@ -244,7 +185,8 @@ def better_prompt(
         tuned = place(workspace, tune(workspace, task, curated, base, made[form], progress), settings, progress)
         with open_engines(workspace, tuned) as engines, progress.step(f"{task.name}: answering, {form}") as bar:
             rows = curated.validation
-            judged = answer_all(engines, tuned, task, rows, parallel=engines.count, bar=bar)
+            grader = grader_of(workspace, task)
+            judged = answer_all(engines, tuned, task, rows, parallel=engines.count, grader=grader, bar=bar)
         agreed[form] = sum(one.agreed for one in judged)
     workspace.save_result(key, agreed)
     best = max(forms, key=lambda form: agreed[form])
@@ -263,7 +205,7 @@ def place(workspace: Workspace, specialist: Specialist, settings: Settings, prog
     finally:
         if server is not None:
             server.close()
-    if placed.state != "live" and placed != specialist:
+    if not placed.answers and placed != specialist:
         workspace.save_specialist(placed)
     return placed
 
@@ -289,12 +231,19 @@ def parity(workspace: Workspace, task: Task, specialist: Specialist, curated: Cu
     return found
 
 
+def grader_of(workspace: Workspace, task: Task) -> Grader:
+    """What counts as the same answer: by the task's policy, else by its kind of output."""
+    from .evaluate import grader_for
+
+    return grader_for(task, policy_of(workspace, task.id).grader)
+
+
 def refuse(workspace: Workspace, specialist: Specialist) -> None:
     """Let the specialist serve no more where it was to serve; what it does elsewhere, on other terms, goes on."""
     from .serve import remove, unload
 
     stored = next((s for s in workspace.specialists(task_id=specialist.task_id) if s.id == specialist.id), specialist)
-    if stored.state != "live":
+    if not stored.answers:
         unload(specialist)
         workspace.save_specialist(specialist)
     elif (stored.engine, stored.serve_as) == (specialist.engine, specialist.serve_as):
@@ -307,26 +256,31 @@ def answers(
     workspace: Workspace, task: Task, specialist: Specialist, curated: Curated, settings: Settings, progress: Progress
 ) -> Answers:
     """What the specialist answers to every held-out call, through the kind of engine that is to serve it."""
-    from .evaluate import answer_all, judged_from, judged_to
+    from .evaluate import Scorer, answer_all, fit, judged_from, judged_to, novelty_from, rescored
+    from .gate import grid
     from .route import hopeless
     from .serve import Replicas, open_engine, open_engines
 
     with contextlib.ExitStack() as running:
         alone = Replicas([running.enter_context(open_engine(workspace, specialist))])
         fingerprint = alone.fingerprint(specialist)
+        grader = grader_of(workspace, task)
+        known = Scorer.plain(novelty_from(task, specialist.form, curated.train.to_list()))
 
         @functools.cache
         def many() -> Replicas:
             return running.enter_context(open_engines(workspace, specialist))
 
         def part(name: str, engines: Callable[[], Replicas]) -> list[Judged]:
-            key = f"judged:{specialist.id}:{fingerprint}:{name}"
+            key = f"judged:{specialist.id}:{fingerprint}:{name}:{hash_of(curated.hash, grader.name)}"
             kept = workspace.result(key)
             if kept is not None:
                 return judged_from(kept)
             engine, rows = engines(), curated.parts[name]
             with progress.step(f"{task.name}: answering {name} calls", len(rows)) as bar:
-                judged = answer_all(engine, specialist, task, rows, parallel=engine.count, bar=bar)
+                judged = answer_all(
+                    engine, specialist, task, rows, parallel=engine.count, grader=grader, bar=bar, scorer=known
+                )
             if engine.fingerprint(specialist) != fingerprint:
                 raise EngineError("Two engines of one specialist differ.", "Did its files change? `protege improve`.")
             workspace.save_result(key, judged_to(judged))
@@ -335,78 +289,8 @@ def answers(
         # The test calls as agents are answered, one at a time: their latencies are reported.
         test = part("test", lambda: alone)
         validation = part("validation", many)
-        refused = hopeless(validation, _grid(validation, curated, settings), epsilon=settings.epsilon)
-        calibration = [] if refused else part("calibration", many)
-    return Answers(fingerprint, validation, calibration, test)
-
-
-def certify(task: Task, curated: Curated, answers: Answers, settings: Settings) -> dict[str, Any]:
-    """The figures of an improvement: agreement on test calls, and the threshold that calibration calls certify.
-
-    Coverage in hindsight is of the calibration calls; of the test calls where those were not asked.
-    """
-    from .evaluate import evaluate, grader_for
-    from .route import calibrate, hindsight_coverage, hopeless
-
-    epsilon, delta = settings.epsilon, settings.delta
-    grid = _grid(answers.validation, curated, settings)
-    certificate = hopeless(answers.validation, grid, epsilon=epsilon) or calibrate(
-        answers.calibration, grid, epsilon=epsilon, delta=delta
-    )
-    evaluation = evaluate(answers.test, grader_for(task), threshold=certificate.threshold)
-    return {
-        "evaluation": evaluation.to_record(),
-        "certificate": certificate.to_record(),
-        "certified_coverage": certificate.coverage,
-        "hindsight_coverage": hindsight_coverage(answers.calibration or answers.test, epsilon),
-        "fingerprint": answers.fingerprint,
-        "calls": dict(curated.provenance["counts"]),
-        "confidences": [(j.confidence, j.agreed) for j in answers.test if j.confidence is not None],
-    }
-
-
-def _grid(validation: Sequence[Judged], curated: Curated, settings: Settings) -> tuple[float, ...]:
-    from .route import grid_from
-
-    calls = len(curated.calibration)
-    return grid_from(validation, calibration_calls=calls, epsilon=settings.epsilon, delta=settings.delta)
-
-
-def route(
-    workspace: Workspace, specialist: Specialist, curated: Curated, figures: Mapping[str, Any], settings: Settings
-) -> tuple[bool, str]:
-    """Let the specialist answer where a threshold is certified; whether it may, and why."""
-    from .serve import describe, unload
-
-    certificate = figures["certificate"]
-    specialist = describe(workspace, replace(specialist, report={**(specialist.report or {}), **figures}))
-    if certificate["threshold"] is None:
-        refuse(workspace, specialist)
-        prune(workspace, specialist.task_id, settings.keep_versions)
-        return False, certificate["reason"]
-    terms = Route(
-        task_id=specialist.task_id,
-        specialist_id=specialist.id,
-        threshold=certificate["threshold"],
-        fingerprint=figures["fingerprint"],
-        epsilon=certificate["epsilon"],
-        delta=certificate["delta"],
-        calibration_calls=certificate["n"],
-        kept=certificate["kept"],
-        errors=certificate["errors"],
-        signatures=tuple(sorted(set(curated.calibration["signature"]))),
-    )
-    if taken_out(workspace, specialist):
-        workspace.save_specialist(specialist)
-        save_terms(workspace, specialist, terms)
-        unload(specialist)
-        return False, f"{specialist.name} was taken out of service. `protege promote {specialist.name}` lets it answer."
-    promote(workspace, specialist, terms)
-    prune(workspace, specialist.task_id, settings.keep_versions)
-    return True, certificate["reason"]
-
-
-def _hash(*made_from: Any) -> str:
-    """SHA-256 (hex, 32 digits) over values that orjson can write, dataclasses among them."""
-    body = orjson.dumps(made_from, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
-    return hashlib.sha256(body).hexdigest()[:32]
+        scorer = fit(validation, known.novelty)
+        validation = rescored(validation, scorer)
+        refused = hopeless(validation, grid(validation, curated, settings), epsilon=settings.epsilon)
+        calibration = [] if refused else rescored(part("calibration", many), scorer)
+    return Answers(fingerprint, scorer, validation, calibration, rescored(test, scorer))

@@ -52,10 +52,35 @@ specialists = sa.Table(
     sa.Column("task_id", sa.String, nullable=False, index=True),
     sa.Column("body", sa.LargeBinary, nullable=False),
 )
-routes = sa.Table(
-    "routes",
+terms = sa.Table(
+    "terms",
     metadata,
-    sa.Column("task_id", sa.String, primary_key=True),
+    sa.Column("specialist_id", sa.String, primary_key=True),
+    sa.Column("task_id", sa.String, nullable=False, index=True),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+)
+attempts = sa.Table(
+    "attempts",
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("call_id", sa.String, nullable=False),
+    sa.Column("specialist_id", sa.String, nullable=False),
+    sa.Column("task_id", sa.String, nullable=False, index=True),
+    sa.Column("time", sa.Float),
+    sa.Column("outcome", sa.String, nullable=False),
+    sa.Column("reason", sa.String, nullable=False),
+    sa.Column("confidence", sa.Float),
+    sa.Column("rate", sa.Float),
+    sa.Column("agreed", sa.Boolean),
+    sa.Column("latency_ms", sa.Float),
+    sa.UniqueConstraint("call_id", "specialist_id"),
+    sa.Index("attempts_by_outcome", "specialist_id", "outcome", "number"),
+)
+events = sa.Table(
+    "events",
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("task_id", sa.String, nullable=False, index=True),
     sa.Column("body", sa.LargeBinary, nullable=False),
 )
 results = sa.Table(
@@ -78,7 +103,15 @@ def connect(path: Path) -> sa.Engine:
     event.listen(engine, "connect", _pragmas)
     with filelock.FileLock(path.with_suffix(".lock")):  # two processes that make the tables at once would collide
         metadata.create_all(engine)
+        with engine.begin() as connection:  # an older home keeps what was certified among the results
+            connection.execute(_MOVE_TERMS)
     return engine
+
+
+_MOVE_TERMS = sa.text(
+    "INSERT OR IGNORE INTO terms SELECT substr(key, 7), json_extract(CAST(body AS TEXT), '$.task_id'), body "
+    "FROM results WHERE key LIKE 'route:%'"
+)
 
 
 def _pragmas(connection: Any, _record: Any) -> None:

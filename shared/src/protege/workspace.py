@@ -27,14 +27,17 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from .call import Call
+from .call import Attempt, Call
+from .database import dump
 from .errors import WorkspaceBusy, WorkspaceError
+from .history import AttemptRow, Event, History
 from .specialist import Route, Specialist
 from .task import Task
 
 if TYPE_CHECKING:
-    import sqlalchemy as sa
+    import filelock
 
+TURN_S = 60.0
 VERSION = 1
 """Of the folder's layout. A home written by a newer version is refused."""
 
@@ -44,14 +47,17 @@ def home_path(home: str | os.PathLike[str] | None = None) -> Path:
     return Path(home or os.environ.get("PROTEGE_HOME") or ".protege").absolute()
 
 
-class Workspace:
+__all__ = ["AttemptRow", "Event", "Workspace", "home_path", "write_private"]
+
+
+class Workspace(History):
     """One folder that holds calls, tasks, specialists and routes. Safe to open from many processes at once.
 
     Raises WorkspaceError where the folder cannot be written or was written by a newer version.
     """
 
     def __init__(self, home: str | os.PathLike[str] | None = None) -> None:
-        self.home = home_path(home)
+        super().__init__(home_path(home))
         try:
             for folder in (self.home, self.home / "journal"):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -63,35 +69,13 @@ class Workspace:
             ) from error
 
     @functools.cached_property
-    def database(self) -> sa.Engine:
-        """The store; opened at first use."""
-        from sqlalchemy.exc import DatabaseError
-
-        from . import store
-
-        path = self.home / "store.db"
-        try:
-            with _private_umask():
-                return store.connect(path)
-        except DatabaseError as error:
-            raise WorkspaceError(
-                f"The store {path} cannot be opened: {error.orig}.",
-                "Move the file away and collect again; the journal and the imported files are unharmed.",
-            ) from error
-
-    @functools.cached_property
     def key(self) -> str:
         """A secret of this workspace alone, made at first use: what stands for personal data hangs on it."""
         return _made_once(self.home / "key", secrets.token_hex(16).encode()).decode()
 
-    def close(self) -> None:
-        """Give the database's connections back."""
-        if "database" in self.__dict__:
-            self.database.dispose()
-
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the workspace for a change that must be alone. Raises WorkspaceBusy where another process has it."""
+        """Hold the workspace for the loop, which must run alone. Raises WorkspaceBusy where another process has it."""
         import filelock
 
         lock = filelock.FileLock(self.home / "lock", timeout=0)
@@ -106,6 +90,16 @@ class Workspace:
         finally:
             lock.release()
 
+    @functools.cached_property
+    def turn(self) -> filelock.FileLock:
+        """Held, for moments, by whoever changes who answers: while one decides by what is so, no other changes it.
+
+        Apart from `lock`, which the loop holds for hours: a rollback and the off switch do not wait for it.
+        """
+        import filelock
+
+        return filelock.FileLock(self.home / "turn.lock", timeout=TURN_S)
+
     # Calls
 
     def add_calls(self, new: Iterable[Call]) -> int:
@@ -114,9 +108,13 @@ class Workspace:
 
         from . import store
 
+        new = list(new)
         rows: list[dict[str, Any]] = []
         parts: dict[str, bytes] = {}
+        tries: list[dict[str, Any]] = []
+        task_of = {s.id: s.task_id for s in self.specialists()} if any(call.attempts for call in new) else {}
         for call in new:
+            tries += [_try(call, attempt, task_of) for attempt in call.attempts]
             record = call.to_record()
             kept = next((a.by for a in reversed(call.attempts) if a.outcome == "kept"), None)
             rows.append(
@@ -131,36 +129,75 @@ class Workspace:
             )
         if not rows:
             return 0
-        with self.database.begin() as connection:
+        with self.change(), self.connection() as connection:
             if parts:
                 values = [{"hash": digest, "body": body} for digest, body in parts.items()]
                 connection.execute(insert(store.parts).on_conflict_do_nothing(), values)
+            self.add_attempts(tries)
             # The rows that were inserted, exact also where another process adds calls at the same time.
             return connection.execute(insert(store.calls).on_conflict_do_nothing(), rows).rowcount
 
-    def calls(self, *, task_id: str | None = None, teacher_only: bool = False) -> Iterator[Call]:
-        """The stored calls in the order of their arrival: all, or one task's, or only those the teacher answered."""
+    def calls(
+        self,
+        *,
+        task_id: str | None = None,
+        teacher_only: bool = False,
+        ids: Sequence[str] | None = None,
+        after: int = 0,
+        until: int | None = None,
+    ) -> Iterator[Call]:
+        """The stored calls in the order of their arrival: all, or one task's, those the teacher answered, these ids',
+        those behind a place in that order."""
         import sqlalchemy as sa
 
         from . import store
 
-        query = sa.select(store.calls.c.body).order_by(sa.text("rowid"))
+        conditions: list[Any] = []
         if task_id is not None:
-            query = query.where(store.calls.c.task_id == task_id)
+            conditions.append(store.calls.c.task_id == task_id)
         if teacher_only:
-            query = query.where(store.calls.c.from_teacher)
-        with self.database.connect() as connection:
+            conditions.append(store.calls.c.from_teacher)
+        if ids is not None:
+            conditions.append(store.calls.c.id.in_(ids))
+        if after or until is not None:
+            conditions.append(sa.text("calls.rowid > :after").bindparams(after=after))
+        if until is not None:
+            conditions.append(sa.text("calls.rowid <= :until").bindparams(until=until))
+        return (call for _, call in self._stored_calls(conditions))
+
+    def numbered_calls(self, *, after: int = 0) -> Iterator[tuple[int, Call]]:
+        """Calls behind a place in the order of arrival, each with its own place."""
+        import sqlalchemy as sa
+
+        return self._stored_calls([sa.text("calls.rowid > :after").bindparams(after=after)])
+
+    def last_call(self) -> int:
+        """The place of the latest call in the order of arrival; 0 where there is none."""
+        import sqlalchemy as sa
+
+        with self.connection() as connection:
+            return connection.scalar(sa.text("SELECT max(rowid) FROM calls")) or 0
+
+    def _stored_calls(self, conditions: Sequence[Any]) -> Iterator[tuple[int, Call]]:
+        import sqlalchemy as sa
+
+        from . import store
+
+        query = sa.select(sa.literal_column("calls.rowid"), store.calls.c.body).order_by(sa.text("calls.rowid"))
+        with self.connection() as connection:
 
             @functools.lru_cache(maxsize=4096)
             def part(digest: str) -> Any:
                 body = connection.scalar(sa.select(store.parts.c.body).where(store.parts.c.hash == digest))
                 return orjson.loads(body or b"null")
 
-            for (body,) in connection.execution_options(yield_per=2000).execute(query):
-                yield Call.from_record(store.unpack(body, part))
+            for number, body in connection.execution_options(yield_per=2000).execute(query.where(*conditions)):
+                yield number, Call.from_record(store.unpack(body, part))
 
-    def count_calls(self, *, specialist_id: str | None = None) -> int:
-        """How many calls are stored; or how many of them a specialist answered."""
+    def count_calls(
+        self, *, specialist_id: str | None = None, task_id: str | None = None, teacher_only: bool = False
+    ) -> int:
+        """How many calls are stored; or how many of them a specialist answered, are a task's, the teacher answered."""
         import sqlalchemy as sa
 
         from . import store
@@ -168,8 +205,24 @@ class Workspace:
         query = sa.select(sa.func.count()).select_from(store.calls)
         if specialist_id is not None:
             query = query.where(store.calls.c.specialist_id == specialist_id)
-        with self.database.connect() as connection:
+        if task_id is not None:
+            query = query.where(store.calls.c.task_id == task_id)
+        if teacher_only:
+            query = query.where(store.calls.c.from_teacher)
+        with self.connection() as connection:
             return connection.scalar(query) or 0
+
+    def days(self, task_id: str) -> float | None:
+        """How many days a task's calls span, one at the least; None where their times are not known."""
+        import sqlalchemy as sa
+
+        from . import store
+
+        table = store.calls
+        query = sa.select(sa.func.min(table.c.time), sa.func.max(table.c.time)).where(table.c.task_id == task_id)
+        with self.connection() as connection:
+            first, last = connection.execute(query).one()
+        return None if first is None else max(1.0, (last - first) / 86_400)
 
     # Journals
 
@@ -179,7 +232,7 @@ class Workspace:
 
         from . import store
 
-        with self.database.connect() as connection:
+        with self.connection() as connection:
             return {row.name: row.offset for row in connection.execute(sa.select(store.journals))}
 
     def save_journal_offset(self, name: str, offset: int) -> None:
@@ -189,7 +242,7 @@ class Workspace:
         from . import store
 
         query = insert(store.journals).values(name=name, offset=offset)
-        with self.database.begin() as connection:
+        with self.connection() as connection:
             connection.execute(query.on_conflict_do_update(index_elements=["name"], set_={"offset": offset}))
 
     def forget_journals(self, names: Iterable[str]) -> None:
@@ -199,7 +252,7 @@ class Workspace:
         from . import store
 
         if gone := [{"gone": name} for name in names]:
-            with self.database.begin() as connection:
+            with self.connection() as connection:
                 query = sa.delete(store.journals).where(store.journals.c.name == sa.bindparam("gone"))
                 connection.execute(query, gone)
 
@@ -216,7 +269,7 @@ class Workspace:
         from . import store
 
         query = sa.select(store.calls.c.id, store.calls.c.task_id).order_by(sa.text("rowid"))
-        with self.database.connect() as connection:
+        with self.connection() as connection:
             return {row[0]: row[1] for row in connection.execute(query)}
 
     def save_tasks(self, tasks: Sequence[Task], assignment: Mapping[str, str | None]) -> None:
@@ -228,10 +281,10 @@ class Workspace:
         update = (
             sa.update(store.calls).where(store.calls.c.id == sa.bindparam("call")).values(task_id=sa.bindparam("task"))
         )
-        with self.database.begin() as connection:
+        with self.connection() as connection:
             connection.execute(sa.delete(store.tasks))
             if tasks:
-                rows = [{"id": t.id, "body": _dump(t.to_record())} for t in tasks]
+                rows = [{"id": t.id, "body": dump(t.to_record())} for t in tasks]
                 connection.execute(sa.insert(store.tasks), rows)
             if assignment:
                 connection.execute(update, [{"call": call, "task": task} for call, task in assignment.items()])
@@ -256,56 +309,19 @@ class Workspace:
         )
 
     def routes(self) -> dict[str, Route]:
-        """The routes by task id."""
-        return {r["task_id"]: Route.from_record(r) for r in self._records("routes")}
+        """What was certified of each specialist, by its id."""
+        return {r["specialist_id"]: Route.from_record(r) for r in self._records("terms")}
 
     def save_route(self, route: Route) -> None:
-        """Store a task's route in place of the one it had."""
-        self._put("routes", {"task_id": route.task_id}, route.to_record())
+        """Store a specialist's terms in place of those it had."""
+        self._put("terms", {"specialist_id": route.specialist_id, "task_id": route.task_id}, route.to_record())
 
-    def drop_route(self, task_id: str) -> None:
-        """Take a task's route away; the teacher answers from then on."""
-        import sqlalchemy as sa
 
-        from . import store
-
-        with self.database.begin() as connection:
-            connection.execute(sa.delete(store.routes).where(store.routes.c.task_id == task_id))
-
-    # Results of steps
-
-    def result(self, key: str) -> Any:
-        """What a step kept under this key, None where nothing."""
-        import sqlalchemy as sa
-
-        from . import store
-
-        with self.database.connect() as connection:
-            body = connection.scalar(sa.select(store.results.c.body).where(store.results.c.key == key))
-        return None if body is None else orjson.loads(body)
-
-    def save_result(self, key: str, value: Any) -> None:
-        """Keep what a step found; `key` names the step and the hash of all that it was made from."""
-        self._put("results", {"key": key}, value)
-
-    def _records(self, table: str) -> list[dict[str, Any]]:
-        import sqlalchemy as sa
-
-        from . import store
-
-        with self.database.connect() as connection:
-            return [orjson.loads(row[0]) for row in connection.execute(sa.select(store.metadata.tables[table].c.body))]
-
-    def _put(self, table: str, keys: Mapping[str, str], body: Any) -> None:
-        from sqlalchemy.dialects.sqlite import insert
-
-        from . import store
-
-        target = store.metadata.tables[table]
-        values = {**keys, "body": _dump(body)}
-        with self.database.begin() as connection:
-            query = insert(target).values(values)
-            connection.execute(query.on_conflict_do_update(index_elements=list(target.primary_key), set_=values))
+def _try(call: Call, attempt: Attempt, task_of: Mapping[str, str]) -> dict[str, Any]:
+    names = ("outcome", "reason", "confidence", "rate", "latency_ms")
+    found = {name: getattr(attempt, name) for name in names}
+    task_id = task_of.get(attempt.by, "")
+    return {"call_id": call.id, "specialist_id": attempt.by, "task_id": task_id, "time": call.time, **found}
 
 
 def write_private(path: Path, body: bytes) -> None:
@@ -320,10 +336,6 @@ def write_private(path: Path, body: bytes) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
-
-
-def _dump(value: Any) -> bytes:
-    return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY)
 
 
 def _identity(home: Path) -> str:
@@ -353,12 +365,3 @@ def _made_once(file: Path, body: bytes) -> bytes:
             os.link(fresh, file)
         fresh.unlink()
     return file.read_bytes()
-
-
-@contextlib.contextmanager
-def _private_umask() -> Iterator[None]:
-    before = os.umask(0o077)
-    try:
-        yield
-    finally:
-        os.umask(before)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
-from protege import Attempt, Call, Task, Workspace, steps
+from protege import Attempt, Call, Task, Workspace, finding
 from protege.cluster import discover, worth
 from protege.cluster.worth import DAY, HOW, Worth, ranked, weigh
 from protege.task import Template, TemplatePart
@@ -164,13 +164,13 @@ def test_a_task_is_weighed_anew_only_where_it_has_changed(tmp_path, monkeypatch,
     workspace.add_calls([*agents.triage(30), *agents.summaries(30)])
     found = discover(workspace.calls)
     workspace.save_tasks(found.tasks, found.assignment)
-    first = steps.weigh_tasks(workspace, workspace.tasks())
+    first = finding.weigh_tasks(workspace, workspace.tasks())
     by_kind = {task.id: task.kind for task in found.tasks}
     assert [by_kind[w.task_id] for w in first] == ["label", "text"]
     assert (first[0].fit, first[1].fit) == (0.9, 0) and first[1].why[0].startswith("Free text")
     weighed = SimpleNamespace(ids=[])
     monkeypatch.setattr(worth, "weigh", lambda task, *a, **k: weighed.ids.append(task.id) or first[0])
-    assert steps.weigh_tasks(workspace, workspace.tasks()) == first and not weighed.ids
+    assert finding.weigh_tasks(workspace, workspace.tasks()) == first and not weighed.ids
     workspace.save_result(f"improvement:{first[0].task_id}", {"figures": {"certified_coverage": 0.5}})
-    steps.weigh_tasks(workspace, workspace.tasks())
+    finding.weigh_tasks(workspace, workspace.tasks())
     assert weighed.ids == [first[0].task_id]

@@ -34,11 +34,26 @@ def test_the_plain_confidence_is_the_probability_of_the_whole_answer() -> None:
 
 
 def test_features_of_an_answer() -> None:
-    features = features_of(said(("re", -0.5), ("d", -0.1)), "label", novelty=0.25)
+    features = features_of(said(("re", -0.5), ("d", -0.1)), "label", "a rose", Novelty(b""))
     assert features is not None
     assert features["sum"] == features["values"] == pytest.approx(-0.601)
     assert features["mean"] == pytest.approx(-0.601 / 3)
-    assert (features["least"], features["length"], features["novelty"]) == (-0.5, math.log(3), 0.25)
+    assert (features["least"], features["length"], features["novelty"]) == (-0.5, math.log(3), 1.0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer", "foreign"),
+    [
+        ("json", '{"people": "7", "time": "6 pm", "date": null}', 0),
+        ("json", '{"people": "8", "time": "6 AM", "date": "Monday"}', 3),
+        ("sql", "SELECT time FROM t WHERE people = 7", 2),
+        ("label", "booking", 1),
+        ("tool_calls", "7 people", 0),
+    ],
+)
+def test_words_that_do_not_stand_in_the_prompt_are_foreign(kind: Kind, answer: str, foreign: int) -> None:
+    features = features_of(said((answer, -1.0)), kind, "A table for 7 people at 6 PM\ntonight")
+    assert features is not None and features["foreign"] == math.log1p(foreign)
 
 
 @pytest.mark.parametrize("log", [math.nan, -math.inf])

@@ -139,9 +139,11 @@ def test_input_that_holds_control_tokens_is_never_shown(router: Router, engine: 
     assert outcome.decision == "cannot be shown" and engine.asked == 0
 
 
-def test_a_route_that_is_taken_away_is_off_within_a_second(router: Router, workspace: Workspace) -> None:
+def test_a_route_that_is_taken_away_is_off_within_a_second(
+    router: Router, workspace: Workspace, specialist: Specialist
+) -> None:
     assert router.decide(request()).reason == "routed"
-    workspace.drop_route("colour")
+    workspace.save_specialist(replace(specialist, state="retired"))
     publish(workspace)
     time.sleep(0.6)
     assert router.decide(request()).reason == "no live route"
@@ -320,15 +322,15 @@ async def test_cancelling_the_agent_cancels_the_call(router: Router, engine: Any
 
 
 def test_sixteen_threads_get_their_own_answers_while_routes_come_and_go(
-    router: Router, workspace: Workspace, live_route: Route
+    router: Router, workspace: Workspace, specialist: Specialist
 ) -> None:
     stop = threading.Event()
 
     def flip() -> None:
         while not stop.is_set():
-            workspace.drop_route("colour")
+            workspace.save_specialist(replace(specialist, state="retired"))
             publish(workspace)
-            workspace.save_route(live_route)
+            workspace.save_specialist(specialist)
             publish(workspace)
 
     flipping = threading.Thread(target=flip)

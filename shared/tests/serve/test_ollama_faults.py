@@ -78,7 +78,7 @@ def test_a_model_that_was_removed_is_recorded_as_such_and_can_be_brought_back(
         outcome, took_s = agent.ask()
         assert (outcome.message, outcome.decision) == (None, "not served")
         assert took_s < SLACK_S
-    terms = agent.workspace.routes()["capital"]
+    terms = agent.workspace.routes()["s1"]
     back = bring_back(agent.workspace, agent.specialist, terms.fingerprint)
     assert back.imported["model"] == agent.specialist.imported["model"]
     agent.workspace.save_specialist(back)

@@ -45,12 +45,12 @@ def certified(agent: Any, specialist: Any) -> None:
     """Its terms, as `improve` keeps them."""
     with OllamaEngine() as engine:
         terms = replace(
-            agent.workspace.routes()["capital"],
+            agent.workspace.routes()["s1"],
             specialist_id=specialist.id,
             fingerprint=engine.fingerprint(specialist),
         )
     agent.workspace.save_specialist(specialist)
-    agent.workspace.save_result(f"route:{specialist.id}", terms.to_record())
+    agent.workspace.save_route(terms)
 
 
 def test_commands_load_a_model_before_it_answers_and_take_it_out_of_memory_after(
@@ -90,13 +90,12 @@ def test_commands_load_a_model_before_it_answers_and_take_it_out_of_memory_after
 
 def test_what_was_calibrated_on_another_version_is_not_promoted(server: Any, make_agent: Callable[..., Any]) -> None:
     agent = make_agent(server)
-    terms = replace(agent.workspace.routes()["capital"], fingerprint="of Ollama as it was")
-    agent.workspace.save_result("route:s1", terms.to_record())
+    terms = replace(agent.workspace.routes()["s1"], fingerprint="of Ollama as it was")
+    agent.workspace.save_route(terms)
     lifecycle.retire(agent.workspace, agent.specialist)
     with pytest.raises(EngineError, match=r"something else.*protege improve"):
         lifecycle.promote(agent.workspace, agent.specialist)
-    assert agent.workspace.routes() == {}
-    agent.workspace.save_route(terms)
+    assert not any(s.answers for s in agent.workspace.specialists())
     agent.workspace.save_specialist(agent.specialist)
     publish(agent.workspace)
     time.sleep(0.6)

@@ -7,5 +7,6 @@ or one prompt into two parts; never changes the workspace.
 
 from .curated import PARTS, Curated
 from .curation import CurateSettings, curate
+from .rows import Row, row_from
 
-__all__ = ["PARTS", "CurateSettings", "Curated", "curate"]
+__all__ = ["PARTS", "CurateSettings", "Curated", "Row", "curate", "row_from"]

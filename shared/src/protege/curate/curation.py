@@ -32,7 +32,7 @@ import importlib.metadata
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import orjson
 
@@ -55,7 +55,8 @@ class CurateSettings:
     calibration, test, validation: shares of the usable calls, at most `max_held_out` calls each, as answering them
     takes time. min_calibration: 59 kept calls without an error are the fewest that certify ε = δ = .05.
     max_train: more rows than tuning ever reaches would only take memory. max_alike: rows that train keeps of
-    near-duplicates with one answer.
+    near-duplicates with one answer. since: calls before it (seconds since 1970), or of no known time, are in no
+    held-out part, since the traffic has changed there.
     """
 
     calibration: float = 0.27
@@ -68,6 +69,7 @@ class CurateSettings:
     max_train: int = 10_000
     max_alike: int = 3
     seed: int = 0
+    since: float | None = None
 
     def __post_init__(self) -> None:
         shares = (self.calibration, self.test, self.validation)
@@ -86,7 +88,7 @@ def curate(
     runs and repeats tie the calls into groups too large to be divided without a leak.
     """
     settings, policy = settings or CurateSettings(), policy or Policy()
-    rows, rejected = _rows(task, calls)
+    rows, rejected = _rows(task, calls, settings.since)
     quotas = _quotas(sum(row.sampled for row in rows), settings)
     pairs = near_pairs([row.folded for row in rows])
     dealt = split(rows, pairs, quotas, f"{settings.seed} {task.id}")
@@ -120,7 +122,7 @@ def curate(
     return made(task.id, parts, provenance)
 
 
-def _rows(task: Task, calls: Sequence[Call]) -> tuple[list[Row], dict[str, str]]:
+def _rows(task: Task, calls: Sequence[Call], since: float | None) -> tuple[list[Row], dict[str, str]]:
     """Usable rows by id's order, and why the others are none."""
     rows: list[Row] = []
     rejected: dict[str, str] = {}
@@ -129,7 +131,8 @@ def _rows(task: Task, calls: Sequence[Call]) -> tuple[list[Row], dict[str, str]]
         masked = _masked(call)
         row = "content that no file can hold" if masked is None else row_from(task, masked, noise_of(call, failed))
         if isinstance(row, Row):
-            rows.append(row)
+            earlier = since is not None and (row.started is None or row.started < since)
+            rows.append(replace(row, sampled=False) if earlier else row)
         else:
             rejected[call.id] = row
     return rows, rejected

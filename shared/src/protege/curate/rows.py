@@ -30,8 +30,8 @@ class Row:
 
     request: the call's record as JSON, without its answer. prompt: hash of the slots and the tools, as they are.
     strict: hash of the slots, their case, whitespace and punctuation folded. near: hashes that calls have in common of
-    which one would give the other away. sampled: no specialist was asked, so that the call is one of a uniform sample.
-    folded: the slots as near-duplicates are found by. cut_off: the answer was stopped at its token limit. approved:
+    which one would give the other away. sampled: no specialist was asked, or the call was drawn at random to be
+    audited, so that it is one of a uniform sample. folded: the slots as near-duplicates are found by. cut_off: the answer was stopped at its token limit. approved:
     feedback marked it right. noise: why it must not be learnt from, as far as the call alone and later ones tell.
     started, ended: seconds since 1970, None where unknown.
     """
@@ -84,7 +84,7 @@ def row_from(task: Task, call: Call, noise: str | None = None) -> Row | str:
         prompt=_hash(f"{text}\n{tools}"),
         strict=_hash(folded),
         near=_near(shown, folded),
-        sampled=not call.attempts,
+        sampled=all(attempt.outcome == "audited" for attempt in call.attempts),
         folded=ends(folded),
         cut_off=(call.finish_reason or "").lower() in CUT_OFF,
         approved=verdict(call.feedback) is True,

@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 import orjson
 
 from ..call import Request
+from ..evaluate.confidence import Scorer
 from ..prompt import fitting_template
 from ..specialist import Route, Specialist
 from ..task import Task
@@ -27,7 +28,10 @@ Reason: TypeAlias = Literal[
     "timed out",
     "invalid structure",
     "cut off",
+    "repetition",
+    "refusal",
     "below threshold",
+    "audited",
     "content is not text",
     "cannot be shown",
     "off",
@@ -35,17 +39,19 @@ Reason: TypeAlias = Literal[
     "sampling asks for several answers",
     "router failed",
 ]
-"""Why a call went where it went. "routed" is a decision to ask the specialist, "kept" an outcome."""
+"""Why a call went where it went. "routed" is a decision to ask the specialist, "kept" and "audited" (it would have been
+kept, and was drawn to be compared) are outcomes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Where a call goes. route and specialist are None where the teacher answers."""
+    """Where a call goes. route and specialist are None where the teacher answers; scorer: see `table.Entry`."""
 
     route: Route | None
     task: Task | None
     reason: Reason
     specialist: Specialist | None = None
+    scorer: Scorer | None = None
 
 
 def objection(request: Request, run: str | None, task: Task, route: Route) -> Reason | None:

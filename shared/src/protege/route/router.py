@@ -6,9 +6,10 @@ import asyncio
 import contextvars
 import logging
 import os
+import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,6 @@ from ..errors import EngineBusy, EngineError, EngineTimeout, NotServed
 from ..evaluate import Answered, ask, keeps
 from ..prompt import CannotRender
 from ..specialist import Route, Specialist
-from ..task import Task
 from ..workspace import home_path
 from .decision import Decision, Reason, objection
 from .link import EngineLink, link_to
@@ -112,7 +112,8 @@ class Router:
     def wait_until_ready(self, timeout_s: float) -> bool:
         """Have the engine connected (started, where none runs) before the first call; whether it is by then."""
         until_s = time.monotonic() + timeout_s
-        needed = {_engine_of(s) for _, s in self._table.current().routes.values()} or {"embedded"}
+        entries = (entry for entries in self._table.current().routes.values() for entry in entries)
+        needed = {_engine_of(entry.specialist) for entry in entries} or {"embedded"}
         return all(self._link(engine).wait(until_s - time.monotonic()) for engine in sorted(needed))
 
     def close(self) -> None:
@@ -129,9 +130,11 @@ class Router:
         task = table.assigner.assign(request)
         if task is None:
             return Decision(None, None, "no task")
-        route, specialist = table.routes.get(task.id, (None, None))
-        reason = "no live route" if route is None else objection(request, run, task, route)
-        return Decision(None, task, reason) if reason else Decision(route, task, "routed", specialist)
+        reason: Reason | None = "no live route"
+        for route, specialist, scorer in table.routes.get(task.id, ()):
+            if (reason := objection(request, run, task, route)) is None:
+                return Decision(route, task, "routed", specialist, scorer)
+        return Decision(None, task, reason)
 
     def _asked(self, decision: Decision, request: Request, begin_s: float) -> Future[Outcome] | Outcome:
         """The specialist's outcome, being worked on; or the outcome at once where the specialist is not asked."""
@@ -145,7 +148,10 @@ class Router:
                 return _unasked(decision, "engine failed" if link.failed else "engine starting", begin_s)
 
             def work() -> Outcome:
-                return self._work(engine, route, specialist, task, request, begin_s)
+                # Drawn before anything is known of the answer: a fair sample of all that the specialist is asked.
+                drawn = random.random() < route.audit
+                answered, reason = self._work(engine, decision, request, begin_s)
+                return _outcome(route, specialist, answered, reason, begin_s, drawn)
 
             return _in_thread(work)
         except Exception as error:  # noqa: BLE001 — as in decide
@@ -153,8 +159,10 @@ class Router:
             return _unasked(decision, "router failed", begin_s)
 
     def _work(
-        self, engine: Engine, route: Route, specialist: Specialist, task: Task, request: Request, begin_s: float
-    ) -> Outcome:
+        self, engine: Engine, decision: Decision, request: Request, begin_s: float
+    ) -> tuple[Answered | None, Reason]:
+        route, specialist, task = decision.route, decision.specialist, decision.task
+        assert route is not None and specialist is not None and task is not None
         reason: Reason
         answered: Answered | None = None
         link = self._link(_engine_of(specialist))
@@ -164,7 +172,7 @@ class Router:
                 reason = "fingerprint differs"
             else:
                 left_s = route.timeout_s - (time.perf_counter() - begin_s)
-                answered = ask(engine, specialist, task, request, timeout_s=left_s)
+                answered = ask(engine, specialist, task, request, timeout_s=left_s, scorer=decision.scorer)
                 link.succeeded()
                 # Once more: it may have been updated meanwhile, and answered as another.
                 same = engine.fingerprint(specialist) == route.fingerprint
@@ -184,7 +192,7 @@ class Router:
         except Exception as error:  # noqa: BLE001 — as in decide
             self._tell("asking", error)
             reason = "router failed"
-        return _outcome(route, specialist, answered, reason, begin_s)
+        return answered, reason
 
     def _link(self, engine: str) -> EngineLink:
         with self._lock:
@@ -212,30 +220,35 @@ def _engine_of(specialist: Specialist) -> str:
     return "embedded" if specialist.engine == "embedded" else str(specialist.imported.get("address"))
 
 
+_FAULTS: Mapping[str, Reason] = {"cut off": "cut off", "repetition": "repetition", "refusal": "refusal"}
+
+
 def _verdict(answered: Answered, route: Route) -> Reason:
     if answered.message is None:
-        return "cut off" if answered.fault == "cut off" else "invalid structure"
+        return _FAULTS.get(answered.fault, "invalid structure")
     return "kept" if keeps(answered.confidence, route.threshold) else "below threshold"
 
 
 def _outcome(
-    route: Route, specialist: Specialist, answered: Answered | None, reason: Reason, begin_s: float
+    route: Route, specialist: Specialist, answered: Answered | None, reason: Reason, begin_s: float, drawn: bool = False
 ) -> Outcome:
-    kept = reason == "kept" and answered is not None
+    kept = reason == "kept" and answered is not None and not drawn
     attempt = None
     if answered is not None or reason not in ("fingerprint differs", "not served"):
+        outcome = "kept" if reason == "kept" else "handed_back" if reason == "below threshold" else "failed"
         attempt = Attempt(
             by=specialist.id,
-            outcome="kept" if kept else "handed_back" if reason == "below threshold" else "failed",
+            outcome="audited" if drawn else outcome,
             reason=reason,
             confidence=answered.confidence if answered else None,
             latency_ms=answered.latency_ms if answered else None,
             content=answered.text if answered else None,
+            rate=route.audit if drawn else None,
         )
     return Outcome(
         message=answered.message if kept and answered else None,
         attempt=attempt,
-        decision=reason,
+        decision="audited" if drawn and reason == "kept" else reason,
         specialist=specialist.name,
         specialist_id=specialist.id,
         task_id=route.task_id,

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import orjson
 
+from ..evaluate.confidence import Scorer
 from ..specialist import Route, Specialist
 from ..task import Task
 
@@ -25,15 +26,26 @@ CHECK_S = 0.5
 log = logging.getLogger("protege.route")
 
 
+Pair: TypeAlias = tuple[Route, Specialist]
+
+
+class Entry(NamedTuple):
+    """A route, its specialist, and how its confidence is made (None: the probability of the whole answer)."""
+
+    route: Route
+    specialist: Specialist
+    scorer: Scorer | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The tasks' assigner, and by task id the live routes with their specialists."""
+    """The tasks' assigner, and by task id the routes with their specialists, in the order in which they are tried."""
 
     assigner: Assigner | None = None
-    routes: Mapping[str, tuple[Route, Specialist]] = field(default_factory=dict[str, tuple[Route, Specialist]])
+    routes: Mapping[str, Sequence[Entry]] = field(default_factory=dict[str, Sequence[Entry]])
 
 
-def to_bytes(tasks: list[Task], routes: list[tuple[Route, Specialist]]) -> bytes:
+def to_bytes(tasks: list[Task], routes: list[Pair]) -> bytes:
     document = {
         "format": FORMAT,
         "tasks": [task.to_record() for task in tasks],
@@ -55,7 +67,11 @@ def from_bytes(body: bytes) -> Table:
     from ..cluster.assign import Assigner
 
     tasks = [Task.from_record(record) for record in document["tasks"]]
-    return Table(Assigner(tasks), {route.task_id: (route, specialist) for route, specialist in routes})
+    by_task: dict[str, list[Entry]] = {}
+    for route, specialist in routes:
+        scorer = None if route.scorer is None else Scorer.from_record(route.scorer)
+        by_task.setdefault(route.task_id, []).append(Entry(route, specialist, scorer))
+    return Table(Assigner(tasks), by_task)
 
 
 class TableFile:

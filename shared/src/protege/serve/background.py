@@ -67,7 +67,7 @@ def serve_forever(
                     publish(workspace, engine)
                 if (now := _routes_time(workspace)) != seen:
                     seen = now
-                    live = [s for s in workspace.specialists() if s.state == "live"]
+                    live = [s for s in workspace.specialists() if s.answers]
                     if _key(live) != served:
                         engine, served = _replace(workspace, engine, _embedded(live)), _key(live)
         finally:
@@ -100,10 +100,10 @@ class _Tender:
         addresses: set[str] = set()
         terms = self._workspace.routes()
         for specialist in self._workspace.specialists():
-            if specialist.state != "live" or specialist.engine != "ollama" or specialist.task_id not in terms:
+            if not specialist.answers or specialist.engine != "ollama" or specialist.id not in terms:
                 continue
             try:
-                kept = bring_back(self._workspace, specialist, terms[specialist.task_id].fingerprint, load=load)
+                kept = bring_back(self._workspace, specialist, terms[specialist.id].fingerprint, load=load)
                 if kept != specialist:
                     self._save(specialist, kept)
             except ProtegeError as error:
@@ -130,9 +130,9 @@ class _Tender:
         """Where it is now, unless somebody decided otherwise meanwhile."""
         from ..route import publish as publish_routes
 
-        with self._workspace.lock():
+        with self._workspace.turn:
             stored = next((s for s in self._workspace.specialists() if s.id == before.id), None)
-            if stored is not None and stored.state == "live" and stored.imported == before.imported:
+            if stored is not None and stored.answers and stored.imported == before.imported:
                 self._workspace.save_specialist(replace(stored, imported=after.imported))
                 publish_routes(self._workspace)
 
@@ -268,7 +268,7 @@ def _main() -> int:
     logging.basicConfig(format="%(asctime)s %(message)s")
     workspace = Workspace(sys.argv[1])
     try:
-        live = [s for s in workspace.specialists() if s.state == "live"]
+        live = [s for s in workspace.specialists() if s.answers]
         serve_forever(workspace, live, stopped=_stdin_closed)
     except WorkspaceBusy:
         return 0  # another agent was quicker

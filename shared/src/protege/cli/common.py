@@ -1,0 +1,60 @@
+"""What the commands share: their options, and how a result is told."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..errors import BadInput
+from ..finding import choose
+from ..progress import Silent
+from ..specialist import Specialist
+from ..task import Task
+from ..workspace import Workspace
+from . import output
+
+Home = Annotated[Path | None, typer.Option(help="Home folder. Default: PROTEGE_HOME, else .protege here.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+TaskName = Annotated[str, typer.Argument(help="A task's name or id, as `protege tasks` shows it.")]
+Name = Annotated[str, typer.Argument(help="A specialist's name or id, as `protege status` shows it.")]
+
+WATCH, LEARN, RUN, CARE = "Watch", "Learn", "Serve", "Look after"
+
+
+def progress(as_json: bool) -> Any:
+    return Silent() if as_json else output.Bars()
+
+
+def done(document: dict[str, Any], line: str, as_json: bool) -> None:
+    if as_json:
+        return output.print_json(document)
+    output.console.print(line, highlight=False, markup=False)
+
+
+def specialist_named(workspace: Workspace, name: str) -> Specialist:
+    for specialist in workspace.specialists():
+        if name in (specialist.id, specialist.name):
+            return specialist
+    raise BadInput(f"There is no specialist {name!r}.", "`protege status` lists them.")
+
+
+def task_named(workspace: Workspace, name: str) -> Task:
+    """The task of this name or id. Raises BadInput."""
+    return choose(workspace.tasks(), [name])[0]
+
+
+def seconds_of(duration: str) -> float:
+    """Seconds in "90s", "15m", "6h", "1d". Raises BadInput."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", duration.strip())
+    seconds = float(found[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86_400}[found[2]] if found else 0.0
+    if seconds < 1:
+        raise BadInput(f"{duration!r} is no duration.", "Give a number and a unit, of a second or more: 30m, 6h, 1d.")
+    return seconds
+
+
+def fields_of(value: Any) -> dict[str, Any]:
+    """A record's fields, for JSON."""
+    return {name: getattr(value, name) for name in value.__slots__}

@@ -1,0 +1,53 @@
+"""What commands found, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+
+def said_of(change: Any) -> str:
+    """A change in the traffic in words."""
+    share, before = f"{change.share:.1%}", f"{change.before:.1%}"
+    said = {
+        "new": f"{change.name}: a new kind of call, {share} of traffic",
+        "reworded": f"{change.name}: a new wording of its prompt, {share} of its calls",
+        "more": f"{change.name}: {share} of traffic, {before} until then",
+        "less": f"{change.name}: {share} of traffic, {before} until then",
+        "gone": f"{change.name}: no calls, {before} of traffic until then",
+        "unknown": f"calls that fit no task: {share} of traffic, {before} until then",
+    }[change.what]
+    return f"{said}, since {datetime.fromtimestamp(change.since, UTC):%A %-d %B %Y}"
+
+
+def who(task: Mapping[str, Any]) -> str:
+    """Who answers a task; its specialists are named after it."""
+    version = (task["specialist"] or "").removeprefix(f"{task['name']}-")
+    if task["state"] == "live":
+        return version
+    return f"teacher; {version} {task['state']}" if version else "teacher"
+
+
+def in_ollama(inside: Mapping[str, Any]) -> list[str]:
+    """Where Ollama has a specialist, and what its own metadata there says, in words."""
+    memory = f"{inside['memory_bytes'] / 1e9:.2f} GB in memory" if inside["memory_bytes"] else "not in memory"
+    lines = [f"{inside['model']} ({inside['quantisation']}) at {inside['address']}: {inside['state']}, {memory}"]
+    if about := inside["provenance"]:
+        report = about["report"] or {}
+        measured = f"agreement {report['agreement']:.1%} on {report['test_calls']} calls" if report else "not evaluated"
+        lines.append(f"from {about['base']['name']} ({about['base']['licence']}), data {about['data']}; {measured}")
+    return lines
+
+
+def figures_of(figures: Mapping[str, Any]) -> list[str]:
+    """An improvement's figures in words; none where the loop did not come to any."""
+    if not figures:
+        return []
+    evaluation, certificate = figures["evaluation"], figures["certificate"]
+    low, high = evaluation["interval"]
+    return [
+        f"Agreement {evaluation['agreement']:.1%} on {evaluation['n']} test calls (95% interval {low:.1%}–{high:.1%}).",
+        f"Certified coverage {figures['certified_coverage']:.1%} at ε = {certificate['epsilon']:g}, "
+        f"δ = {certificate['delta']:g}; {figures['hindsight_coverage']:.1%} in hindsight.",
+    ]

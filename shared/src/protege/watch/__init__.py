@@ -1,0 +1,13 @@
+"""watch: whether those that answer still may (S6), on what agents have recorded since the last look.
+
+`look` brings the journal in, compares what was drawn for audits with what the teacher said, notices changes of the
+traffic, and moves specialists by the rules of `protege.rollout`. It takes moments, may run at any time, in many
+processes at once and beside a loop at work, and be killed anywhere. `shadow` asks specialists in the shadow about the
+calls since, which takes an engine. Neither tunes anything: what calls for that is left as the task's open reason.
+"""
+
+from .look import look
+from .reasons import Reason, clear_reason, open_reason, reason_of
+from .shadow import shadow
+
+__all__ = ["Reason", "clear_reason", "look", "open_reason", "reason_of", "shadow"]

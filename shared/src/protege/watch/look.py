@@ -1,0 +1,119 @@
+"""One look at what was recorded since the last one, and what follows from it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+
+from ..answer import InvalidAnswer, answer_text
+from ..call import Call
+from ..collect import drain
+from ..errors import ProtegeError
+from ..evaluate import Grader, grader_for
+from ..history import AttemptRow, Event
+from ..lifecycle import audit, audit_rate, canary, promote, publish, rollback, stage, withdraw
+from ..policy import policy_of
+from ..rollout import RULES, Seen, Step, step
+from ..rollout import look as sum_up
+from ..specialist import Route, Specialist
+from ..task import Task
+from ..workspace import Workspace
+from .reasons import Reason, open_reason
+from .traffic import changed_at, notice
+
+log = logging.getLogger("protege.watch")
+COMPARED = ("kept", "below threshold")
+"""Of an audited answer, what it would have come to: these two are answers of the right structure."""
+BATCH = 500
+
+
+def look(workspace: Workspace) -> list[Event]:
+    """Look once. Returns what has happened, oldest first."""
+    before = len(workspace.events())
+    drain(workspace)
+    compare(workspace)
+    notice(workspace)
+    for specialist in workspace.specialists():
+        if specialist.answers or specialist.state == "shadow":
+            _move(workspace, specialist)
+    publish(workspace)  # where a process was killed between a change and this
+    return workspace.events()[before:]
+
+
+def compare(workspace: Workspace) -> int:
+    """Compare audited answers with the teacher's, where that was not done yet. Returns how many it were."""
+    tasks = {known: task for task in workspace.tasks() for known in (task.id, *task.merged)}
+    after = int(workspace.result("compared") or 0)
+    rows = [row for row in workspace.attempts(after=after, outcomes=("audited",)) if row.reason in COMPARED]
+    last = workspace.last_attempt()
+    found: dict[int, bool] = {}
+    for start in range(0, len(rows), BATCH):
+        batch = rows[start : start + BATCH]
+        calls = {call.id: call for call in workspace.calls(ids=[row.call_id for row in batch])}
+        for row in batch:
+            task, call = tasks.get(row.task_id), calls.get(row.call_id)
+            if task and call and (agreed := _agrees(row, call, _grader(workspace, task))) is not None:
+                found[row.number] = agreed
+    with workspace.change():
+        workspace.save_agreed(found)
+        workspace.save_result("compared", last)
+    return len(found)
+
+
+def _grader(workspace: Workspace, task: Task) -> Grader:
+    return grader_for(task, policy_of(workspace, task.id).grader)
+
+
+def _agrees(row: AttemptRow, call: Call, grader: Grader) -> bool | None:
+    """Whether what the specialist said is what the teacher answered; None where the teacher did not."""
+    said = next((attempt.content for attempt in call.attempts if attempt.by == row.specialist_id), None)
+    if said is None or call.response is None or call.error is not None:
+        return None
+    try:
+        return bool(grader.for_request(call.request).agree(said, answer_text(call.response)))
+    except InvalidAnswer:  # the teacher's tool arguments are no JSON: no valid answer equals them
+        return False
+
+
+def _move(workspace: Workspace, specialist: Specialist) -> None:
+    """Do what the rules say. What stands in the way of it is told, and tried again at the next look."""
+    terms = workspace.routes().get(specialist.id)
+    if terms is None:
+        return
+    began = stage(workspace, specialist)
+    rows = [row for row in _compared(workspace, specialist, began) if row.agreed is not None]
+    seen = sum_up([not row.agreed for row in rows], terms.epsilon)
+    changed = changed_at(workspace, specialist)
+    watched = changed is not None and sum(row.number > changed for row in rows) < RULES.watchful
+    try:
+        _do(workspace, specialist, terms, step(specialist.state, seen, terms.epsilon, changed=watched), seen, rows)
+    except ProtegeError as error:
+        log.warning("%s stays %s: %s", specialist.name, specialist.state, error)
+
+
+def _compared(workspace: Workspace, specialist: Specialist, began: Mapping[str, int]) -> list[AttemptRow]:
+    found = workspace.attempts(specialist_id=specialist.id, after=began["after"], outcomes=("audited", "shadowed"))
+    return [row for row in found if row.reason == "kept"]
+
+
+def _do(
+    workspace: Workspace, specialist: Specialist, terms: Route, then: Step, seen: Seen, rows: Sequence[AttemptRow]
+) -> None:
+    with workspace.turn:
+        now = next((s for s in workspace.specialists(task_id=specialist.task_id) if s.id == specialist.id), specialist)
+        if now.state != specialist.state or stage(workspace, now) != stage(workspace, specialist):
+            return  # somebody else was quicker
+    if then.what == "alarm":
+        figures = {"compared": seen.compared, "disagreed": seen.disagreed}
+        since = rows[min(seen.began, len(rows) - 1)].time or 0.0
+        open_reason(workspace, specialist.task_id, Reason(f"{specialist.name} was rolled back: {then.why}", since))
+        if specialist.answers:
+            rollback(workspace, specialist, then.why, figures)
+        else:
+            withdraw(workspace, specialist, then.why)
+    elif then.what == "canary":
+        canary(workspace, specialist, then.why)
+    elif then.what == "live":
+        promote(workspace, specialist, why=then.why)
+    elif specialist.state == "live":
+        audit(workspace, specialist, audit_rate(workspace, specialist, then.audit), then.why)

@@ -1,0 +1,72 @@
+"""The rules by which a specialist gains, keeps and loses a task."""
+
+from __future__ import annotations
+
+import pytest
+from protege.rollout import RULES, Standing, due, look, step
+
+EPSILON = 0.05
+GOOD = [False] * 80
+BAD = [True, False, True, False, True] * 8
+
+
+def test_what_is_shown_goes_on_to_the_next_state_and_starts_anew_there() -> None:
+    then = step("shadow", look(GOOD, EPSILON), EPSILON)
+    assert (then.what, then.state, then.audit) == ("canary", "canary", RULES.canary_audit)
+    assert then.why == "0 of 80 compared answers disagree: at most 5% do."
+    then = step("canary", look(GOOD, EPSILON), EPSILON)
+    assert (then.what, then.state, then.audit) == ("live", "live", RULES.audit)
+
+
+@pytest.mark.parametrize("state", ["shadow", "canary", "live"])
+def test_too_few_answers_change_nothing(state) -> None:
+    then = step(state, look([False] * 10, EPSILON), EPSILON)
+    assert (then.what, then.state) == ("stays", state)
+
+
+@pytest.mark.parametrize("state", ["shadow", "canary", "live"])
+def test_what_disagrees_is_ended_in_every_state(state) -> None:
+    then = step(state, look(BAD, EPSILON), EPSILON)
+    assert (then.what, then.state) == ("alarm", "retired")
+    assert "24 of 40" in then.why and "5%" in then.why
+
+
+def test_an_alarm_goes_before_what_was_shown_and_is_not_forgotten() -> None:
+    assert step("canary", look([*BAD, *GOOD * 30], EPSILON), EPSILON).what == "alarm"
+
+
+def test_a_suspicion_has_ten_times_as_many_calls_audited_until_it_is_gone() -> None:
+    suspicious = look([*GOOD * 3, True, True, False, True], EPSILON)
+    assert RULES.suspicion <= suspicious.level < RULES.alarm
+    then = step("live", suspicious, EPSILON)
+    assert (then.what, then.audit) == ("stays", RULES.suspicious_audit) and "suspicion" in then.why
+    calm = look([*GOOD * 3, True, True, False, True, *GOOD * 2], EPSILON)
+    assert step("live", calm, EPSILON).audit == RULES.audit
+
+
+def test_changed_traffic_is_watched_closely() -> None:
+    then = step("live", look(GOOD, EPSILON), EPSILON, changed=True)
+    assert (then.what, then.audit) == ("stays", RULES.suspicious_audit) and "changed" in then.why
+
+
+def test_where_the_change_began_is_found() -> None:
+    seen = look([*GOOD * 2, *BAD], EPSILON)
+    assert abs(seen.began - 160) <= 2
+    assert look([], EPSILON).began == 0
+
+
+@pytest.mark.parametrize(
+    ("standing", "is_due", "why"),
+    [
+        (Standing(400, 400, 0.5, 0), False, "200 more"),
+        (Standing(600, 400, 0.5, 0), True, "600 calls, 400"),
+        (Standing(600, 400, 0.0, 0), True, "600 calls"),
+        (Standing(9_000, 400, 0.97, 900), False, "97%"),
+        (Standing(410, 400, 0.6, 200), True, "200 calls were handed back"),
+        (Standing(410, 400, 0.0, 200), False, "190 more"),
+        (Standing(410, 400, 0.97, 0, "sort-v1 was rolled back"), True, "rolled back"),
+    ],
+)
+def test_when_a_retraining_is_due(standing: Standing, is_due: bool, why: str) -> None:
+    found = due(standing)
+    assert found[0] is is_due and why in found[1]
