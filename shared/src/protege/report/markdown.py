@@ -21,7 +21,7 @@ def _lines(data: ReportData) -> Iterator[str]:
     yield "# What small models answer here\n"
     yield f"{wording.when(data.created)} UTC. {plain(data.machine)}\n"
     yield (
-        f"{wording.count(data.calls)} calls watched, {len(data.tasks)} tasks found; specialists answer "
+        f"{wording.count(data.calls)} calls watched, tasks found: {len(data.tasks)}; specialists answer "
         f"{wording.percent(data.share_kept)}; saved in 1,000 calls: {_money(data.saved_usd)}.\n"
     )
     for note in data.notes:
