@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+import random
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
-from protege.evaluate import Novelty, Scorer, confidence, keeps
-from protege.evaluate.confidence import features_of, scaled
+from protege.evaluate import Judged, Novelty, Scorer, confidence, keeps, rescored
+from protege.evaluate.confidence import features_of, fit, scaled
+from protege.evaluate.figures import auroc
 from protege.serve.engine import Completion
 from protege.task import Kind
 
@@ -122,3 +125,70 @@ def test_an_answer_as_sure_as_the_threshold_is_kept_and_none_never() -> None:
 def test_what_the_agent_imports_brings_no_numerical_library() -> None:
     heavy = "import sys, protege.evaluate; print(*({'numpy', 'scipy', 'sklearn', 'sqlglot'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True, check=True).stdout == "\n"
+
+
+# Fitting: answers whose log-odds of being right are known.
+
+
+def validation(n: int, seed: int, foreign: float, bias: float = 1.0) -> list[Judged]:
+    """Calls that agree with log-odds bias + the summed log-probability's + `foreign` for each foreign word."""
+    chance = random.Random(seed)
+    made: list[Judged] = []
+    for i in range(n):
+        odds, strange = chance.gauss(1.5, 1.5), chance.choice([0, 0, 1, 2])
+        total = -math.log1p(math.exp(-odds))
+        agreed = chance.random() < 1 / (1 + math.exp(-(bias + odds + foreign * strange)))
+        features = {"sum": total, "mean": total / 4, "least": total * chance.uniform(0.5, 1), "values": total}
+        features |= {"length": math.log(4), "foreign": math.log1p(strange), "novelty": chance.random()}
+        made.append(Judged(f"c{i}", "", "", "", agreed, math.exp(total), True, features=features))
+    return made
+
+
+def auroc_of(scorer: Scorer, calls: list[Judged]) -> float:
+    found = auroc(rescored(calls, scorer))
+    assert found is not None
+    return found
+
+
+def test_a_feature_that_tells_more_is_found_and_makes_confidence_better_on_other_calls() -> None:
+    scorer, others = fit(validation(100, seed=1, foreign=-2.5), Novelty(b"")), validation(3_000, seed=2, foreign=-2.5)
+    assert scorer.weights["foreign"] < 0 < scorer.weights["sum"]
+    assert auroc_of(scorer, others) > auroc_of(Scorer.plain(), others) + 0.03
+
+
+def test_confidence_is_calibrated_where_it_was_fitted_well() -> None:
+    scorer, others = fit(validation(600, seed=1, foreign=-1.5)), validation(3_000, seed=2, foreign=-1.5)
+    assert scorer.weights
+    sure = [one for one in rescored(others, scorer) if one.confidence and 0.85 <= one.confidence < 0.95]
+    assert sum(one.agreed for one in sure) / len(sure) == pytest.approx(0.9, abs=0.04)
+
+
+def test_where_nothing_tells_more_it_is_never_worse_by_much_and_mostly_the_plain_one() -> None:
+    others = validation(3_000, seed=99, foreign=0.0)
+    scorers = [fit(validation(60, seed=seed, foreign=0.0)) for seed in range(20)]
+    lost = [auroc_of(Scorer.plain(), others) - auroc_of(scorer, others) for scorer in scorers]
+    assert sum(not scorer.weights for scorer in scorers) >= 12
+    assert max(lost) < 0.03 and sum(lost) / len(lost) < 0.005
+
+
+def test_with_too_few_wrong_answers_or_without_features_the_plain_one_stays() -> None:
+    calls = validation(100, seed=1, foreign=-2.5)
+    wrong = [one for one in calls if not one.agreed]
+    few = [one for one in calls if one.agreed] + wrong[:4]
+    older = [replace(calls[0], features=None), *calls[1:]]
+    assert len(wrong) >= 10
+    assert [fit(given) for given in (few, older, [], wrong)] == [Scorer.plain()] * 4
+
+
+def test_answers_that_are_not_valid_are_no_lesson() -> None:
+    calls = validation(100, seed=1, foreign=-2.5)
+    invalid = [Judged("x", "", "", "", agreed=False, confidence=None, valid=False)] * 30
+    assert fit([*calls, *invalid]) == fit(calls)
+
+
+def test_only_a_scorer_that_weighs_novelty_carries_it() -> None:
+    same = [replace(one, features={**(one.features or {}), "novelty": 0.0}) for one in validation(100, 1, -2.5)]
+    scorer = fit(same, Novelty(b"\x01" * 8))
+    assert scorer.weights and "novelty" not in scorer.weights and scorer.novelty is None
+    weighed = fit(validation(100, 1, -2.5), Novelty(b"\x01" * 8))
+    assert weighed.weights["novelty"] and weighed.novelty == Novelty(b"\x01" * 8)

@@ -65,8 +65,7 @@ def ask(
     except DoesNotFit as error:  # the engine is well, and must not be taken for one that failed
         raise CannotRender(error.fact) from None
     message, fault = _checked(completion, task, request)
-    novelty = scorer.novelty.share(shown_text(shown)) if scorer.novelty else 0.0
-    features = features_of(completion, task.kind, novelty)
+    features = features_of(completion, task.kind, shown_text(shown), scorer.novelty)
     return Answered(
         text=completion.text.strip(),
         message=message,

@@ -97,7 +97,8 @@ def answer_all(
 
     rows: columns `id`, `request` (a record as JSON) and `answer` (the teacher's). A row that cannot be asked, fails,
     takes longer than `timeout_s` (the route's own time-out) or comes back malformed stays in, as not valid: live, the
-    teacher would answer it. `bar` advances by one a row; scorer: as `ask` takes it. Raises EngineError where the engine is down.
+    teacher would answer it. `bar` advances by one a row; scorer: as `ask` takes it. Raises EngineError where the engine
+    is down.
     """
     judge = grader or grader_for(task)
     patience = _Patience(min(PATIENCE, len(rows)))
