@@ -10,7 +10,7 @@ answered counts as not agreed.
 
 from .attempt import Answered, ask
 from .compare import Comparison, Parted, compare
-from .confidence import Scorer, confidence, keeps
+from .confidence import Scorer, confidence, fit, keeps
 from .differences import Confusion, FieldDifference
 from .figures import CurvePoint, Evaluation, Example, Kept, evaluate
 from .graders import Grader, grader_for, register
@@ -44,6 +44,7 @@ __all__ = [
     "confidence",
     "difference",
     "evaluate",
+    "fit",
     "grader_for",
     "judged_from",
     "judged_to",
