@@ -65,7 +65,7 @@ def message_from(text: str, task: Task, request: Request) -> Message:
     if task.kind == "label" and task.labels and text not in task.labels:
         raise InvalidAnswer("a label that the teacher never gave")
     if task.kind == "json":
-        _check_schema(_parsed(text), _schema(request))
+        _check_schema(_parsed(text), schema_of(request))
     return {"role": "assistant", "content": text}
 
 
@@ -103,24 +103,37 @@ def _parsed(text: str) -> Any:
         raise InvalidAnswer("not JSON") from None
 
 
-def _schema(request: Request) -> Mapping[str, Any] | None:
+def schema_of(request: Request) -> Mapping[str, Any] | None:
+    """The JSON schema that the request's response format asks for; None where it asks for none."""
     response_format = request.response_format or {}
     return (response_format.get("json_schema") or {}).get("schema")
 
 
+def breaks(value: Any, schema: Mapping[str, Any] | None) -> bool:
+    """Whether the value breaks the schema; one that is itself wrong, or refers to what is not in it, says nothing."""
+    from referencing.exceptions import Unresolvable
+
+    validator = _validator(orjson.dumps(schema)) if schema else None
+    try:
+        return validator is not None and not validator.is_valid(value)
+    except Unresolvable:
+        return False
+
+
 def _check_schema(value: Any, schema: Mapping[str, Any] | None) -> None:
-    if not schema:
-        return
-    validator = _validator(orjson.dumps(schema))
-    if validator is not None and not validator.is_valid(value):
+    if breaks(value, schema):
         raise InvalidAnswer("breaks the schema")
 
 
 @functools.lru_cache(maxsize=1024)
 def _validator(schema: bytes) -> Any:
-    """A schema's validator, kept: making one costs some 4 ms. None for a schema that is itself wrong, as many are."""
+    """A schema's validator, kept: making one costs some 4 ms. None for a schema that is itself wrong, as many are.
+
+    Its registry is empty because the default one fetches what a schema refers to over the network.
+    """
     import jsonschema
     from jsonschema.validators import validator_for
+    from referencing import Registry
 
     plain = orjson.loads(schema)
     kind = validator_for(plain, default=jsonschema.Draft202012Validator)
@@ -128,4 +141,4 @@ def _validator(schema: bytes) -> Any:
         kind.check_schema(plain)
     except jsonschema.SchemaError:
         return None
-    return kind(plain)
+    return kind(plain, registry=Registry())
