@@ -7,10 +7,9 @@ never exported, and shown redacted only.
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,13 +18,15 @@ import orjson
 from ..call import request_from
 from ..collect.masking import mask_text
 from ..prompt import fitting_template
-from ..redact import Policy, Redactor
+from ..redact import Policy, Redactor, TooLong, readable
 from ..task import Task, Template, TemplatePart
 from .rows import Row, has_structure
 
 OFTEN = 0.02
 """A word that this share of a task's answers, and ten of them, say without having read it in the prompt, names nobody:
 it is a label, or a key."""
+SAID = frozenset({"description", "title", "enum", "const", "default", "examples"})
+"""Of a JSON schema, and of a tool, what is text for the model to read or values to choose from."""
 _WORD = re.compile(r"[^\W\d_]+")
 
 
@@ -48,21 +49,19 @@ def redact(rows: Sequence[Row], task: Task, policy: Policy) -> Redaction:
     finished: dict[str, Row] = {}
     rejected: dict[str, str] = {}
     found: Counter[str] = Counter()
+    read: dict[str, list[tuple[str, str]]] = {}
     for conversation, theirs in _conversations(rows).items():
-        records = {row.id: orjson.loads(row.request) for row in theirs}
-        asked = [record.get(name) for record in records.values() for name in ("tools", "response_format")]
-        offered = _words(orjson.dumps(asked).decode())
-        redactor = Redactor(policy, conversation, kept.union(offered))
-        for row in theirs:  # what a later call shows of a person goes from the earlier ones too
-            with contextlib.suppress(ValueError):
-                redactor.learn(_texts(row, records[row.id], task))
-        for row in theirs:
-            outcome = _redacted(row, records[row.id], task, redactor)
+        opened = [_opened(row, task) for row in theirs]
+        redactor = Redactor(policy, conversation, kept.union(*(_offered(one) for one in opened)), read)
+        # All are read before one is written: what a later call shows of a person goes from the earlier ones too.
+        counts = [_read(one, redactor) for one in opened]
+        for one, count in zip(opened, counts, strict=True):
+            outcome = _redacted(one, task, redactor) if isinstance(count, Counter) else count
             if isinstance(outcome, str):
-                rejected[row.id] = outcome
+                rejected[one.row.id] = outcome
             else:
-                finished[row.id] = outcome[0]
-                found += outcome[1]
+                finished[one.row.id] = outcome
+                found.update(count)
     return Redaction([finished[row.id] for row in rows if row.id in finished], rejected, dict(found.most_common()))
 
 
@@ -71,7 +70,7 @@ def kept_words(task: Task, rows: Sequence[Row]) -> frozenset[str]:
     constant = " ".join(
         text for t in task.templates for part in t.parts for text in (*part.lines, part.prefix, part.suffix)
     )
-    own = Counter(word for row in rows for word in set(_words(row.answer)).difference(row.folded.split()))
+    own = Counter(word for row in rows for word in set(_words(readable(row.answer))).difference(row.folded.split()))
     often = {word for word, n in own.items() if n >= max(10, OFTEN * len(rows))}
     return frozenset({*_words(constant), *_words(" ".join((*task.labels, *task.tools))), *often})
 
@@ -88,35 +87,18 @@ def _conversations(rows: Sequence[Row]) -> dict[str, list[Row]]:
     return found
 
 
-def _redacted(row: Row, record: dict[str, Any], task: Task, redactor: Redactor) -> tuple[Row, Counter[str]] | str:
-    """The row without personal data, and what was found; or why it may not train."""
-    fitting = fitting_template(task, request_from(record))
-    if fitting is None:
-        return "other wording"
-    places = _variable(record, fitting[0])
-    try:
-        done = redactor.redact([*(place.text for place in places), row.answer])
-    except ValueError:
-        return "too long to look for personal data"
-    for place, text in zip(places, done.texts, strict=False):
-        place.put(text)
-    if fitting[0].slots(request_from(record)) is None:
-        return "other wording without its personal data"
-    if any(mask_text(text) != text for text in done.texts) or redactor.left(done.texts):
-        return "personal data is left"
-    request = orjson.dumps(record, option=orjson.OPT_NON_STR_KEYS).decode()
-    finished = replace(row, request=request, answer=done.texts[-1])
-    if not has_structure(finished, task):
-        return "answer without the task's structure, redacted"
-    return finished, done.found
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A row's record, the wording that it fits, None where it fits none, and its texts that vary, the answer last."""
+
+    row: Row
+    record: dict[str, Any]
+    template: Template | None
+    places: list[_Place | _Tool]
+    texts: list[str]
 
 
-def _texts(row: Row, record: dict[str, Any], task: Task) -> list[str]:
-    fitting = fitting_template(task, request_from(record))
-    return [row.answer, *(place.text for place in _variable(record, fitting[0]))] if fitting else [row.answer]
-
-
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Place:
     """A text of a record that varies, and where it stands. part: the constant text around it, None where none is."""
 
@@ -135,6 +117,78 @@ class _Place:
             self.inside[self.name] = text
         else:
             self.inside[self.name] = _around(self.part, self.inside[self.name], text)
+
+
+@dataclass(frozen=True, slots=True)
+class _Tool:
+    """One of a record's tools, where these vary: what is said of it may name people."""
+
+    tools: list[Any]
+    number: int
+
+    @property
+    def text(self) -> str:
+        return orjson.dumps(self.tools[self.number]).decode()
+
+    def put(self, text: str) -> None:
+        self.tools[self.number] = orjson.loads(text)
+
+
+def _opened(row: Row, task: Task) -> _Opened:
+    record = orjson.loads(row.request)
+    fitting = fitting_template(task, request_from(record))
+    if fitting is None:
+        return _Opened(row, record, None, [], [row.answer])
+    template = fitting[0]
+    tools = [] if template.constant_tools else record.get("tools") or []
+    places = [*_variable(record, template), *(_Tool(tools, i) for i in range(len(tools)))]
+    return _Opened(row, record, template, places, [*(place.text for place in places), row.answer])
+
+
+def _offered(opened: _Opened) -> list[str]:
+    """The words of what the answer has to keep to: all of constant tools, of others what they name."""
+    tools = opened.record.get("tools")
+    if opened.template is not None and not opened.template.constant_tools:
+        tools = list(_named(tools))
+    return _words(orjson.dumps([tools, opened.record.get("response_format")]).decode())
+
+
+def _named(schema: Any) -> Iterator[str]:
+    """Names of tools and parameters, and words of the schema's own: not what is said of them, or to choose from."""
+    if isinstance(schema, dict):
+        for key, value in schema.items():
+            yield key
+            if key not in SAID or isinstance(value, dict):  # a parameter may have such a name
+                yield from _named(value)
+    elif isinstance(schema, list):
+        for item in schema:
+            yield from _named(item)
+    elif isinstance(schema, str):
+        yield schema
+
+
+def _read(opened: _Opened, redactor: Redactor) -> Counter[str] | str:
+    """What was found in the row; or why it could not be looked through."""
+    try:
+        return redactor.learn(opened.texts)
+    except TooLong:
+        return "too long to look for personal data"
+
+
+def _redacted(opened: _Opened, task: Task, redactor: Redactor) -> Row | str:
+    """The row without personal data; or why it may not train."""
+    if opened.template is None:
+        return "other wording"
+    texts = redactor.replaced(opened.texts)
+    for place, text in zip(opened.places, texts, strict=False):
+        place.put(text)
+    if opened.template.slots(request_from(opened.record)) is None:
+        return "other wording without its personal data"
+    if any(mask_text(text) != text for text in texts) or redactor.left(texts):
+        return "personal data is left"
+    request = orjson.dumps(opened.record, option=orjson.OPT_NON_STR_KEYS).decode()
+    finished = replace(opened.row, request=request, answer=texts[-1])
+    return finished if has_structure(finished, task) else "answer without the task's structure, redacted"
 
 
 def _variable(record: dict[str, Any], template: Template) -> list[_Place]:

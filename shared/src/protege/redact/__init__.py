@@ -6,10 +6,22 @@ cards, IBANs and national ids, known forms of keys) and by a small model that re
 the workspace holds: a route sees the calls as they are.
 """
 
-from .conversation import Redacted, Redactor, redacted_text
+from .conversation import Redacted, Redactor, TooLong, redacted_text
 from .detect import find
+from .leaves import readable
 from .policy import TYPES, Policy
 from .policy import load as load_policy
 from .span import Span
 
-__all__ = ["TYPES", "Policy", "Redacted", "Redactor", "Span", "find", "load_policy", "redacted_text"]
+__all__ = [
+    "TYPES",
+    "Policy",
+    "Redacted",
+    "Redactor",
+    "Span",
+    "TooLong",
+    "find",
+    "load_policy",
+    "readable",
+    "redacted_text",
+]

@@ -12,7 +12,7 @@ from .span import Span
 
 _LONE = re.compile("[\ud800-\udfff]")
 """Half of a character: what reads UTF-8 refuses it."""
-_ESCAPE = re.compile(r"\\[nrt]")
+_ESCAPE = re.compile(r"(?<!\\Users)(?<!\\Users\\)\\[nrt]")  # a user may be called nina
 
 
 def find(text: str, policy: Policy | None = None) -> list[Span]:
@@ -28,8 +28,8 @@ def find(text: str, policy: Policy | None = None) -> list[Span]:
     found += [(1, span) for span in patterns.spans(readable, policy.types)]
     if policy.model:
         if "LOCATION" in policy.types:
-            found += [(2, span) for span in places.spans(text)]
-        found += [(3, span) for span in reader().spans(text) if span.type in policy.types]
+            found += [(2, span) for span in places.spans(readable)]
+        found += [(3, span) for span in reader().spans(readable) if span.type in policy.types]
     kept = [(rank, span) for rank, span in found if text[span.start : span.end] not in policy.allow]
     return _without_overlaps(kept)
 

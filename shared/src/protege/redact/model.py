@@ -12,6 +12,7 @@ presidio with spaCy's small English model finds .76 at .87 (docs/redaction.md).
 from __future__ import annotations
 
 import functools
+import hashlib
 import importlib.util
 import os
 import re
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 FOLDER = "PROTEGE_PII_MODEL"
 """An environment variable: a folder with tokenizer.json, config.json and onnx/model_q4.onnx."""
+
+_WEIGHTS = Path("onnx", "model_q4.onnx")
 
 LEAST = 0.2
 """Probability of being personal data at all. Of the labelled sentences .1 to .3 find .975 to .959 at .966 to .978."""
@@ -55,12 +58,27 @@ _WINDOW, _OVERLAP = 126, 32
 """Tokens. The model reads up to 512, and best some 120: in longer ones it finds fewer phone numbers (Arcjet)."""
 _BATCH = 16
 _LONG_WORD = re.compile(r"[^\s\"'{}\[\],:;=&<>()|]{65,}")  # compact JSON is none
-_ESCAPE = re.compile(r"\\[nrt\"]")
 _WORD = re.compile(r"\w")
 
 
 class NoModel(ProtegeError):
     """The model that reads names is not installed."""
+
+
+def digest() -> str:
+    """SHA-256 (hex) of the model's weights; empty where it is not installed."""
+    try:
+        path = folder() / _WEIGHTS
+        stat = path.stat()
+        return _digest(path, stat.st_size, stat.st_mtime_ns)
+    except (NoModel, OSError):
+        return ""
+
+
+@functools.lru_cache(maxsize=8)
+def _digest(path: Path, size: int, modified: int) -> str:
+    """Read once, as long as size and time of change stay."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @functools.cache
@@ -99,7 +117,7 @@ class Reader:
             config = orjson.loads((folder / "config.json").read_bytes())
             self._tokenizer: Any = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
             self._session: Any = onnxruntime.InferenceSession(
-                str(folder / "onnx" / "model_q4.onnx"), options, providers=["CPUExecutionProvider"]
+                str(folder / _WEIGHTS), options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # noqa: BLE001 - the libraries raise bare ones for what cannot be read
             raise NoModel(
@@ -114,7 +132,7 @@ class Reader:
 
     def spans(self, text: str) -> list[Span]:
         """Names, addresses and numbers in a text of any length, in order; whole words. Time is linear in the text."""
-        readable = _LONG_WORD.sub(_blank, _ESCAPE.sub("  ", text))
+        readable = _LONG_WORD.sub(_blank, text)
         encoded = self._tokenizer.encode(readable, add_special_tokens=False)
         if not encoded.ids:
             return []

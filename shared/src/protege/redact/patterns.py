@@ -123,30 +123,15 @@ def _iso_date(found: str) -> bool:
 
 def _named(found: str) -> bool:
     """Whether a home folder is a person's."""
-    return found.lower() not in _SYSTEM_USERS
+    return found.lower() not in _SYSTEM_USERS.split()
 
 
-_SYSTEM_USERS = frozenset(
-    (
-        "user",
-        "users",
-        "ubuntu",
-        "ec2-user",
-        "jenkins",
-        "deploy",
-        "git",
-        "debian",
-        "root",
-        "app",
-        "admin",
-        "node",
-        "runner",
-        "work",
-        "vscode",
-        "shared",
-        "public",
-    )
-)
+_SYSTEM_USERS = """
+admin agent airflow ansible app azureuser build centos ci circleci codespace coder data debian default deploy dev
+developer docker ec2-user fedora git gitpod guest hadoop jenkins jovyan mysql nginx node nobody opc oracle pi postgres
+project projects public root runner sandbox server service shared spark test tmp travis ubuntu user users vagrant
+vscode work workspace www
+"""
 _CARD_GROUPS = re.compile(r"\d{12,19}|\d{4}([ -])\d{4}\1\d{4}\1\d{1,4}(?:\1\d{3})?|\d{4}([ -])\d{6}\2\d{4,5}")
 _PLUS = re.compile(r"(?<![\w+])\+[1-9](?:[ ().-]{0,2}\d){6,14}(?!\d)")
 _NINO = re.compile(r"(?!BG|GB|NK|KN|TN|NT|ZZ)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z] ?\d\d ?\d\d ?\d\d ?[A-D]")

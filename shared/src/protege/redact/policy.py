@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import BadInput
+from .model import digest
 
 TYPES = (
     "PERSON",
@@ -30,6 +31,10 @@ LOCATION: cities, states, countries."""
 
 DEFAULT_TYPES = frozenset(TYPES) - {"DATE_TIME"}
 """Without dates: alone they name nobody, and answers hang on them ("the day after tomorrow" is another date then)."""
+
+RULES = 2
+"""Version of what is found and what stands for it. To be raised with every change of that, here or in `patterns`,
+`places`, `plausible`, `surrogates`, `pools`: data sets that were made by other rules are made anew."""
 
 FILE = "redaction.toml"
 
@@ -64,7 +69,7 @@ class Policy:
     @property
     def identity(self) -> list[object]:
         """All that decides what comes out, to be hashed."""
-        return [self.to_record(), sorted(self.allow), self.key]
+        return [self.to_record(), sorted(self.allow), self.key, RULES, digest() if self.model else ""]
 
 
 @functools.cache

@@ -72,25 +72,55 @@ STREETS = _words(
 KEPT = frozenset(
     _words(
         """
-    a al am and at av av. avenue bin block blvd boulevard box building by c/o calle city court da das de de' del
-    della den der di dos dpo dr dr. drive du east el flat floor for fpo from gmbh house in inc jr jr. la lane las
-    le les llc ltd miss mr mr. mrs mrs. ms ms. no north number of ost p.o. piazza place plaza po post postal prof
-    prof. psc rd rd. road room rua rue san santa sir south sq square sr st st. ste straat strada strasse straße
-    street suite the to ulica unit van via von west with y zip
-    """
+        a allee am and apartment apt at av av. ave avenue bin block blvd boulevard box building by c/o calle cir city
+        court ct da das de de' del della den der di dos dpo dr dr. drive du east el flat floor for fpo from gmbh highway
+        house hwy in inc jr jr. la lane las le les llc ln los ltd miss mr mr. mrs mrs. ms ms. no north number of ost
+        p.o. piazza pkwy pl place platz plaza po post postal prof prof. psc rd rd. road room rua rue san santa sir south
+        sq square sr st st. ste str straat strada strasse straße street suite ter the to trl ulica unit van via von weg
+        west with y zip
+        """
     )
 )
 """Small words and kinds of street that name nobody."""
+SHORT_WORDS = frozenset(
+    _words("ad ai an as be do eu ex go he hi hr id if is it me my oh ok on or pc pm qa re so tv uk up us vs we")
+)
+"""Of two letters, and no name, save within a longer one."""
 ALSO_WORDS = frozenset(
     _words(
         """
-    april art august baker bell bill black brown buck bush carol chance christian church cook dale dawn dean drew
-    faith field fields fisher ford forest frank gene glen good grace grant gray green guy hall harmony heath hill
-    holiday hope hunter jack jean joy june king lane law long love major mark mason may miles mills more noble page
-    paris park pat pearl penny price prince ray reed rich rob rock rose rusty sandy sky smith star stone storm
-    summer sun sunny tanner temple time tree trip turner victoria violet wall ward water way west white will wise
-    wood woods woody young
-    """
+        amber angel apple april arch archer arm art ash august autumn back baker bank banks barn base bath bay beach
+        bear bell bend berry best big bill bird bishop black bloom blossom blue bond book bow branch bridge bright brook
+        brown buck buffalo bush butler canal candle car care carol carpenter carter case cash castle cedar center
+        central centre chance chapel charity chase cherry chestnut chief christian church circle clark clay clear close
+        club coach coal coast college commerce commercial common contact cook cool cooper copper coral cork corner
+        country county cove creek cross crossing crown crystal dale data dawn day dean deer destiny dock dollar drew
+        drum duke dust eagle early earth easter elder elm end english eve event exchange express face fair fairy faith
+        falcon fall falls farm fern ferry field fields fifth fir fire first fish fisher five flag flower foot ford
+        forest forge fort fortune fountain four fourth fox frank free freedom freeman french friend front frost future
+        garden gardens gate gene general gentle gift glass glen gold golden good grace grand granite grant grape grass
+        gray great green grey ground grove guy hall hand harbor harbour hardy harmony harvest hawk hazel head heart
+        heath heather high hill hills holiday holly hope horn hospital hotel hunt hunter hunting independence industrial
+        industry institute iris iron island ivy jack jade jasmine jay jean joy judge july junction june just justice key
+        king kings knight lake lamb land lane large lark laurel lavender law leaf lee liberty light lily lime lion
+        little loan local long loop love low lower lucky magnolia main major manor maple marble march mark market marsh
+        mason may meadow memorial mercy miles mill miller mills mint mission mobile model monday money moon more morning
+        moss mount mountain museum music nation national new nice night noble nor oak ocean office old olive one open
+        opera orange orchard order page palace palm paper parade paris park parker parks parkway party pat path patience
+        peace peach pear pearl penny phoenix pike pine pioneer plain player pleasant plum point pole pond pool pope
+        poplar poppy port porter potter power prairie premier presidential price prince princess progress prospect
+        public quarry queen race rail railroad railway rain rainbow ranch range rapids ray reading red reed reservoir
+        rich ridge ring rise river rivers road roads rob robin rock rocky root rose rosemary round row royal ruby rush
+        rusty sage sail saint sale sand sandy savage scholar school science scout sea seal second service seven seventh
+        shade shadow sharp shepherd ship shop shore short side silver singer single six sixth sky small smith snow
+        spring springs spruce square stage star state station steel sterling stone storm strand strange stream street
+        strong sue summer summit sun sunday sunny sunrise sunset swan sweet tailor tanner taylor temple ten terminal
+        terrace third thorn three thyme time top tower town trade trail transit tree trinity trip trout tulip turner
+        twin two under union unity university upper vale valley victor victoria victory view villa village vine violet
+        vista walk walker wall walnut ward warm water waters way weaver welcome well wells west white wild will willow
+        wind winter wise wolf wood woods woody world worth wright yard yellow young
+        """
     )
 )
-"""Names that are words too: they are replaced in the letters in which they stood as a name, and in no others."""
+"""Names of people and places that are words too: they are replaced in the letters in which they stood as a name, and in
+no others."""

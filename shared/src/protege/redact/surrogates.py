@@ -1,6 +1,7 @@
 """What stands for a piece of personal data: the same kind and shape, always the same within one conversation.
 
-Words stand for words, with their case; digits for digits where they stood; a card's and an IBAN's checksum holds again.
+Words stand for words, with their case; in other scripts than Latin, letters for letters of the same script; digits for
+digits where they stood; a card's and an IBAN's checksum holds again.
 E-mail and IP addresses are ones that were set aside for documentation (RFC 2606, 5737, 3849), so that no mail goes
 astray.
 """
@@ -8,15 +9,17 @@ astray.
 from __future__ import annotations
 
 import datetime
+import functools
 import hashlib
 import hmac
 import ipaddress
 import re
-import string
-from collections.abc import Callable, Sequence
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from urllib.parse import quote
 
 from .places import COUNTRIES
-from .pools import ALSO_WORDS, CITIES, GIVEN, KEPT, STREETS, SURNAMES
+from .pools import ALSO_WORDS, CITIES, GIVEN, KEPT, SHORT_WORDS, STREETS, SURNAMES
 
 WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 """A part of a name or a place."""
@@ -25,15 +28,22 @@ SHORT_COUNTRIES = tuple(name for name in COUNTRIES if " " not in name and "-" no
 _COUNTRIES = frozenset(name.casefold() for name in COUNTRIES)
 _RUN = re.compile(r"[^\W\d_]+|\d+")
 _CAMEL = re.compile(r"[A-Z][a-z]+|[^\W\d_A-Z]+|[A-Z]+")
+_USER_NAME = re.compile(r"(?=[^\d._-]*[\d._-])[\w.-]+")
+"""Ada.kim, ada_2, and Jean-Luc."""
+_LATIN = re.compile(r"[\u0000-\u024f\u1e00-\u1eff'’]+")
 _FEWEST_LETTERS, _FEWEST_DIGITS = 3, 3
 """Initials, abbreviated states and the numbers of small houses stay: alone they name nobody, and they stand for too
-much else."""
+much else. Of people a name of two letters goes too, as it is written."""
 _SAME_END = 7
 """Digits at a number's end by which it is known with and without its country's code."""
 
 
 class Surrogates:
-    """The surrogates of one conversation. words, exact: what stands for what, so far."""
+    """The surrogates of one conversation: what stands for what, so far.
+
+    exact: wholes. words: parts of names. alone: words of an address that are common ones too, for where a value is this
+    word and no more. hosts: of what stands for a URL the beginning, up to its path.
+    """
 
     def __init__(self, key: str, keep: frozenset[str] = frozenset()) -> None:
         self._key = key.encode()
@@ -42,14 +52,20 @@ class Surrogates:
         self._known: dict[str, str] = {}
         self.words: dict[str, str] = {}
         self.exact: dict[str, str] = {}
+        self.alone: dict[str, str] = {}
+        self.hosts: dict[str, str] = {}
 
     def add(self, text: str, type_: str) -> None:
         """Find surrogates for what was found in a text as personal data of this type."""
-        if all(word[0].casefold() in self._keep for word in WORD.finditer(text)) and WORD.search(text):
+        if self.stays(text):
             return
         if text.casefold() in _COUNTRIES:
             self.exact[text] = _like(text, self._drawn(text.casefold(), SHORT_COUNTRIES))
         elif type_ in ("PERSON", "LOCATION", "ADDRESS"):
+            if type_ == "PERSON" and _USER_NAME.fullmatch(text):
+                self.exact[text] = _RUN.sub(lambda run: self._of_user_name(run[0]), text)
+            else:
+                self._add_numbers(text)
             self._add_words(text, type_)
         elif text not in self.exact:
             self.exact[text] = self._whole(text, type_)
@@ -57,42 +73,79 @@ class Surrogates:
                 bare = re.sub(r"[\W_]", "", text)
                 self.exact.setdefault(bare, re.sub(r"[\W_]", "", self.exact[text]))
 
+    def stays(self, text: str) -> bool:
+        """Whether all words of a text are ones to keep."""
+        words = [match[0].casefold() for match in WORD.finditer(text)]
+        return bool(words) and self._keep.issuperset(words)
+
     # Words
 
-    def _add_words(self, text: str, type_: str) -> None:
-        capitals = any(word[0][0].isupper() for word in WORD.finditer(text))
-        for n, run in enumerate(_words_and_numbers(text)):
-            if run.isdigit():
-                if len(run) >= _FEWEST_DIGITS:
-                    self.exact[run] = self._shaped(run)
-            elif not (capitals and run.islower()):  # "Anna asked": a word that the model took along
-                self._word(run, _pool(type_, n))
+    def _add_numbers(self, text: str) -> None:
+        for run in re.findall(r"\d+", text):
+            if len(run) >= _FEWEST_DIGITS:
+                self.exact[run] = self._shaped(run)
 
-    def _word(self, word: str, pool: Sequence[str]) -> str:
-        """What stands for a word of a name; the word itself where it stays."""
+    def _add_words(self, text: str, type_: str) -> None:
+        """Each word by itself; those that are common words too only as they were found, and within all of a place."""
+        words = list(WORD.finditer(text))
+        capitals = any(word[0][0].isupper() for word in words)
+        named = [word for word in words if self._names(word[0], type_)]
+        if capitals:  # "Anna asked": a word that the model took along
+            named = [word for word in named if not word[0].islower()]
+        drawn = {w[0].casefold(): self._drawn(w[0].casefold(), _pool(type_, w.start())) for w in named}
+        for word in named:
+            self._add_word(word[0], drawn[word[0].casefold()], type_, single=len(words) == 1)
+        common = drawn.keys() & (SHORT_WORDS if type_ == "PERSON" else ALSO_WORDS)
+        if common or (type_ == "LOCATION" and len(named) > 1):
+            self._add_name(_without_edges(text, words, named), drawn, safe=len(common) < len(drawn))
+
+    def _names(self, word: str, type_: str) -> bool:
         low = word.casefold()
-        if len(word) < _FEWEST_LETTERS or low in KEPT or low in self._keep:
-            return word
-        if word in self.words:
-            return self.words[word]
-        if low in ALSO_WORDS:
-            if not word.islower():
-                self.words[word] = _like(word, self._drawn(low, pool))
-            return self.words.get(word, word)
-        drawn = self._drawn(low, pool)
-        for form in {word, low, word.upper(), word.capitalize()}:
+        if low in KEPT or low in self._keep or (word.islower() and len(word) < _FEWEST_LETTERS):
+            return False
+        of_two = len(word) == 2 and (type_ == "PERSON" or not _LATIN.fullmatch(word))
+        return of_two or len(word) >= _FEWEST_LETTERS
+
+    def _add_word(self, word: str, drawn: str, type_: str, *, single: bool) -> None:
+        low = word.casefold()
+        if len(word) < _FEWEST_LETTERS:
+            forms = {word} if low not in SHORT_WORDS else set[str]()
+        elif low not in ALSO_WORDS:
+            forms = {word, low, word.upper(), word.capitalize()}
+        elif type_ == "PERSON" or single:
+            forms = {word} - {low}
+        else:
+            forms = set[str]()
+            if type_ == "ADDRESS":
+                self.alone[word] = _like(word, drawn)
+        for form in forms:
             self.words[form] = _like(form, drawn)
-        return self.words[word]
+            if not form.isascii():
+                self.words[quote(form)] = quote(self.words[form])
+
+    def _add_name(self, name: str, drawn: Mapping[str, str], *, safe: bool) -> None:
+        """All of a name of many words, in other cases too where it is safe that it is no other phrase."""
+        if len(WORD.findall(name)) == 1:
+            return
+        for form in {name, name.upper(), name.lower(), name.title()} if safe else {name}:
+            self.exact[form] = WORD.sub(lambda word: _like(word[0], drawn.get(word[0].casefold(), word[0])), form)
 
     def _drawn(self, low: str, pool: Sequence[str]) -> str:
-        """A word of the pool: the same for the same word, another for another, as long as there are any."""
+        """A word of the pool: the same for the same word, another for another, as long as there are any; letters of the
+        same script for a word in others than Latin ones."""
         if low not in self._known:
-            start = self._number(f"word {low}")
-            options = (pool[(start + i) % len(pool)] for i in range(len(pool)))
-            free = (o for o in options if o.casefold() not in self._taken and o.casefold() != low)
-            self._known[low] = next(free, pool[start % len(pool)])
-            self._taken.add(self._known[low].casefold())
+            self._known[low] = self._free(low, pool) if _LATIN.match(low) else self._shaped(low).capitalize()
+            self._taken |= {low, self._known[low].casefold()}
         return self._known[low]
+
+    def _free(self, low: str, pool: Sequence[str]) -> str:
+        start = self._number(f"word {low}")
+        options = (pool[(start + i) % len(pool)] for i in range(len(pool)))
+        free = (o for o in options if o.casefold() not in self._taken and o.casefold() != low)
+        return next(free, pool[start % len(pool)])
+
+    def _of_user_name(self, run: str) -> str:
+        return self._shaped(run) if run.isdigit() else _like(run, self._drawn(run.casefold(), GIVEN))
 
     # Whole values
 
@@ -125,7 +178,9 @@ class Surrogates:
         scheme, www, host, rest = match.groups()
         site = self._drawn(f"host {host.lower()}", STREETS).lower()
         own = re.sub(r"\d{3,}", lambda run: self._shaped(run[0]), rest)
-        return f"{scheme.split('//')[0]}{'//' if '//' in scheme else ''}{www or ''}{site}.example.com{own}"
+        begin = f"{scheme.split('//')[0]}{'//' if '//' in scheme else ''}{www or ''}{site}.example.com"
+        self.hosts[text] = begin
+        return f"{begin}{own}"
 
     def _ip(self, text: str) -> str:
         number = self._number(f"ip {text}")
@@ -166,6 +221,7 @@ class Surrogates:
     def _shaped(self, text: str, kept: int = 0) -> str:
         """Another digit for each digit, another letter for each letter, from the end on; `kept` characters stay."""
         bare = re.sub(r"[\W_]", "", text)
+        first = next((i for i, character in enumerate(text) if character.isalnum()), 0)
         stream = self._digest(f"shape {bare[-_SAME_END:].casefold()}")
         written: list[str] = []
         place = 0
@@ -175,7 +231,7 @@ class Surrogates:
             if i < kept or not character.isalnum():
                 written.append(character)
             else:
-                written.append(_turned(character, turn, first=i == 0))
+                written.append(_turned(character, turn, first=i == first))
             place += character.isalnum()
         return "".join(reversed(written))
 
@@ -184,10 +240,6 @@ class Surrogates:
 
     def _digest(self, said: str) -> bytes:
         return hmac.new(self._key, said.encode("utf-8", "surrogatepass"), hashlib.sha256).digest()
-
-
-def _words_and_numbers(text: str) -> list[str]:
-    return [match[0] for match in re.finditer(rf"{WORD.pattern}|\d+", text)]
 
 
 def _pool(type_: str, place: int) -> Sequence[str]:
@@ -204,12 +256,36 @@ def _like(form: str, word: str) -> str:
 
 
 def _turned(character: str, turn: int, *, first: bool) -> str:
-    if character in string.digits:
-        if first and character == "0":
+    """Another digit, or another letter of the same script and case; a number begins with 0 as it did."""
+    digit = unicodedata.decimal(character, None)
+    if digit is not None:
+        if first and digit == 0:
             return character
-        turned = (int(character) + 1 + turn % 9) % 10
-        return str(turned or 1 + turn % 9) if first else str(turned)
-    for letters in (string.ascii_lowercase, string.ascii_uppercase):
-        if character in letters:
-            return letters[(letters.index(character) + 1 + turn % 25) % 26]
-    return character
+        turned = (digit + 1 + turn % 9) % 10
+        return chr(ord(character) - digit + (turned or (1 + turn % 9 if first else 0)))
+    letters = _letters(character)
+    if len(letters) < 2:
+        return character
+    return letters[(letters.index(character) + 1 + turn % (len(letters) - 1)) % len(letters)]
+
+
+@functools.lru_cache(maxsize=1024)
+def _letters(character: str) -> str:
+    """The letters of its script and case among its 64 neighbours in Unicode; of ASCII the alphabet."""
+    script, kind = _script(character), unicodedata.category(character)
+    start = ord(character) // 64 * 64
+    near = map(chr, range(start, start + 64))
+    return "".join(c for c in near if c.isalpha() and unicodedata.category(c) == kind and _script(c) == script)
+
+
+def _script(character: str) -> str:
+    return unicodedata.name(character, "").partition(" ")[0]
+
+
+def _without_edges(text: str, words: Sequence[re.Match[str]], named: Sequence[re.Match[str]]) -> str:
+    """A name from its first word to its last, with the kind of street behind it."""
+    end = named[-1].end()
+    behind = next((word for word in words if word.start() >= end), None)
+    if behind and behind[0].casefold() in KEPT:
+        end = behind.end()
+    return text[named[0].start() : end]
