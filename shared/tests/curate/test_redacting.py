@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -113,6 +114,62 @@ def test_a_row_in_which_something_is_left_does_not_train(monkeypatch: pytest.Mon
     ]
     assert left_out and all(call_id.endswith("0") for call_id in left_out)
     assert not any(row["id"].endswith("0") for row in rows(found, "train"))
+
+
+def test_an_answer_with_escapes_names_the_person_of_its_prompt() -> None:
+    def named(number: int) -> Call:
+        made = call(number)
+        text = str(made.request.messages[1]["content"]).replace(person(number)[0], "Zoë")
+        answer = json.dumps({**json.loads(str((made.response or {})["content"])), "given_name": "Zoë"})
+        messages = (made.request.messages[0], {"role": "user", "content": text})
+        return replace(made, request=Request(messages), response={"role": "assistant", "content": answer})
+
+    found = rows(curate(TASK, [named(i) for i in range(60)], SMALL, Policy(key="k")), "train")
+    assert found
+    for row in found:
+        given = json.loads(row["answer"])["given_name"]
+        assert given != "Zoë" and f"My name is {given} " in orjson.loads(row["request"])["messages"][1]["content"]
+
+
+def with_tools(number: int) -> Call:
+    made = call(number)
+    given, surname = person(number)
+    parameters = {
+        "type": "object",
+        "properties": {
+            "agent": {"type": "string", "enum": [surname], "description": f"As {given} {surname} is called."}
+        },
+        "required": ["agent"],
+    }
+    ask = {"name": f"ask_{number}", "description": f"Ask {given} {surname} about it.", "parameters": parameters}
+    tools = ({"type": "function", "function": ask},)
+    return replace(made, request=replace(made.request, tools=tools))
+
+
+def test_what_varying_tools_say_is_redacted_and_what_they_are_called_stays() -> None:
+    varying = replace(TASK, templates=(replace(TASK.templates[0], constant_tools=False),))
+    found = rows(curate(varying, [with_tools(i) for i in range(60)], SMALL, Policy(key="k")), "train")
+    assert found
+    for row in found:
+        given, surname = person(int(row["id"][1:]))
+        answer, tool = json.loads(row["answer"]), orjson.loads(row["request"])["tools"][0]["function"]
+        assert tool["description"] == f"Ask {answer['given_name']} {answer['surname']} about it."
+        assert tool["parameters"]["properties"]["agent"]["enum"] == [answer["surname"]]
+        assert tool["name"] == f"ask_{int(row['id'][1:])}" and tool["parameters"]["required"] == ["agent"]
+        assert given not in row["request"] and surname not in row["request"]
+
+
+def test_a_row_too_long_to_be_looked_through_does_not_train_and_says_why() -> None:
+    def long(number: int) -> Call:
+        made = call(number)
+        text = str(made.request.messages[1]["content"]).replace("about", f"about {'x' * 200_000}")
+        messages = (made.request.messages[0], {"role": "user", "content": text})
+        return replace(made, request=Request(messages))
+
+    calls = [long(i) if i % 10 == 0 else call(i) for i in range(60)]
+    found = curate(TASK, calls, SMALL, Policy(types=frozenset(), model=False))
+    reasons = {i: why for i, why in found.provenance["rejected"].items() if why.startswith("too long")}
+    assert reasons and all(call_id.endswith("0") for call_id in reasons)
 
 
 def test_words_that_many_answers_say_stay() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from protege.errors import BadInput
-from protege.redact import Policy, load_policy
+from protege.redact import Policy, load_policy, model, policy
 from protege.redact.policy import DEFAULT_TYPES, FILE
 
 
@@ -35,3 +35,19 @@ def test_what_is_written_beside_a_data_set_holds_no_key_and_no_allowed_text() ->
     policy = Policy(allow=frozenset({"Anna"}), key="secret")
     assert policy.to_record() == {"types": sorted(DEFAULT_TYPES), "patterns": {}, "model": True}
     assert policy.identity != Policy(key="secret").identity
+
+
+def test_other_rules_or_another_model_make_another_policy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    identities = [Policy().identity]
+    monkeypatch.setenv(model.FOLDER, str(tmp_path))
+    identities.append(Policy().identity)
+    (tmp_path / "onnx").mkdir()
+    for weights in (b"one", b"another"):
+        (tmp_path / "onnx" / "model_q4.onnx").write_bytes(weights)
+        identities.append(Policy().identity)
+    without = Policy(model=False).identity
+    monkeypatch.delenv(model.FOLDER)
+    assert Policy(model=False).identity == without
+    monkeypatch.setattr(policy, "RULES", policy.RULES + 1)
+    identities += [without, Policy().identity, Policy(model=False).identity]
+    assert len({str(identity) for identity in identities}) == len(identities)
