@@ -30,12 +30,13 @@ from protege.curate import CurateSettings
 from protege.errors import DoesNotFit
 from protege.evaluate import Judged, Novelty, Scorer, answer_all, clopper_pearson, fit, novelty_from, rescored
 from protege.evaluate.figures import auroc
+from protege.finding import find_tasks
 from protege.flywheel import Settings
 from protege.progress import Silent
 from protege.route import Certificate, calibrate, grid_from, hindsight_coverage, hopeless
 from protege.serve import Completer, open_engines
 from protege.serve.engine import Completion
-from protege.steps import curate, find_tasks, place, select, tune
+from protege.steps import curate, place, select, tune
 from protege.tune import TuneSettings
 
 HELD_OUT = ("validation", "calibration", "test")
