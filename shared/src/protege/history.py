@@ -41,6 +41,20 @@ class AttemptRow:
 
 
 @dataclass(frozen=True, slots=True)
+class AttemptCount:
+    """So many tries of one sort; fields as in `AttemptRow`. start: of the period, seconds since 1970; None where the
+    calls' time is not known, or was not asked for."""
+
+    task_id: str
+    specialist_id: str
+    outcome: str
+    reason: str
+    agreed: bool | None
+    start: float | None
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """A change of who answers a task, or what speaks for one. why: a sentence without content of calls."""
 
@@ -82,6 +96,19 @@ class History(Database):
             rows = connection.execution_options(yield_per=5000).execute(query.where(table.c.number > after))
             for row in rows:
                 yield AttemptRow(*row)
+
+    def count_attempts(self, every_s: int | None = None) -> list[AttemptCount]:
+        """How many tries there are of each sort; by the time of their calls too, in periods of so many seconds."""
+        import sqlalchemy as sa
+
+        from . import store
+
+        table = store.attempts
+        sort = [table.c[name] for name in ("task_id", "specialist_id", "outcome", "reason", "agreed")]
+        start = sa.null() if every_s is None else sa.cast(table.c.time / every_s, sa.Integer) * float(every_s)
+        query = sa.select(*sort, start.label("start"), sa.func.count()).group_by(*sort, sa.text("start"))
+        with self.connection() as connection:
+            return [AttemptCount(*row) for row in connection.execute(query)]
 
     def add_attempts(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Keep tries; of a specialist's at one call the first."""

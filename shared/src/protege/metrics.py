@@ -10,7 +10,7 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
 from typing import Literal, TypeAlias, get_args
@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from .collect import drain
 from .errors import ProtegeError, ResourceError
+from .history import AttemptCount
 from .report import savings
 from .specialist import Specialist, State
 from .task import Task
@@ -50,31 +51,15 @@ def families(workspace: Workspace) -> list[Family]:
     """The workspace's figures, by metric."""
     tasks, specialists = workspace.tasks(), workspace.specialists()
     names = _Names(tasks, specialists)
-    tally = _Tally()
-    for attempt in workspace.attempts():
-        tally.add(attempt.task_id, attempt.specialist_id, attempt.outcome, attempt.reason, attempt.agreed)
+    counted = workspace.count_attempts()
     calls = [({"task": task.name}, task.calls) for task in tasks]
     return [
         Family("protege_calls_total", "counter", "Calls recorded, by task.", calls),
-        *_of_attempts(tally, names, savings(workspace, tasks)),
+        *_of_attempts(counted, names, savings(workspace, tasks)),
         *_of_terms(workspace, names),
         _states(specialists, names),
         _events(workspace, names),
     ]
-
-
-@dataclass
-class _Tally:
-    """attempts: by task, specialist, outcome and reason. compared: audited answers that would have been kept, by task,
-    specialist, and whether they agree."""
-
-    attempts: Counter[tuple[str, str, str, str]] = field(default_factory=Counter[tuple[str, str, str, str]])
-    compared: Counter[tuple[str, str, bool]] = field(default_factory=Counter[tuple[str, str, bool]])
-
-    def add(self, task_id: str, specialist_id: str, outcome: str, reason: str, agreed: bool | None) -> None:
-        self.attempts[task_id, specialist_id, outcome, reason] += 1
-        if (outcome, reason) == ("audited", "kept") and agreed is not None:
-            self.compared[task_id, specialist_id, agreed] += 1
 
 
 class _Names:
@@ -90,28 +75,36 @@ class _Names:
         return found | others
 
 
-def _of_attempts(tally: _Tally, names: _Names, saved_usd: Mapping[str, float | None]) -> Iterator[Family]:
-    attempts = [(names.labels(t, s, outcome=o, reason=r), n) for (t, s, o, r), n in tally.attempts.items()]
-    yield Family(
-        "protege_attempts_total", "counter", "Calls that specialists were asked, by what came of it.", attempts
-    )
+def _of_attempts(
+    counted: Sequence[AttemptCount], names: _Names, saved_usd: Mapping[str, float | None]
+) -> Iterator[Family]:
+    attempts: Counter[tuple[str, str, str, str]] = Counter()
+    compared: Counter[tuple[str, str]] = Counter()
+    disagreed: Counter[tuple[str, str]] = Counter()
     asked: Counter[str] = Counter()
     kept: Counter[str] = Counter()
     would: Counter[str] = Counter()
-    for (task_id, _, outcome, reason), n in tally.attempts.items():
-        if outcome != "shadowed":
-            asked[task_id] += n
-            kept[task_id] += n * (outcome == "kept")
-            would[task_id] += n * (outcome == "audited" and reason == "kept")
-    coverage = [(names.labels(t), (kept[t] + would[t]) / n) for t, n in asked.items()]
+    for count in counted:
+        who, n = (count.task_id, count.specialist_id), count.n
+        attempts[*who, count.outcome, count.reason] += n
+        asked[count.task_id] += n * (count.outcome != "shadowed")
+        kept[count.task_id] += n * (count.outcome == "kept")
+        if (count.outcome, count.reason) == ("audited", "kept"):
+            would[count.task_id] += n
+            if count.agreed is not None:
+                compared[who] += n
+                disagreed[who] += n * (not count.agreed)
+    asking = [(names.labels(t, s, outcome=o, reason=r), n) for (t, s, o, r), n in attempts.items()]
+    yield Family("protege_attempts_total", "counter", "Calls that specialists were asked, by what came of it.", asking)
+    coverage = [(names.labels(t), (kept[t] + would[t]) / n) for t, n in asked.items() if n]
     yield Family(
         "protege_coverage_ratio", "gauge", "Share of live calls kept, or that would be if not audited.", coverage
     )
-    pairs = list(dict.fromkeys((t, s) for t, s, _ in tally.compared))
-    compared = [(names.labels(*p), tally.compared[*p, True] + tally.compared[*p, False]) for p in pairs]
-    yield Family("protege_audited_total", "counter", "Audited answers that would have been kept, compared.", compared)
-    disagreed = [(names.labels(*pair), tally.compared[*pair, False]) for pair in pairs]
-    yield Family("protege_audited_disagreed_total", "counter", "Of these, not the teacher's answer.", disagreed)
+    for name, help_, of in (
+        ("protege_audited_total", "Audited answers that would have been kept, compared.", compared),
+        ("protege_audited_disagreed_total", "Of these, not the teacher's answer.", disagreed),
+    ):
+        yield Family(name, "counter", help_, [(names.labels(*who), n) for who, n in of.items()])
     saved = [(names.labels(t), kept[t] * usd) for t in asked if (usd := saved_usd.get(t)) is not None]
     yield Family("protege_saved_usd", "gauge", "US dollars that kept answers saved, at today's prices.", saved)
 

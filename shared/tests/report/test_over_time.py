@@ -12,18 +12,21 @@ from memory_engine import BASE
 from protege import Call, Specialist, Task, Workspace
 from protege.errors import ProtegeError
 from protege.evaluate import clopper_pearson
+from protege.history import AttemptCount
 from protege.report import Ledger, OverTime, gather, samples, status, write_report
-from protege.workspace import AttemptRow, Event
+from protege.workspace import Event
 
 HOUR_S, DAY_S = 3600.0, 86_400.0
 NOON = 20_000 * DAY_S + 12 * HOUR_S
 
 
-def attempt(outcome: str, time: float | None = NOON, reason: str = "", task: str = "t", **known: Any) -> AttemptRow:
-    return AttemptRow("c", task, "s", outcome, reason, time, **known)
+def attempt(
+    outcome: str, time: float | None = NOON, reason: str = "", task: str = "t", agreed: bool | None = None
+) -> AttemptCount:
+    return AttemptCount(task, "s", outcome, reason, agreed, time, 1)
 
 
-def counted(*attempts: AttemptRow, saved_usd: float | None = None) -> OverTime:
+def counted(*attempts: AttemptCount, saved_usd: float | None = None) -> OverTime:
     return Ledger({"t": saved_usd}).take(attempts).over_time()
 
 
@@ -164,6 +167,40 @@ def test_the_report_shows_what_was_tried_and_what_happened(workspace: Workspace,
     assert data.end_to_end is not None and data.end_to_end.with_specialists.usd_a_success is None
     for suffix in ("html", "json", "md"):
         assert "Audits disagree" in write_report(tmp_path / f"r.{suffix}", data).read_text()
+
+
+def test_attempts_are_counted_by_sort_and_period(workspace: Workspace) -> None:
+    def row(call_id: str, time: float | None, outcome: str = "kept", agreed: bool | None = None) -> dict[str, Any]:
+        return {
+            "call_id": call_id,
+            "specialist_id": "s",
+            "task_id": "t",
+            "time": time,
+            "outcome": outcome,
+            "reason": "kept",
+        } | {"agreed": agreed}
+
+    assert workspace.count_attempts() == []
+    rows = [
+        row("1", NOON),
+        row("2", NOON + HOUR_S - 1),
+        row("3", NOON + HOUR_S),
+        row("4", None),
+        row("5", NOON, "audited"),
+    ]
+    workspace.add_attempts([*rows, row("6", NOON, "audited", False), row("7", NOON, "audited", False)])
+
+    def counts(every_s: int | None) -> set[tuple[str, bool | None, float | None, int]]:
+        return {(c.outcome, c.agreed, c.start, c.n) for c in workspace.count_attempts(every_s)}
+
+    audited = {("audited", None, NOON, 1), ("audited", False, NOON, 2)}
+    assert counts(3600) == {
+        *audited,
+        ("kept", None, NOON, 2),
+        ("kept", None, NOON + HOUR_S, 1),
+        ("kept", None, None, 1),
+    }
+    assert counts(None) == {("audited", None, None, 1), ("audited", False, None, 2), ("kept", None, None, 4)}
 
 
 def test_the_status_is_json_and_tells_the_same(workspace: Workspace) -> None:

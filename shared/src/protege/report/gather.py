@@ -30,7 +30,7 @@ from .data import (
     TaskReport,
     end_to_end_record,
 )
-from .over_time import Ledger
+from .over_time import HOUR_S, Ledger
 from .samples import redactor
 
 INCIDENTS = 100
@@ -180,7 +180,7 @@ def savings(workspace: Workspace, tasks: Sequence[Task]) -> dict[str, float | No
 
 
 def _ledger(workspace: Workspace, tasks: Sequence[Task]) -> Ledger:
-    return Ledger(savings(workspace, tasks)).take(workspace.attempts())
+    return Ledger(savings(workspace, tasks)).take(workspace.count_attempts(HOUR_S))
 
 
 def _incidents(workspace: Workspace, tasks: Sequence[Task]) -> tuple[Incident, ...]:
@@ -190,7 +190,7 @@ def _incidents(workspace: Workspace, tasks: Sequence[Task]) -> tuple[Incident, .
     return tuple(
         Incident(
             time=event.time,
-            task=task_names.get(event.task_id, event.task_id),
+            task=task_names.get(event.task_id, event.task_id) or "all tasks",
             specialist=names.get(event.specialist_id) if event.specialist_id else None,
             what=event.what,
             why=event.why,

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from ..evaluate import clopper_pearson
 
 if TYPE_CHECKING:
-    from ..workspace import AttemptRow
+    from ..history import AttemptCount
 
 Unit: TypeAlias = Literal["hour", "day"]
-SECONDS: Mapping[Unit, int] = {"hour": 3600, "day": 86_400}
+HOUR_S = 3600
+SECONDS: Mapping[Unit, int] = {"hour": HOUR_S, "day": 86_400}
 FEW_DAYS = 2
 """Calls that all came within so many days are shown by the hour."""
 
@@ -80,43 +81,44 @@ class _Tally:
 
 @dataclass
 class Ledger:
-    """Attempts counted by task and hour, in one pass. saved_usd: what one kept call of a task saves, by task id."""
+    """Attempts by task and hour. saved_usd: what one kept call of a task saves, by task id."""
 
     saved_usd: Mapping[str, float | None]
     _hours: dict[str, dict[int, _Tally]] = field(default_factory=lambda: defaultdict(dict))
 
-    def take(self, attempts: Iterable[AttemptRow]) -> Ledger:
-        """Count these too. Calls of unknown time, and those that were only asked afterwards, are left out."""
-        for attempt in attempts:
-            if attempt.time is not None and attempt.outcome != "shadowed":
-                hour = int(attempt.time // SECONDS["hour"])
-                self._count(self._hours[attempt.task_id].setdefault(hour, _Tally()), attempt)
+    def take(self, counted: Iterable[AttemptCount]) -> Ledger:
+        """Add what `Workspace.count_attempts(HOUR_S)` counts. Calls of unknown time, and those that were only asked
+        afterwards, are left out."""
+        for count in counted:
+            if count.start is not None and count.outcome != "shadowed":
+                hour = int(count.start // HOUR_S)
+                self._add(self._hours[count.task_id].setdefault(hour, _Tally()), count)
         return self
 
-    def _count(self, tally: _Tally, attempt: AttemptRow) -> None:
-        tally.asked += 1
-        if attempt.outcome == "kept":
-            tally.kept += 1
-            if (saved := self.saved_usd.get(attempt.task_id)) is not None:
-                tally.saved_usd = (tally.saved_usd or 0.0) + saved
-        elif attempt.outcome == "audited" and attempt.reason == "kept":
-            tally.would_keep += 1
-            if attempt.agreed is not None:
-                tally.compared += 1
-                tally.disagreed += not attempt.agreed
+    def _add(self, tally: _Tally, count: AttemptCount) -> None:
+        tally.asked += count.n
+        if count.outcome == "kept":
+            tally.kept += count.n
+            if (saved := self.saved_usd.get(count.task_id)) is not None:
+                tally.saved_usd = (tally.saved_usd or 0.0) + count.n * saved
+        elif count.outcome == "audited" and count.reason == "kept":
+            tally.would_keep += count.n
+            if count.agreed is not None:
+                tally.compared += count.n
+                tally.disagreed += count.n * (not count.agreed)
 
     def over_time(self, *task_ids: str) -> OverTime:
         """Of these tasks; of all where none is named. By the hour where all that was counted lies within two days."""
         every = [hour for hours in self._hours.values() for hour in hours]
         if not every:
             return OverTime()
-        few = (max(every) - min(every)) * SECONDS["hour"] < FEW_DAYS * SECONDS["day"]
+        few = (max(every) - min(every)) * HOUR_S < FEW_DAYS * SECONDS["day"]
         unit: Unit = "hour" if few else "day"
         periods: defaultdict[int, _Tally] = defaultdict(_Tally)
         whole = _Tally()
         for task_id in task_ids or tuple(self._hours):
             for hour, tally in self._hours.get(task_id, {}).items():
-                periods[hour * SECONDS["hour"] // SECONDS[unit]].add(tally)
+                periods[hour * HOUR_S // SECONDS[unit]].add(tally)
                 whole.add(tally)
         if not periods:
             return OverTime(unit)
