@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from memory_engine import BASE
-from protege import Call, Specialist, Task, Workspace
+from protege import Call, Route, Specialist, Task, Workspace
 from protege.errors import ProtegeError
 from protege.evaluate import clopper_pearson
 from protege.history import AttemptCount
@@ -201,6 +201,18 @@ def test_attempts_are_counted_by_sort_and_period(workspace: Workspace) -> None:
         ("kept", None, None, 1),
     }
     assert counts(None) == {("audited", None, None, 1), ("audited", False, None, 2), ("kept", None, None, 4)}
+
+
+@pytest.mark.parametrize("state", ["live", "canary", "shadow"])
+def test_a_task_is_as_far_as_its_furthest_specialist(workspace: Workspace, state: Any) -> None:
+    [old] = workspace.specialists()
+    workspace.save_specialist(replace(old, state=state))
+    workspace.save_specialist(replace(old, id="s2", name="colours-v2", version=2, state="candidate"))
+    workspace.save_route(Route("t", "s", 0.9, "f", 0.05, 0.05, 100, 90, 1, share=0.1))
+    [task] = gather(workspace).tasks
+    assert (task.state, task.share) == (state, 0.1)
+    workspace.save_specialist(replace(old, state="retired"))
+    assert gather(workspace).tasks[0].state == "teacher"
 
 
 def test_the_status_is_json_and_tells_the_same(workspace: Workspace) -> None:

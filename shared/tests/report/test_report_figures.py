@@ -16,6 +16,9 @@ def test_the_share_kept_is_what_came_true_and_else_what_is_certified():
     assert task(certified=certified).share_kept == 0.75
     assert task(certified=certified, realised=Realised(10, 8)).share_kept == 0.8
     assert task(certified=certified, state="teacher").share_kept == 0
+    canary = task(certified=certified, state="canary", share=0.1, realised=Realised(10, 8))
+    assert canary.share_kept == pytest.approx(0.075) and wording.state(canary) == "canary: 10% of its runs"
+    assert task(certified=certified, state="shadow", share=0.0).share_kept == 0
 
 
 def test_savings_are_of_all_calls_and_of_live_tasks_alone():

@@ -136,9 +136,10 @@ class EndToEnd:
 class TaskReport:
     """One task. Latencies are medians in ms, costs US dollars for 1,000 calls, tokens means a call.
 
-    state: "live", or "teacher" where it stays with the teacher; reason: why, for people. judged: confidence and
-    agreement of each held-out call. passed_over: bases that were not taken, and why. auroc, aurc, reliability, slices,
-    confusions, fields: as in `evaluate.Evaluation`. worst: wrong answers, the surest first.
+    state: "live", "canary" (a specialist answers `share` of its runs), "shadow" (one is asked, and answers nobody), or
+    "teacher" where it stays with the teacher; reason: why, for people. judged: confidence and agreement of each
+    held-out call. passed_over: bases that were not taken, and why. auroc, aurc, reliability, slices, confusions, fields:
+    as in `evaluate.Evaluation`. worst: wrong answers, the surest first.
     """
 
     name: str
@@ -149,6 +150,7 @@ class TaskReport:
     node: str = ""
     specialist: str | None = None
     base: str | None = None
+    share: float = 1.0
     agreement: Agreement | None = None
     certified: Certified | None = None
     teacher_latency_ms: float | None = None
@@ -178,11 +180,11 @@ class TaskReport:
     @property
     def share_kept(self) -> float:
         """The share of its calls that the specialist answers now: as it came true, else as it is certified."""
-        if not self.is_live:
+        if self.state not in ("live", "canary"):
             return 0.0
-        if self.realised and self.realised.calls:
+        if self.is_live and self.realised and self.realised.calls:
             return self.realised.kept / self.realised.calls
-        return self.certified.coverage if self.certified else 0.0
+        return self.certified.coverage * self.share if self.certified else 0.0
 
 
 @dataclass(frozen=True, slots=True)

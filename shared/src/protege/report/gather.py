@@ -33,6 +33,8 @@ from .data import (
 from .over_time import HOUR_S, Ledger
 from .samples import redactor
 
+_STAGES = ("live", "canary", "shadow")
+"""Of a task's specialists, the one that is furthest says how far the task is."""
 INCIDENTS = 100
 """Shown at most, the latest."""
 
@@ -239,11 +241,12 @@ def _task_report(workspace: Workspace, task: Task, teacher: Mapping[str, Any], l
         name=task.name,
         kind=task.kind,
         calls=task.calls,
-        state="live" if any(s.state == "live" for s in mine) else "teacher",
+        state=next((state for state in _STAGES if any(s.state == state for s in mine)), "teacher"),
         reason=improvement.get("reason", "not improved yet"),
         node=" / ".join(task.node),
         specialist=specialist.name if specialist else None,
         base=specialist.base.name if specialist else None,
+        share=terms.share if specialist and (terms := workspace.routes().get(specialist.id)) else 1.0,
         agreement=_agreement(evaluation),
         certified=_certified(certificate, figures),
         teacher_latency_ms=None if teacher.get("stand_in") else task.latency_ms,

@@ -47,7 +47,8 @@ def change(before: str, after: str) -> str:
 
 
 def state(task: TaskReport) -> str:
-    return "live" if task.is_live else "with the teacher"
+    said = {"live": "live", "canary": f"canary: {percent(task.share, 0)} of its runs", "shadow": "shadow"}
+    return said.get(task.state, "with the teacher")
 
 
 def agreement(task: TaskReport) -> str:
