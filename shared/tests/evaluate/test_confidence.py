@@ -97,6 +97,12 @@ def test_where_nothing_is_a_value_or_tokens_are_missing_all_count() -> None:
     assert features is not None and features["values"] == -3.0
 
 
+def test_novelty_that_was_not_taken_cannot_be_weighed() -> None:
+    features = features_of(said(("red", -0.2)), "label", "a rose")
+    with pytest.raises(KeyError):
+        Scorer({"sum": 1.0, "novelty": -1.0}).confidence(features)
+
+
 def test_a_scorer_weighs_log_odds_and_stays_within_0_and_1() -> None:
     scorer = Scorer({"sum": 2.0, "length": -1.0}, intercept=0.5)
     expected = 0.5 + 2 * math.log(0.8 / 0.2) - 1.5

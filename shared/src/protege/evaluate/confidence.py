@@ -44,7 +44,8 @@ _SQL_VALUE = re.compile(
     r"|'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`[^`]*`|\w+",
     re.IGNORECASE,
 )
-_JSON_WORDS = ("null", "true", "false")
+_CHOICES = ("null", "true", "false", "count", "min", "max", "avg", "sum")
+"""Values that nobody copies from an input."""
 _VALUES: Mapping[Kind, re.Pattern[str]] = {"json": _JSON_VALUE, "tool_calls": _JSON_VALUE, "sql": _SQL_VALUE}
 
 
@@ -67,7 +68,8 @@ def features_of(
     shown: the text that the specialist answered. Log-probabilities: `sum` of all tokens, `mean` of them, `least` of
     any, `values` the sum over those that matter (JSON's and tool calls' values without keys and signs, SQL's names and
     literals; elsewhere all). `length`: logarithm of the number of tokens. `foreign`: logarithm of 1 + the number of
-    words among the values that do not stand in `shown`. `novelty`: share of its words that no training prompt had.
+    words among the values that do not stand in `shown`. `novelty`: share of its words that no training prompt had,
+    where that is known.
     """
     tokens, logs = completion.tokens, completion.token_logprobs
     total = math.fsum(logs)
@@ -76,7 +78,7 @@ def features_of(
     text = "".join(tokens)
     spans = _values(text, kind)
     words = (word for begin, end in spans for word in words_of(text[begin:end]))
-    known = {*words_of(shown), *_JSON_WORDS}
+    known = {*words_of(shown), *_CHOICES}
     return {
         "sum": total,
         "mean": total / len(logs),
@@ -84,7 +86,7 @@ def features_of(
         "values": math.fsum(_within(spans, tokens, logs)) if len(tokens) == len(logs) else total,
         "length": math.log(len(logs)),
         "foreign": math.log1p(sum(word not in known for word in words)),
-        "novelty": novelty.share(shown) if novelty else 0.0,
+        **({"novelty": novelty.share(shown)} if novelty else {}),
     }
 
 
@@ -167,7 +169,7 @@ def fit(judged: Sequence[Judged], novelty: Novelty | None = None) -> Scorer:
         return Scorer.plain()
     import numpy as np
 
-    values = np.array([[scaled(name, one[name]) for name in WEIGHED] for one in features])
+    values = np.array([[scaled(name, one.get(name, 0.0)) for name in WEIGHED] for one in features])
     agreed = np.array([one.agreed for one in valid])
     if not _better_together(values, agreed):
         return Scorer.plain()
