@@ -13,7 +13,7 @@ import pytest
 from memory_engine import BASE
 from prometheus_client.parser import text_string_to_metric_families
 from protege import Call, Route, Specialist, Task, Workspace
-from protege.errors import ResourceError
+from protege.errors import ResourceError, WorkspaceError
 from protege.metrics import CONTENT_TYPE, exposition, metrics_server
 from protege.workspace import Event
 
@@ -64,7 +64,7 @@ def value(workspace: Workspace, name: str, **labels: str) -> float | None:
 
 
 def test_an_empty_workspace_is_scraped_without_an_error(tmp_path: Path) -> None:
-    assert samples(Workspace(tmp_path / "home")) == {}
+    assert samples(Workspace(tmp_path / "home")) == {("protege_recorded_calls_total", frozenset()): 0}
 
 
 def test_names_are_escaped_so_that_they_come_back_as_they_are(workspace: Workspace) -> None:
@@ -119,6 +119,7 @@ def test_no_word_of_a_call_is_in_it(workspace: Workspace) -> None:
     workspace.add_calls([tried("k", "kept", "kept")])
     workspace.note(Event("live", SECRET, "t", "colours-v1", 1.7e9, {"example": SECRET}))
     assert SECRET not in exposition(workspace)
+    assert value(workspace, "recorded_calls_total") == 1
 
 
 @contextmanager
@@ -166,6 +167,19 @@ def test_a_scrape_sees_what_came_since_the_last(workspace: Workspace) -> None:
         assert "protege_attempts_total{" not in get(port)[2]
         workspace.add_calls([tried("k", "kept", "kept")])
         assert 'outcome="kept"' in get(port)[2]
+
+
+def test_a_workspace_that_cannot_be_read_is_an_error_and_the_next_scrape_is_served(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: Workspace) -> int:
+        raise WorkspaceError("The store cannot be opened.")
+
+    with served(workspace) as port:
+        with monkeypatch.context() as patched:
+            patched.setattr("protege.metrics.drain", broken)
+            assert get(port)[0] == 503
+        assert get(port)[0] == 200
 
 
 def test_a_port_that_is_taken_is_named(workspace: Workspace) -> None:

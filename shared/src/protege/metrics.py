@@ -54,7 +54,8 @@ def families(workspace: Workspace) -> list[Family]:
     counted = workspace.count_attempts()
     calls = [({"task": task.name}, task.calls) for task in tasks]
     return [
-        Family("protege_calls_total", "counter", "Calls recorded, by task.", calls),
+        Family("protege_recorded_calls_total", "counter", "Calls recorded.", [({}, workspace.count_calls())]),
+        Family("protege_calls_total", "counter", "Calls of a task, as of the last time that tasks were found.", calls),
         *_of_attempts(counted, names, savings(workspace, tasks)),
         *_of_terms(workspace, names),
         _states(specialists, names),
@@ -141,7 +142,7 @@ def _written(family: Family) -> Iterator[str]:
     yield f"# TYPE {family.name} {family.kind}"
     for labels, value in family.samples:
         inside = ",".join(f'{name}="{_escaped(text)}"' for name, text in labels.items())
-        yield f"{family.name}{{{inside}}} {value}"
+        yield f"{family.name}{{{inside}}} {value}" if inside else f"{family.name} {value}"
 
 
 def _escaped(text: str) -> str:
@@ -171,6 +172,8 @@ def metrics_server(workspace: Workspace, host: str = "127.0.0.1", port: int = PO
             return exposition(workspace).encode(errors="replace")
 
     class Handler(BaseHTTPRequestHandler):
+        timeout = 30  # seconds: a connection that asks nothing is let go
+
         def do_GET(self) -> None:
             if _is_loopback(host) and not _is_loopback(_named(self.headers.get("Host", ""))):
                 return self.send_error(403)  # a web page that had its own name resolved to this machine

@@ -138,8 +138,8 @@ class TaskReport:
 
     state: "live", "canary" (a specialist answers `share` of its runs), "shadow" (one is asked, and answers nobody), or
     "teacher" where it stays with the teacher; reason: why, for people. judged: confidence and agreement of each
-    held-out call. passed_over: bases that were not taken, and why. auroc, aurc, reliability, slices, confusions, fields:
-    as in `evaluate.Evaluation`. worst: wrong answers, the surest first.
+    held-out call. passed_over: bases that were not taken, and why. auroc, aurc, reliability, slices, confusions and
+    fields: as in `evaluate.Evaluation`. worst: wrong answers, the surest first.
     """
 
     name: str

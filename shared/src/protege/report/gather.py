@@ -203,7 +203,12 @@ def _incidents(workspace: Workspace, tasks: Sequence[Task]) -> tuple[Incident, .
 
 def _end_to_end(workspace: Workspace) -> EndToEnd | None:
     found = workspace.result("end-to-end")
-    return EndToEnd(Runs(**found["without"]), Runs(**found["with"])) if found else None
+    if not found:
+        return None
+    without, with_ = (
+        Runs(one["runs"], one["succeeded"], one.get("cost_usd")) for one in (found["without"], found["with"])
+    )
+    return EndToEnd(without, with_)
 
 
 def _with_examples(
