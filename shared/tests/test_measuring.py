@@ -17,7 +17,6 @@ from protege.curate import Curated, CurateSettings, curate
 from protege.errors import BadInput
 from protege.measuring import measure, measure_pair
 from protege.redact import Policy
-from protege.report import wording
 from protege.task import TemplatePart
 
 SYSTEM = "You name the colour of a thing. Answer with one word."
@@ -86,8 +85,6 @@ def test_two_are_compared_on_the_test_calls_of_both(workspace: Workspace, made: 
     assert figures["second"]["kept"]["n"] == len(test)
     assert {s["by"] for s in figures["first"]["slices"]} >= {"answer", "length"}
     json.dumps(figures)
-    said = wording.comparison(figures)
-    assert said[0].startswith("colour-v1: agreement") and "McNemar" in said[3]
 
 
 def test_what_the_other_may_have_learnt_is_left_out(workspace: Workspace, made: Callable[..., Specialist]) -> None:

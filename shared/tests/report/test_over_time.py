@@ -13,7 +13,7 @@ from protege import Call, Route, Specialist, Task, Workspace
 from protege.errors import ProtegeError
 from protege.evaluate import clopper_pearson
 from protege.history import AttemptCount
-from protege.report import Ledger, OverTime, gather, samples, status, write_report
+from protege.report import Ledger, OverTime, gather, history, samples, status, write_report
 from protege.workspace import Event
 
 HOUR_S, DAY_S = 3600.0, 86_400.0
@@ -224,6 +224,8 @@ def test_the_status_is_json_and_tells_the_same(workspace: Workspace) -> None:
     assert found["over_time"]["whole"]["agreement"] is None
     assert found["incidents"][0]["what"] == "live"
     assert found["end_to_end"] is None
+    over_time, [incident] = history(workspace)
+    assert over_time.whole is not None and over_time.whole.asked == 2 and incident.what == "live"
 
 
 def test_figures_of_an_older_version_are_shown_without_the_new_parts(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ from .data import (
     TaskReport,
     end_to_end_record,
 )
-from .over_time import HOUR_S, Ledger
+from .over_time import HOUR_S, Ledger, OverTime
 from .samples import redactor
 
 _STAGES = ("live", "canary", "shadow")
@@ -87,10 +87,10 @@ def gather(workspace: Workspace) -> ReportData:
 def status(workspace: Workspace) -> dict[str, Any]:
     """Tasks, who answers them, what that has saved so far, by day or hour too (`OverTime`), and what happened."""
     price_as = (workspace.result("teacher") or {}).get("price_as")
-    known = workspace.tasks()
-    tasks = [_status(workspace, task, price_as) for task in known]
+    tasks = [_status(workspace, task, price_as) for task in workspace.tasks()]
     specialists = workspace.specialists()
     ollamas = _ollamas(specialists)
+    over_time, incidents = history(workspace)
     return {
         "home": str(workspace.home),
         "calls": workspace.count_calls(),
@@ -98,10 +98,16 @@ def status(workspace: Workspace) -> dict[str, Any]:
         "saved_usd": sum(task["saved_usd"] or 0.0 for task in tasks),
         "tasks": tasks,
         "specialists": [_specialist(s, ollamas) for s in specialists],
-        "over_time": asdict(_ledger(workspace, known).over_time()),
-        "incidents": [asdict(incident) for incident in _incidents(workspace, known)],
+        "over_time": asdict(over_time),
+        "incidents": [asdict(incident) for incident in incidents],
         "end_to_end": end_to_end_record(_end_to_end(workspace)),
     }
+
+
+def history(workspace: Workspace) -> tuple[OverTime, tuple[Incident, ...]]:
+    """What specialists did with live calls by day or hour, and the latest incidents, the newest first."""
+    known = workspace.tasks()
+    return _ledger(workspace, known).over_time(), _incidents(workspace, known)
 
 
 def _status(workspace: Workspace, task: Task, price_as: str | None) -> TaskStatus:

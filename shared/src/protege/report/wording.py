@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
 
 from ..cluster.worth import Worth
 from .data import EndToEnd, Incident, Runs, TaskReport
@@ -206,23 +204,3 @@ def end_to_end(found: EndToEnd) -> str:
     """The difference that specialists make."""
     low, high = (f"{100 * bound:+.1f}" for bound in found.interval)
     return f"{100 * found.difference:+.1f} points of success with specialists (95% interval {low} to {high})"
-
-
-def comparison(figures: Mapping[str, Any]) -> list[str]:
-    """What `measuring.measure_pair` gives, in sentences."""
-    first, second, found = figures["first"]["name"], figures["second"]["name"], figures["comparison"]
-    low, high = (100 * bound for bound in found["interval"])
-    lines = [
-        f"{name}: agreement {percent(found[which])} on {found['n']:,} calls ({between(found[f'{which}_interval'])})."
-        for name, which in ((first, "first"), (second, "second"))
-    ]
-    lines += [
-        f"Both agree on {found['both']:,}, only {first} on {found['only_first']:,}, only {second} on "
-        f"{found['only_second']:,}, neither on {found['neither']:,}.",
-        f"Difference {100 * found['difference']:+.1f} points (95% interval {low:+.1f} to {high:+.1f}); "
-        f"p = {number(found['p_value'], 2)} by McNemar's exact test.",
-    ]
-    if found["latency_ms"] is not None:
-        slower = "slower" if found["latency_ms"] > 0 else "quicker"
-        lines.append(f"{first} is {latency(abs(found['latency_ms']))} {slower} on the median call.")
-    return lines
