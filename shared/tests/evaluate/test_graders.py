@@ -7,8 +7,7 @@ import sys
 
 import pytest
 from protege import Task
-from protege.evaluate import grader_for, register
-from protege.evaluate.graders import Exact, Grader
+from protege.evaluate import Grader, grader_for
 
 
 def grader(kind: str) -> Grader:
@@ -226,23 +225,3 @@ def test_free_text_is_marked_as_similarity_and_says_which() -> None:
     assert 0 < text.score("The phone number is 510", "Their phone number is 510-669") < 1
     assert text.score("", "something") == 0
     assert not any(grader(kind).similarity for kind in ("label", "json", "tool_calls", "sql", "code"))
-
-
-def test_a_user_adds_a_grader_in_a_few_lines() -> None:
-    class FirstLetter:
-        name = "same first letter"
-        similarity = False
-
-        def agree(self, answer: str, teacher: str) -> bool:
-            return answer[:1] == teacher[:1]
-
-        def score(self, answer: str, teacher: str) -> float:
-            return float(self.agree(answer, teacher))
-
-    before = grader("code")
-    register("code", FirstLetter())
-    try:
-        assert grader("code").agree("abc", "axy")
-    finally:
-        register("code", before)
-    assert isinstance(grader("code"), Exact)

@@ -3,9 +3,10 @@
 Takes an engine that serves the specialist and a split of curated calls (`answer_all`), or what came of that
 (`evaluate`). Gives `Judged` answers, and their figures as an `Evaluation`: agreement with its exact 95% interval, also
 by kind of call, latency, tokens, how well confidence tells right from wrong, in what answers differ, and examples; of
-two specialists on the same calls, a `Comparison` (`compare`). Graders say by kind of output what "the same answer"
-means; `register` adds one. Never trains, never decides a threshold, and never leaves a call out: one that could not be
-answered counts as not agreed.
+two specialists on the same calls, a `Comparison` (`compare`). Graders say what "the same answer" means
+(`protege.evaluate.graders` has them all): by kind of output, or by the name that a task's policy gives; `register` adds
+one. Never trains, never decides a threshold, and never leaves a call out: one that could not be answered counts as not
+agreed.
 """
 
 from .attempt import Answered, ask
@@ -13,7 +14,7 @@ from .compare import Comparison, Parted, compare
 from .confidence import Scorer, confidence, fit, keeps
 from .differences import Confusion, FieldDifference
 from .figures import CurvePoint, Evaluation, Example, Kept, evaluate
-from .graders import Grader, grader_for, register
+from .graders import Grader, grader_for, grader_names, register
 from .intervals import clopper_pearson, difference, paired_difference, upper_bound, wilson
 from .judging import Judged, answer_all, judged_from, judged_to, rescored
 from .novelty import Novelty, novelty_from
@@ -46,6 +47,7 @@ __all__ = [
     "evaluate",
     "fit",
     "grader_for",
+    "grader_names",
     "judged_from",
     "judged_to",
     "keeps",

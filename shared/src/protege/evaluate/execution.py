@@ -1,0 +1,134 @@
+"""Two queries run on the same made-up rows: evidence that they are the same, or proof that they are not.
+
+After "test suite accuracy" (Zhong, Yu and Klein 2020, "Semantic Evaluation for Text-to-SQL with Distilled Test
+Suites"), with rows made from the queries' own literals: it fails where a difference shows on no data set that is made.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import re
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from .data_sets import data_sets
+from .schema import Table
+from .sql import parse
+
+STEPS = 500_000
+"""Instructions of SQLite's virtual machine a query: some 20 ms."""
+ROWS = 5_000
+BYTES = 2_000
+"""Of a value or a row. With STEPS it bounds what a query can hold in memory to some 100 MB."""
+LIMITS = (
+    (sqlite3.SQLITE_LIMIT_LENGTH, BYTES),
+    (sqlite3.SQLITE_LIMIT_SQL_LENGTH, 100_000),
+    (sqlite3.SQLITE_LIMIT_EXPR_DEPTH, 200),
+    (sqlite3.SQLITE_LIMIT_COMPOUND_SELECT, 20),
+    (sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 200),
+    (sqlite3.SQLITE_LIMIT_ATTACHED, 0),
+)
+FUNCTIONS = frozenset(
+    re.findall(
+        r"\w+",
+        """abs avg ceil ceiling coalesce concat count cume_dist date datetime dense_rank exp first_value floor glob
+        group_concat hex ifnull iif instr julianday lag last_value lead length like ln log lower ltrim max min mod
+        nth_value ntile nullif percent_rank pow power rank replace round row_number rtrim sign sqrt strftime substr
+        substring sum time total trim typeof unicode upper""",
+    )
+)
+"""Those that compute and give the same each time."""
+
+_Rows = list[tuple[Any, ...]]
+
+
+def same_rows(schema: Sequence[Table], one: str, other: str) -> bool:
+    """Whether two queries give the same rows on every data set made for them, and these tell something.
+
+    As a bag of rows, whatever the columns are called; in order where both have ORDER BY. False also where that cannot
+    be said: a table that the schema has not, anything but one SELECT, what SQLite does not run within the limits,
+    ORDER BY in one only, LIMIT without it, a name in double quotes that is no name here, rows that are the same on all
+    data sets or never more than nothing, NULL and 0.
+    """
+    trees = [parse(query) for query in (one, other)]
+    first, second = trees
+    if first is None or second is None or not all(_can_run(tree, schema) for tree in (first, second)):
+        return False
+    if bool(first.args.get("order")) != bool(second.args.get("order")):
+        return False
+    ordered = bool(first.args.get("order"))
+    seen: list[_Rows | Counter[Any]] = []
+    for tables in data_sets(schema, (first, second)):
+        with _database(tables) as database:
+            mine, theirs = (_result(database, query, ordered) for query in (one, other))
+        if mine is None or mine != theirs:
+            return False
+        seen.append(mine)
+    return any(result != seen[0] for result in seen) and any(
+        value for result in seen for row in result for value in row
+    )
+
+
+def _can_run(tree: Any, schema: Sequence[Table]) -> bool:
+    """Whether what the query gives is settled by the rows of the schema's tables."""
+    from sqlglot import expressions as exp
+
+    if not isinstance(tree, exp.Select | exp.SetOperation | exp.Subquery):
+        return False
+    known = {table.name for table in schema}
+    defined = {node.alias.lower() for node in tree.find_all(exp.CTE)}
+    if not all(table.name.lower() in known | defined for table in tree.find_all(exp.Table)):
+        return False
+    if any(node.args.get("limit") and not node.args.get("order") for node in tree.find_all(exp.Query)):
+        return False
+    names = known | {column.name for table in schema for column in table.columns}
+    names |= {node.alias.lower() for node in tree.find_all(exp.Alias, exp.TableAlias)}
+    names |= {node.name.lower() for node in tree.find_all(exp.TableAlias)}
+    return all(i.name.lower() in names for i in tree.find_all(exp.Identifier) if i.args.get("quoted"))
+
+
+def _result(database: sqlite3.Connection, query: str, ordered: bool) -> _Rows | Counter[Any] | None:
+    steps = iter(range(STEPS // 1000))
+    database.set_progress_handler(lambda: next(steps, None) is None, 1000)
+    try:
+        rows = database.execute(query).fetchmany(ROWS + 1)
+    except (sqlite3.Error, sqlite3.Warning, OverflowError, UnicodeError):
+        return None
+    if len(rows) > ROWS:
+        return None
+    rounded = [tuple(float(f"{value:.9g}") if isinstance(value, float) else value for value in row) for row in rows]
+    return rounded if ordered else Counter(rounded)
+
+
+@contextlib.contextmanager
+def _database(tables: Sequence[tuple[Table, _Rows]]) -> Iterator[sqlite3.Connection]:
+    """A database in memory that can only be read, by SELECT, in its own tables, with harmless functions."""
+    with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as database:
+        for limit, most in LIMITS:
+            database.setlimit(limit, most)
+        database.execute("PRAGMA temp_store = MEMORY")
+        for table, rows in tables:
+            columns = ", ".join(f"{_quoted(column.name)} {column.affinity}" for column in table.columns)
+            database.execute(f"CREATE TABLE {_quoted(table.name)} ({columns})")
+            marks = ", ".join("?" * len(table.columns))
+            database.executemany(f"INSERT INTO {_quoted(table.name)} VALUES ({marks})", rows)
+        database.execute("PRAGMA query_only = ON")
+        known = frozenset(table.name for table, _ in tables)
+        database.set_authorizer(functools.partial(_allowed, known))
+        yield database
+
+
+def _allowed(known: frozenset[str], action: int, first: str | None, second: str | None, *_: str | None) -> int:
+    allowed = (
+        action == sqlite3.SQLITE_SELECT
+        or (action == sqlite3.SQLITE_READ and (first or "").lower() in known)
+        or (action == sqlite3.SQLITE_FUNCTION and (second or "").lower() in FUNCTIONS)
+    )
+    return sqlite3.SQLITE_OK if allowed else sqlite3.SQLITE_DENY
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

@@ -1,0 +1,73 @@
+"""Answers that end in a number, such as the result of a sum."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+
+from .base import Grader
+
+_CURRENCY = r"[$€£¥₹₽₩]|(?:USD|EUR|GBP|JPY|CHF|CNY|INR)\b"
+_NUMBER = re.compile(
+    rf"(?P<before>{_CURRENCY})?\s?(?<![\w.,])(?P<sign>[-−+])?\s?(?P<between>{_CURRENCY})?\s?"
+    r"(?P<digits>\.?\d(?:[\d,./:'\-]*\d)?)(?P<power>[eE][-+]?\d+)?"
+    rf"(?P<unit>\s?(?:%|per\s?cent\b|thousand\b|million\b|billion\b|trillion\b)|[A-Za-z°]+)?\s?(?P<after>{_CURRENCY})?",
+    re.IGNORECASE,
+)
+_PLAIN = re.compile(r"\d*\.?\d+|\d{1,3}(?:,\d{3})+(?:\.\d+)?")
+_SCALES = {"thousand": 3, "million": 6, "billion": 9, "trillion": 12}
+
+
+class Numbers(Grader):
+    """The same last number: "The total is 1,200.50" is "1200.5".
+
+    Commas between thousands do not count; a sign, a percent sign, letters that stick to the number ("5km") and a
+    currency do, unless `ignore_currency`; thousand to trillion multiply. abs_tol, rel_tol: as in `math.isclose`. What
+    is no plain number (a date, a time, a range, "1,5", which is one and a half or two numbers) must be the same text.
+    Answers without any number agree as the same text only.
+    """
+
+    def __init__(self, *, abs_tol: float = 0.0, rel_tol: float = 0.0, ignore_currency: bool = False) -> None:
+        self.name = "last number" + (f" ± {abs_tol:g}" if abs_tol else "") + (f" ± {rel_tol:.2%}" if rel_tol else "")
+        self._abs_tol = abs_tol
+        self._rel_tol = rel_tol
+        self._ignore_currency = ignore_currency
+
+    def agree(self, answer: str, teacher: str) -> bool:
+        mine, theirs = _last(answer), _last(teacher)
+        if mine is None or theirs is None:
+            return mine is theirs and answer.split() == teacher.split()
+        if mine.unit != theirs.unit or not (self._ignore_currency or mine.currency == theirs.currency):
+            return False
+        if isinstance(mine.value, str) or isinstance(theirs.value, str):
+            return mine.value == theirs.value
+        if not self._abs_tol and not self._rel_tol:
+            return mine.value == theirs.value
+        return math.isclose(mine.value, theirs.value, rel_tol=self._rel_tol, abs_tol=self._abs_tol)
+
+
+@dataclass(frozen=True, slots=True)
+class _Number:
+    """value: a text where it is no plain number. unit, currency: as written, empty where there is none."""
+
+    value: Decimal | str
+    unit: str
+    currency: str
+
+
+def _last(text: str) -> _Number | None:
+    found = next(reversed(list(_NUMBER.finditer(text))), None)
+    if found is None:
+        return None
+    unit = "".join((found["unit"] or "").split())
+    unit = "%" if unit.lower() == "percent" else unit
+    currency = (found["before"] or found["between"] or found["after"] or "").upper()
+    sign = "-" if found["sign"] in ("-", "−") else ""
+    if not _PLAIN.fullmatch(found["digits"]) or len(found["power"] or "") > 5:
+        return _Number(sign + found["digits"] + (found["power"] or ""), unit, currency)
+    value = Decimal(sign + found["digits"].replace(",", "") + (found["power"] or ""))
+    if (scale := _SCALES.get(unit.lower())) is not None:
+        return _Number(value.scaleb(scale), "", currency)
+    return _Number(value, unit, currency)

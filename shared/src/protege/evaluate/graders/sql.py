@@ -1,0 +1,39 @@
+"""SQL queries: the same by form, or by what they give on made-up rows."""
+
+from __future__ import annotations
+
+from copy import copy
+from typing import Self
+
+from ...call import Request, text_of
+from ..execution import same_rows
+from ..schema import Table, schema_in
+from ..sql import normal_form
+from .base import Grader
+
+
+class Sql(Grader):
+    """The same query: equal in normal form (`normal_form`: certain), or equal in rows where the tables are known.
+
+    Rows are compared where the request defines the tables (CREATE TABLE, or lines such as `name(column, column)`): both
+    queries run in SQLite, in memory, on a dozen small data sets made to tell them apart (`same_rows`). Equal rows are
+    evidence, not proof: queries that part only on data of another kind count as the same. Where there is doubt they
+    count as different. What columns are called does not count; their order does. execute: False compares forms only.
+    """
+
+    def __init__(self, *, execute: bool = True) -> None:
+        self.name = "SQL by form or rows" if execute else "SQL in normal form"
+        self._execute = execute
+        self._schema: tuple[Table, ...] = ()
+
+    def for_request(self, request: Request) -> Self:
+        if not self._execute:
+            return self
+        bound = copy(self)
+        bound._schema = schema_in("\n".join(text_of(message) for message in request.messages))
+        return bound
+
+    def agree(self, answer: str, teacher: str) -> bool:
+        return normal_form(answer) == normal_form(teacher) or (
+            bool(self._schema) and same_rows(self._schema, answer, teacher)
+        )

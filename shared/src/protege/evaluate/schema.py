@@ -1,0 +1,133 @@
+"""The tables that a request describes."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+_CREATE = re.compile(r"\bcreate\s+(?:temp(?:orary)?\s+)?table\b[^(;]{1,200}\(", re.IGNORECASE)
+_LISTED = re.compile(r"^[ \t\-*]*(\w+)[ ]?\(([\w ]+(?:,[\w ]+)*)\)[ \t.;]*$", re.MULTILINE)
+_AFFINITIES = (
+    ("INT", "INTEGER"),
+    ("CHAR|CLOB|TEXT|STRING|ENUM|UUID", "TEXT"),
+    ("REAL|FLOA|DOUB", "REAL"),
+    ("DEC|NUM", "NUMERIC"),
+)
+MOST_CHARACTERS = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """affinity: SQLite's, empty where no type is said. date: it holds dates or times, as text. refers: the name of the
+    column that it is a foreign key to; empty where it is none."""
+
+    name: str
+    affinity: str = ""
+    date: bool = False
+    required: bool = False
+    refers: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """keys: groups of columns, by name, whose values no two rows share."""
+
+    name: str
+    columns: tuple[Column, ...]
+    keys: tuple[frozenset[str], ...] = ()
+
+
+@functools.lru_cache(maxsize=256)
+def schema_in(text: str) -> tuple[Table, ...]:
+    """The tables that a text defines by CREATE TABLE; where it has none, those it lists as `name(column, column)`, one
+    a line. Names are in lower case. What cannot be read, or is defined twice, is left out."""
+    text = text[:MOST_CHARACTERS]
+    found = [table for table in map(_created, _statements(text)) if table is not None]
+    found = found or [_listed(match[1], match[2]) for match in _LISTED.finditer(text)]
+    names = [table.name for table in found]
+    return tuple(table for table in found if names.count(table.name) == 1)
+
+
+def _listed(name: str, columns: str) -> Table:
+    return Table(name.lower(), tuple(Column(column.strip().lower()) for column in columns.split(",")))
+
+
+def _statements(text: str) -> Iterator[str]:
+    """Each CREATE TABLE up to the parenthesis that ends it."""
+    for match in _CREATE.finditer(text):
+        depth = 1
+        for piece in re.finditer(r"'[^']*'|\"[^\"]*\"|`[^`]*`|--[^\n]*|[()]", text[match.end() :]):
+            depth += {"(": 1, ")": -1}.get(piece[0], 0)
+            if depth == 0:
+                yield text[match.start() : match.end() + piece.end()]
+                break
+
+
+def _created(statement: str) -> Table | None:
+    try:
+        import sqlglot
+        from sqlglot import expressions as exp
+        from sqlglot.errors import SqlglotError
+    except ImportError:
+        return None
+    for dialect in (None, "sqlite", "mysql", "postgres"):
+        try:
+            tree = sqlglot.parse_one(statement, dialect=dialect)
+        except (SqlglotError, RecursionError):
+            continue
+        if isinstance(tree, exp.Create) and isinstance(tree.this, exp.Schema):
+            return _table(tree.this)
+    return None
+
+
+def _table(schema: Any) -> Table | None:
+    from sqlglot import expressions as exp
+
+    columns = [_column(part) for part in schema.find_all(exp.ColumnDef)]
+    keys = [_names(part) for part in schema.find_all(exp.PrimaryKey)]
+    primary = frozenset().union(*keys)
+    for part in schema.find_all(exp.ColumnDef):
+        if part.find(exp.PrimaryKeyColumnConstraint):
+            keys.append(frozenset({part.name.lower()}))
+            primary |= keys[-1]
+        elif part.find(exp.UniqueColumnConstraint):
+            keys.append(frozenset({part.name.lower()}))
+    keys += [_names(part) for part in schema.find_all(exp.UniqueColumnConstraint) if part.this]
+    refers = {**dict(filter(None, (_reference(part) for part in schema.find_all(exp.ForeignKey))))}
+    names = {column.name for column in columns}
+    if not columns or len(names) != len(columns):
+        return None
+    made = tuple(
+        Column(c.name, c.affinity, c.date, c.required or c.name in primary, refers.get(c.name, c.refers))
+        for c in columns
+    )
+    return Table(schema.this.name.lower(), made, tuple(key for key in keys if key and key <= names))
+
+
+def _column(part: Any) -> Column:
+    from sqlglot import expressions as exp
+
+    kind = part.args.get("kind")
+    said = kind.sql().upper() if kind is not None else ""
+    affinity = next((a for pattern, a in _AFFINITIES if re.search(pattern, said)), "")
+    required = any(not node.args.get("allow_null") for node in part.find_all(exp.NotNullColumnConstraint))
+    reference = part.find(exp.Reference)
+    refers = next(iter(_names(reference.this)), "") if reference is not None else ""
+    date = bool(re.search("DATE|TIME", said))
+    return Column(part.name.lower(), "TEXT" if date else affinity, date, required, refers)
+
+
+def _reference(part: Any) -> tuple[str, str] | None:
+    """A foreign key of one column: it, and what it refers to."""
+    reference = part.args.get("reference")
+    own, others = _names(part), _names(reference.this) if reference is not None else frozenset[str]()
+    return (next(iter(own)), next(iter(others))) if len(own) == len(others) == 1 else None
+
+
+def _names(part: Any) -> frozenset[str]:
+    """The columns that a constraint names."""
+    inner = part.this if part.args.get("this") is not None and part.this.expressions else part
+    return frozenset(item.name.lower() for item in inner.expressions)
