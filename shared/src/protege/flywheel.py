@@ -23,6 +23,7 @@ from .errors import EngineError, NotEnoughCalls, ProtegeError, ResourceError, Wo
 from .policy import policy_of
 from .progress import Progress, Silent
 from .task import Task
+from .tracing import span
 from .workspace import Workspace
 
 if TYPE_CHECKING:
@@ -89,10 +90,14 @@ def improve(
 
 def improve_task(workspace: Workspace, task: Task, settings: Settings, progress: Progress) -> Improvement:
     """Run the loop over one task: from its calls to a route, or to the reason why there is none."""
-    try:
-        return conclude(workspace, improvement(workspace, task, settings, progress))
-    except (NotEnoughCalls, ResourceError, EngineError) as error:
-        return conclude(workspace, Improvement(task.id, "teacher", str(error)))
+    with span("protege.improve", task=task.name) as traced:
+        try:
+            found = improvement(workspace, task, settings, progress)
+        except (NotEnoughCalls, ResourceError, EngineError) as error:
+            found = Improvement(task.id, "teacher", str(error))
+        found = conclude(workspace, found)
+        traced.set(decision=found.decision, specialist=found.specialist_id)
+        return found
 
 
 def improvement(workspace: Workspace, task: Task, settings: Settings, progress: Progress) -> Improvement:
@@ -159,7 +164,7 @@ def keep(
     with watching(workspace):
         while True:
             now_s = time.monotonic()
-            whole, due = now_s - ran_s >= every_s, _overdue(workspace, wanted)
+            whole, due = now_s - ran_s >= every_s, overdue(workspace, wanted)
             if whole or (due and now_s - tried_s >= every_s / RETRY):
                 tried_s, ran_s = now_s, now_s if whole else ran_s
                 try:
@@ -211,7 +216,7 @@ def show(workspace: Workspace, progress: Progress | None = None) -> None:
         look(workspace)
 
 
-def _overdue(workspace: Workspace, wanted: Sequence[str]) -> list[str]:
+def overdue(workspace: Workspace, wanted: Sequence[str]) -> list[str]:
     """The tasks, of those wanted, whose specialist is to be made again for a reason that is open."""
     from .watch import reason_of
 

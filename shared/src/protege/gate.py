@@ -21,6 +21,7 @@ from .lifecycle import promote, prune, shadow, taken_out, terms_of
 from .policy import policy_of
 from .specialist import Route, Specialist
 from .task import Task
+from .tracing import traced
 from .workspace import Workspace
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def spend(workspace: Workspace, task: Task, answers: Answers, of: Sequence[Any],
     return Spent([one for one in answers.calibration if one.call_id in chosen], known["delta"])
 
 
+@traced
 def certify(
     workspace: Workspace, task: Task, specialist: Specialist, curated: Curated, answers: Answers, settings: Settings
 ) -> dict[str, Any]:
@@ -103,6 +105,7 @@ def grid(validation: Sequence[Judged], curated: Curated, settings: Settings) -> 
     return grid_from(validation, calibration_calls=calls, epsilon=settings.epsilon, delta=settings.delta)
 
 
+@traced
 def route(
     workspace: Workspace,
     task: Task,

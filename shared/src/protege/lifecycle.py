@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -80,10 +80,29 @@ def rollback(
     """
     if not specialist.answers:
         raise BadInput(f"{specialist.name} does not answer now.", "`protege status` tells who does.")
-    _end(workspace, specialist, "rolled back", why, taken_out=True, figures=figures)
-    if specialist.state == "canary":  # who answers the rest of the runs goes on
-        mine = workspace.specialists(task_id=specialist.task_id)
-        return next((s for s in mine if s.state == "live"), None)
+    stop(workspace, specialist, why, figures)
+    return succeed(workspace, specialist)
+
+
+def stop(
+    workspace: Workspace,
+    specialist: Specialist,
+    why: str,
+    figures: Mapping[str, Any] | None = None,
+    also: Callable[[], object] = lambda: None,
+) -> bool:
+    """The first half of a rollback: the teacher answers, or who answers the rest of the runs beside a canary.
+
+    also: writes that belong to it. Returns False, and nothing is changed, where it is in another state by now.
+    """
+    return _end(workspace, specialist, "rolled back", why, taken_out=True, figures=figures, also=also)
+
+
+def succeed(workspace: Workspace, specialist: Specialist) -> Specialist | None:
+    """The second half: the predecessor takes over where there is one that can, and nobody else answers."""
+    mine = workspace.specialists(task_id=specialist.task_id)
+    if (other := next((s for s in mine if s.state == "live"), None)) is not None:
+        return other
     for predecessor in predecessors(workspace, specialist):
         try:
             promote(workspace, predecessor, why=f"{specialist.name} was rolled back")
@@ -158,6 +177,12 @@ def stage(workspace: Workspace, specialist: Specialist) -> Mapping[str, Any]:
     return workspace.result(_stage(specialist)) or {"after": 0, "calls": 0, "time": specialist.created}
 
 
+def state_of(workspace: Workspace, specialist: Specialist) -> State:
+    """The state that is stored; the specialist's own where it is not."""
+    mine = workspace.specialists(task_id=specialist.task_id)
+    return next((s.state for s in mine if s.id == specialist.id), specialist.state)
+
+
 def publish(workspace: Workspace) -> None:
     """Tell running agents which specialists may answer now."""
     from .route import publish as write
@@ -173,6 +198,8 @@ def _advance(workspace: Workspace, specialist: Specialist, state: State, terms: 
         specialist = bring_back(workspace, specialist, terms.fingerprint)
     ended: Sequence[State] = ("shadow", "canary", "live") if state == "live" else ("shadow", "canary")
     with workspace.turn:
+        if (now := state_of(workspace, specialist)) != specialist.state:
+            raise BadInput(f"{specialist.name} has become {now} meanwhile.", "`protege status` tells why.")
         mine = workspace.specialists(task_id=specialist.task_id)
         others = [s for s in mine if s.state in ended and s.id != specialist.id]
         with workspace.change():
@@ -196,17 +223,22 @@ def _end(
     *,
     taken_out: bool,
     figures: Mapping[str, Any] | None = None,
-) -> None:
+    also: Callable[[], object] = lambda: None,
+) -> bool:
     from .serve import unload
 
     with workspace.turn:
+        if state_of(workspace, specialist) != specialist.state:
+            return False  # somebody else was quicker
         with workspace.change():
+            also()
             if taken_out:
                 workspace.save_result(_taken_out(specialist), True)
             _enter(workspace, replace(specialist, state="retired"))
             _note(workspace, specialist, what, why, figures)
         publish(workspace)
     unload(specialist)
+    return True
 
 
 def _enter(workspace: Workspace, specialist: Specialist) -> None:

@@ -37,7 +37,7 @@ class Rules:
 
     delta: float = 0.05
     alarm: float = 50_000
-    suspicion: float = 300
+    suspicion: float = 100
     canary_share: float = 0.1
     canary_audit: float = 0.5
     audit: float = 0.02

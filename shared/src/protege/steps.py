@@ -17,6 +17,7 @@ from .progress import Progress
 from .rollout import Standing, due
 from .specialist import Base, PromptForm, Specialist
 from .task import Task
+from .tracing import traced
 from .workspace import Workspace
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def decided(settings: Settings) -> Settings:
     return replace(settings, engine="ollama")
 
 
+@traced
 def curate(workspace: Workspace, task: Task, settings: Settings) -> Curated:
     """The task's data set: of all its calls where a retraining is due, else that of the last time."""
     from .curate import Curated, CurateSettings, curate
@@ -82,6 +84,7 @@ def curate(workspace: Workspace, task: Task, settings: Settings) -> Curated:
         curated.save(folder)
     answered = workspace.count_calls(task_id=task.id, teacher_only=True)
     record = {"folder": folder.name, "terms": terms, "calls": answered, "time": time.time()}
+    record["after"] = workspace.last_attempt()
     workspace.save_result(f"data:{task.id}", record)
     return curated
 
@@ -104,12 +107,13 @@ def _due(workspace: Workspace, task: Task, kept: Mapping[str, Any]) -> tuple[boo
             calls=workspace.count_calls(task_id=task.id, teacher_only=True),
             then=kept["calls"],
             coverage=(improvement.get("figures") or {}).get("certified_coverage") or 0.0,
-            handed_back=sum(1 for _ in workspace.attempts(task.id, kept["time"], outcomes=("handed_back",))),
+            handed_back=sum(1 for _ in workspace.attempts(task.id, after=kept["after"], outcomes=("handed_back",))),
             reason=opened,
         )
     )
 
 
+@traced
 def select(
     workspace: Workspace, task: Task, curated: Curated, settings: Settings, progress: Progress
 ) -> tuple[Base | None, str, list[tuple[str, str]]]:
@@ -133,6 +137,7 @@ def select(
     return base, kept["reason"], [(name, reason) for name, reason in kept["passed_over"]]
 
 
+@traced
 def tune(
     workspace: Workspace, task: Task, curated: Curated, base: Base, settings: Settings, progress: Progress
 ) -> Specialist:
@@ -165,6 +170,7 @@ def tune(
     return specialist
 
 
+@traced
 def better_prompt(
     workspace: Workspace, task: Task, curated: Curated, base: Base, settings: Settings, progress: Progress
 ) -> Settings:
@@ -195,6 +201,7 @@ def better_prompt(
     return made[best]
 
 
+@traced
 def place(workspace: Workspace, specialist: Specialist, settings: Settings, progress: Progress) -> Specialist:
     """The specialist in the engine that is to serve it. What is live is saved so only when it has its new terms."""
     from .serve import choose_ollama, place
@@ -210,6 +217,7 @@ def place(workspace: Workspace, specialist: Specialist, settings: Settings, prog
     return placed
 
 
+@traced
 def parity(workspace: Workspace, task: Task, specialist: Specialist, curated: Curated, progress: Progress) -> Parity:
     """Whether what is served is what was tuned, on validation calls; a specialist of which it is not so may not serve.
 
@@ -252,6 +260,7 @@ def refuse(workspace: Workspace, specialist: Specialist) -> None:
         remove(workspace, specialist)
 
 
+@traced
 def answers(
     workspace: Workspace, task: Task, specialist: Specialist, curated: Curated, settings: Settings, progress: Progress
 ) -> Answers:

@@ -8,11 +8,15 @@ of an exception the span tells its type (`error.type`).
 
 from __future__ import annotations
 
+import functools
 import sys
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Any, Protocol, TypeAlias
+from typing import Any, ParamSpec, Protocol, TypeAlias, TypeVar
 
+P = ParamSpec("P")
+R = TypeVar("R")
 Value: TypeAlias = str | bool | int | float | None
 
 _CONVENTIONS = {
@@ -45,11 +49,22 @@ def span(name: str, **attributes: Value) -> AbstractContextManager[Span]:
     api = sys.modules.get("opentelemetry.trace")
     # The public question costs a microsecond where no provider is set, for it looks into the environment each time.
     if api is None or getattr(api, "_TRACER_PROVIDER", api) is None:
-        return _OFF
+        return OFF_SPAN
     provider = api.get_tracer_provider()
     if isinstance(provider, api.ProxyTracerProvider):  # imported, by a framework perhaps, and not set up
-        return _OFF
+        return OFF_SPAN
     return _On(provider.get_tracer("protege"), name, attributes)
+
+
+def traced(step: Callable[P, R]) -> Callable[P, R]:
+    """A step of the loop, in a span of its name."""
+
+    @functools.wraps(step)
+    def inside(*args: P.args, **kwargs: P.kwargs) -> R:
+        with span(f"protege.{step.__name__}"):
+            return step(*args, **kwargs)
+
+    return inside
 
 
 class _Off:
@@ -67,7 +82,8 @@ class _Off:
         pass
 
 
-_OFF = _Off()
+OFF_SPAN = _Off()
+"""What `span` gives a program that does not trace."""
 
 
 class _On:

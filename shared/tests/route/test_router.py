@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import subprocess
 import sys
 import threading
@@ -376,3 +377,51 @@ def test_deciding_loads_nothing_heavy_into_the_agent(workspace: Workspace) -> No
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert found.stdout.split() == ["routed", "light"]
+
+
+def test_what_is_drawn_is_answered_by_the_teacher_and_recorded_to_be_compared(
+    make_router: Callable[..., Router], workspace: Workspace, live_route: Route, engine: Any
+) -> None:
+    publish_with(workspace, live_route, audit=1.0)
+    router = make_router()
+    outcome = router.answer(request())
+    assert (outcome.message, outcome.decision) == (None, "audited")
+    assert outcome.attempt is not None
+    attempt = outcome.attempt
+    assert (attempt.outcome, attempt.reason, attempt.content, attempt.rate) == ("audited", "kept", "red", 1.0)
+    engine.probability = 0.2
+    outcome = router.answer(request())
+    assert outcome.decision == "below threshold" and outcome.attempt is not None
+    assert (outcome.attempt.outcome, outcome.attempt.reason) == ("audited", "below threshold")
+
+
+def test_one_in_so_many_is_drawn_whatever_is_asked(
+    make_router: Callable[..., Router], workspace: Workspace, live_route: Route, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish_with(workspace, live_route, audit=0.25)
+    router = make_router()
+    monkeypatch.setattr("random.random", random.Random(3).random)
+    decisions = [router.answer(request(f"thing {n}")).decision for n in range(200)]
+    assert set(decisions) == {"kept", "audited"} and 35 <= decisions.count("audited") <= 65
+
+
+def test_a_share_of_the_runs_goes_to_the_canary_and_the_rest_to_the_one_that_is_live(
+    make_router: Callable[..., Router], workspace: Workspace, specialist: Specialist, live_route: Route
+) -> None:
+    workspace.save_specialist(replace(specialist, id="s2", name="colour-v2", version=2, state="canary"))
+    publish_with(workspace, replace(live_route, specialist_id="s2"), share=0.3)
+    router = make_router()
+    asked = [(run, router.decide(request(f"thing {n}"), f"run {run}")) for run in range(100) for n in range(3)]
+    chosen = {(run, decision.specialist.name) for run, decision in asked if decision.specialist}
+    assert len(chosen) == 100, "a run is torn"
+    assert 15 <= sum(name == "colour-v2" for _, name in chosen) <= 45
+
+
+def test_a_route_s_own_confidence_decides(
+    make_router: Callable[..., Router], workspace: Workspace, live_route: Route
+) -> None:
+    doubtful = {"weights": {"sum": 1.0}, "intercept": -9.0, "novelty": None}
+    publish_with(workspace, live_route, scorer=doubtful)
+    outcome = make_router().answer(request())
+    assert outcome.decision == "below threshold" and outcome.attempt is not None
+    assert outcome.attempt.confidence is not None and outcome.attempt.confidence < 0.01

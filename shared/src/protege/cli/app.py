@@ -28,7 +28,7 @@ from .common import (
     specialist_named,
 )
 from .running import running
-from .wording import figures_of, in_ollama, said_of, who
+from .wording import compared_of, figures_of, in_ollama, said_of, who
 
 app = typer.Typer(
     help="Turns an agent's repeated calls to a large model into small models that answer them, with a guarantee.",
@@ -251,12 +251,18 @@ def evaluate(
     home: Home = None,
     as_json: Json = False,
 ) -> None:
-    """Measure a specialist again, on calls that it never learnt from."""
+    """Measure a specialist again, on calls that it never learnt from; or two, on the same calls."""
     from ..collect import read
-    from ..measuring import measure
+    from ..measuring import measure, measure_pair
 
     workspace = Workspace(home)
     given = None if calls is None else list(read(calls))
+    if against is not None:
+        first, second = specialist_named(workspace, name), specialist_named(workspace, against)
+        compared = measure_pair(workspace, first, second, given, progress(as_json))
+        if as_json:
+            return output.print_json(compared)
+        return output.print_block(f"{first.name} and {second.name}", compared_of(compared))
     figures = measure(workspace, specialist_named(workspace, name), given, progress(as_json))
     if as_json:
         return output.print_json({"specialist": name, **figures})

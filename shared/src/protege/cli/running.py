@@ -176,6 +176,9 @@ def _switch(name: str | None, home: Path | None, as_json: bool, *, off: bool) ->
     workspace = Workspace(home)
     task = task_named(workspace, name) if name else None
     switch(workspace, task, off=off)
-    whose, state = (task.name if task else "all tasks"), "off" if off else "on"
-    said = "The teacher answers" if off else "Specialists answer where they are certified"
-    done({"task": task.name if task else None, "state": state}, f"{said}: {whose}.", as_json)
+    now_off = policy_of(workspace, task.id if task else EVERY).off
+    whose = task.name if task else "all tasks"
+    said = f"The teacher answers: {whose}." if now_off else f"Specialists answer where they are certified: {whose}."
+    if now_off and not off:
+        said = f"{said} All tasks are off: `protege on` ends that."
+    done({"task": task.name if task else None, "state": "off" if now_off else "on"}, said, as_json)

@@ -51,3 +51,21 @@ def figures_of(figures: Mapping[str, Any]) -> list[str]:
         f"Certified coverage {figures['certified_coverage']:.1%} at ε = {certificate['epsilon']:g}, "
         f"δ = {certificate['delta']:g}; {figures['hindsight_coverage']:.1%} in hindsight.",
     ]
+
+
+def compared_of(pair: Mapping[str, Any]) -> list[str]:
+    """Two specialists on the same calls, in words."""
+    found, first, second = pair["comparison"], pair["first"]["name"], pair["second"]["name"]
+    low, high = found["interval"]
+    lines = [
+        f"{name} agrees with the teacher on {found[key]:.1%} of {found['n']} calls "
+        f"(95% interval {found[f'{key}_interval'][0]:.1%}–{found[f'{key}_interval'][1]:.1%})."
+        for name, key in ((first, "first"), (second, "second"))
+    ]
+    lines.append(
+        f"Only {first}: {found['only_first']}, only {second}: {found['only_second']}; difference "
+        f"{found['difference']:+.1%} ({low:+.1%} to {high:+.1%}), McNemar's exact p = {found['p_value']:.3g}."
+    )
+    if found["latency_ms"] is not None:
+        lines.append(f"Latency, {first} minus {second}: {found['latency_ms']:+.0f} ms (median).")
+    return lines

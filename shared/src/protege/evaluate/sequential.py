@@ -7,9 +7,9 @@ are mixtures of likelihood ratios of a Bernoulli share q against ε, over a few 
 
 `shown_below` speaks against "more than ε disagree", and lets a specialist pass. `Alarm` speaks against "at most ε
 disagree" from some unknown call on: an e-detector of the Shiryaev–Roberts kind (Shin, Ramdas and Rinaldo,
-"E-detectors", New England Journal of Statistics in Data Science 2024, §2), the sum of the e-processes that begin at each call. As long
-as at most ε disagree, it is expected to grow by 1 a call at most, so it is A or more calls on average to the first
-false alarm at the level A; where fewer disagree, far more.
+"E-detectors", New England Journal of Statistics in Data Science 2024, §2), the sum of the e-processes that begin at
+each call. As long as at most ε disagree, it is expected to grow by 1 a call at most, so it is A or more calls on
+average to the first false alarm at the level A; where fewer disagree, far more.
 """
 
 from __future__ import annotations

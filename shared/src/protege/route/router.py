@@ -20,6 +20,7 @@ from ..errors import EngineBusy, EngineError, EngineTimeout, NotServed
 from ..evaluate import Answered, ask, keeps
 from ..prompt import CannotRender
 from ..specialist import Route, Specialist
+from ..tracing import OFF_SPAN, Span, span
 from ..workspace import home_path
 from .decision import Decision, Reason, objection
 from .link import EngineLink, link_to
@@ -87,6 +88,10 @@ class Router:
 
     def answer(self, request: Request, run: str | None = None) -> Outcome:
         """The specialist's answer where it may be kept; else an outcome without message, and the teacher answers."""
+        with span("protege.route", run=run) as traced:
+            return _told(traced, self._answer(request, run))
+
+    def _answer(self, request: Request, run: str | None) -> Outcome:
         begin_s = time.perf_counter()
         decision = self.decide(request, run)
         asked = self._asked(decision, request, begin_s)
@@ -99,6 +104,10 @@ class Router:
 
     async def aanswer(self, request: Request, run: str | None = None) -> Outcome:
         """As `answer`, without blocking the event loop."""
+        with span("protege.route", run=run) as traced:
+            return _told(traced, await self._aanswer(request, run))
+
+    async def _aanswer(self, request: Request, run: str | None) -> Outcome:
         begin_s = time.perf_counter()
         decision = self.decide(request, run)
         asked = self._asked(decision, request, begin_s)
@@ -213,6 +222,16 @@ class Router:
         if trouble not in self._told:
             self._told.add(trouble)
             log.warning("Routing failed while %s; the teacher answers. (Told once.)", trouble)
+
+
+def _told(traced: Span, outcome: Outcome) -> Outcome:
+    """The outcome, once its span tells of it."""
+    if traced is not OFF_SPAN:
+        confidence = outcome.attempt.confidence if outcome.attempt else None
+        tokens = {"input_tokens": outcome.input_tokens, "output_tokens": outcome.output_tokens}
+        by = outcome.specialist if outcome.message else None
+        traced.set(decision=outcome.decision, task=outcome.task_id, answered_by=by, confidence=confidence, **tokens)
+    return outcome
 
 
 def _engine_of(specialist: Specialist) -> str:

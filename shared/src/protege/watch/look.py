@@ -11,7 +11,7 @@ from ..collect import drain
 from ..errors import ProtegeError
 from ..evaluate import Grader, grader_for
 from ..history import AttemptRow, Event
-from ..lifecycle import audit, audit_rate, canary, promote, publish, rollback, stage, withdraw
+from ..lifecycle import audit, audit_rate, canary, promote, publish, stage, stop, succeed
 from ..policy import policy_of
 from ..rollout import RULES, Seen, Step, step
 from ..rollout import look as sum_up
@@ -99,18 +99,12 @@ def _compared(workspace: Workspace, specialist: Specialist, began: Mapping[str, 
 def _do(
     workspace: Workspace, specialist: Specialist, terms: Route, then: Step, seen: Seen, rows: Sequence[AttemptRow]
 ) -> None:
-    with workspace.turn:
-        now = next((s for s in workspace.specialists(task_id=specialist.task_id) if s.id == specialist.id), specialist)
-        if now.state != specialist.state or stage(workspace, now) != stage(workspace, specialist):
-            return  # somebody else was quicker
     if then.what == "alarm":
-        figures = {"compared": seen.compared, "disagreed": seen.disagreed}
         since = rows[min(seen.began, len(rows) - 1)].time or 0.0
-        open_reason(workspace, specialist.task_id, Reason(f"{specialist.name} was rolled back: {then.why}", since))
-        if specialist.answers:
-            rollback(workspace, specialist, then.why, figures)
-        else:
-            withdraw(workspace, specialist, then.why)
+        reason = Reason(f"{specialist.name} was rolled back: {then.why}", since)
+        figures = {"compared": seen.compared, "disagreed": seen.disagreed}
+        if stop(workspace, specialist, then.why, figures, lambda: open_reason(workspace, specialist.task_id, reason)):
+            succeed(workspace, specialist)
     elif then.what == "canary":
         canary(workspace, specialist, then.why)
     elif then.what == "live":

@@ -1,0 +1,137 @@
+"""What a specialist's held-out answers certify, and what each further look at the same calls costs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from protege import Workspace, gate, lifecycle
+from protege.evaluate import Judged
+from protege.flywheel import Settings
+from protege.policy import set_policy
+from protege.watch import Reason, open_reason, reason_of
+from watched import colour_task, specialist, terms
+
+TASK = colour_task()
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    workspace = Workspace(tmp_path)
+    workspace.save_tasks([TASK], {})
+    return workspace
+
+
+def answers(*numbers: int) -> Any:
+    judged = [Judged(f"c{n}", "", "red", "red", agreed=True, confidence=0.9, valid=True) for n in numbers]
+    return SimpleNamespace(calibration=judged)
+
+
+def spent(workspace: Workspace, calls: range, of: str) -> tuple[int, float]:
+    found = gate.spend(workspace, TASK, answers(*calls), [of], 0.05)
+    return len(found.calls), found.delta
+
+
+def test_the_first_decision_has_all_of_delta_and_is_the_same_when_asked_again(workspace: Workspace) -> None:
+    assert spent(workspace, range(100), "v1") == (100, 0.05)
+    assert spent(workspace, range(100), "v1") == (100, 0.05)
+
+
+def test_each_further_decision_on_the_same_calls_has_half_of_what_is_left(workspace: Workspace) -> None:
+    spent(workspace, range(100), "v1")
+    assert spent(workspace, range(100), "v2") == (100, 0.025)
+    assert spent(workspace, range(20, 120), "v3") == (100, 0.0125)
+    assert spent(workspace, range(100), "v2") == (100, 0.025)
+
+
+def test_calls_that_no_decision_has_used_are_enough_where_they_are_half(workspace: Workspace) -> None:
+    spent(workspace, range(100), "v1")
+    assert spent(workspace, range(50, 150), "v2") == (50, 0.05)
+    assert spent(workspace, range(50, 150), "v2") == (50, 0.05)
+    assert spent(workspace, range(1_000, 1_100), "v3") == (100, 0.05)
+
+
+def figures(coverage: float = 0.9, *, threshold: float | None = 0.6, p95_ms: float = 300.0) -> dict[str, Any]:
+    certificate = {"threshold": threshold, "epsilon": 0.05, "delta": 0.05, "n": 100, "kept": 90, "errors": 0}
+    return {
+        "certificate": {**certificate, "kept": round(100 * coverage), "reason": "So it is."},
+        "certified_coverage": coverage if threshold is not None else 0.0,
+        "evaluation": {"latency_p95_ms": p95_ms},
+        "fingerprint": "f",
+        "scorer": None,
+    }
+
+
+def decided(workspace: Workspace, version: int, found: dict[str, Any], rollout: Any = "direct") -> tuple[bool, str]:
+    known = next((s for s in workspace.specialists() if s.version == version), specialist(version, "candidate"))
+    request = '{"messages": [], "answered_by": "large"}'
+    rows = {"signature": ["sig-colour"] * 4, "answer": ["red", "red", "red", "blue"], "request": [request] * 4}
+    calibration = type("Rows", (dict,), {"__len__": lambda self: 4})(rows)
+    curated: Any = SimpleNamespace(calibration=calibration)
+    return gate.route(workspace, TASK, known, curated, found, Settings(rollout=rollout))
+
+
+def states(workspace: Workspace) -> dict[str, str]:
+    return {s.name: s.state for s in workspace.specialists()}
+
+
+def test_the_terms_say_what_calibration_saw(workspace: Workspace) -> None:
+    assert decided(workspace, 1, figures()) == (True, "So it is.")
+    route = workspace.routes()["s1"]
+    assert route.teachers == ("large",) and route.labels == {"red": 0.75, "blue": 0.25}
+    assert (route.share, route.audit) == (1.0, 0.02)
+
+
+def test_staged_it_goes_into_the_shadow_and_stays_on_its_way_when_decided_again(workspace: Workspace) -> None:
+    may, why = decided(workspace, 1, figures(), "staged")
+    assert not may and "in the shadow before it answers" in why
+    assert states(workspace) == {"colour-v1": "shadow"}
+    lifecycle.canary(workspace, workspace.specialists()[0], "shown")
+    assert decided(workspace, 1, figures(), "staged")[0]
+    assert states(workspace) == {"colour-v1": "canary"}
+    decided(workspace, 1, {**figures(), "fingerprint": "another engine"}, "staged")
+    assert states(workspace) == {"colour-v1": "shadow"}
+
+
+def test_one_that_keeps_clearly_less_does_not_replace_the_one_that_is_live(workspace: Workspace) -> None:
+    decided(workspace, 1, figures(0.9))
+    assert decided(workspace, 2, figures(0.5)) == (False, "It keeps 50% of the calls and colour-v1 90%.")
+    assert states(workspace) == {"colour-v1": "live", "colour-v2": "candidate"}
+    assert decided(workspace, 3, figures(0.85))[0]
+    assert states(workspace)["colour-v3"] == "live"
+
+
+def test_where_a_reason_is_open_it_does_and_the_reason_is_closed(workspace: Workspace) -> None:
+    decided(workspace, 1, figures(0.9))
+    open_reason(workspace, TASK.id, Reason("The prompt is another.", 5.0))
+    assert decided(workspace, 2, figures(0.5))[0]
+    assert reason_of(workspace, TASK.id) is None
+
+
+def test_of_two_reasons_the_later_beginning_counts_and_another_teacher_s_answers_stay_out(workspace: Workspace) -> None:
+    open_reason(workspace, TASK.id, Reason("another teacher", 5.0, only=True))
+    open_reason(workspace, TASK.id, Reason("a breach", 9.0))
+    found = reason_of(workspace, TASK.id)
+    assert found is not None and (found.why, found.since, found.only) == ("a breach", 9.0, True)
+    open_reason(workspace, TASK.id, Reason("an older one", 1.0))
+    found = reason_of(workspace, TASK.id)
+    assert found is not None and found.why == "a breach"
+
+
+def test_one_that_is_slower_than_its_policy_allows_is_refused(workspace: Workspace) -> None:
+    set_policy(workspace, TASK, {"latency_ms": 250.0})
+    may, why = decided(workspace, 1, figures(p95_ms=300.0))
+    assert not may and why == "One answer in 20 takes 300 ms or more, and the policy allows 250."
+    assert decided(workspace, 1, figures(p95_ms=200.0))[0]
+
+
+def test_a_rollback_during_the_gate_is_not_undone(workspace: Workspace) -> None:
+    decided(workspace, 1, figures())
+    lifecycle.rollback(workspace, workspace.specialists()[0], "an alarm")
+    may, why = decided(workspace, 1, figures())
+    assert not may and "taken out of service" in why
+    workspace.save_route(replace(terms(1), threshold=0.1))
+    assert states(workspace) == {"colour-v1": "retired"}

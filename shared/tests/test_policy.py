@@ -1,0 +1,130 @@
+"""What the user allows for a task, and how soon that holds."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from memory_engine import MemoryEngine
+from protege import Request, Workspace
+from protege.errors import BadInput
+from protege.policy import TaskPolicy, policy_of, set_policy
+from protege.route import Router, publish
+from protege.switching import set_terms, switch
+from watched import INSTRUCTION, colour_task, specialist, terms
+
+TASK = colour_task()
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    workspace = Workspace(tmp_path)
+    workspace.save_tasks([TASK], {})
+    workspace.save_specialist(specialist(1, "live"))
+    workspace.save_route(terms(1, audit=0.0))
+    publish(workspace)
+    return workspace
+
+
+@pytest.fixture
+def router(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Router:
+    monkeypatch.delenv("PROTEGE_ROUTE", raising=False)
+    engine: Any = MemoryEngine()
+    router = Router(workspace.home, connect=lambda _: engine, start=lambda _: None)
+    assert router.wait_until_ready(5)
+    return router
+
+
+def asked(router: Router) -> str:
+    messages = ({"role": "system", "content": INSTRUCTION}, {"role": "user", "content": "a rose"})
+    return router.answer(Request(messages)).decision
+
+
+def until(router: Router, decision: str) -> float:
+    """Seconds until a running agent's calls are so decided."""
+    begin_s = time.monotonic()
+    while asked(router) != decision:
+        assert time.monotonic() - begin_s < 5, f"never {decision}"
+        time.sleep(0.01)
+    return time.monotonic() - begin_s
+
+
+def routes(workspace: Workspace) -> list[dict[str, Any]]:
+    return [entry["route"] for entry in orjson.loads((workspace.home / "routes.json").read_bytes())["routes"]]
+
+
+def test_a_task_s_own_word_goes_before_the_one_for_all(workspace: Workspace) -> None:
+    assert policy_of(workspace, "colour") == TaskPolicy()
+    set_policy(workspace, None, {"epsilon": 0.1, "audit": 0.5})
+    set_policy(workspace, TASK, {"epsilon": 0.02})
+    assert policy_of(workspace, "colour") == TaskPolicy(epsilon=0.02, audit=0.5)
+    assert set_policy(workspace, TASK, {"epsilon": None}) == TaskPolicy(epsilon=0.1, audit=0.5)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"epsilon": 0.0}, {"delta": 1.0}, {"audit": 0.0}, {"latency_ms": -1.0}, {"budget_usd": float("nan")}, {"x": 1}],
+)
+def test_what_cannot_be_is_refused_and_changes_nothing(workspace: Workspace, wrong: dict[str, Any]) -> None:
+    with pytest.raises(BadInput):
+        set_policy(workspace, TASK, wrong)
+    assert policy_of(workspace, "colour") == TaskPolicy() and workspace.events() == []
+
+
+def test_the_switch_takes_effect_within_a_second_in_a_running_agent(workspace: Workspace, router: Router) -> None:
+    assert asked(router) == "kept"
+    for task in (TASK, None):
+        switch(workspace, task, off=True)
+        assert until(router, "no live route") < 1.0
+        switch(workspace, task, off=False)
+        assert until(router, "kept") < 1.0
+    assert [event.what for event in workspace.events()] == ["off", "on", "off", "on"]
+
+
+def test_the_switch_does_not_wait_for_a_loop_at_work_nor_is_it_undone_by_one(workspace: Workspace) -> None:
+    with workspace.lock():
+        switch(Workspace(workspace.home), TASK, off=True)
+    publishing = [threading.Thread(target=publish, args=(Workspace(workspace.home),)) for _ in range(8)]
+    for thread in publishing:
+        thread.start()
+    for thread in publishing:
+        thread.join()
+    assert routes(workspace) == []
+
+
+def test_a_stricter_promise_than_was_certified_leaves_the_answers_to_the_teacher(workspace: Workspace) -> None:
+    for name in ("epsilon", "delta"):
+        set_policy(workspace, TASK, {name: 0.01})
+        assert routes(workspace) == []
+        set_policy(workspace, TASK, {name: 0.2})
+        assert len(routes(workspace)) == 1
+
+
+def test_the_latency_limit_is_the_longest_that_an_agent_waits(workspace: Workspace) -> None:
+    set_policy(workspace, TASK, {"latency_ms": 250.0})
+    assert routes(workspace)[0]["timeout_s"] == 0.25
+
+
+def test_a_pin_decides_who_answers(workspace: Workspace) -> None:
+    set_terms(workspace, TASK, {"pin": "teacher"})
+    assert routes(workspace) == []
+    workspace.save_specialist(specialist(2, "candidate"))
+    with pytest.raises(BadInput, match="No threshold is certified"):
+        set_terms(workspace, TASK, {"pin": "colour-v2"})
+    workspace.save_route(terms(2))
+    set_terms(workspace, TASK, {"pin": "colour-v2"})
+    assert [route["specialist_id"] for route in routes(workspace)] == ["s2"]
+    with pytest.raises(BadInput, match="has no specialist"):
+        set_terms(workspace, TASK, {"pin": "colour-v9"})
+    with pytest.raises(BadInput, match="own task alone"):
+        set_terms(workspace, None, {"pin": "colour-v2"})
+
+
+def test_a_grader_that_is_none_is_refused(workspace: Workspace) -> None:
+    with pytest.raises(BadInput):
+        set_terms(workspace, TASK, {"grader": "no such grader"})
+    assert policy_of(workspace, "colour").grader == ""

@@ -1,0 +1,168 @@
+"""Whether those that answer still may: audits compared, changes noticed, states changed, nothing done twice."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+
+import orjson
+import pytest
+from protege import Workspace, lifecycle
+from protege.history import Event
+from protege.policy import set_policy
+from protege.rollout import RULES
+from protege.watch import look, reason_of
+from watched import REWORDED, call, specialist, terms
+
+
+def states(workspace: Workspace) -> dict[str, str]:
+    return {s.name: s.state for s in workspace.specialists()}
+
+
+def published(workspace: Workspace) -> dict[str, float]:
+    """Share by specialist, as agents read it."""
+    routes = orjson.loads((workspace.home / "routes.json").read_bytes())["routes"]
+    return {entry["specialist"]["name"]: entry["route"]["share"] for entry in routes}
+
+
+def told(events: Sequence[Event]) -> list[str]:
+    return [event.what for event in events]
+
+
+def audited(workspace: Workspace, good: int, bad: int, first: int = 0, by: str = "s1") -> None:
+    workspace.add_calls(call(first + n, answer="red" if n < good else "blue", by=by) for n in range(good + bad))
+
+
+def test_audited_answers_are_compared_with_the_teacher_s_once(workspace: Workspace) -> None:
+    calls = [call(1), call(2, answer=" red "), call(3, answer="blue"), call(4, said=None)]
+    calls += [call(5, reason="invalid structure"), call(6, answer="blue", reason="below threshold")]
+    calls.append(replace(call(7), response=None, error="TimeoutError"))
+    workspace.add_calls(calls)
+    look(workspace)
+    found = {row.call_id: row.agreed for row in workspace.attempts()}
+    assert found == {"c1": True, "c2": True, "c3": False, "c5": None, "c6": False, "c7": None}
+    workspace.save_agreed({1: False})  # what was compared is not looked at again
+    look(workspace)
+    assert {row.call_id: row.agreed for row in workspace.attempts()}["c1"] is False
+
+
+def test_a_breach_rolls_back_at_once_says_why_and_opens_a_retraining(workspace: Workspace) -> None:
+    audited(workspace, 60, 30)
+    events = look(workspace)
+    assert told(events) == ["retraining due", "rolled back"]
+    assert events[1].why == "30 of 90 compared answers disagree: more than the 5% allowed."
+    assert events[1].figures == {"compared": 90, "disagreed": 30}
+    assert states(workspace) == {"colour-v1": "retired"} and published(workspace) == {}
+    reason = reason_of(workspace, "colour")
+    assert reason is not None and 1_058 <= reason.since <= 1_062
+    assert look(workspace) == []
+
+
+def test_the_predecessor_takes_over_where_there_is_one(workspace: Workspace) -> None:
+    workspace.save_specialist(specialist(2, "candidate"))
+    lifecycle.promote(workspace, specialist(2, "candidate"), terms(2))
+    audited(workspace, 0, 20, by="s2")
+    look(workspace)
+    assert states(workspace) == {"colour-v1": "live", "colour-v2": "retired"}
+    assert published(workspace) == {"colour-v1": 1.0}
+    audited(workspace, 0, 20, first=100, by="s2")  # late in the journal: it does not answer any more
+    assert told(look(workspace)) == []
+
+
+def test_a_suspicion_raises_the_audits_and_goes_by(workspace: Workspace) -> None:
+    audited(workspace, 100, 4)
+    assert told(look(workspace)) == ["suspicion"]
+    assert workspace.routes()["s1"].audit == RULES.suspicious_audit
+    audited(workspace, 150, 0, first=200)
+    assert told(look(workspace)) == ["calm"]
+    assert workspace.routes()["s1"].audit == RULES.audit
+
+
+def test_from_the_shadow_to_a_share_to_all(workspace: Workspace) -> None:
+    workspace.save_specialist(specialist(2, "candidate"))
+    lifecycle.shadow(workspace, specialist(2, "candidate"), terms(2), "certified")
+    assert states(workspace) == {"colour-v1": "live", "colour-v2": "shadow"}
+    assert published(workspace) == {"colour-v1": 1.0}
+    rows = [{"call_id": f"x{n}", "specialist_id": "s2", "task_id": "colour", "time": 1.0} for n in range(80)]
+    shown = {"outcome": "shadowed", "reason": "kept", "agreed": True}
+    workspace.add_attempts({**row, **shown} for row in rows)
+    assert told(look(workspace)) == ["canary"]
+    assert published(workspace) == {"colour-v2": RULES.canary_share, "colour-v1": 1.0}
+    assert look(workspace) == []  # what was shown in the shadow does not count for the next state
+    audited(workspace, 80, 0, by="s2")
+    assert told(look(workspace)) == ["retired", "live"]
+    assert states(workspace) == {"colour-v1": "retired", "colour-v2": "live"}
+    assert published(workspace) == {"colour-v2": 1.0}
+
+
+def test_a_bad_canary_ends_and_who_answered_before_goes_on(workspace: Workspace) -> None:
+    workspace.save_specialist(specialist(2, "candidate"))
+    lifecycle.shadow(workspace, specialist(2, "candidate"), terms(2), "certified")
+    lifecycle.canary(workspace, next(s for s in workspace.specialists() if s.version == 2), "shown")
+    audited(workspace, 0, 20, by="s2")
+    look(workspace)
+    assert states(workspace) == {"colour-v1": "live", "colour-v2": "retired"}
+    assert published(workspace) == {"colour-v1": 1.0}
+
+
+def test_another_teacher_is_noticed_once_and_watched(workspace: Workspace) -> None:
+    workspace.add_calls(call(n, said=None, model="larger") for n in range(19))
+    assert look(workspace) == []
+    workspace.add_calls(call(n, said=None, model="larger") for n in range(19, 40))
+    assert told(look(workspace)) == ["teacher changed", "retraining due", "suspicion"]
+    reason = reason_of(workspace, "colour")
+    assert reason is not None and reason.only and "larger answers now" in reason.why
+    assert states(workspace) == {"colour-v1": "live"}
+    workspace.add_calls(call(n, said=None, model="larger") for n in range(40, 60))
+    assert look(workspace) == []
+    audited(workspace, RULES.watchful, 0, first=100)
+    assert told(look(workspace)) == ["calm"]
+
+
+def test_a_new_wording_is_noticed(workspace: Workspace) -> None:
+    workspace.add_calls(call(n, said=None, instruction=REWORDED if n % 2 else None) for n in range(60))
+    events = look(workspace)
+    assert told(events)[:2] == ["prompt changed", "retraining due"]
+    reason = reason_of(workspace, "colour")
+    assert reason is not None and reason.since == 1_001.0 and not reason.only
+
+
+def test_labels_divided_otherwise_are_drift(workspace: Workspace) -> None:
+    workspace.save_route(terms(1, labels={"red": 0.9, "blue": 0.1}))
+    workspace.add_calls(call(n, said=None, answer="red" if n % 2 else "blue") for n in range(220))
+    assert "drift" in told(look(workspace))
+
+
+def test_fewer_kept_than_certified_is_drift(workspace: Workspace) -> None:
+    workspace.add_calls(call(n, reason="kept" if n % 3 == 0 else "below threshold") for n in range(220))
+    events = look(workspace)
+    assert "drift" in told(events) and any("are kept, fewer" in event.why for event in events)
+
+
+def test_quiet_traffic_is_left_alone(workspace: Workspace) -> None:
+    workspace.save_route(terms(1, labels={"red": 1.0}))
+    workspace.add_calls(call(n, answer="blue" if n % 70 == 69 else "red") for n in range(223))
+    assert look(workspace) == [] and reason_of(workspace, "colour") is None
+
+
+def test_the_policy_s_budget_limits_the_audits(workspace: Workspace) -> None:
+    (task,) = workspace.tasks()
+    workspace.save_tasks([replace(task, cost_usd=0.01, calls=1_000)], {})
+    workspace.add_calls([call(0, said=None)])
+    workspace.save_tasks(workspace.tasks(), {"c0": "colour"})
+    set_policy(workspace, task, {"budget_usd": 0.05})  # a day of audits of all calls costs 10 dollars
+    look(workspace)
+    assert workspace.routes()["s1"].audit == pytest.approx(0.005)
+
+
+def test_eight_that_look_at_once_do_everything_once(workspace: Workspace) -> None:
+    audited(workspace, 60, 30)
+    homes = [Workspace(workspace.home) for _ in range(8)]
+    threads = [threading.Thread(target=look, args=(home,)) for home in homes]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert told(workspace.events()).count("rolled back") == 1
+    assert states(workspace) == {"colour-v1": "retired"} and published(workspace) == {}

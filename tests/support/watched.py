@@ -1,0 +1,48 @@
+"""A task `colour` that a specialist answers, and calls as its agents record them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from memory_engine import BASE, FINGERPRINT
+from protege import Attempt, Call, Request, Route, Specialist, Task, Template
+from protege.task import TemplatePart
+
+INSTRUCTION = "You name the colour of a thing. Answer with one word."
+REWORDED = "You name the colour of a thing, always. Answer with one word."
+
+
+def colour_task() -> Task:
+    template = Template("sig-colour", (TemplatePart(0, "system", lines=(INSTRUCTION,)),))
+    words = {word.strip(".").lower() for word in INSTRUCTION.split()}
+    centre = dict.fromkeys(words, len(words) ** -0.5)
+    return Task("colour", "colour", "label", labels=("red", "blue"), templates=(template,), centre=centre, calls=500)
+
+
+def specialist(version: int, state: Any) -> Specialist:
+    return Specialist(
+        f"s{version}", f"colour-v{version}", "colour", version, BASE, "slots", state=state, created=float(version)
+    )
+
+
+def terms(version: int, **changes: Any) -> Route:
+    counts = {"calibration_calls": 260, "kept": 240, "errors": 4}
+    more = {"signatures": ("sig-colour",), "teachers": ("large",), "audit": 0.02, **changes}
+    return Route("colour", f"s{version}", 0.8, FINGERPRINT, 0.05, 0.05, **counts, **more)
+
+
+def call(number: int, said: str | None = "red", answer: str = "red", **fields: Any) -> Call:
+    """A call of the teacher's; where `said` is given, audited: that is what the specialist had said."""
+    by, reason = fields.pop("by", "s1"), fields.pop("reason", "kept")
+    attempts = (Attempt(by, "audited", reason, 0.9, 5.0, said, 0.02),) if said is not None else ()
+    text = fields.pop("instruction", None) or INSTRUCTION
+    messages = ({"role": "system", "content": text}, {"role": "user", "content": f"thing {number}"})
+    return Call(
+        id=f"c{number}",
+        request=Request(messages),
+        response={"role": "assistant", "content": answer},
+        answered_by=fields.pop("model", "large"),
+        attempts=attempts,
+        time=1_000.0 + number,
+        **fields,
+    )
