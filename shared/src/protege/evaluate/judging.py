@@ -114,7 +114,7 @@ def answer_all(
         except EngineError as error:
             patience.spend(error)
             answered = None
-        return _judged(row, _preview(task, request), answered, judge)
+        return _judged(row, _preview(task, request), answered, judge.for_request(request))
 
     judged: list[Judged] = []
     shown = bar or Silent()
