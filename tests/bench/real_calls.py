@@ -132,12 +132,14 @@ class Stability:
 
 @dataclass(frozen=True)
 class TaskFigures:
-    """One task. calls: by part. agreement: on test calls. plain_auroc, auroc: of both confidences, on calibration and
-    test calls together. weights: of the fitted scorer, empty for the plain one. median_ms: an answer's latency."""
+    """One task. calls: by part; unanswered: those that nothing came back for, in all. agreement: on test calls.
+    plain_auroc, auroc: of both confidences, on calibration and test calls together. weights: of the fitted scorer,
+    empty for the plain one. median_ms: an answer's latency."""
 
     task: str
     kind: str
     calls: dict[str, int]
+    unanswered: int
     validation_errors: int
     agreement: float
     plain_auroc: float | None
@@ -160,8 +162,11 @@ def print_figures(options: argparse.Namespace) -> None:
 def shown(one: TaskFigures) -> Iterator[str]:
     calls = ", ".join(f"{n} {part}" for part, n in one.calls.items())
     weights = ", ".join(f"{name} {weight:.2f}" for name, weight in one.weights.items()) or "plain"
-    yield f"{one.task} ({one.kind}; {calls}; median {one.median_ms:.0f} ms): agreement {one.agreement:.3f}"
-    yield f"  AUROC {one.plain_auroc:.4f} plain, {one.auroc:.4f} fitted on {one.validation_errors} errors: {weights}"
+    yield f"{one.task} ({one.kind}; {calls}, {one.unanswered} unanswered; median {one.median_ms or 0:.0f} ms)"
+    yield (
+        f"  agreement {one.agreement:.3f}; AUROC {one.plain_auroc or 0:.4f} plain, {one.auroc or 0:.4f} fitted on "
+        f"{one.validation_errors} errors: {weights}"
+    )
     for terms in one.terms:
         low, high = terms.interval
         yield (
@@ -185,6 +190,7 @@ def figures(home: Path) -> TaskFigures:
         task=home.name,
         kind=kind,
         calls={part: len(judged) for part, judged in plain.items()},
+        unanswered=sum(one.latency_ms is None for judged in plain.values() for one in judged),
         validation_errors=sum(one.valid and not one.agreed for one in plain["validation"]),
         agreement=statistics.fmean(one.agreed for one in plain["test"]),
         plain_auroc=auroc([*plain["calibration"], *plain["test"]]),
