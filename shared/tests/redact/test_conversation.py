@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 
 import pytest
 from protege.redact import TYPES, Policy, Redactor, TooLong, redacted_text
+from protege.redact.surrogates import Surrogates
 from stdnum import luhn
 from stdnum.iso7064 import mod_97_10
 
@@ -200,9 +202,14 @@ def test_a_place_of_common_words_goes_as_a_whole() -> None:
     assert read["new"] in prompt and read["street"] in prompt
 
 
-def test_a_street_s_common_word_goes_where_it_is_a_whole_value() -> None:
-    from protege.redact.surrogates import Surrogates
+def test_no_word_of_a_place_stands_for_another_of_its_words() -> None:
+    for n in range(300):
+        redactor = Redactor(Policy(types=frozenset({"LOCATION"}), key=str(n)), "c")
+        texts = redactor.redact(["They live in New York."]).texts
+        assert "York" not in texts[0] and redactor.left(texts) == []
 
+
+def test_a_street_s_common_word_goes_where_it_is_a_whole_value() -> None:
     surrogates = Surrogates("k")
     surrogates.add("123 Main Street", "ADDRESS")
     assert surrogates.exact["Main Street"] == f"{surrogates.alone['Main']} Street"
@@ -218,14 +225,13 @@ def test_the_name_of_a_home_folder_is_replaced_as_a_whole(user: str) -> None:
 
 
 def test_names_of_two_letters_go_as_they_are_written() -> None:
-    from protege.redact.surrogates import Surrogates
-
     surrogates = Surrogates("k")
     for name in ("Bo", "Al Kim", "An Li", "He Wei"):
         surrogates.add(name, "PERSON")
-    surrogates.add("NY", "LOCATION")
+    for name, type_ in (("NY", "LOCATION"), ("SD", "PERSON"), ("Naked II", "PERSON")):
+        surrogates.add(name, type_)
     assert {"Bo", "Al", "Li"} <= surrogates.words.keys()
-    assert not {"bo", "al", "li", "An", "He", "he", "NY"} & surrogates.words.keys()
+    assert not {"bo", "al", "li", "An", "He", "he", "NY", "SD", "II"} & surrogates.words.keys()
     assert {"An Li", "He Wei"} <= surrogates.exact.keys() and "He" not in surrogates.exact
     (text,) = redact("My name is Bo. All boats that Bo sells go to Bonn.")
     assert "Bo" not in re.findall(r"\w+", text) and "boats" in text
@@ -233,12 +239,8 @@ def test_names_of_two_letters_go_as_they_are_written() -> None:
 
 @pytest.mark.parametrize("name", ["Анна Ковальчук", "Γιώργος Παπαδόπουλος", "王伟", "山田太郎", "محمد علي", "김철수"])
 def test_a_name_in_another_script_becomes_letters_of_that_script(name: str) -> None:
-    import unicodedata
-
     def shape(text: str) -> list[str]:
         return [f"{unicodedata.name(c, '?').split()[0]} {unicodedata.category(c)}" for c in text]
-
-    from protege.redact.surrogates import Surrogates
 
     surrogates = Surrogates("k")
     surrogates.add(name, "PERSON")

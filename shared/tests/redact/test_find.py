@@ -13,6 +13,7 @@ import pytest
 from protege.errors import BadInput
 from protege.redact import TYPES, Policy, find
 from protege.redact.model import NoModel
+from protege.redact.plausible import Read, plausible
 
 ALL = Policy(types=frozenset(TYPES))
 FORMS = Policy(types=frozenset(TYPES), model=False)
@@ -87,6 +88,27 @@ def test_a_name_far_down_a_long_text_is_found_and_in_code_keys_are_no_names() ->
     assert ("PERSON", "Margarethe Olsen") in found(f"{filler}Please ask Margarethe Olsen. {filler}", ALL)
     assert found('{"tier": "gold", "ok": true, "size": 45273}', ALL) == []
     assert found("pip install torch==1.5.8 took 709 s", ALL) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "type_", "believed"),
+    [
+        ("08-16-2022", "PHONE_NUMBER", False),
+        ("2022/8/16", "PHONE_NUMBER", False),
+        ("08-16-20226", "PHONE_NUMBER", True),
+        ("SearchOnewayFlight", "PERSON", False),
+        ("McDonald", "PERSON", True),
+        ("MacDonald", "PERSON", True),
+    ],
+)
+def test_dates_are_no_telephone_numbers_and_identifiers_no_names(text: str, type_: str, believed: bool) -> None:
+    assert bool(plausible(text, [Read(0, len(text), type_, 0.99)])) is believed
+
+
+@pytest.mark.parametrize("user", ["nina", "rita", "tom"])
+def test_a_user_s_name_is_no_escape(user: str) -> None:
+    for path in (rf"C:\Users\{user}\x", rf"C:\\Users\\{user}\\x"):
+        assert ("PERSON", user) in found(path)
 
 
 def test_only_the_types_of_the_policy_are_found_and_what_is_allowed_stays() -> None:

@@ -100,7 +100,8 @@ class Redactor:
             spans = patterns.spans(text, self._policy.types)
             values = ((text[span.start : span.end], span.type) for span in spans)
             left += [type_ for value, type_ in values if value not in made and not surrogates.stays(value)]
-            if originals and {match[0] for match in originals.finditer(text)} - made:
+            there = {match[0] for match in originals.finditer(text)} if originals else set[str]()
+            if any(not surrogates.stands(original) for original in there - made):
                 left.append("a name that was found")
         return left
 

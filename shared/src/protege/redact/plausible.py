@@ -27,6 +27,8 @@ _NEAR = 40
 _LITERAL = re.compile(r"(?i)(?:true|false|null|none|nan|yes|no|ok|undefined)\Z")
 _IS_KEY = re.compile(r"[\"']\s*:")
 _NOT_A_NAME = re.compile(r"[_=<>{}\[\]\\/@#$|]")
+_DATE = re.compile(r"\d\d?([-/.])\d\d?\1(?:19|20)\d\d\Z|(?:19|20)\d\d([-/.])\d\d?\2\d\d?\Z")
+_IDENTIFIER = re.compile(r"[a-z][A-Z]\w*[a-z][A-Z]")  # SearchOneWay, and not McDonald
 _IDENTITY = re.compile(
     r"(?i)licen[cs]e|passport|driv|social|ssn|\btax|\btin\b|national|identity|insurance|permit|\bvisa\b|citizen"
     r"|personal|resident|patient|medical|\bid (?:card|number|no)|\bcard|credit|\bcc\b|account|bank|routing|iban"
@@ -51,11 +53,11 @@ def _believed(text: str, read: Read, reads: Sequence[Read], lower_case: bool) ->
     if _LITERAL.match(found) or _IS_KEY.match(text, read.end):
         return False
     if read.type == "PHONE_NUMBER":
-        return digits >= 6
+        return digits >= 6 and not _DATE.match(found)
     before = text[max(0, read.start - _NEAR) : read.start]
     if read.type in ("NATIONAL_ID", "BANK_ACCOUNT"):
         return digits >= 4 and bool(_IDENTITY.search(before) or (digits >= 6 and _TELEPHONE.search(before)))
-    if _NOT_A_NAME.search(found):
+    if _NOT_A_NAME.search(found) or _IDENTIFIER.search(found):
         return False
     if read.type == "ADDRESS" and digits:
         return not _DECIMAL.match(text, max(0, read.start - 1), read.end) and _in_address(text, read, reads)

@@ -28,7 +28,7 @@ SHORT_COUNTRIES = tuple(name for name in COUNTRIES if " " not in name and "-" no
 _COUNTRIES = frozenset(name.casefold() for name in COUNTRIES)
 _RUN = re.compile(r"[^\W\d_]+|\d+")
 _CAMEL = re.compile(r"[A-Z][a-z]+|[^\W\d_A-Z]+|[A-Z]+")
-_USER_NAME = re.compile(r"(?=[^\d._-]*[\d._-])[\w.-]+")
+_USER_NAME = re.compile(r"(?=[\d._-]*[^\W\d_])(?=[^\d._-]*[\d._-])[\w.-]+")
 """Ada.kim, ada_2, and Jean-Luc."""
 _LATIN = re.compile(r"[\u0000-\u024f\u1e00-\u1eff'’]+")
 _FEWEST_LETTERS, _FEWEST_DIGITS = 3, 3
@@ -49,6 +49,7 @@ class Surrogates:
         self._key = key.encode()
         self._keep = keep
         self._taken: set[str] = set()
+        self._drawn_words: set[str] = set()
         self._known: dict[str, str] = {}
         self.words: dict[str, str] = {}
         self.exact: dict[str, str] = {}
@@ -73,6 +74,10 @@ class Surrogates:
                 bare = re.sub(r"[\W_]", "", text)
                 self.exact.setdefault(bare, re.sub(r"[\W_]", "", self.exact[text]))
 
+    def stands(self, word: str) -> bool:
+        """Whether a word stands for another one."""
+        return word.casefold() in self._drawn_words
+
     def stays(self, text: str) -> bool:
         """Whether all words of a text are ones to keep."""
         words = [match[0].casefold() for match in WORD.finditer(text)]
@@ -92,6 +97,7 @@ class Surrogates:
         named = [word for word in words if self._names(word[0], type_)]
         if capitals:  # "Anna asked": a word that the model took along
             named = [word for word in named if not word[0].islower()]
+        self._taken |= {word[0].casefold() for word in named}  # no word of a name stands for another of them
         drawn = {w[0].casefold(): self._drawn(w[0].casefold(), _pool(type_, w.start())) for w in named}
         for word in named:
             self._add_word(word[0], drawn[word[0].casefold()], type_, single=len(words) == 1)
@@ -101,9 +107,9 @@ class Surrogates:
 
     def _names(self, word: str, type_: str) -> bool:
         low = word.casefold()
-        if low in KEPT or low in self._keep or (word.islower() and len(word) < _FEWEST_LETTERS):
+        if low in KEPT or low in self._keep:
             return False
-        of_two = len(word) == 2 and (type_ == "PERSON" or not _LATIN.fullmatch(word))
+        of_two = len(word) == 2 and word == word.capitalize() and (type_ == "PERSON" or not _LATIN.fullmatch(word))
         return of_two or len(word) >= _FEWEST_LETTERS
 
     def _add_word(self, word: str, drawn: str, type_: str, *, single: bool) -> None:
@@ -135,6 +141,7 @@ class Surrogates:
         same script for a word in others than Latin ones."""
         if low not in self._known:
             self._known[low] = self._free(low, pool) if _LATIN.match(low) else self._shaped(low).capitalize()
+            self._drawn_words.add(self._known[low].casefold())
             self._taken |= {low, self._known[low].casefold()}
         return self._known[low]
 
