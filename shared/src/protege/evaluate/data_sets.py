@@ -21,6 +21,7 @@ REPEATS = 0.25
 _DATES = ["2019-12-31", "2020-01-01", "2020-02-15", "2021-07-04"]
 _TEXTS = ["a", "b", "B", "ab", "abc", "abcdef", "10", ""]
 _Pools = dict[str, list[Any]]
+_Asked = list[tuple[list[str], list[list[Any]]]]
 
 
 def data_sets(schema: Sequence[Table], queries: Sequence[Any]) -> Iterator[list[tuple[Table, list[tuple[Any, ...]]]]]:
@@ -34,13 +35,23 @@ def data_sets(schema: Sequence[Table], queries: Sequence[Any]) -> Iterator[list[
 
     read = {table.name.lower() for query in queries for table in query.find_all(Read)}
     tables = [table for table in schema if table.name in read]
-    pools, wanted = _pools(tables, queries)
+    pools, asked = _pools(tables, queries)
     most = ROWS.get(len(tables), 7)
     for number in range(DATA_SETS):
         chance = random.Random(number)
         rows = 0 if number == 0 else number if number < 3 else chance.randint(most // 2, most)
-        likely = {name: chance.choice(values) for name, values in wanted.items()} if number % 3 else {}
+        likely = _likely(asked, chance) if number % 3 else {}
         yield [(table, _rows(table, rows, pools, likely, chance)) for table in tables]
+
+
+def _likely(asked: _Asked, chance: random.Random) -> dict[str, Any]:
+    """A value for each column that a query asks something of: mostly one that it asks for, the same in all columns that
+    are compared with each other."""
+    likely: dict[str, Any] = {}
+    for names, choices in asked:
+        near = chance.choice(choices)
+        likely |= dict.fromkeys(names, near[0] if chance.random() < 0.7 else chance.choice(near[:3]))
+    return likely
 
 
 def _rows(table: Table, n: int, pools: _Pools, likely: dict[str, Any], chance: random.Random) -> list[tuple[Any, ...]]:
@@ -73,8 +84,9 @@ def _value(column: Column, pool: list[Any], likely: dict[str, Any], chance: rand
     return chance.choice(pool)
 
 
-def _pools(tables: Sequence[Table], queries: Iterable[Any]) -> tuple[_Pools, _Pools]:
-    """By column name: all its values, and those among them that a query asks for."""
+def _pools(tables: Sequence[Table], queries: Iterable[Any]) -> tuple[_Pools, _Asked]:
+    """The values of each column, by name; and for each group of columns that a query asks something of, what it asks
+    for, each value with its neighbours."""
     columns = {column.name: column for table in tables for column in table.columns}
     literals: dict[str, list[Any]] = defaultdict(list)
     alike = _Groups(columns)
@@ -87,17 +99,16 @@ def _pools(tables: Sequence[Table], queries: Iterable[Any]) -> tuple[_Pools, _Po
             for name, other in itertools.pairwise(names):
                 alike.join(name, other)
     pools: _Pools = {}
-    wanted: _Pools = {}
-    for name in columns:
-        group = alike.of(name)
-        asked = list(dict.fromkeys(value for other in group for value in literals[other]))
-        near = [value for literal in asked for value in _near(literal, columns[name])]
-        pools[name] = list(dict.fromkeys([*near, *_plain_values(columns[name], asked)]))
-        if literals[name]:
-            wanted[name] = list(
-                dict.fromkeys(value for literal in literals[name] for value in _near(literal, columns[name])[:3])
-            )
-    return pools, wanted
+    asked: _Asked = []
+    for group in alike.all():
+        values = list(dict.fromkeys(value for name in group for value in literals[name]))
+        for name in group:
+            near = [other for value in values for other in _near(value, columns[name])]
+            pools[name] = list(dict.fromkeys([*near, *_plain_values(columns[name], values)]))
+        choices = [near for value in values if (near := _near(value, columns[group[0]]))]
+        if choices or len(group) > 1:
+            asked.append((group, choices or [pools[group[0]][:4]]))
+    return pools, asked
 
 
 def _compared(query: Any) -> Iterator[tuple[list[str], list[Any]]]:
@@ -171,5 +182,5 @@ class _Groups:
             for name in both:
                 self._group[name] = both
 
-    def of(self, name: str) -> list[str]:
-        return sorted(self._group[name])
+    def all(self) -> list[list[str]]:
+        return [sorted(group) for name, group in self._group.items() if name == min(group)]

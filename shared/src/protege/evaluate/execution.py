@@ -53,9 +53,10 @@ def same_rows(schema: Sequence[Table], one: str, other: str) -> bool:
     ORDER BY in one only, LIMIT without it, a name in double quotes that is no name here, rows that are the same on all
     data sets or never more than nothing, NULL and 0.
     """
-    trees = [parse(query) for query in (one, other)]
-    first, second = trees
+    first, second = (parse(query) for query in (one, other))
     if first is None or second is None or not all(_can_run(tree, schema) for tree in (first, second)):
+        return False
+    if _take_strings(first, schema) != _take_strings(second, schema):
         return False
     if bool(first.args.get("order")) != bool(second.args.get("order")):
         return False
@@ -82,12 +83,23 @@ def _can_run(tree: Any, schema: Sequence[Table]) -> bool:
     defined = {node.alias.lower() for node in tree.find_all(exp.CTE)}
     if not all(table.name.lower() in known | defined for table in tree.find_all(exp.Table)):
         return False
-    if any(node.args.get("limit") and not node.args.get("order") for node in tree.find_all(exp.Query)):
-        return False
-    names = known | {column.name for table in schema for column in table.columns}
-    names |= {node.alias.lower() for node in tree.find_all(exp.Alias, exp.TableAlias)}
-    names |= {node.name.lower() for node in tree.find_all(exp.TableAlias)}
-    return all(i.name.lower() in names for i in tree.find_all(exp.Identifier) if i.args.get("quoted"))
+    return all(node.args.get("order") for node in tree.find_all(exp.Query) if node.args.get("limit"))
+
+
+def _take_strings(tree: Any, schema: Sequence[Table]) -> set[str]:
+    """Makes literals of the columns in double quotes that are no name here, and gives them: SQLite and MySQL read them
+    as strings, others do not, so that both queries must have the same."""
+    from sqlglot import expressions as exp
+
+    names = {column.name for table in schema for column in table.columns}
+    names |= {node.alias.lower() for node in tree.find_all(exp.Alias)}
+    names |= {column.name.lower() for node in tree.find_all(exp.TableAlias) for column in node.columns}
+    taken: set[str] = set()
+    for column in list(tree.find_all(exp.Column)):
+        if column.this.args.get("quoted") and not column.table and column.name.lower() not in names:
+            taken.add(column.name)
+            column.replace(exp.Literal.string(column.name))
+    return taken
 
 
 def _result(database: sqlite3.Connection, query: str, ordered: bool) -> _Rows | Counter[Any] | None:

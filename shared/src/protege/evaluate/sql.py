@@ -10,6 +10,8 @@ from typing import Any
 _QUERY = re.compile(
     r"\s*(?:--[^\n]*\n\s*|/\*.*?\*/\s*)*(select|with|insert|update|delete|\()", re.IGNORECASE | re.DOTALL
 )
+MOST_CHARACTERS = 20_000
+"""A longer query is not parsed: sqlglot takes some 10 µs a character."""
 _NULLS = re.compile(r"\bnulls\s+(first|last)\b", re.IGNORECASE)
 
 
@@ -42,7 +44,7 @@ def parse(query: str) -> Any | None:
         from sqlglot.errors import SqlglotError
     except ImportError:
         return None
-    if not _QUERY.match(query):
+    if not _QUERY.match(query) or len(query) > MOST_CHARACTERS:
         return None  # sqlglot reads nearly any words as a column and its alias
     for dialect in (None, "sqlite"):  # the second for names in `backticks` and [brackets]
         try:
@@ -161,6 +163,10 @@ def _form(node: Any) -> Any:
         node = exp.Count(**{**node.args, "this": exp.Star()})
     if isinstance(node, exp.Anonymous):
         return ("function", str(node.this).lower(), *(_form(item) for item in node.expressions))
+    if isinstance(node, exp.Column) and isinstance(node.this, exp.Star) and not node.table:
+        return _form(node.this)
+    if isinstance(node, exp.Join) and (node.kind == "OUTER" if node.side else node.kind == "INNER"):
+        return ("Join", *_fields(node, {"kind"}))  # LEFT OUTER is LEFT, INNER is nothing
     if isinstance(node, exp.Group):
         return ("Group", *_sorted(map(_form, node.expressions)), _fields(node, {"expressions"}))
     if isinstance(node, exp.Select) and _joins_inside(node):

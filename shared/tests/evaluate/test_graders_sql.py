@@ -1,0 +1,322 @@
+"""SQL: pairs that are the same though written differently, and that differ though they look alike."""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+import time
+
+import pytest
+from protege.call import Request
+from protege.evaluate.execution import same_rows
+from protege.evaluate.graders import Grader, Sql
+from protege.evaluate.schema import schema_in
+
+TABLES = """You answer with one query. The tables:
+
+CREATE TABLE dept (
+    id INTEGER PRIMARY KEY,
+    title VARCHAR(20) NOT NULL, -- shown (as is)
+    city TEXT
+);
+CREATE TABLE IF NOT EXISTS emp (
+    id INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    dept_id INT REFERENCES dept(id),
+    salary DECIMAL(10, 2),
+    hired DATE,
+    boss_id INTEGER,
+    PRIMARY KEY (id),
+    FOREIGN KEY (boss_id) REFERENCES emp(id)
+);
+How many employees work in Paris?"""
+
+
+def asked(text: str = TABLES) -> Grader:
+    return Sql().for_request(Request(({"role": "user", "content": text},)))
+
+
+# Certain: what is known of SQL is enough.
+SAME_FORM = [
+    ("SELECT a FROM t", "select a\n  from t;"),
+    ("SELECT A FROM T", "SELECT a FROM t"),
+    ("SELECT count(*) FROM t WHERE year  =  1980;", "select COUNT( * ) from T where YEAR=1980"),
+    ("SELECT a FROM t WHERE b <> 'x'", "SELECT a FROM t WHERE b != 'x'"),
+    ("SELECT a FROM t -- why\n", "SELECT a FROM t"),
+    ("/* first */ SELECT a FROM t", "SELECT a FROM t"),
+    ("SELECT t1.a FROM t AS t1", "SELECT T1.a FROM t T1"),
+    ("SELECT a FROM t WHERE x = 'It''s'", "select a from t where x='It''s'"),
+    ("SELECT x.a FROM t AS x", "SELECT t.a FROM t"),
+    ("SELECT t.a FROM t WHERE t.b = 1", "SELECT a FROM t WHERE b = 1"),
+    ("SELECT t.* FROM t", "SELECT * FROM t"),
+    ("SELECT a FROM t WHERE b = 1 AND c = 2", "SELECT a FROM t WHERE c = 2 AND b = 1"),
+    ("SELECT a FROM t WHERE b = 1 OR c = 2", "SELECT a FROM t WHERE c = 2 OR b = 1"),
+    ("SELECT a FROM t WHERE b = 1 AND (c = 2 AND d = 3)", "SELECT a FROM t WHERE (d = 3 AND b = 1) AND c = 2"),
+    ("SELECT a FROM t WHERE (b = 1)", "SELECT a FROM t WHERE b = 1"),
+    ("SELECT (a) FROM t WHERE ((b) = (1))", "SELECT a FROM t WHERE b = 1"),
+    ("SELECT a FROM t WHERE (b = 1 AND c = 2) OR d = 3", "SELECT a FROM t WHERE d = 3 OR b = 1 AND c = 2"),
+    ("SELECT a FROM t WHERE 1 = b", "SELECT a FROM t WHERE b = 1"),
+    ("SELECT a FROM t WHERE 5 < b", "SELECT a FROM t WHERE b > 5"),
+    ("SELECT a FROM t WHERE b >= c", "SELECT a FROM t WHERE c <= b"),
+    ("SELECT a FROM t WHERE NOT b = 1", "SELECT a FROM t WHERE b <> 1"),
+    ("SELECT a FROM t WHERE NOT (b < 1)", "SELECT a FROM t WHERE b >= 1"),
+    ("SELECT a FROM t WHERE NOT b IN (1, 2)", "SELECT a FROM t WHERE b NOT IN (1, 2)"),
+    ("SELECT a FROM t WHERE NOT b IS NULL", "SELECT a FROM t WHERE b IS NOT NULL"),
+    ("SELECT a FROM t WHERE b BETWEEN 1 AND 5", "SELECT a FROM t WHERE b <= 5 AND b >= 1"),
+    ("SELECT a FROM t WHERE b IN (1, 2)", "SELECT a FROM t WHERE b IN (2, 1)"),
+    ("SELECT a FROM t WHERE b IN ('x', 'y')", "SELECT a FROM t WHERE b = 'y' OR b = 'x'"),
+    ("SELECT a FROM t WHERE b IN (1)", "SELECT a FROM t WHERE b = 1"),
+    ("SELECT a FROM t WHERE b = 1 AND b = 1", "SELECT a FROM t WHERE b = 1"),
+    ("SELECT a FROM t JOIN u ON t.i = u.i", "SELECT a FROM t INNER JOIN u ON u.i = t.i"),
+    ("SELECT t.a FROM t, u WHERE t.i = u.i", "SELECT t.a FROM t JOIN u ON t.i = u.i"),
+    ("SELECT t.a FROM t JOIN u ON t.i = u.i", "SELECT t.a FROM u JOIN t ON t.i = u.i"),
+    ("SELECT x.a FROM t x JOIN u y ON x.i = y.i WHERE y.b = 2", "SELECT t.a FROM u, t WHERE u.b = 2 AND t.i = u.i"),
+    ("SELECT a FROM t LEFT JOIN u ON t.i = u.i", "SELECT a FROM t LEFT OUTER JOIN u ON u.i = t.i"),
+    ("SELECT a FROM t CROSS JOIN u", "SELECT a FROM t, u"),
+    ("SELECT p.a, q.a FROM t p JOIN t q ON p.i = q.j", "SELECT l.a, r.a FROM t AS l JOIN t AS r ON r.j = l.i"),
+    ("SELECT a, count(*) FROM t GROUP BY a, b", "SELECT a, COUNT(*) FROM t GROUP BY b, a"),
+    ("SELECT count(1) FROM t", "SELECT count(*) FROM t"),
+    ("SELECT count(*) AS n FROM t", "SELECT count(*) FROM t"),
+    ("SELECT a AS first, b AS second FROM t", "SELECT a, b FROM t"),
+    ("SELECT a FROM t ORDER BY b ASC", "SELECT a FROM t ORDER BY b"),
+    ("SELECT a FROM t ORDER BY b LIMIT 3, 5", "SELECT a FROM t ORDER BY b LIMIT 5 OFFSET 3"),
+    ("SELECT a FROM t UNION DISTINCT SELECT b FROM u", "SELECT a FROM t UNION SELECT b FROM u"),
+    ("SELECT foo(a) FROM t", "SELECT FOO(a) FROM t"),
+    ("SELECT CAST(a AS INTEGER) FROM t", "SELECT a::int FROM t"),
+    ("SELECT `a b` FROM t", "SELECT [a b] FROM t"),
+    ("INSERT INTO t (a) VALUES (1)", "insert into T(A) values(1);"),
+]
+DIFFERENT_FORM = [
+    ("SELECT a FROM t", "SELECT b FROM t"),
+    ("SELECT a FROM t", "SELECT a FROM u"),
+    ("SELECT a FROM t WHERE x = 'A'", "SELECT a FROM t WHERE x = 'a'"),
+    ("SELECT a FROM t WHERE x = '1'", "SELECT a FROM t WHERE x = 1"),
+    ("SELECT a FROM t WHERE x < 1", "SELECT a FROM t WHERE x <= 1"),
+    ("SELECT a FROM t WHERE x < y", "SELECT a FROM t WHERE y < x"),
+    ("SELECT a FROM t WHERE NOT x < 1", "SELECT a FROM t WHERE x > 1"),
+    ("SELECT DISTINCT a FROM t", "SELECT a FROM t"),
+    ("SELECT a FROM t ORDER BY a", "SELECT a FROM t ORDER BY a DESC"),
+    ("SELECT a FROM t ORDER BY a", "SELECT a FROM t"),
+    ("SELECT a FROM t ORDER BY a, b", "SELECT a FROM t ORDER BY b, a"),
+    ("SELECT a FROM t ORDER BY a", "SELECT a FROM t ORDER BY a NULLS FIRST"),
+    ("SELECT a, b FROM t", "SELECT b, a FROM t"),
+    ("SELECT a AS b, b AS c FROM t ORDER BY b", "SELECT a, b FROM t ORDER BY b"),
+    ("SELECT a FROM t WHERE x = 'a  b'", "SELECT a FROM t WHERE x = 'a b'"),
+    ("SELECT a FROM t JOIN u ON t.i = u.i", "SELECT a FROM t LEFT JOIN u ON t.i = u.i"),
+    ("SELECT a FROM t LEFT JOIN u ON t.i = u.i", "SELECT a FROM u LEFT JOIN t ON t.i = u.i"),
+    ("SELECT a FROM t LEFT JOIN u ON t.i = u.i AND u.b = 1", "SELECT a FROM t LEFT JOIN u ON t.i = u.i WHERE u.b = 1"),
+    ("SELECT * FROM t JOIN u ON t.i = u.i", "SELECT * FROM u JOIN t ON t.i = u.i"),
+    ("SELECT p.a FROM t p JOIN t q ON p.i = q.j", "SELECT q.a FROM t p JOIN t q ON p.i = q.j"),
+    ("SELECT a FROM t JOIN u USING (i)", "SELECT a FROM t JOIN u USING (j)"),
+    ("SELECT a FROM t NATURAL JOIN u", "SELECT a FROM t CROSS JOIN u"),
+    ("SELECT a FROM t WHERE b = 1 AND c = 2 OR d = 3", "SELECT a FROM t WHERE b = 1 AND (c = 2 OR d = 3)"),
+    ("SELECT a FROM t WHERE b = 1 AND c = 2", "SELECT a FROM t WHERE b = 1 OR c = 2"),
+    ("SELECT a - (b - c) FROM t", "SELECT a - b - c FROM t"),
+    ("SELECT (a + b) * c FROM t", "SELECT a + b * c FROM t"),
+    ("SELECT a FROM t WHERE b = ANY (SELECT c FROM u)", "SELECT a FROM t WHERE NOT b <> ANY (SELECT c FROM u)"),
+    ("SELECT a FROM t WHERE b IN (1, 2)", "SELECT a FROM t WHERE b IN (1, 3)"),
+    ("SELECT a FROM t WHERE b IN (1, 2)", "SELECT a FROM t WHERE b NOT IN (1, 2)"),
+    ("SELECT a FROM t WHERE b BETWEEN 1 AND 5", "SELECT a FROM t WHERE b > 1 AND b < 5"),
+    ("SELECT count(a) FROM t", "SELECT count(*) FROM t"),
+    ("SELECT count(DISTINCT a) FROM t", "SELECT count(a) FROM t"),
+    ("SELECT max(a) FROM t", "SELECT min(a) FROM t"),
+    ("SELECT a FROM t GROUP BY a HAVING count(*) > 1", "SELECT a FROM t GROUP BY a"),
+    ("SELECT a FROM t LIMIT 1", "SELECT a FROM t LIMIT 10"),
+    ("SELECT a FROM t UNION SELECT b FROM u", "SELECT a FROM t UNION ALL SELECT b FROM u"),
+    ("SELECT a FROM t EXCEPT SELECT b FROM u", "SELECT b FROM u EXCEPT SELECT a FROM t"),
+    ("SELECT a FROM t WHERE x = 'y'", 'SELECT a FROM t WHERE x = "y"'),
+    ("SELECT a FROM t WHERE x = 'y'", "SELECT a FROM t WHERE x = y"),
+    ("SELECT a FROM t AS x(a, b)", "SELECT a FROM t"),
+    ("SELECT a FROM t; DROP TABLE t", "SELECT a FROM t"),
+    ("SELECT a FROM t", "SELECT a FROM t WHERE 1 = 1"),
+    ("DELETE FROM t WHERE a = 1", "SELECT * FROM t WHERE a = 1"),
+    ("DELETE FROM t WHERE a = 1", "DELETE FROM t"),
+    ("I cannot write that", "SELECT a FROM t"),
+    ("I cannot write that", "I cannot write this"),
+    ("", "SELECT a FROM t"),
+]
+# Evidence: the tables of the request are known.
+SAME_ROWS = [
+    (
+        "SELECT count(*) FROM emp JOIN dept ON emp.dept_id = dept.id WHERE city = 'Paris'",
+        "SELECT count(*) FROM emp WHERE dept_id IN (SELECT id FROM dept WHERE city = 'Paris')",
+    ),
+    ("SELECT DISTINCT city FROM dept", "SELECT city FROM dept GROUP BY city"),
+    ("SELECT DISTINCT id FROM emp", "SELECT id FROM emp"),
+    ("SELECT count(id) FROM emp", "SELECT count(*) FROM emp"),
+    ("SELECT name FROM emp WHERE salary > 3", "WITH x AS (SELECT * FROM emp WHERE salary > 3) SELECT name FROM x"),
+    ("SELECT name FROM emp WHERE NOT (salary > 3 AND id = 2)", "SELECT name FROM emp WHERE salary <= 3 OR id <> 2"),
+    ("SELECT dept_id, avg(salary) FROM emp GROUP BY 1", "SELECT dept_id, 1.0 * sum(salary) / count(salary) FROM emp GROUP BY dept_id"),
+    (
+        "SELECT d.title, count(e.id) FROM dept d LEFT JOIN emp e ON e.dept_id = d.id GROUP BY d.id, d.title",
+        "SELECT title, (SELECT count(*) FROM emp WHERE emp.dept_id = dept.id) FROM dept",
+    ),
+    ("SELECT title FROM dept WHERE city = 'Rome' UNION ALL SELECT title FROM dept WHERE city = 'Oslo'", "SELECT title FROM dept WHERE city IN ('Oslo', 'Rome')"),
+    ("SELECT name FROM emp WHERE hired >= '2020-01-01' AND hired < '2021-01-01'", "SELECT name FROM emp WHERE strftime('%Y', hired) = '2020'"),
+    ("SELECT name FROM emp ORDER BY id", "SELECT name FROM emp ORDER BY emp.id + 0"),
+    ("SELECT coalesce(city, 'none') FROM dept", "SELECT CASE WHEN city IS NULL THEN 'none' ELSE city END FROM dept"),
+    ('SELECT "name" FROM "emp"', "SELECT name FROM emp"),
+]  # fmt: skip
+DIFFERENT_ROWS = [
+    ("SELECT max(salary) FROM emp", "SELECT salary FROM emp WHERE salary IS NOT NULL ORDER BY salary DESC LIMIT 1"),
+    ("SELECT avg(dept_id) FROM emp", "SELECT sum(dept_id) / count(dept_id) FROM emp"),
+    ("SELECT e.name FROM dept d JOIN emp e ON e.dept_id = d.id", "SELECT name FROM emp JOIN dept USING (id)"),
+    ("SELECT name FROM emp", "SELECT name FROM emp JOIN dept ON emp.dept_id = dept.id"),
+    ("SELECT name FROM emp", "SELECT DISTINCT name FROM emp"),
+    ("SELECT name FROM emp WHERE salary > 10", "SELECT name FROM emp WHERE salary >= 10"),
+    ("SELECT name FROM emp WHERE salary * 2 > 10", "SELECT name FROM emp WHERE salary * 2 >= 10"),
+    ("SELECT name FROM emp WHERE hired > '2020-03-01'", "SELECT name FROM emp WHERE hired >= '2020-03-01'"),
+    ("SELECT name FROM emp WHERE name LIKE 'A%'", "SELECT name FROM emp WHERE name LIKE '%A%'"),
+    ("SELECT name FROM emp WHERE name LIKE 'Ann'", "SELECT name FROM emp WHERE name = 'Ann'"),
+    ("SELECT name FROM emp WHERE length(name) > 7", "SELECT name FROM emp WHERE length(name) >= 7"),
+    ("SELECT count(dept_id) FROM emp", "SELECT count(*) FROM emp"),
+    ("SELECT sum(salary) FROM emp", "SELECT coalesce(sum(salary), 0) FROM emp"),
+    ("SELECT avg(salary) FROM emp", "SELECT sum(salary) / count(*) FROM emp"),
+    (
+        "SELECT name FROM emp WHERE dept_id NOT IN (SELECT id FROM dept WHERE city = 'X')",
+        "SELECT name FROM emp WHERE NOT EXISTS (SELECT 1 FROM dept WHERE dept.id = emp.dept_id AND city = 'X')",
+    ),
+    ("SELECT name FROM emp ORDER BY salary DESC LIMIT 1", "SELECT name FROM emp WHERE salary = (SELECT max(salary) FROM emp)"),
+    ("SELECT name FROM emp ORDER BY name", "SELECT name FROM emp ORDER BY name DESC"),
+    ("SELECT name FROM emp ORDER BY id", "SELECT name FROM emp"),
+    ("SELECT city, count(*) FROM dept GROUP BY city HAVING count(*) > 2", "SELECT city, count(*) FROM dept GROUP BY city HAVING count(*) >= 2"),
+    ("SELECT title FROM dept WHERE city = 'Rome' UNION SELECT title FROM dept WHERE city = 'Oslo'", "SELECT title FROM dept WHERE city IN ('Oslo', 'Rome')"),
+    ("SELECT d.title FROM dept d LEFT JOIN emp e ON e.dept_id = d.id", "SELECT d.title FROM dept d JOIN emp e ON e.dept_id = d.id"),
+    ("SELECT e.name, b.name FROM emp e JOIN emp b ON e.boss_id = b.id", "SELECT e.name, b.name FROM emp e JOIN emp b ON b.boss_id = e.id"),
+    ("SELECT title FROM dept WHERE city = 'Rome'", "SELECT title FROM dept WHERE city = 'rome'"),
+    ("SELECT title FROM dept WHERE city = 'Rome'", 'SELECT title FROM dept WHERE city = "Rome"'),
+    ("SELECT title FROM dept WHERE city = 'title'", 'SELECT title FROM dept WHERE city = "title"'),
+    ("SELECT name FROM emp WHERE salary IS NULL", "SELECT name FROM emp WHERE salary = NULL"),
+    ("SELECT name FROM emp LIMIT 3", "SELECT name FROM emp WHERE 1 LIMIT 3"),
+    ("SELECT name FROM emp WHERE 1 = 0", "SELECT name FROM emp WHERE 1 = 2"),
+    ("SELECT name, salary FROM emp", "SELECT salary, name FROM emp"),
+    ("SELECT 1", "SELECT 1 + 0"),
+    ("SELECT name FROM emp", "SELECT name FROM staff"),
+    ("SELECT name FROM emp WHERE hired IS NOT NULL", "SELECT name FROM emp WHERE hired <> ''"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("answer", "teacher"), SAME_FORM)
+def test_queries_that_are_certainly_the_same(answer: str, teacher: str) -> None:
+    assert Sql().agree(answer, teacher) and Sql().agree(teacher, answer)
+    assert Sql().score(answer, teacher) == 1
+
+
+@pytest.mark.parametrize(("answer", "teacher"), DIFFERENT_FORM)
+def test_queries_that_only_look_alike(answer: str, teacher: str) -> None:
+    assert not Sql().agree(answer, teacher) and not Sql().agree(teacher, answer)
+    assert Sql().score(answer, teacher) == 0
+
+
+@pytest.mark.parametrize(("answer", "teacher"), SAME_ROWS)
+def test_where_the_tables_are_known_equal_rows_are_enough(answer: str, teacher: str) -> None:
+    assert asked().agree(answer, teacher) and asked().agree(teacher, answer)
+    assert not Sql().agree(answer, teacher), "certain without the tables"
+
+
+@pytest.mark.parametrize(("answer", "teacher"), DIFFERENT_ROWS)
+def test_the_rows_show_what_is_different(answer: str, teacher: str) -> None:
+    assert not asked().agree(answer, teacher) and not asked().agree(teacher, answer)
+
+
+@pytest.mark.parametrize(("answer", "teacher"), DIFFERENT_FORM)
+def test_without_sqlglot_nothing_more_agrees(answer: str, teacher: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sqlglot", None)
+    assert not asked("CREATE TABLE t (a INT, b INT)").agree(answer, teacher)
+
+
+@pytest.mark.parametrize(("answer", "teacher"), SAME_FORM[:3])
+def test_without_sqlglot_layout_does_not_count(answer: str, teacher: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sqlglot", None)
+    assert Sql().agree(answer, teacher)
+
+
+def test_tables_are_read_from_create_statements_and_from_plain_lists() -> None:
+    emp = next(table for table in schema_in(TABLES) if table.name == "emp")
+    assert [column.name for column in emp.columns] == ["id", "name", "dept_id", "salary", "hired", "boss_id"]
+    assert [column.required for column in emp.columns] == [True, True, False, False, False, False]
+    assert emp.keys == (frozenset({"id"}),)
+    assert {column.name: column.refers for column in emp.columns if column.refers} == {"dept_id": "id", "boss_id": "id"}
+    assert next(column for column in emp.columns if column.name == "hired").date
+    listed = schema_in("Schema (shop):\nItems(ItemId, Price)\norders(order_id, ItemId)\nJoins: a.b = c.d\n")
+    assert [(table.name, [c.name for c in table.columns]) for table in listed] == [
+        ("items", ["itemid", "price"]),
+        ("orders", ["order_id", "itemid"]),
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "CREATE TABLE",
+        "CREATE TABLE t (",
+        "CREATE TABLE t ()",
+        "create table t (((((",
+        "CREATE TABLE t (a INT, a INT)",
+    ],
+)
+def test_what_is_no_table_is_left_out(text: str) -> None:
+    assert schema_in(text) == ()
+
+
+def test_a_table_that_is_defined_twice_is_left_out() -> None:
+    assert [
+        table.name for table in schema_in("CREATE TABLE t (a INT); CREATE TABLE u (a INT); CREATE TABLE T (b INT);")
+    ] == ["u"]
+
+
+def test_listed_tables_are_run_on_too() -> None:
+    grader = asked("Tables:\nsinger(singer_id, name, age)\nsong(song_id, singer_id, title)")
+    one = "SELECT name FROM singer WHERE singer_id IN (SELECT singer_id FROM song)"
+    assert grader.agree(
+        one, "SELECT s.name FROM singer s WHERE EXISTS (SELECT 1 FROM song WHERE song.singer_id = s.singer_id)"
+    )
+    assert not grader.agree(one, "SELECT name FROM singer JOIN song ON singer.singer_id = song.singer_id")
+
+
+HOSTILE = [
+    "SELECT load_extension('x')",
+    "ATTACH DATABASE '/tmp/x' AS y",
+    "PRAGMA table_info(emp)",
+    "SELECT name FROM emp; DROP TABLE emp",
+    "SELECT name FROM sqlite_master",
+    "SELECT name FROM pragma_table_list",
+    "DELETE FROM emp",
+    "INSERT INTO emp SELECT * FROM emp",
+    "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r) SELECT count(*) FROM r",
+    "SELECT count(*) FROM emp a, emp b, emp c, emp d, emp e, emp f, emp g, emp h, emp i, emp j, emp k",
+    "SELECT hex(zeroblob(1000000000)) FROM emp",
+    "SELECT replace(hex(zeroblob(900)), '0', '00') FROM emp",
+    "SELECT printf('%.*c', 1000000000, 'x') FROM emp",
+    "SELECT random() FROM emp",
+    "SELECT writefile('/tmp/x', 'y') FROM emp",
+    "SELECT " + "(" * 5000 + "1" + ")" * 5000,
+    "SELECT name FROM emp WHERE " + " AND ".join(["id = 1"] * 20_000),
+    "SELECT name FROM emp WHERE name LIKE '" + "%a" * 3000 + "'",
+    "SELECT \0 FROM emp",
+    "SELECT '\ud800' FROM emp",
+]
+
+
+@pytest.mark.parametrize("query", HOSTILE, ids=range(len(HOSTILE)))
+def test_a_hostile_query_is_cut_short_and_different(query: str) -> None:
+    began = time.process_time()
+    assert not same_rows(schema_in(TABLES), query, "SELECT name FROM emp")
+    assert not same_rows(schema_in(TABLES), query, f"{query} ")
+    assert not asked().agree(query, "SELECT name FROM emp")
+    assert time.process_time() - began < 20
+
+
+def test_many_joins_are_stopped_by_steps() -> None:
+    began = time.process_time()
+    query = "SELECT count(*) FROM " + ", ".join(f"emp e{i}" for i in range(12))
+    assert not same_rows(schema_in(TABLES), query, query + " WHERE 1")
+    assert time.process_time() - began < 5
+
+
+def test_other_databases_of_the_process_are_left_as_they_are() -> None:
+    database = sqlite3.connect(":memory:")
+    asked().agree("SELECT name FROM emp", "SELECT title FROM dept")
+    database.execute("CREATE TABLE t (a)")
+    assert database.execute("SELECT zeroblob(1000000)").fetchone()
