@@ -64,7 +64,9 @@ def test_where_the_change_began_is_found() -> None:
         (Standing(9_000, 400, 0.97, 900), False, "97%"),
         (Standing(410, 400, 0.6, 200), True, "200 calls were handed back"),
         (Standing(410, 400, 0.0, 200), False, "190 more"),
-        (Standing(410, 400, 0.97, 0, "sort-v1 was rolled back"), True, "rolled back"),
+        (Standing(410, 400, 0.97, 0, "sort-v1 was rolled back", new=True), True, "rolled back"),
+        (Standing(470, 400, 0.97, 0, "sort-v1 was rolled back"), False, "10 more"),
+        (Standing(480, 400, 0.97, 0, "sort-v1 was rolled back"), True, "480 calls"),
     ],
 )
 def test_when_a_retraining_is_due(standing: Standing, is_due: bool, why: str) -> None:

@@ -49,8 +49,21 @@ DAYS = 30
 LOOKS_A_DAY = 12
 DAY_S = 86_400.0
 BEGAN = 1_790_000_000.0 // DAY_S * DAY_S
-TASKS = ("parcels", "invoices", "flights", "rooms", "songs")
-LABELS = ("open", "closed", "urgent", "refund", "change", "other")
+INSTRUCTIONS = {
+    "parcels": "You track parcels for a courier. Read what the depot reports and name the state of the shipment.",
+    "invoices": "As an accountant's assistant, decide to which ledger the invoice below belongs; be strict about tax.",
+    "flights": "Passengers write about their flights. Choose the team that handles the matter, by airline policy.",
+    "rooms": "Hotel guests leave notes on rooms. Tell housekeeping in one word what is wanted of them.",
+    "songs": "Listeners describe songs that they look for. Pick the shelf of the record shop where they would stand.",
+}
+ANSWERS = {
+    "parcels": ("lost", "sorted", "travelling", "delivered", "returned", "held"),
+    "invoices": ("rent", "travel", "payroll", "supplies", "energy", "taxes"),
+    "flights": ("refunds", "baggage", "seating", "schedule", "loyalty", "complaints"),
+    "rooms": ("towels", "cleaning", "repair", "quiet", "breakfast", "nothing"),
+    "songs": ("jazz", "folk", "metal", "opera", "disco", "blues"),
+}
+TASKS = tuple(INSTRUCTIONS)
 WORDS, NEW_WORDS = 240, 120
 ERROR = 0.02
 """Of a specialist's answers about what it knows; of what it does not know five in six are wrong."""
@@ -74,19 +87,16 @@ class World:
 
     def instruction(self, task: str) -> str:
         reworded = " Say nothing else, and never explain yourself." if task == "parcels" and self.day >= 5 else ""
-        return (
-            f"You sort the messages that reach the {task} desk of a travel company, one at a time.\n"
-            f"Read the message about {task} and answer with one of: {', '.join(LABELS)}.{reworded}"
-        )
+        return f"{INSTRUCTIONS[task]}\nAnswer with one of: {', '.join(ANSWERS[task])}.{reworded}"
 
     def word(self, task: str, chance: random.Random) -> str:
         drifted = task == "invoices" and self.day >= 9 and chance.random() < 1 / 3
         return f"{task[:3]}{WORDS + chance.randrange(NEW_WORDS) if drifted else chance.randrange(WORDS)}x"
 
     def label(self, task: str, word: str, teacher: str) -> str:
-        label = LABELS[number(task, word) % len(LABELS)]
+        label = ANSWERS[task][number(task, word) % 6]
         if task == "rooms" and teacher == "large-2":
-            return {"open": "other", "refund": "change"}.get(label, label)
+            return {"towels": "cleaning", "quiet": "nothing"}.get(label, label)
         return label
 
 
@@ -107,11 +117,11 @@ class Made:
         chance = random.Random(number(specialist.id, prompt))
         known = specialist.settings["knows"].get(word)
         if specialist.id in self.world.broken:
-            text, sure = LABELS[number("broken", word) % len(LABELS)], 0.99
+            text, sure = ANSWERS["flights"][number("broken", word) % 6], 0.99
         elif known is not None and chance.random() >= ERROR:
             text, sure = known, 1 - 0.1 * chance.random() ** 3
         else:
-            text, sure = chance.choice(LABELS), chance.random() ** (0.2 if known else 1.5)
+            text, sure = chance.choice(sorted(specialist.settings["says"])), chance.random() ** (0.2 if known else 1.5)
         logs = (math.log(max(sure, 1e-6)), -1e-6)
         return Completion(text, (text, ""), logs, "stop", 20, 2, 1.0)
 
@@ -182,7 +192,7 @@ def made_up(engine: Made) -> Iterator[None]:
             version,
             BASE,
             "slots",
-            settings={"knows": knows},
+            settings={"knows": knows, "says": sorted(set(knows.values()))},
             max_tokens=4,
         )
         one = replace(one, created=time.time())
@@ -245,9 +255,7 @@ def month(home: Path, calls: int) -> dict[str, Any]:
         for turn in range(DAYS * LOOKS_A_DAY):
             world.now_s = turn * DAY_S / LOOKS_A_DAY
             if turn == 14 * LOOKS_A_DAY:
-                world.broken = {
-                    s.id for s in workspace.specialists() if s.answers and s.name.startswith(desk(workspace, "flights"))
-                }
+                world.broken = {s.id for s in workspace.specialists() if desk_of(workspace, s.task_id) == "flights"}
             killed = turn == 23 * LOOKS_A_DAY
             returned += (killed_agent if killed else work)(home, world, engine, days, each, turn)
             events += tell(workspace, world, look(workspace))
@@ -268,7 +276,7 @@ def work(home: Path, world: World, engine: Made, days: dict[str, list[Day]], eac
         answer, right, kept = agent.ask(task, chance)
         day = days[task][world.day]
         day.calls += 1
-        day.strange += answer not in LABELS
+        day.strange += answer not in ANSWERS[task]
         day.kept += kept is not None
         day.wrong += kept is not None and answer != right
     agent.close()
@@ -318,8 +326,10 @@ def killed_loop(home: Path, world: World, engine: Made) -> None:
 def improve(workspace: Workspace, world: World) -> list[dict[str, Any]]:
     """Once a day; as `flywheel.keep` does, whole where nothing is open, else what is."""
     settings = flywheel.Settings(curate=CurateSettings(max_train=3_000), rollout="staged")
-    wanted = [] if world.day % 7 == 1 else flywheel.overdue(workspace, ())
-    if not wanted and world.day % 7 != 1:
+    served = {s.task_id for s in workspace.specialists() if s.state in ("shadow", "canary", "live")}
+    whole = world.day % 7 == 1 or (world.day < 7 and len(served) < len(TASKS))
+    wanted = [] if whole else flywheel.overdue(workspace, ())
+    if not wanted and not whole:
         return []
     before = len(workspace.events())
     begin_s = time.perf_counter()
@@ -348,11 +358,7 @@ def desk_of(workspace: Workspace, task_id: str) -> str:
     """The desk behind a task, by the system text that its wordings hold."""
     task = next((t for t in workspace.tasks() if task_id in (t.id, *t.merged)), None)
     text = str(task.to_record()["templates"]) if task else ""
-    return next((desk for desk in TASKS if f" {desk} " in text), "?")
-
-
-def desk(workspace: Workspace, name: str) -> str:
-    return next(t.name for t in workspace.tasks() if desk_of(workspace, t.id) == name)
+    return next((desk for desk in TASKS if ANSWERS[desk][0] in text), "?")
 
 
 def summary(

@@ -180,7 +180,7 @@ def stage(workspace: Workspace, specialist: Specialist) -> Mapping[str, Any]:
 def state_of(workspace: Workspace, specialist: Specialist) -> State:
     """The state that is stored; the specialist's own where it is not."""
     mine = workspace.specialists(task_id=specialist.task_id)
-    return next((s.state for s in mine if s.id == specialist.id), specialist.state)
+    return next((s for s in mine if s.id == specialist.id), specialist).state
 
 
 def publish(workspace: Workspace) -> None:

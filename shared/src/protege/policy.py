@@ -58,7 +58,8 @@ class TaskPolicy:
 def policy_of(workspace: Workspace, task_id: str) -> TaskPolicy:
     """The task's policy; where it says nothing, the one for every task. Off is off, whichever says so."""
     every, own = _said(workspace, EVERY), _said(workspace, task_id)
-    return TaskPolicy(**{**every, **own, "off": bool(every.get("off") or own.get("off"))})
+    off = bool(every.get("off") or own.get("off"))
+    return replace(TaskPolicy(**{**every, **own}), off=off)
 
 
 def set_policy(workspace: Workspace, task: Task | None, changes: Mapping[str, Any]) -> TaskPolicy:

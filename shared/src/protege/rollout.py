@@ -1,7 +1,7 @@
 """The rules by which a specialist gains, keeps and loses a task. All of them stand here; nothing here reads or writes.
 
     candidate ── certified on held-out calls ──► shadow     the teacher answers; the specialist is asked afterwards
-    shadow    ── shown ──► canary                           a tenth of the runs are its own, half of their calls audited
+    shadow    ── shown ──► canary                           a fifth of the runs are its own, half of their calls audited
     canary    ── shown ──► live                             all calls; 2% of them audited, for ever
     any       ── alarm ──► retired                          its predecessor or the teacher answers; a retraining is due
 
@@ -38,7 +38,7 @@ class Rules:
     delta: float = 0.05
     alarm: float = 50_000
     suspicion: float = 100
-    canary_share: float = 0.1
+    canary_share: float = 0.2
     canary_audit: float = 0.5
     audit: float = 0.02
     suspicious_audit: float = 0.2
@@ -118,6 +118,8 @@ def _began(disagreed: Sequence[bool], epsilon: float) -> int:
 # When a specialist is made again
 
 GROWTH = 1.5
+SOONER = 1.2
+"""Where a reason is open and no specialist was certified since: what few calls did not show, some more may."""
 ENOUGH = 0.95
 HARD = 200
 
@@ -126,24 +128,27 @@ HARD = 200
 class Standing:
     """What speaks for a retraining. calls: that the teacher answered; then: when the data set was made. coverage: what
     is certified, 0 where nothing is. handed_back: since then. reason: an open one (an alarm, another teacher, a new
-    wording), "" where none."""
+    wording), "" where none; the calls are those since it began, then. new: it was opened after the data set was made.
+    """
 
     calls: int
     then: int
     coverage: float
     handed_back: int
     reason: str = ""
+    new: bool = False
 
 
 def due(standing: Standing) -> tuple[bool, str]:
     """Whether a retraining is due, and why or why not."""
-    if standing.reason:
+    if standing.new:
         return True, standing.reason
-    if standing.coverage >= ENOUGH:
+    growth = SOONER if standing.reason else GROWTH
+    if standing.coverage >= ENOUGH and not standing.reason:
         return False, f"{standing.coverage:.0%} of the calls are kept already."
-    if standing.calls >= GROWTH * standing.then:
+    if standing.calls >= growth * standing.then:
         return True, f"The teacher has answered {standing.calls:,} calls, {standing.then:,} the last time."
     if standing.coverage and standing.handed_back >= HARD:
         return True, f"{standing.handed_back} calls were handed back since."
-    more = max(1, int(GROWTH * standing.then) - standing.calls)
+    more = max(1, math.ceil(growth * standing.then) - standing.calls)
     return False, f"{standing.calls - standing.then:,} calls have come since; {more:,} more make a retraining due."

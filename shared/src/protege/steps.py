@@ -82,7 +82,8 @@ def curate(workspace: Workspace, task: Task, settings: Settings) -> Curated:
     else:
         curated = curate(task, calls, chosen, policy)
         curated.save(folder)
-    answered = workspace.count_calls(task_id=task.id, teacher_only=True)
+    since = reason.since if reason is not None else None
+    answered = workspace.count_calls(task_id=task.id, teacher_only=True, since=since)
     record = {"folder": folder.name, "terms": terms, "calls": answered, "time": time.time()}
     record["after"] = workspace.last_attempt()
     workspace.save_result(f"data:{task.id}", record)
@@ -100,15 +101,15 @@ def _due(workspace: Workspace, task: Task, kept: Mapping[str, Any]) -> tuple[boo
 
     improvement = workspace.result(f"improvement:{task.id}") or {}
     reason = reason_of(workspace, task.id)
-    # A reason that a data set was already made for stays open until one is certified: growth counts from there.
-    opened = reason.why if reason is not None and reason.opened > kept["time"] else ""
+    since = reason.since if reason is not None else None
     return due(
         Standing(
-            calls=workspace.count_calls(task_id=task.id, teacher_only=True),
+            calls=workspace.count_calls(task_id=task.id, teacher_only=True, since=since),
             then=kept["calls"],
             coverage=(improvement.get("figures") or {}).get("certified_coverage") or 0.0,
             handed_back=sum(1 for _ in workspace.attempts(task.id, after=kept["after"], outcomes=("handed_back",))),
-            reason=opened,
+            reason=reason.why if reason is not None else "",
+            new=reason is not None and reason.opened > kept["time"],
         )
     )
 

@@ -195,9 +195,15 @@ class Workspace(History):
                 yield number, Call.from_record(store.unpack(body, part))
 
     def count_calls(
-        self, *, specialist_id: str | None = None, task_id: str | None = None, teacher_only: bool = False
+        self,
+        *,
+        specialist_id: str | None = None,
+        task_id: str | None = None,
+        teacher_only: bool = False,
+        since: float | None = None,
     ) -> int:
-        """How many calls are stored; or how many of them a specialist answered, are a task's, the teacher answered."""
+        """How many calls are stored; or how many of them a specialist answered, are a task's, the teacher answered,
+        began since a time."""
         import sqlalchemy as sa
 
         from . import store
@@ -209,6 +215,8 @@ class Workspace(History):
             query = query.where(store.calls.c.task_id == task_id)
         if teacher_only:
             query = query.where(store.calls.c.from_teacher)
+        if since is not None:
+            query = query.where(store.calls.c.time >= since)
         with self.connection() as connection:
             return connection.scalar(query) or 0
 

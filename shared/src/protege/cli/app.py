@@ -272,10 +272,14 @@ def evaluate(
 
 @app.command(rich_help_panel=LEARN)
 def status(home: Home = None, as_json: Json = False) -> None:
-    """Tasks, specialists, savings."""
+    """Tasks, specialists, savings, and how it went over time."""
+    from ..collect import drain
+    from ..report import history, time_table
     from ..report import status as read
 
-    found = read(Workspace(home))
+    workspace = Workspace(home)
+    drain(workspace)
+    found = read(workspace)
     if as_json:
         return output.print_json(found)
     rows = [(t["name"], t["calls"], who(t), t["kept"], t["saved_usd"], t["reason"]) for t in found["tasks"]]
@@ -284,6 +288,9 @@ def status(home: Home = None, as_json: Json = False) -> None:
     for specialist in found["specialists"]:
         if specialist["ollama"]:
             output.print_block(f"{specialist['name']} in Ollama", in_ollama(specialist["ollama"]))
+    over_time, incidents = history(workspace)
+    if over_time.periods or incidents:
+        output.console.print(time_table(over_time, incidents))
 
 
 def _told(workspace: Workspace, improved: Sequence[flywheel.Improvement], as_json: bool) -> None:

@@ -69,12 +69,13 @@ def retire(name: Name, home: Home = None, as_json: Json = False) -> None:
 @running.command(rich_help_panel=CARE)
 def report(
     path: Annotated[
-        Path | None, typer.Option("--output", help="Default: reports/report.html in the home folder.")
+        Path | None,
+        typer.Option("--output", help="A .html, .json or .md file. Default: reports/report.html at home."),
     ] = None,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
-    """An HTML page: every task's figures, plots and examples."""
+    """A page, or JSON or Markdown: every task's figures, plots and examples, and how it went over time."""
     from ..report import gather, write_report
 
     workspace = Workspace(home)
@@ -165,7 +166,11 @@ def metrics(
 
     workspace = Workspace(home)
     if port is not None:
-        return serve_metrics(workspace, port=port)
+
+        def ready(address: str) -> None:
+            done({"address": address}, f"Metrics on {address}. Ctrl-C stops.", as_json)
+
+        return serve_metrics(workspace, port=port, ready=ready)
     text = exposition(workspace)
     if as_json:
         return output.print_json({"metrics": text})

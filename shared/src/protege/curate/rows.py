@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
-from referencing.exceptions import Unresolvable
 
 from ..answer import InvalidAnswer, answer_text, message_from
 from ..call import Call, Message, request_from, text_of
@@ -31,9 +30,9 @@ class Row:
     request: the call's record as JSON, without its answer. prompt: hash of the slots and the tools, as they are.
     strict: hash of the slots, their case, whitespace and punctuation folded. near: hashes that calls have in common of
     which one would give the other away. sampled: no specialist was asked, or the call was drawn at random to be
-    audited, so that it is one of a uniform sample. folded: the slots as near-duplicates are found by. cut_off: the answer was stopped at its token limit. approved:
-    feedback marked it right. noise: why it must not be learnt from, as far as the call alone and later ones tell.
-    started, ended: seconds since 1970, None where unknown.
+    audited, so that it is one of a uniform sample. folded: the slots as near-duplicates are found by. cut_off: the
+    answer was stopped at its token limit. approved: feedback marked it right. noise: why it must not be learnt from, as
+    far as the call alone and later ones tell. started, ended: seconds since 1970, None where unknown.
     """
 
     id: str
@@ -104,8 +103,6 @@ def has_structure(row: Row, task: Task) -> bool:
         message_from(row.answer, task, request)
     except (InvalidAnswer, TypeError, RecursionError):  # the latter two: nested too deep to be written or checked
         return False
-    except Unresolvable:  # a schema that refers to what is not there says nothing of the answer
-        return True
     return True
 
 
