@@ -65,6 +65,8 @@ def test_where_the_change_began_is_found() -> None:
         (Standing(410, 400, 0.6, 200), True, "200 calls were handed back"),
         (Standing(410, 400, 0.0, 200), False, "190 more"),
         (Standing(410, 400, 0.97, 0, "sort-v1 was rolled back", new=True), True, "rolled back"),
+        (Standing(900, 400, 0.5, 0, shown=True), False, "on its way"),
+        (Standing(900, 400, 0.5, 0, "another wording", new=True, shown=True), True, "another wording"),
         (Standing(470, 400, 0.97, 0, "sort-v1 was rolled back"), False, "10 more"),
         (Standing(480, 400, 0.97, 0, "sort-v1 was rolled back"), True, "480 calls"),
     ],

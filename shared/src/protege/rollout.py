@@ -128,7 +128,8 @@ HARD = 200
 class Standing:
     """What speaks for a retraining. calls: that the teacher answered; then: when the data set was made. coverage: what
     is certified, 0 where nothing is. handed_back: since then. reason: an open one (an alarm, another teacher, a new
-    wording), "" where none; the calls are those since it began, then. new: it was opened after the data set was made.
+    wording), "" where none; the calls are those since it began, then. new: it was opened after the data set was made. shown: one is in
+    the shadow or a canary.
     """
 
     calls: int
@@ -137,12 +138,15 @@ class Standing:
     handed_back: int
     reason: str = ""
     new: bool = False
+    shown: bool = False
 
 
 def due(standing: Standing) -> tuple[bool, str]:
     """Whether a retraining is due, and why or why not."""
     if standing.new:
         return True, standing.reason
+    if standing.shown:
+        return False, "One is on its way: more calls alone do not start another."
     growth = SOONER if standing.reason else GROWTH
     if standing.coverage >= ENOUGH and not standing.reason:
         return False, f"{standing.coverage:.0%} of the calls are kept already."

@@ -110,6 +110,7 @@ def _due(workspace: Workspace, task: Task, kept: Mapping[str, Any]) -> tuple[boo
             handed_back=sum(1 for _ in workspace.attempts(task.id, after=kept["after"], outcomes=("handed_back",))),
             reason=reason.why if reason is not None else "",
             new=reason is not None and reason.opened > kept["time"],
+            shown=any(s.state in ("shadow", "canary") for s in workspace.specialists(task_id=task.id)),
         )
     )
 
