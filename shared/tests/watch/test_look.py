@@ -12,6 +12,7 @@ from protege import Workspace, lifecycle
 from protege.history import Event
 from protege.policy import set_policy
 from protege.rollout import RULES
+from protege.task import TemplatePart
 from protege.watch import look, reason_of
 from watched import REWORDED, call, specialist, terms
 
@@ -126,6 +127,19 @@ def test_a_new_wording_is_noticed(workspace: Workspace) -> None:
     assert told(events)[:2] == ["prompt changed", "retraining due"]
     reason = reason_of(workspace, "colour")
     assert reason is not None and reason.since == 1_001.0 and not reason.only
+
+
+def test_what_a_predecessor_s_terms_did_not_know_is_no_news_to_its_successor(workspace: Workspace) -> None:
+    workspace.add_calls(call(n, said=None, instruction=REWORDED) for n in range(60))
+    assert "prompt changed" in told(look(workspace))
+    workspace.save_specialist(specialist(2, "candidate"))
+    (task,) = workspace.tasks()
+    signatures = ("sig-colour", "sig-reworded")
+    reworded = replace(task.templates[0], signature="sig-reworded", parts=(TemplatePart(0, "system", (REWORDED,)),))
+    workspace.save_tasks([replace(task, templates=(*task.templates, reworded))], {})
+    lifecycle.promote(workspace, specialist(2, "candidate"), terms(2, signatures=signatures))
+    workspace.add_calls(call(n, said=None, instruction=REWORDED) for n in range(100, 160))
+    assert "prompt changed" not in told(look(workspace))
 
 
 def test_labels_divided_otherwise_are_drift(workspace: Workspace) -> None:

@@ -33,7 +33,9 @@ def notice(workspace: Workspace) -> None:
     """Go through the calls since the last look."""
     from ..cluster import Assigner
 
-    in_service = {s.task_id: s for s in workspace.specialists() if s.answers}
+    # Of a canary and one that is live, the latter: most calls are its own.
+    answering = sorted((s for s in workspace.specialists() if s.answers), key=lambda s: s.state)
+    in_service = {s.task_id: s for s in answering}
     first, last = int(workspace.result("noticed") or 0), workspace.last_call()
     if not in_service or last <= first:
         return
@@ -48,9 +50,10 @@ def notice(workspace: Workspace) -> None:
     with workspace.change():
         for task in tasks:
             if task.id in news:
-                window = [*(workspace.result(f"window:{task.id}") or []), *news[task.id]][-WINDOW:]
-                workspace.save_result(f"window:{task.id}", window)
                 specialist = in_service[task.id]
+                key = f"window:{specialist.id}"  # held against its own terms: another's begins anew
+                window = [*(workspace.result(key) or []), *news[task.id]][-WINDOW:]
+                workspace.save_result(key, window)
                 _tell(workspace, task, specialist, terms[specialist.id], window)
         workspace.save_result("noticed", last)
 
