@@ -146,7 +146,9 @@ def test_a_name_in_escapes_or_in_a_key_is_left() -> None:
     redactor = Redactor(NAMES, "c")
     redactor.redact(["My name is José Kowalczyk."])
     assert redactor.left([json.dumps({"name": "José"})]) == ["a name that was found"]
-    assert redactor.left(['{"Kowalczyk": 3}']) == ["a name that was found"]
+    assert redactor.left(['{"José Kowalczyk": 3}']) == ["a name that was found"]
+    assert redactor.left(['{"anna@corp.de": 3}']) == ["EMAIL_ADDRESS"]
+    assert redactor.left(['{"Kowalczyk": 3, "José said": 4}']) == []
 
 
 def test_what_does_not_change_in_json_stays_to_the_letter() -> None:
@@ -164,6 +166,11 @@ def test_a_key_stays_and_a_literal_too() -> None:
     read = json.loads(texts[1])
     assert list(read) == ["Grace", "Springfield", "n"]
     assert read["Springfield"] is None and read["n"] == texts[0].split()[3]
+
+
+def test_a_key_that_is_a_number_that_was_found_is_the_same_other_one() -> None:
+    prompt, answer = redact("Call +44 20 7946 0958.", '{"+44 20 7946 0958": "+44 20 7946 0958"}')
+    assert [[key, value] for key, value in json.loads(answer).items()] == [[prompt[5:-1]] * 2]
 
 
 def test_a_number_in_json_stays_a_number() -> None:

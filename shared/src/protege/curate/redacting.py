@@ -89,13 +89,17 @@ def _conversations(rows: Sequence[Row]) -> dict[str, list[Row]]:
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
-    """A row's record, the wording that it fits, None where it fits none, and its texts that vary, the answer last."""
+    """A row's record, the wording that it fits, None where it fits none, and its texts that vary, the answer last.
+
+    said: what of these is looked through.
+    """
 
     row: Row
     record: dict[str, Any]
     template: Template | None
     places: list[_Place | _Tool]
     texts: list[str]
+    said: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +134,10 @@ class _Tool:
     def text(self) -> str:
         return orjson.dumps(self.tools[self.number]).decode()
 
+    @property
+    def said(self) -> str:
+        return "\n".join(text for text, said in _parts(self.tools[self.number]) if said)
+
     def put(self, text: str) -> None:
         self.tools[self.number] = orjson.loads(text)
 
@@ -138,39 +146,43 @@ def _opened(row: Row, task: Task) -> _Opened:
     record = orjson.loads(row.request)
     fitting = fitting_template(task, request_from(record))
     if fitting is None:
-        return _Opened(row, record, None, [], [row.answer])
+        return _Opened(row, record, None, [], [row.answer], [row.answer])
     template = fitting[0]
     tools = [] if template.constant_tools else record.get("tools") or []
     places = [*_variable(record, template), *(_Tool(tools, i) for i in range(len(tools)))]
-    return _Opened(row, record, template, places, [*(place.text for place in places), row.answer])
+    texts = [*(place.text for place in places), row.answer]
+    said = [place.said if isinstance(place, _Tool) else text for place, text in zip(places, texts, strict=False)]
+    return _Opened(row, record, template, places, texts, [*said, row.answer])
 
 
 def _offered(opened: _Opened) -> list[str]:
     """The words of what the answer has to keep to: all of constant tools, of others what they name."""
     tools = opened.record.get("tools")
     if opened.template is not None and not opened.template.constant_tools:
-        tools = list(_named(tools))
+        tools = [text for text, said in _parts(tools) if not said]
     return _words(orjson.dumps([tools, opened.record.get("response_format")]).decode())
 
 
-def _named(schema: Any) -> Iterator[str]:
-    """Names of tools and parameters, and words of the schema's own: not what is said of them, or to choose from."""
+def _parts(schema: Any, *, said: bool = False) -> Iterator[tuple[str, bool]]:
+    """The texts of tools and their schemas, and whether each is said of them or a value to choose from, rather than a
+    name of a tool or a parameter, or a word of the schema's own."""
     if isinstance(schema, dict):
         for key, value in schema.items():
-            yield key
-            if key not in SAID or isinstance(value, dict):  # a parameter may have such a name
-                yield from _named(value)
+            yield key, False
+            yield from _parts(
+                value, said=key in SAID and not isinstance(value, dict)
+            )  # a parameter may have such a name
     elif isinstance(schema, list):
         for item in schema:
-            yield from _named(item)
+            yield from _parts(item, said=said)
     elif isinstance(schema, str):
-        yield schema
+        yield schema, said
 
 
 def _read(opened: _Opened, redactor: Redactor) -> Counter[str] | str:
     """What was found in the row; or why it could not be looked through."""
     try:
-        return redactor.learn(opened.texts)
+        return redactor.learn(opened.said)
     except TooLong:
         return "too long to look for personal data"
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from ..errors import ProtegeError
 from . import patterns
 from .detect import find
-from .leaves import readable, rewritten
+from .leaves import pieces, readable, rewritten
 from .policy import Policy
-from .surrogates import Surrogates
+from .surrogates import WORD, Surrogates
 
 MAX_CHARS = 200_000
 """Of one text: a longer one would take the model minutes, and no small model could be taught on it."""
@@ -22,6 +22,7 @@ _BEFORE = r"(?<!\w)|(?<=\\[nrt])"
 _BEFORE_WORD = rf"(?<!{_LETTER})|(?<=\\[nrt])|(?<=%[0-9A-Fa-f]{{2}})"  # a word may be a part of a_name, or of a%20path
 _UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 """Thai, Lao, Burmese, Khmer, Kana, Han, Hangul: words stand there without spaces between them."""
+_NO_WORD = re.compile(r"[\d@]")
 
 
 class TooLong(ProtegeError):
@@ -86,24 +87,42 @@ class Redactor:
         return found
 
     def replaced(self, texts: Sequence[str]) -> list[str]:
-        """The texts with surrogates for what was learnt; keys of JSON stay."""
-        return [rewritten(text, self._in_prose, self._surrogates.alone) for text in texts]
+        """The texts with surrogates for what was learnt. Keys of JSON stay, save those that are a number or an e-mail
+        address that was found."""
+        return [rewritten(text, self._in_prose, self._whole) for text in texts]
 
     def left(self, texts: Sequence[str]) -> list[str]:
-        """Types of what is personal in redacted texts still, keys of JSON included: what has a form, or was found in
-        this conversation."""
+        """Types of what is personal in redacted texts still: what has a form, or was found in this conversation.
+
+        Of the keys of JSON, where names stay, those tell that are a name of several words and no more.
+        """
         surrogates = self._surrogates
         made = {*surrogates.exact.values(), *surrogates.words.values(), *self._written, *self._policy.allow}
-        originals = self._any_original()
         left: list[str] = []
-        for text in map(readable, texts):
-            spans = patterns.spans(text, self._policy.types)
-            values = ((text[span.start : span.end], span.type) for span in spans)
+        for piece, is_key in (piece for text in texts for piece in pieces(text)):
+            spans = patterns.spans(piece, self._policy.types)
+            values = ((piece[span.start : span.end], span.type) for span in spans)
             left += [type_ for value, type_ in values if value not in made and not surrogates.stays(value)]
-            there = {match[0] for match in originals.finditer(text)} if originals else set[str]()
-            if any(not surrogates.stands(original) for original in there - made):
+            there = set(self._found_in(piece))
+            unknown = any(not surrogates.stands(original) for original in there - made)
+            if unknown and (not is_key or self._is_name(piece)):
                 left.append("a name that was found")
         return left
+
+    def _whole(self, value: str, is_key: bool) -> str | None:
+        """What a string of JSON becomes as a whole, if that is not by its parts."""
+        if not is_key:
+            return self._surrogates.alone.get(value)
+        return self._surrogates.exact.get(value) if _NO_WORD.search(value) else None
+
+    def _found_in(self, text: str) -> list[str]:
+        anything = self._any_original()
+        return anything.findall(text) if anything else []
+
+    def _is_name(self, key: str) -> bool:
+        anything = self._any_original()
+        others = anything.sub("", key) if anything else key
+        return len(WORD.findall(key)) > 1 and not WORD.search(others)
 
     def _in_prose(self, text: str) -> str:
         anything = self._any_original()

@@ -1,10 +1,10 @@
-"""JSON in a text, taken by its values: `Jos\\u00e9` and `José` are one name, and a key is no value."""
+"""JSON in a text, taken by its values: `Jos\\u00e9` and `José` are one name, and keys are told from values."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
 
 _PART = re.compile(r'("(?:[^"\\]|\\.)*")(\s*:)?|-?\d[\d.eE+-]*', re.DOTALL)
 """A string, and whether it is a key; or a number."""
@@ -20,10 +20,11 @@ def readable(text: str) -> str:
     return f"{text[:start]}{_PART.sub(_as_it_reads, text[start:end])}{text[end:]}"
 
 
-def rewritten(text: str, change: Callable[[str], str], alone: Mapping[str, str]) -> str:
-    """The text with its values changed: the strings and numbers of its JSON, and what stands around that; no key.
+def rewritten(text: str, change: Callable[[str], str], whole: Callable[[str, bool], str | None]) -> str:
+    """The text with its values changed: the strings and numbers of its JSON, and what stands around that.
 
-    alone: what a string becomes that is this text and no more. What does not change stays to the letter.
+    whole: what a string becomes as a whole, told whether it is a key; where that is None, a key stays and another
+    string is changed as a text. What does not change stays to the letter.
     """
     found = _document(text)
     if found is None:
@@ -33,14 +34,33 @@ def rewritten(text: str, change: Callable[[str], str], alone: Mapping[str, str])
         literal, colon = match.groups()
         if literal is None:
             return change(match[0])
-        if colon is not None:
-            return match[0]
         value: str = json.loads(literal)
-        new = alone.get(value) or rewritten(value, change, alone)
-        return literal if new == value else json.dumps(new, ensure_ascii=literal.isascii())
+        new = whole(value, colon is not None)
+        if new is None:
+            new = value if colon is not None else rewritten(value, change, whole)
+        return match[0] if new == value else f"{json.dumps(new, ensure_ascii=literal.isascii())}{colon or ''}"
 
     start, end = found
     return f"{change(text[:start])}{_PART.sub(part, text[start:end])}{change(text[end:])}"
+
+
+def pieces(text: str) -> Iterator[tuple[str, bool]]:
+    """What a text says, in pieces, and whether each is a key of its JSON."""
+    found = _document(text)
+    if found is None:
+        yield text, False
+        return
+    start, end = found
+    yield text[:start], False
+    for match in _PART.finditer(text, start, end):
+        literal, colon = match.groups()
+        if literal is None:
+            yield match[0], False
+        elif colon is not None:
+            yield json.loads(literal), True
+        else:
+            yield from pieces(json.loads(literal))
+    yield text[end:], False
 
 
 def _document(text: str) -> tuple[int, int] | None:
