@@ -21,6 +21,10 @@ from .sql import parse
 STEPS = 500_000
 """Instructions of SQLite's virtual machine a query: some 20 ms."""
 ROWS = 5_000
+TELLING = 4
+DISTINCT = 3
+"""So many data sets must give something else than the empty one does, and more than NULL, 0 and empty texts; and so
+many different results: a query that says yes or no is the same as many others on a few dozen data sets."""
 BYTES = 2_000
 """Of a value or a row. With STEPS it bounds what a query can hold in memory to some 100 MB."""
 LIMITS = (
@@ -50,27 +54,26 @@ def same_rows(schema: Sequence[Table], one: str, other: str) -> bool:
 
     As a bag of rows, whatever the columns are called; in order where both have ORDER BY. False also where that cannot
     be said: a table that the schema has not, anything but one SELECT, what SQLite does not run within the limits,
-    ORDER BY in one only, LIMIT without it, a name in double quotes that is no name here, rows that are the same on all
-    data sets or never more than nothing, NULL and 0.
+    ORDER BY in one only, LIMIT without it, another LIMIT, other names in double quotes that are no names here, or
+    hardly a data set on which the queries find anything (TELLING).
     """
     first, second = (parse(query) for query in (one, other))
     if first is None or second is None or not all(_can_run(tree, schema) for tree in (first, second)):
         return False
     if _take_strings(first, schema) != _take_strings(second, schema):
         return False
-    if bool(first.args.get("order")) != bool(second.args.get("order")):
+    if bool(first.args.get("order")) != bool(second.args.get("order")) or _limits(first) != _limits(second):
         return False
     ordered = bool(first.args.get("order"))
     seen: list[_Rows | Counter[Any]] = []
-    for tables in data_sets(schema, (first, second)):
-        with _database(tables) as database:
+    for number, tables in enumerate(data_sets(schema, (first, second))):
+        with _database(tables, like_minds_case=number % 2 == 1) as database:
             mine, theirs = (_result(database, query, ordered) for query in (one, other))
         if mine is None or mine != theirs:
             return False
         seen.append(mine)
-    return any(result != seen[0] for result in seen) and any(
-        value for result in seen for row in result for value in row
-    )
+    found = [result for result in seen if result != seen[0] and any(map(any, result))]
+    return len(found) >= TELLING and len({repr(result) for result in found}) >= DISTINCT
 
 
 def _can_run(tree: Any, schema: Sequence[Table]) -> bool:
@@ -84,6 +87,13 @@ def _can_run(tree: Any, schema: Sequence[Table]) -> bool:
     if not all(table.name.lower() in known | defined for table in tree.find_all(exp.Table)):
         return False
     return all(node.args.get("order") for node in tree.find_all(exp.Query) if node.args.get("limit"))
+
+
+def _limits(tree: Any) -> Counter[str]:
+    """What LIMIT and OFFSET say: small data sets have too few rows to show it."""
+    from sqlglot import expressions as exp
+
+    return Counter(node.sql() for node in tree.find_all(exp.Limit, exp.Offset))
 
 
 def _take_strings(tree: Any, schema: Sequence[Table]) -> set[str]:
@@ -116,12 +126,14 @@ def _result(database: sqlite3.Connection, query: str, ordered: bool) -> _Rows | 
 
 
 @contextlib.contextmanager
-def _database(tables: Sequence[tuple[Table, _Rows]]) -> Iterator[sqlite3.Connection]:
-    """A database in memory that can only be read, by SELECT, in its own tables, with harmless functions."""
+def _database(tables: Sequence[tuple[Table, _Rows]], *, like_minds_case: bool) -> Iterator[sqlite3.Connection]:
+    """A database in memory that can only be read, by SELECT, in its own tables, with harmless functions. Whether LIKE
+    minds case is not the same in all databases, so that a query is tried either way."""
     with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as database:
         for limit, most in LIMITS:
             database.setlimit(limit, most)
         database.execute("PRAGMA temp_store = MEMORY")
+        database.execute(f"PRAGMA case_sensitive_like = {like_minds_case:d}")
         for table, rows in tables:
             columns = ", ".join(f"{_quoted(column.name)} {column.affinity}" for column in table.columns)
             database.execute(f"CREATE TABLE {_quoted(table.name)} ({columns})")
