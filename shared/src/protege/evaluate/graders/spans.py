@@ -17,7 +17,8 @@ class Spans(Grader):
 
     An answer is a JSON list of texts or of objects such as {"start": 0, "end": 4, "type": "PERSON"}; an object of
     types, each with its texts, an empty one being as none; or lines of text, a span each, with or without bullets.
-    Texts are equal but for white space; objects have all their fields equal. Score: F1 over the spans.
+    Texts, also those in objects, are equal but for white space; objects have all their fields equal. Score: F1 over the
+    spans.
     """
 
     name = "sets of spans"
