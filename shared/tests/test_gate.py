@@ -112,10 +112,10 @@ def test_where_a_reason_is_open_it_does_and_the_reason_is_closed(workspace: Work
 
 
 def test_of_two_reasons_the_later_beginning_counts_and_another_teacher_s_answers_stay_out(workspace: Workspace) -> None:
-    open_reason(workspace, TASK.id, Reason("another teacher", 5.0, only=True))
+    open_reason(workspace, TASK.id, Reason("another teacher", 5.0, learn_since=5.0))
     open_reason(workspace, TASK.id, Reason("a breach", 9.0))
     found = reason_of(workspace, TASK.id)
-    assert found is not None and (found.why, found.since, found.only) == ("a breach", 9.0, True)
+    assert found is not None and (found.why, found.since, found.learn_since) == ("a breach", 9.0, 5.0)
     open_reason(workspace, TASK.id, Reason("an older one", 1.0))
     found = reason_of(workspace, TASK.id)
     assert found is not None and found.why == "a breach"

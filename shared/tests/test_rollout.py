@@ -35,6 +35,14 @@ def test_an_alarm_goes_before_what_was_shown_and_is_not_forgotten() -> None:
     assert step("canary", look([*BAD, *GOOD * 30], EPSILON), EPSILON).what == "alarm"
 
 
+@pytest.mark.parametrize("state", ["shadow", "canary"])
+def test_what_is_neither_good_enough_nor_bad_enough_ends_some_day(state) -> None:
+    middling = look([n % 21 == 20 for n in range(RULES.patience)], EPSILON)
+    then = step(state, middling, EPSILON)
+    assert (then.what, then.state) == ("not shown", "retired") and "95 of 2000" in then.why
+    assert step("live", middling, EPSILON).what == "stays"
+
+
 def test_a_suspicion_has_ten_times_as_many_calls_audited_until_it_is_gone() -> None:
     suspicious = look([*GOOD * 3, True, True, False, True], EPSILON)
     assert RULES.suspicion <= suspicious.level < RULES.alarm

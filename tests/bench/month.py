@@ -26,7 +26,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -258,13 +258,14 @@ def month(home: Path, calls: int) -> dict[str, Any]:
                 world.broken = {s.id for s in workspace.specialists() if desk_of(workspace, s.task_id) == "flights"}
             killed = turn == 23 * LOOKS_A_DAY
             returned += (killed_agent if killed else work)(home, world, engine, days, each, turn)
-            events += tell(workspace, world, look(workspace))
+            look(workspace)
             if killed:
                 killed_loop(home, world, engine)
             if turn % LOOKS_A_DAY == LOOKS_A_DAY - 1:
-                events += improve(workspace, world)
+                improve(workspace, world)
             if turn % (LOOKS_A_DAY // 2) == 0:
                 flywheel.show(workspace)
+            events += tell(workspace, world, len(events))
     return summary(workspace, days, events, returned)
 
 
@@ -323,25 +324,24 @@ def killed_loop(home: Path, world: World, engine: Made) -> None:
         child.join()
 
 
-def improve(workspace: Workspace, world: World) -> list[dict[str, Any]]:
+def improve(workspace: Workspace, world: World) -> None:
     """Once a day; as `flywheel.keep` does, whole where nothing is open, else what is."""
     settings = flywheel.Settings(curate=CurateSettings(max_train=3_000), rollout="staged")
     served = {s.task_id for s in workspace.specialists() if s.state in ("shadow", "canary", "live")}
     whole = world.day % 7 == 1 or (world.day < 7 and len(served) < len(TASKS))
     wanted = [] if whole else flywheel.overdue(workspace, ())
     if not wanted and not whole:
-        return []
-    before = len(workspace.events())
+        return
     begin_s = time.perf_counter()
     for one in flywheel.improve(workspace, wanted, settings, Silent()):
         print(f"day {world.day}: {desk_of(workspace, one.task_id)}: {one.decision}. {one.reason}", flush=True)
     print(f"day {world.day}: improving took {time.perf_counter() - begin_s:.0f} s", flush=True)
-    return tell(workspace, world, workspace.events()[before:])
 
 
-def tell(workspace: Workspace, world: World, events: Sequence[Any]) -> list[dict[str, Any]]:
+def tell(workspace: Workspace, world: World, known: int) -> list[dict[str, Any]]:
+    """What has happened since, by the month's clock."""
     told: list[dict[str, Any]] = []
-    for event in events:
+    for event in workspace.events()[known:]:
         record = {
             "day": world.now_s / DAY_S,
             "task": desk_of(workspace, event.task_id),

@@ -117,7 +117,7 @@ def route(
     """Let the specialist answer, or go into the shadow, where the gate lets it pass; whether it answers, and why."""
     from .serve import describe, unload
     from .steps import refuse
-    from .watch import clear_reason, reason_of
+    from .watch import close_reason
 
     specialist = describe(workspace, replace(specialist, report={**(specialist.report or {}), **figures}))
     if objection := _objection(workspace, task, specialist, figures):
@@ -131,8 +131,7 @@ def route(
             workspace.save_route(terms)
         unload(specialist)
         return False, f"{specialist.name} was taken out of service. `protege promote {specialist.name}` lets it answer."
-    if reason_of(workspace, task.id):
-        clear_reason(workspace, task.id)
+    close_reason(workspace, task.id)
     if settings.rollout == "direct":
         promote(workspace, specialist, terms, why)
     elif not _stands(workspace, specialist, terms):

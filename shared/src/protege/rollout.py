@@ -3,6 +3,7 @@
     candidate ── certified on held-out calls ──► shadow     the teacher answers; the specialist is asked afterwards
     shadow    ── shown ──► canary                           a fifth of the runs are its own, half of their calls audited
     canary    ── shown ──► live                             all calls; 2% of them audited, for ever
+    shadow, canary ── not shown in 2,000 answers ──► retired
     any       ── alarm ──► retired                          its predecessor or the teacher answers; a retraining is due
 
 "Shown": evidence of 1/δ that at most ε of its kept answers disagree with the teacher's, on calls of this stage alone.
@@ -25,19 +26,20 @@ from typing import Literal, TypeAlias
 from .evaluate.sequential import Alarm, shown_below
 from .specialist import State
 
-What: TypeAlias = Literal["stays", "canary", "live", "alarm"]
+What: TypeAlias = Literal["stays", "canary", "live", "not shown", "alarm"]
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
     """delta: chance to pass a stage though more than ε disagree. alarm: audits from one false alarm to the next, at the
-    least, on average. The rest are shares of calls, but for `watchful`: audits until a change of the traffic that does
-    no harm is forgotten.
+    least, on average. patience: compared answers in which a stage is passed or never. watchful: audits until a change
+    of the traffic that does no harm is forgotten. The rest are shares of calls.
     """
 
     delta: float = 0.05
     alarm: float = 50_000
     suspicion: float = 100
+    patience: int = 2_000
     canary_share: float = 0.2
     canary_audit: float = 0.5
     audit: float = 0.02
@@ -95,6 +97,8 @@ def step(state: State, seen: Seen, epsilon: float, rules: Rules = RULES, *, chan
         if state == "shadow":
             return Step("canary", "canary", rules.canary_audit, why)
         return Step("live", "live", rules.audit, why)
+    if state in ("shadow", "canary") and seen.compared >= rules.patience:
+        return Step("not shown", "retired", 0.0, f"{counts}: neither few enough nor too many to tell.")
     if state == "canary":
         return Step("stays", state, rules.canary_audit, "")
     if seen.level >= rules.suspicion or changed:

@@ -60,11 +60,11 @@ def curate(workspace: Workspace, task: Task, settings: Settings) -> Curated:
     """The task's data set: of all its calls where a retraining is due, else that of the last time."""
     from .curate import Curated, CurateSettings, curate
     from .redact import load_policy
-    from .watch import reason_of
+    from .watch import last_reason
 
     chosen = settings.curate or CurateSettings()
     policy = load_policy(workspace.home, task.name, key=workspace.key)
-    reason = reason_of(workspace, task.id)
+    reason = last_reason(workspace, task.id)
     if reason is not None:
         chosen = replace(chosen, since=reason.since)
     terms = hash_of(task.to_record()["templates"], task.kind, chosen, policy.identity)
@@ -73,8 +73,8 @@ def curate(workspace: Workspace, task: Task, settings: Settings) -> Curated:
     if kept and kept["terms"] == terms and last.exists() and not (settings.retrain or _due(workspace, task, kept)[0]):
         return Curated.load(last)
     calls = list(workspace.calls(task_id=task.id))
-    if reason is not None and reason.only:
-        calls = [call for call in calls if (call.time or 0.0) >= reason.since]
+    if reason is not None and reason.learn_since:
+        calls = [call for call in calls if (call.time or 0.0) >= reason.learn_since]
     made_from = (task.to_record(), [(c.id, c.content_hash) for c in calls], chosen, policy.identity)
     folder = workspace.home / "datasets" / hash_of(*made_from)
     if folder.exists():
@@ -97,10 +97,10 @@ def retraining(workspace: Workspace, task: Task) -> tuple[bool, str]:
 
 
 def _due(workspace: Workspace, task: Task, kept: Mapping[str, Any]) -> tuple[bool, str]:
-    from .watch import reason_of
+    from .watch import last_reason
 
     improvement = workspace.result(f"improvement:{task.id}") or {}
-    reason = reason_of(workspace, task.id)
+    reason = last_reason(workspace, task.id)
     since = reason.since if reason is not None else None
     return due(
         Standing(
@@ -108,8 +108,8 @@ def _due(workspace: Workspace, task: Task, kept: Mapping[str, Any]) -> tuple[boo
             then=kept["calls"],
             coverage=(improvement.get("figures") or {}).get("certified_coverage") or 0.0,
             handed_back=sum(1 for _ in workspace.attempts(task.id, after=kept["after"], outcomes=("handed_back",))),
-            reason=reason.why if reason is not None else "",
-            new=reason is not None and reason.opened > kept["time"],
+            reason=reason.why if reason is not None and not reason.closed else "",
+            new=reason is not None and not reason.closed and reason.opened > kept["time"],
             shown=any(s.state in ("shadow", "canary") for s in workspace.specialists(task_id=task.id)),
         )
     )

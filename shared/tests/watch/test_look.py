@@ -113,7 +113,7 @@ def test_another_teacher_is_noticed_once_and_watched(workspace: Workspace) -> No
     workspace.add_calls(call(n, said=None, model="larger") for n in range(19, 40))
     assert told(look(workspace)) == ["teacher changed", "retraining due", "suspicion"]
     reason = reason_of(workspace, "colour")
-    assert reason is not None and reason.only and "larger answers now" in reason.why
+    assert reason is not None and reason.learn_since == reason.since and "larger answers now" in reason.why
     assert states(workspace) == {"colour-v1": "live"}
     workspace.add_calls(call(n, said=None, model="larger") for n in range(40, 60))
     assert look(workspace) == []
@@ -126,7 +126,7 @@ def test_a_new_wording_is_noticed(workspace: Workspace) -> None:
     events = look(workspace)
     assert told(events)[:2] == ["prompt changed", "retraining due"]
     reason = reason_of(workspace, "colour")
-    assert reason is not None and reason.since == 1_001.0 and not reason.only
+    assert reason is not None and reason.since == 1_001.0 and reason.learn_since == 0.0
 
 
 def test_what_a_predecessor_s_terms_did_not_know_is_no_news_to_its_successor(workspace: Workspace) -> None:

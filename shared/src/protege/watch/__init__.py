@@ -7,7 +7,7 @@ calls since, which takes an engine. Neither tunes anything: what calls for that 
 """
 
 from .look import look
-from .reasons import Reason, clear_reason, open_reason, reason_of
+from .reasons import Reason, close_reason, last_reason, open_reason, reason_of
 from .shadow import shadow
 
-__all__ = ["Reason", "clear_reason", "look", "open_reason", "reason_of", "shadow"]
+__all__ = ["Reason", "close_reason", "last_reason", "look", "open_reason", "reason_of", "shadow"]

@@ -11,7 +11,7 @@ from ..collect import drain
 from ..errors import ProtegeError
 from ..evaluate import Grader, grader_for
 from ..history import AttemptRow, Event
-from ..lifecycle import audit, audit_rate, canary, promote, publish, stage, stop, succeed
+from ..lifecycle import audit, audit_rate, canary, promote, publish, stage, stop, succeed, withdraw
 from ..policy import policy_of
 from ..rollout import RULES, Seen, Step, step
 from ..rollout import look as sum_up
@@ -105,6 +105,8 @@ def _do(
         figures = {"compared": seen.compared, "disagreed": seen.disagreed}
         if stop(workspace, specialist, then.why, figures, lambda: open_reason(workspace, specialist.task_id, reason)):
             succeed(workspace, specialist)
+    elif then.what == "not shown":
+        withdraw(workspace, specialist, then.why)
     elif then.what == "canary":
         canary(workspace, specialist, then.why)
     elif then.what == "live":

@@ -85,7 +85,8 @@ def _tell(workspace: Workspace, task: Task, specialist: Specialist, terms: Route
         why, since = found
         workspace.save_result(key, told)
         workspace.note(Event(what, why, task.id, specialist.id))
-        open_reason(workspace, task.id, Reason(why, since, only=what == "teacher changed"))
+        learn_since = since if what == "teacher changed" else 0.0
+        open_reason(workspace, task.id, Reason(why, since, learn_since))
 
 
 def _changes(task: Task, terms: Route, window: Sequence[list[Any]]) -> dict[str, tuple[str, float]]:
