@@ -130,10 +130,12 @@ HARD = 200
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What speaks for a retraining. calls: that the teacher answered; then: when the data set was made. coverage: what
-    is certified, 0 where nothing is. handed_back: since then. reason: an open one (an alarm, another teacher, a new
-    wording), "" where none; the calls are those since it began, then. new: it was opened after the data set was made. shown: one is in
-    the shadow or a canary.
+    """What speaks for a retraining.
+
+    calls: that the teacher answered; then: when the data set was made. coverage: what is certified, 0 where nothing is.
+    handed_back: since then. reason: an open one (an alarm, another teacher, a new wording), "" where none; the calls
+    are those since it began, then. new: it was opened after the data set was made. shown: one is in the shadow or a
+    canary.
     """
 
     calls: int

@@ -100,19 +100,24 @@ def _due(workspace: Workspace, task: Task, kept: Mapping[str, Any]) -> tuple[boo
     from .watch import last_reason
 
     improvement = workspace.result(f"improvement:{task.id}") or {}
+    mine = workspace.specialists(task_id=task.id)
     reason = last_reason(workspace, task.id)
     since = reason.since if reason is not None else None
     return due(
         Standing(
             calls=workspace.count_calls(task_id=task.id, teacher_only=True, since=since),
             then=kept["calls"],
-            coverage=(improvement.get("figures") or {}).get("certified_coverage") or 0.0,
+            coverage=_certified_coverage(improvement) if any(s.answers for s in mine) else 0.0,
             handed_back=sum(1 for _ in workspace.attempts(task.id, after=kept["after"], outcomes=("handed_back",))),
             reason=reason.why if reason is not None and not reason.closed else "",
             new=reason is not None and not reason.closed and reason.opened > kept["time"],
-            shown=any(s.state in ("shadow", "canary") for s in workspace.specialists(task_id=task.id)),
+            shown=any(s.state in ("shadow", "canary") for s in mine),
         )
     )
+
+
+def _certified_coverage(improvement: Mapping[str, Any]) -> float:
+    return (improvement.get("figures") or {}).get("certified_coverage") or 0.0
 
 
 @traced

@@ -180,3 +180,13 @@ def test_eight_that_look_at_once_do_everything_once(workspace: Workspace) -> Non
         thread.join()
     assert told(workspace.events()).count("rolled back") == 1
     assert states(workspace) == {"colour-v1": "retired"} and published(workspace) == {}
+
+
+def test_what_was_not_shown_is_not_tried_again(workspace: Workspace) -> None:
+    workspace.save_specialist(specialist(2, "candidate"))
+    lifecycle.shadow(workspace, specialist(2, "candidate"), terms(2), "certified")
+    shown = {"specialist_id": "s2", "task_id": "colour", "time": 1.0, "outcome": "shadowed", "reason": "kept"}
+    workspace.add_attempts({"call_id": f"x{n}", "agreed": n % 21 != 20, **shown} for n in range(RULES.patience))
+    assert told(look(workspace)) == ["retired"]
+    assert states(workspace) == {"colour-v1": "live", "colour-v2": "retired"}
+    assert lifecycle.taken_out(workspace, specialist(2, "retired"))

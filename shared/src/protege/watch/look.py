@@ -11,7 +11,7 @@ from ..collect import drain
 from ..errors import ProtegeError
 from ..evaluate import Grader, grader_for
 from ..history import AttemptRow, Event
-from ..lifecycle import audit, audit_rate, canary, promote, publish, stage, stop, succeed, withdraw
+from ..lifecycle import audit, audit_rate, canary, promote, publish, retire, stage, stop, succeed
 from ..policy import policy_of
 from ..rollout import RULES, Seen, Step, step
 from ..rollout import look as sum_up
@@ -106,7 +106,7 @@ def _do(
         if stop(workspace, specialist, then.why, figures, lambda: open_reason(workspace, specialist.task_id, reason)):
             succeed(workspace, specialist)
     elif then.what == "not shown":
-        withdraw(workspace, specialist, then.why)
+        retire(workspace, specialist, then.why)  # for good: tried often enough, chance would let it pass
     elif then.what == "canary":
         canary(workspace, specialist, then.why)
     elif then.what == "live":
