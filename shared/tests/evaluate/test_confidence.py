@@ -10,7 +10,7 @@ import sys
 from dataclasses import replace
 
 import pytest
-from protege.evaluate import Judged, Novelty, Scorer, confidence, keeps, rescored
+from protege.evaluate import Judged, Novelty, Scorer, keeps, rescored
 from protege.evaluate.confidence import features_of, fit, scaled
 from protege.evaluate.figures import auroc
 from protege.serve.engine import Completion
@@ -30,8 +30,6 @@ def values_of(kind: Kind, *tokens: tuple[str, float]) -> float:
 
 
 def test_the_plain_confidence_is_the_probability_of_the_whole_answer() -> None:
-    assert confidence((math.log(0.9), math.log(0.5))) == pytest.approx(0.45)
-    assert confidence(()) == confidence((math.nan,)) == 0.0
     features = features_of(said(("red", -0.2)), "label")
     assert Scorer.plain().confidence(features) == pytest.approx(math.exp(-0.201))
 

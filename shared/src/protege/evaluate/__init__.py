@@ -11,7 +11,7 @@ agreed.
 
 from .attempt import Answered, ask
 from .compare import Comparison, Parted, compare
-from .confidence import Scorer, confidence, fit, keeps
+from .confidence import Scorer, fit, keeps
 from .differences import Confusion, FieldDifference
 from .figures import CurvePoint, Evaluation, Example, Kept, evaluate
 from .graders import Grader, grader_for, grader_names, register
@@ -42,7 +42,6 @@ __all__ = [
     "ask",
     "clopper_pearson",
     "compare",
-    "confidence",
     "difference",
     "evaluate",
     "fit",

@@ -54,12 +54,6 @@ def keeps(confidence: float | None, threshold: float) -> bool:
     return confidence is not None and confidence >= threshold
 
 
-def confidence(token_logprobs: Sequence[float]) -> float:
-    """exp of the summed natural log-probabilities, 0 to 1; 0 where there are none or one is not a number."""
-    total = math.fsum(token_logprobs) if token_logprobs else -math.inf
-    return 0.0 if math.isnan(total) else min(1.0, math.exp(min(0.0, total)))
-
-
 def features_of(
     completion: Completion, kind: Kind, shown: str = "", novelty: Novelty | None = None
 ) -> dict[str, float] | None:

@@ -6,7 +6,7 @@ gives the specialist's answer, or none and the reason. Never raises into the age
 time-out, never starts an engine on the agent's thread, and never keeps an answer that calibration did not speak for.
 """
 
-from ..evaluate import confidence, keeps
+from ..evaluate import keeps
 from .decision import Decision, Reason
 from .guarantee import Certificate, calibrate, calls_needed, grid_from, hindsight_coverage, hopeless
 from .publish import publish
@@ -20,7 +20,6 @@ __all__ = [
     "Router",
     "calibrate",
     "calls_needed",
-    "confidence",
     "grid_from",
     "hindsight_coverage",
     "hopeless",
