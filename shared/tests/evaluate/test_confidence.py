@@ -38,7 +38,6 @@ def test_features_of_an_answer() -> None:
     features = features_of(said(("re", -0.5), ("d", -0.1)), "label", "a rose", Novelty(b""))
     assert features is not None
     assert features["sum"] == features["values"] == pytest.approx(-0.601)
-    assert features["mean"] == pytest.approx(-0.601 / 3)
     assert (features["least"], features["length"], features["novelty"]) == (-0.5, math.log(3), 1.0)
 
 
@@ -142,7 +141,7 @@ def validation(n: int, seed: int, foreign: float, bias: float = 1.0) -> list[Jud
         odds, strange = chance.gauss(1.5, 1.5), chance.choice([0, 0, 1, 2])
         total = -math.log1p(math.exp(-odds))
         agreed = chance.random() < 1 / (1 + math.exp(-(bias + odds + foreign * strange)))
-        features = {"sum": total, "mean": total / 4, "least": total * chance.uniform(0.5, 1), "values": total}
+        features = {"sum": total, "least": total * chance.uniform(0.5, 1), "values": total}
         features |= {"length": math.log(4), "foreign": math.log1p(strange), "novelty": chance.random()}
         made.append(Judged(f"c{i}", "", "", "", agreed, math.exp(total), True, features=features))
     return made

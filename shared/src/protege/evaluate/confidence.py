@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .judging import Judged
 
 MOST_LOGIT = 16.0
-"""Engines compute in float32, whose steps below 1 are e^-16."""
+"""Engines compute in float32, whose steps below 1 are e^-16.6."""
 WEIGHED = ("sum", "least", "values", "length", "foreign", "novelty")
 PRIOR = (10.0, 0.1, 0.1, 0.1, 0.5, 0.1)
 """Standard deviations of the weights' normal priors, for features of unit variance: the summed log-probability is free,
@@ -33,7 +33,7 @@ and what stands beside it must earn its weight. With .3 for all, on real answers
 calls ordered other answers worse than the plain confidence; with these, none in 160 did, and AUROC gained as much."""
 LEAST_OF_EACH = 5
 """Right and wrong answers, without which nothing is fitted."""
-_LOG_PROBABILITIES = frozenset({"sum", "mean", "least", "values"})
+_LOG_PROBABILITIES = frozenset({"sum", "least", "values"})
 
 # The parts of an answer that differ from call to call: JSON's strings and numbers that are no keys; of SQL all words
 # and quoted texts but the key words.
@@ -59,11 +59,11 @@ def features_of(
 ) -> dict[str, float] | None:
     """What a confidence is made of; None where the engine gave no log-probabilities, or one that is no number.
 
-    shown: the text that the specialist answered. Log-probabilities: `sum` of all tokens, `mean` of them, `least` of
-    any, `values` the sum over those that matter (JSON's and tool calls' values without keys and signs, SQL's names and
-    literals; elsewhere all). `length`: logarithm of the number of tokens. `foreign`: logarithm of 1 + the number of
-    words among the values that do not stand in `shown`. `novelty`: share of its words that no training prompt had,
-    where that is known.
+    shown: the text that the specialist answered. Log-probabilities: `sum` of all tokens, `least` of any, `values` the
+    sum over those that matter (JSON's and tool calls' values without keys and signs, SQL's names and literals;
+    elsewhere all). `length`: logarithm of the number of tokens. `foreign`: logarithm of 1 + the number of words among
+    the values that do not stand in `shown`. `novelty`: share of its words that no training prompt had, where that is
+    known.
     """
     tokens, logs = completion.tokens, completion.token_logprobs
     total = math.fsum(logs)
@@ -75,7 +75,6 @@ def features_of(
     known = {*words_of(shown), *_CHOICES}
     return {
         "sum": total,
-        "mean": total / len(logs),
         "least": min(logs),
         "values": math.fsum(_within(spans, tokens, logs)) if len(tokens) == len(logs) else total,
         "length": math.log(len(logs)),

@@ -5,7 +5,7 @@ testing. A grid of thresholds is fixed before the calibration calls are looked a
 tested at level δ: H0 "of the answers kept here more than ε disagree" against the exact binomial. The first that fails
 ends it; the last that passed is the route's. A wrong certificate needs the first true H0 of the sequence to be
 rejected, which has probability δ at most: no correction for the number of thresholds. Taking the best of all thresholds
-that pass is another matter and breaks the bound (tests/bench/routing.py shows by how much).
+that pass is another matter and breaks the bound (tests/bench/guarantee.py shows by how much).
 """
 
 from __future__ import annotations
