@@ -195,3 +195,8 @@ def test_only_a_scorer_that_weighs_novelty_carries_it() -> None:
     assert scorer.weights and "novelty" not in scorer.weights and scorer.novelty is None
     weighed = fit(validation(100, 1, -2.5), Novelty(b"\x01" * 8))
     assert weighed.weights["novelty"] and weighed.novelty == Novelty(b"\x01" * 8)
+
+
+def test_a_model_that_trusts_unsure_answers_more_is_not_believed() -> None:
+    turned = [replace(one, agreed=not one.agreed) for one in validation(200, seed=1, foreign=-2.5)]
+    assert fit(turned) == Scorer.plain()
