@@ -263,5 +263,7 @@ def test_in_a_running_ollama_the_same_specialist_is_compared_certified_anew_and_
     lifecycle.promote(workspace, specialist)
     assert specialist.imported["model"] in ollama_server.client().loaded()
     time.sleep(1.0)
-    assert ask(graph, kept[0]).response_metadata["model_name"] == specialist.name
+    # Three times: one call in fifty is audited, and answered by the teacher.
+    names = {ask(graph, kept[0]).response_metadata["model_name"] for _ in range(3)}
+    assert specialist.name in names
     workspace.close()

@@ -202,7 +202,7 @@ def two_certified(home: Path) -> Workspace:
 
 
 def test_promote_rollback_and_retire_change_who_answers(tmp_path):
-    workspace = two_certified(tmp_path)
+    two_certified(tmp_path)
     assert protege("promote", "sort-v1", home=tmp_path).returncode == 0
     assert protege("promote", "sort-v2", home=tmp_path).returncode == 0
     assert states(tmp_path) == {"sort-v1": "retired", "sort-v2": "live"}

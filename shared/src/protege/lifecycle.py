@@ -23,15 +23,22 @@ from .workspace import Workspace
 log = logging.getLogger("protege.lifecycle")
 
 
-def promote(workspace: Workspace, specialist: Specialist, terms: Route | None = None, why: str = "promoted") -> None:
+def promote(
+    workspace: Workspace,
+    specialist: Specialist,
+    terms: Route | None = None,
+    why: str = "promoted",
+    expected: State | None = None,
+) -> None:
     """Let a specialist answer its task, in place of those that do now: on these terms, or those last certified.
 
     Where it is in Ollama, it is there and in memory before the first call goes to it. Raises BadInput where no
     threshold was certified for it, EngineError where Ollama does not answer or is another version than was certified;
-    nothing is changed then.
+    nothing is changed then, nor where its state is not the `expected` one any more (BadInput).
     """
     terms = terms or terms_of(workspace, specialist)
-    _advance(workspace, specialist, "live", replace(terms, share=1.0, audit=audit_rate(workspace, specialist)), why)
+    terms = replace(terms, share=1.0, audit=audit_rate(workspace, specialist))
+    _advance(workspace, specialist, "live", terms, why, expected)
 
 
 def shadow(workspace: Workspace, specialist: Specialist, terms: Route, why: str) -> None:
@@ -39,10 +46,10 @@ def shadow(workspace: Workspace, specialist: Specialist, terms: Route, why: str)
     _advance(workspace, specialist, "shadow", replace(terms, share=0.0, audit=0.0), why)
 
 
-def canary(workspace: Workspace, specialist: Specialist, why: str) -> None:
+def canary(workspace: Workspace, specialist: Specialist, why: str, expected: State | None = None) -> None:
     """Let a specialist answer a share of its task's runs, beside who answers now. Raises as `promote`."""
-    terms = terms_of(workspace, specialist)
-    _advance(workspace, specialist, "canary", replace(terms, share=RULES.canary_share, audit=RULES.canary_audit), why)
+    terms = replace(terms_of(workspace, specialist), share=RULES.canary_share, audit=RULES.canary_audit)
+    _advance(workspace, specialist, "canary", terms, why, expected)
 
 
 def audit(workspace: Workspace, specialist: Specialist, rate: float, why: str) -> None:
@@ -95,7 +102,10 @@ def stop(
 
     also: writes that belong to it. Returns False, and nothing is changed, where it is in another state by now.
     """
-    return _end(workspace, specialist, "rolled back", why, taken_out=True, figures=figures, also=also)
+    expected = specialist.state
+    return _end(
+        workspace, specialist, "rolled back", why, taken_out=True, figures=figures, also=also, expected=expected
+    )
 
 
 def succeed(workspace: Workspace, specialist: Specialist) -> Specialist | None:
@@ -190,15 +200,23 @@ def publish(workspace: Workspace) -> None:
     write(workspace)
 
 
-def _advance(workspace: Workspace, specialist: Specialist, state: State, terms: Route, why: str) -> None:
+def _advance(
+    workspace: Workspace,
+    specialist: Specialist,
+    state: State,
+    terms: Route,
+    why: str,
+    expected: State | None = None,
+) -> None:
     """Into a state of service. Who was in it, or in one that it ends, is retired."""
     from .serve import bring_back, unload
 
+    expected = expected or state_of(workspace, specialist)
     if state != "shadow":
         specialist = bring_back(workspace, specialist, terms.fingerprint)
     ended: Sequence[State] = ("shadow", "canary", "live") if state == "live" else ("shadow", "canary")
     with workspace.turn:
-        if (now := state_of(workspace, specialist)) != specialist.state:
+        if (now := state_of(workspace, specialist)) != expected:
             raise BadInput(f"{specialist.name} has become {now} meanwhile.", "`protege status` tells why.")
         mine = workspace.specialists(task_id=specialist.task_id)
         others = [s for s in mine if s.state in ended and s.id != specialist.id]
@@ -224,11 +242,12 @@ def _end(
     taken_out: bool,
     figures: Mapping[str, Any] | None = None,
     also: Callable[[], object] = lambda: None,
+    expected: State | None = None,
 ) -> bool:
     from .serve import unload
 
     with workspace.turn:
-        if state_of(workspace, specialist) != specialist.state:
+        if expected is not None and state_of(workspace, specialist) != expected:
             return False  # somebody else was quicker
         with workspace.change():
             also()

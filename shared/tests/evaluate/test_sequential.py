@@ -57,7 +57,7 @@ def test_nothing_seen_shows_nothing() -> None:
 
 
 def test_of_those_that_disagree_too_often_few_ever_pass_however_often_one_looks() -> None:
-    """Looked at after each of 600 calls: at most δ of 400 pass, within chance (24 of 400 is the 80th percentile at δ)."""
+    """Looked at after each of 600 calls: at most δ of 400 pass, within chance (24 are the 80th percentile at δ)."""
     passed = sum(shown_below(stream(EPSILON, 600, seed), EPSILON) >= 20 for seed in range(400))
     assert passed <= 24
 

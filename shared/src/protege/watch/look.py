@@ -108,8 +108,8 @@ def _do(
     elif then.what == "not shown":
         retire(workspace, specialist, then.why)  # for good: tried often enough, chance would let it pass
     elif then.what == "canary":
-        canary(workspace, specialist, then.why)
+        canary(workspace, specialist, then.why, specialist.state)
     elif then.what == "live":
-        promote(workspace, specialist, why=then.why)
+        promote(workspace, specialist, why=then.why, expected=specialist.state)
     elif specialist.state == "live":
         audit(workspace, specialist, audit_rate(workspace, specialist, then.audit), then.why)
