@@ -169,9 +169,8 @@ def _parts(schema: Any, *, said: bool = False) -> Iterator[tuple[str, bool]]:
     if isinstance(schema, dict):
         for key, value in schema.items():
             yield key, False
-            yield from _parts(
-                value, said=key in SAID and not isinstance(value, dict)
-            )  # a parameter may have such a name
+            # A parameter, which is an object, may have one of these names.
+            yield from _parts(value, said=key in SAID and not isinstance(value, dict))
     elif isinstance(schema, list):
         for item in schema:
             yield from _parts(item, said=said)

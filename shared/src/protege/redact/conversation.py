@@ -98,15 +98,17 @@ class Redactor:
         """
         surrogates = self._surrogates
         made = {*surrogates.exact.values(), *surrogates.words.values(), *self._written, *self._policy.allow}
-        left: list[str] = []
-        for piece, is_key in (piece for text in texts for piece in pieces(text)):
-            spans = patterns.spans(piece, self._policy.types)
-            values = ((piece[span.start : span.end], span.type) for span in spans)
-            left += [type_ for value, type_ in values if value not in made and not surrogates.stays(value)]
-            there = set(self._found_in(piece))
-            unknown = any(not surrogates.stands(original) for original in there - made)
-            if unknown and (not is_key or self._is_name(piece)):
-                left.append("a name that was found")
+        said = {is_key: list[str]() for is_key in (False, True)}
+        for text in texts:
+            for piece, is_key in pieces(text):
+                said[is_key].append(piece)
+        whole = "\n".join([*said[False], *said[True]])  # no form goes over a line's end
+        forms = ((whole[start:end], type_) for start, end, type_ in patterns.spans(whole, self._policy.types))
+        left = [type_ for value, type_ in forms if value not in made and not surrogates.stays(value)]
+        keys = [key for key in set(said[True]) if self._is_name(key)]
+        there = set(self._found_in("\n".join([*said[False], *keys])))
+        if any(not surrogates.stands(original) for original in there - made):
+            left.append("a name that was found")
         return left
 
     def _whole(self, value: str, is_key: bool) -> str | None:
@@ -121,8 +123,9 @@ class Redactor:
 
     def _is_name(self, key: str) -> bool:
         anything = self._any_original()
-        others = anything.sub("", key) if anything else key
-        return len(WORD.findall(key)) > 1 and not WORD.search(others)
+        if anything is None or len(WORD.findall(key)) < 2:
+            return False
+        return WORD.search(anything.sub("", key)) is None
 
     def _in_prose(self, text: str) -> str:
         anything = self._any_original()

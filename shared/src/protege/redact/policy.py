@@ -33,8 +33,8 @@ DEFAULT_TYPES = frozenset(TYPES) - {"DATE_TIME"}
 """Without dates: alone they name nobody, and answers hang on them ("the day after tomorrow" is another date then)."""
 
 RULES = 2
-"""Version of what is found and what stands for it. To be raised with every change of that, here or in `patterns`,
-`places`, `plausible`, `surrogates`, `pools`: data sets that were made by other rules are made anew."""
+"""Version of what is found and of what stands for it. To be raised by hand with every change of that, anywhere in this
+folder: data sets that were made by other rules are made anew."""
 
 FILE = "redaction.toml"
 
