@@ -3,6 +3,7 @@ prints what it gives; `running` has those that serve and look after what was mad
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,6 +27,7 @@ from .common import (
     progress,
     seconds_of,
     specialist_named,
+    task_named,
 )
 from .running import running
 from .wording import compared_of, figures_of, in_ollama, said_of, who
@@ -252,22 +254,64 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Measure a specialist again, on calls that it never learnt from; or two, on the same calls."""
+    from ..ceiling import known_ceiling
     from ..collect import read
     from ..measuring import measure, measure_pair
+    from ..report.wording import ceiling as said
 
     workspace = Workspace(home)
     given = None if calls is None else list(read(calls))
+    specialist = specialist_named(workspace, name)
+    ceiling = known_ceiling(workspace, specialist.task_id)
+    told = f"Ceiling, the teacher's agreement with itself: {said(ceiling)}."
     if against is not None:
-        first, second = specialist_named(workspace, name), specialist_named(workspace, against)
-        compared = measure_pair(workspace, first, second, given, progress(as_json))
+        second = specialist_named(workspace, against)
+        compared = measure_pair(workspace, specialist, second, given, progress(as_json))
         if as_json:
-            return output.print_json(compared)
-        return output.print_block(f"{first.name} and {second.name}", compared_of(compared))
-    figures = measure(workspace, specialist_named(workspace, name), given, progress(as_json))
+            return output.print_json({**compared, "ceiling": ceiling and ceiling.to_record()})
+        return output.print_block(f"{specialist.name} and {second.name}", [*compared_of(compared), told])
+    figures = measure(workspace, specialist, given, progress(as_json))
     if as_json:
-        return output.print_json({"specialist": name, **figures})
-    shown = [(key, value) for key, value in figures.items() if isinstance(value, int | float | str)]
-    output.print_table(name, ("figure", "value"), shown)
+        return output.print_json({"specialist": name, **figures, "ceiling": ceiling and ceiling.to_record()})
+    shown: list[tuple[str, Any]] = [(k, v) for k, v in figures.items() if isinstance(v, int | float | str)]
+    output.print_table(name, ("figure", "value"), [*shown, ("ceiling", ceiling and ceiling.agreement)])
+    output.console.print(told, highlight=False, markup=False)
+
+
+@app.command(rich_help_panel=LEARN)
+def ceiling(
+    task: TaskName,
+    url: Annotated[str, typer.Option(help="The teacher's OpenAI-compatible server: https://api.openai.com/v1.")],
+    model: Annotated[str, typer.Option(help="The model to ask there; the one that answered the recorded calls.")],
+    calls: Annotated[int, typer.Option(min=1, help="Held-out calls to ask again, at most.")] = 100,
+    key_variable: Annotated[
+        str, typer.Option(help="The environment variable that holds the server's key.")
+    ] = "OPENAI_API_KEY",
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Ask the teacher held-out calls again: how far it agrees with itself, the ceiling for any specialist."""
+    import os
+
+    from ..ceiling import held_out, measure_ceiling
+    from ..report.wording import ceiling as said
+    from ..teacher import openai_compatible
+
+    key = os.environ.get(key_variable)
+    if key is None and key_variable != "OPENAI_API_KEY":
+        raise BadInput(f"The environment variable {key_variable} is not set.", "Set it to the server's key.")
+    workspace = Workspace(home)
+    found = task_named(workspace, task)
+    teacher = openai_compatible(url, model, key)
+    asked = len(held_out(workspace, found, calls))
+    output.errors.print(f"{asked} calls will be asked of {model} again.", highlight=False, markup=False)
+    with contextlib.closing(teacher):
+        measured = measure_ceiling(workspace, found, teacher, calls=calls, progress=progress(as_json))
+    cost = "" if measured.cost_usd is None else f" It cost ${measured.cost_usd:.2g}."
+    line = f"{found.name}: the same answer on {said(measured)}.{cost}"
+    if not measured.same_model:
+        line += f" The recorded answers are of {', '.join(measured.teachers)}, not of {model}: it is no ceiling then."
+    done({"task": found.name, **measured.to_record()}, line, as_json)
 
 
 @app.command(rich_help_panel=LEARN)
@@ -282,8 +326,12 @@ def status(home: Home = None, as_json: Json = False) -> None:
     found = read(workspace)
     if as_json:
         return output.print_json(found)
-    rows = [(t["name"], t["calls"], who(t), t["kept"], t["saved_usd"], t["reason"]) for t in found["tasks"]]
-    columns = ("task", "calls", "answered by", "kept", "saved $", "why")
+    rows = [
+        (t["name"], t["calls"], who(t), t["agreement"], c and c["agreement"], t["kept"], t["saved_usd"], t["reason"])
+        for t in found["tasks"]
+        for c in (t["ceiling"],)
+    ]
+    columns = ("task", "calls", "answered by", "agrees", "ceiling", "kept", "saved $", "why")
     output.print_table(f"{found['calls']:,} calls in {found['home']}", columns, rows)
     for specialist in found["specialists"]:
         if specialist["ollama"]:

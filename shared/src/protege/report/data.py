@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, TypeAlias
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal, TypeAlias, TypeVar
 
-from ..evaluate import Confusion, FieldDifference, Reliability, Slice, clopper_pearson, difference
+from ..ceiling import Ceiling
+from ..evaluate import (
+    Confusion,
+    FieldDifference,
+    Reliability,
+    Slice,
+    clopper_pearson,
+    difference,
+    paired_difference,
+)
+from ..evaluate.compare import mcnemar
 from .over_time import OverTime
 
 FORMAT = 1
@@ -92,11 +103,19 @@ class Incident:
 
 @dataclass(frozen=True, slots=True)
 class Runs:
-    """Runs of a whole agent, of which some reached their goal. cost_usd: of all of them, None where unknown."""
+    """Runs of a whole agent, of which some reached their goal.
+
+    cost_usd: of all of them, None where unknown. latency_ms: of a run, the median. calls: to models in all of them, of
+    which specialists answered `kept`. errors: how many runs raised what, by the exception's type.
+    """
 
     runs: int
     succeeded: int
     cost_usd: float | None = None
+    latency_ms: float | None = None
+    calls: int | None = None
+    kept: int | None = None
+    errors: Mapping[str, int] = field(default_factory=dict[str, int])
 
     @property
     def success(self) -> float:
@@ -114,11 +133,30 @@ class Runs:
 
 
 @dataclass(frozen=True, slots=True)
+class Paired:
+    """The same cases run with specialists and without, by which of the two runs succeeded: counts."""
+
+    both: int
+    only_with: int
+    only_without: int
+    neither: int
+
+    @property
+    def p_value(self) -> float:
+        """Of McNemar's exact test that both succeed equally often."""
+        return mcnemar(self.only_with, self.only_without)
+
+
+@dataclass(frozen=True, slots=True)
 class EndToEnd:
-    """The whole agent, its teacher alone, and with specialists; the runs of the two are independent samples."""
+    """The whole agent, its teacher alone, and with specialists.
+
+    paired: where both ran the same cases; the runs of the two are independent samples where it is None.
+    """
 
     without: Runs
     with_specialists: Runs
+    paired: Paired | None = None
 
     @property
     def difference(self) -> float:
@@ -127,9 +165,32 @@ class EndToEnd:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Of the difference, at 95% (Newcombe 1998, method 10)."""
+        """Of the difference, at 95% (Newcombe 1998, method 10, paired or of independent samples)."""
+        if (pairs := self.paired) is not None:
+            return paired_difference(pairs.both, pairs.only_with, pairs.only_without, pairs.neither)
         one, other = self.with_specialists, self.without
         return difference((one.succeeded, one.runs), (other.succeeded, other.runs))
+
+    def to_record(self) -> dict[str, Any]:
+        """As JSON holds it, with the figures that are worked out."""
+        pairs = self.paired
+        return {
+            "without": _runs_record(self.without),
+            "with": _runs_record(self.with_specialists),
+            "paired": None if pairs is None else {**asdict(pairs), "p_value": pairs.p_value},
+            "difference": self.difference,
+            "interval": self.interval,
+        }
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> EndToEnd:
+        """Read what `to_record` wrote, or counts that someone else made: see `gather`."""
+        pairs = record.get("paired")
+        return cls(
+            without=_read(Runs, record["without"]),
+            with_specialists=_read(Runs, record["with"]),
+            paired=_read(Paired, pairs) if pairs else None,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +198,8 @@ class TaskReport:
     """One task. Latencies are medians in ms, costs US dollars for 1,000 calls, tokens means a call.
 
     state: "live", "canary" (a specialist answers `share` of its runs), "shadow" (one is asked, and answers nobody), or
-    "teacher" where it stays with the teacher; reason: why, for people. judged: confidence and agreement of each
+    "teacher" where it stays with the teacher; reason: why, for people. ceiling: how far the teacher agrees with itself,
+    None where nothing shows it. judged: confidence and agreement of each
     held-out call. passed_over: bases that were not taken, and why. auroc, aurc, reliability, slices, confusions and
     fields: as in `evaluate.Evaluation`. worst: wrong answers, the surest first.
     """
@@ -152,6 +214,7 @@ class TaskReport:
     base: str | None = None
     share: float = 1.0
     agreement: Agreement | None = None
+    ceiling: Ceiling | None = None
     certified: Certified | None = None
     teacher_latency_ms: float | None = None
     specialist_latency_ms: float | None = None
@@ -233,20 +296,17 @@ class ReportData:
             entry["share_kept"] = task.share_kept
             if task.certified:
                 entry["certified"]["coverage"] = task.certified.coverage
-        record["end_to_end"] = end_to_end_record(self.end_to_end)
+            entry["ceiling"] = task.ceiling.to_record() if task.ceiling else None
+        record["end_to_end"] = self.end_to_end.to_record() if self.end_to_end else None
         return record
 
 
-def end_to_end_record(found: EndToEnd | None) -> dict[str, Any] | None:
-    """As JSON holds it, with the figures that are worked out; None where nothing was run."""
-    if found is None:
-        return None
-    return {
-        "without": _runs_record(found.without),
-        "with": _runs_record(found.with_specialists),
-        "difference": found.difference,
-        "interval": found.interval,
-    }
+Recorded = TypeVar("Recorded", Runs, Paired)
+
+
+def _read(kind: type[Recorded], record: Mapping[str, Any]) -> Recorded:
+    """The fields of a dataclass, without what was worked out from them."""
+    return kind(**{one.name: record[one.name] for one in fields(kind) if one.name in record})
 
 
 def _runs_record(runs: Runs) -> dict[str, Any]:

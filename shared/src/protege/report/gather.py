@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any, TypedDict
 
+from ..ceiling import known_ceiling
 from ..cluster.worth import MACHINE_USD_PER_HOUR, teacher_usd
 from ..collect.prices import price_source
 from ..errors import EngineError, MissingDependency, NotServed, ProtegeError
@@ -26,9 +27,7 @@ from .data import (
     Loss,
     Realised,
     ReportData,
-    Runs,
     TaskReport,
-    end_to_end_record,
 )
 from .over_time import HOUR_S, Ledger, OverTime
 from .samples import redactor
@@ -40,7 +39,11 @@ INCIDENTS = 100
 
 
 class TaskStatus(TypedDict):
-    """A task as `protege status` shows it. kept: calls that a specialist answered; saved_usd: by that, US dollars."""
+    """A task as `protege status` shows it.
+
+    ceiling: as `Ceiling.to_record` writes it, None where nothing shows it. kept: calls that a specialist answered;
+    saved_usd: by that, US dollars.
+    """
 
     id: str
     name: str
@@ -50,6 +53,7 @@ class TaskStatus(TypedDict):
     base: str | None
     state: str
     agreement: float | None
+    ceiling: dict[str, Any] | None
     certified_coverage: float | None
     kept: int
     saved_usd: float | None
@@ -61,7 +65,8 @@ def gather(workspace: Workspace) -> ReportData:
 
     The workspace's result "teacher" may say what the calls cannot: `price_as`, the model whose list price stands for
     calls without one, and `stand_in`, a note where no model answered, so that its latencies mean nothing. "end-to-end"
-    may hold runs of the whole agent: {"without": {"runs", "succeeded", "cost_usd"}, "with": …}.
+    may hold runs of the whole agent as `EndToEnd.from_record` reads them: at the least {"without": {"runs",
+    "succeeded"}, "with": …}.
     """
     teacher: Mapping[str, Any] = workspace.result("teacher") or {}
     price_as: str | None = teacher.get("price_as")
@@ -100,7 +105,7 @@ def status(workspace: Workspace) -> dict[str, Any]:
         "specialists": [_specialist(s, ollamas) for s in specialists],
         "over_time": asdict(over_time),
         "incidents": [asdict(incident) for incident in incidents],
-        "end_to_end": end_to_end_record(_end_to_end(workspace)),
+        "end_to_end": agent.to_record() if (agent := _end_to_end(workspace)) else None,
     }
 
 
@@ -128,6 +133,7 @@ def _status(workspace: Workspace, task: Task, price_as: str | None) -> TaskStatu
         base=shown.base.name if shown else None,
         state=shown.state if shown else "",
         agreement=evaluation.get("agreement"),
+        ceiling=ceiling.to_record() if (ceiling := known_ceiling(workspace, task.id)) else None,
         certified_coverage=figures.get("certified_coverage"),
         kept=kept,
         saved_usd=None if saved is None else kept * saved,
@@ -209,12 +215,7 @@ def _incidents(workspace: Workspace, tasks: Sequence[Task]) -> tuple[Incident, .
 
 def _end_to_end(workspace: Workspace) -> EndToEnd | None:
     found = workspace.result("end-to-end")
-    if not found:
-        return None
-    without, with_ = (
-        Runs(one["runs"], one["succeeded"], one.get("cost_usd")) for one in (found["without"], found["with"])
-    )
-    return EndToEnd(without, with_)
+    return EndToEnd.from_record(found) if found else None
 
 
 def _with_examples(
@@ -259,6 +260,7 @@ def _task_report(workspace: Workspace, task: Task, teacher: Mapping[str, Any], l
         base=specialist.base.name if specialist else None,
         share=terms.share if specialist and (terms := workspace.routes().get(specialist.id)) else 1.0,
         agreement=_agreement(evaluation),
+        ceiling=known_ceiling(workspace, task.id),
         certified=_certified(certificate, figures),
         teacher_latency_ms=None if teacher.get("stand_in") else task.latency_ms,
         specialist_latency_ms=evaluation.get("latency_p50_ms"),

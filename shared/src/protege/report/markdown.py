@@ -67,6 +67,7 @@ def _task(task: TaskReport) -> Iterator[str]:
     facts = [
         ("Specialist", f"{task.specialist or 'none'}, from {task.base}" if task.base else task.specialist or "none"),
         ("Agreement", f"{wording.agreement(task)} {wording.interval(task)} {wording.sample(task)}".strip()),
+        ("Ceiling, the teacher's agreement with itself", wording.ceiling(task.ceiling)),
         ("Guarantee", wording.guarantee(task)),
         ("Calibration", wording.calibration(task)),
         ("Confidence", wording.confidence_figures(task)),

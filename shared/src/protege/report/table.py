@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 HEADINGS = (
-    "agreement\n95% CI",
+    "agreement\n95% CI\n(ceiling)",
     "certified\n(hindsight)",
     "median\nlatency",
     "cost of\n1,000",
@@ -37,7 +37,9 @@ def table(data: ReportData) -> Table:
     for task in data.tasks:
         name = f"{_printable(task.name)}\n{task.calls:,} calls\n{'specialist' if task.is_live else 'teacher'}"
         figures = (
-            f"{wording.agreement(task)}\n{wording.interval(task)}\n{wording.sample(task)}".strip(),
+            _lines(
+                wording.agreement(task), wording.interval(task), wording.sample(task), wording.ceiling_briefly(task)
+            ),
             wording.coverage(task),
             wording.latencies(task),
             wording.costs(task),
@@ -126,6 +128,10 @@ def _empty(first: str, headings: Sequence[str], title: str = "", caption: str = 
     for heading in headings:
         shown.add_column(heading, justify="right", min_width=max(map(len, heading.split("\n"))))
     return shown
+
+
+def _lines(*lines: str) -> str:
+    return "\n".join(filter(None, lines))
 
 
 def _stacked(cell: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from ..ceiling import Ceiling
 from ..cluster.worth import Worth
 from .data import EndToEnd, Incident, Runs, TaskReport
 from .over_time import OverTime, Period, Unit
@@ -60,6 +61,23 @@ def interval(task: TaskReport) -> str:
 
 def sample(task: TaskReport) -> str:
     return "" if task.agreement is None else f"n = {task.agreement.n:,}"
+
+
+def ceiling(found: Ceiling | None) -> str:
+    """How far the teacher agrees with itself, and where that is known from."""
+    if found is None:
+        return UNKNOWN
+    if not found.asked_again:
+        return f"{percent(found.agreement)} of {count(found.n)} prompts that were recorded more than once, on average"
+    refused = f", {count(found.refused)} refused" if found.refused else ""
+    other = "" if found.same_model else f" of {found.model}, which did not answer them first"
+    return (
+        f"{percent(found.agreement)} of {count(found.n)} calls asked again{other} ({between(found.interval)}{refused})"
+    )
+
+
+def ceiling_briefly(task: TaskReport) -> str:
+    return "" if task.ceiling is None else f"({percent(task.ceiling.agreement)})"
 
 
 def certified_coverage(task: TaskReport) -> str:
@@ -153,9 +171,9 @@ def when(time: float, unit: Unit = "hour") -> str:
     return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%d" if unit == "day" else "%Y-%m-%d %H:%M")
 
 
-def between(bounds: tuple[float, float]) -> str:
-    """An interval of a share."""
-    return f"{100 * bounds[0]:.1f}–{100 * bounds[1]:.1f}%"
+def between(bounds: tuple[float, float] | None) -> str:
+    """An interval of a share; nothing where there is none."""
+    return "" if bounds is None else f"{100 * bounds[0]:.1f}–{100 * bounds[1]:.1f}%"
 
 
 def periods(found: OverTime) -> list[tuple[str, ...]]:
@@ -194,13 +212,25 @@ def confidence_figures(task: TaskReport) -> str:
 
 
 def runs(found: Runs) -> str:
-    """How many runs reached their goal, and what such a run costs."""
-    cost = money(found.usd_a_success)
-    success = f"{found.succeeded:,} of {found.runs:,} runs succeed"
-    return f"{success}: {percent(found.success)} ({between(found.interval)}); cost a success {cost}"
+    """How many runs reached their goal, what such a run costs, and what else is known of them."""
+    said = [
+        f"{found.succeeded:,} of {found.runs:,} runs succeed: {percent(found.success)} ({between(found.interval)})",
+        f"cost a success {money(found.usd_a_success)}",
+    ]
+    if found.latency_ms is not None:
+        said.append(f"a run takes {latency(found.latency_ms)} (median)")
+    if found.calls is not None and found.kept is not None:
+        said.append(f"specialists answer {found.kept:,} of {found.calls:,} calls")
+    if found.errors:
+        said.append(f"runs that raised: {', '.join(f'{count:,} {name}' for name, count in found.errors.items())}")
+    return "; ".join(said)
 
 
 def end_to_end(found: EndToEnd) -> str:
     """The difference that specialists make."""
     low, high = (f"{100 * bound:+.1f}" for bound in found.interval)
-    return f"{100 * found.difference:+.1f} points of success with specialists (95% interval {low} to {high})"
+    said = f"{100 * found.difference:+.1f} points of success with specialists (95% interval {low} to {high})"
+    if (pairs := found.paired) is None:
+        return said
+    apart = f"of the same cases {pairs.only_with:,} succeed only with them and {pairs.only_without:,} only without"
+    return f"{said}; {apart} (McNemar's exact p = {number(pairs.p_value, 3)})"
