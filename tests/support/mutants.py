@@ -93,12 +93,14 @@ def of_sql(query: str) -> Iterator[Mutant]:
 def _spoilers(node: Any, columns: list[str]) -> Iterator[tuple[str, Any]]:
     from sqlglot import expressions as exp
 
-    swaps = [
-        (exp.And, exp.Or), (exp.Or, exp.And), (exp.LT, exp.LTE), (exp.LTE, exp.LT), (exp.GT, exp.GTE), (exp.GTE, exp.GT),
-        (exp.EQ, exp.NEQ), (exp.NEQ, exp.EQ), (exp.LT, exp.GT), (exp.GT, exp.LT), (exp.Add, exp.Sub), (exp.Sub, exp.Add),
-        (exp.Max, exp.Min), (exp.Min, exp.Max), (exp.Sum, exp.Avg), (exp.Avg, exp.Sum), (exp.Count, exp.Sum),
-        (exp.Union, exp.Except), (exp.Except, exp.Intersect), (exp.Intersect, exp.Union), (exp.Like, exp.EQ),
+    both_ways = [
+        (exp.And, exp.Or), (exp.LT, exp.LTE), (exp.GT, exp.GTE), (exp.EQ, exp.NEQ), (exp.LT, exp.GT),
+        (exp.Add, exp.Sub), (exp.Max, exp.Min), (exp.Sum, exp.Avg), (exp.Union, exp.Except),
     ]  # fmt: skip
+    one_way = [(exp.Like, exp.EQ), (exp.Count, exp.Sum), (exp.Except, exp.Intersect)]
+    swaps = [*both_ways, *((other, one) for one, other in both_ways), *one_way]
+    if isinstance(node, exp.EQ) and isinstance(node.expression, exp.Literal) and node.expression.is_string:
+        swaps.append((exp.EQ, exp.Like))
     for one, other in swaps:
         if type(node) is one and not isinstance(node.this, exp.Star):
             yield f"{one.__name__} to {other.__name__}", lambda n, other=other: n.replace(other(**n.args))

@@ -10,18 +10,20 @@ from protege.call import Request
 from protege.evaluate.graders import Code, Exact, Grader, JsonFields, Label, Numbers, Spans, Sql, ToolCalls
 
 TABLES = """CREATE TABLE dept (id INTEGER PRIMARY KEY, title TEXT NOT NULL, city TEXT);
-CREATE TABLE emp (id INTEGER PRIMARY KEY, name TEXT NOT NULL, dept_id INT REFERENCES dept(id), salary REAL, hired DATE);"""
+CREATE TABLE emp (
+    id INTEGER PRIMARY KEY, name TEXT NOT NULL, dept_id INT REFERENCES dept(id), salary REAL, hired DATE
+);"""
 
 JSON = [
     '{"name": "Ada", "age": 36, "admin": true, "tags": ["x", "y"]}',
     '{"intent": "refund", "amount": 12.5, "currency": "EUR", "order": null}',
     '{"people": [{"name": "Bo", "phone": "+46 70 123"}, {"name": "Cy", "phone": ""}]}',
-    '[1, 2, 3]',
+    "[1, 2, 3]",
     '{"date": "2026-01-31", "time": "09:05", "seats": 0}',
     '{"street": "1 Main St", "zip": "02134", "state": "MA"}',
     '"yes"',
     '{"a": {"b": {"c": [false]}}}',
-]  # fmt: skip
+]
 CALLS = [
     '{"name": "search", "arguments": {"query": "flights to Oslo", "limit": 5}}',
     '{"name": "cancel", "arguments": {"order_id": "#W123", "reason": "late"}}',
@@ -47,10 +49,11 @@ QUERIES = [
 ]
 PROGRAMS = [
     "def area(w, h):\n    return w * h + 1",
-    "def largest(items):\n    best = None\n    for item in items:\n        if best is None or item > best:\n            best = item\n    return best",
+    "def largest(items):\n    best = None\n    for item in items:\n        if best is None or item > best:\n"
+    "            best = item\n    return best",
     "def greet(name):\n    # politely\n    return 'hello' + ' ' + name",
     "def is_even(n):\n    return n % 2 == 0 and n < 1000",
-]  # fmt: skip
+]
 NUMBERS = ["The total is 1,204.50.", "42", "-7", "That makes 15%", "x = 0.05", "$3 million"]
 SPANS = ["Oslo\nRome", "- Ada Lovelace\n- Alan Turing\n- Grace Hopper", '{"person": ["Ada"], "city": ["Rome", "Oslo"]}']
 TYPED = ['[{"start": 0, "end": 4, "type": "PERSON"}, {"start": 9, "end": 13, "type": "CITY"}]', '["Rome", "Oslo"]']

@@ -146,17 +146,26 @@ SAME_ROWS = [
     ("SELECT count(id) FROM emp", "SELECT count(*) FROM emp"),
     ("SELECT name FROM emp WHERE salary > 3", "WITH x AS (SELECT * FROM emp WHERE salary > 3) SELECT name FROM x"),
     ("SELECT name FROM emp WHERE NOT (salary > 3 AND id = 2)", "SELECT name FROM emp WHERE salary <= 3 OR id <> 2"),
-    ("SELECT dept_id, avg(salary) FROM emp GROUP BY 1", "SELECT dept_id, 1.0 * sum(salary) / count(salary) FROM emp GROUP BY dept_id"),
+    (
+        "SELECT dept_id, avg(salary) FROM emp GROUP BY 1",
+        "SELECT dept_id, 1.0 * sum(salary) / count(salary) FROM emp GROUP BY dept_id",
+    ),
     (
         "SELECT d.title, count(e.id) FROM dept d LEFT JOIN emp e ON e.dept_id = d.id GROUP BY d.id, d.title",
         "SELECT title, (SELECT count(*) FROM emp WHERE emp.dept_id = dept.id) FROM dept",
     ),
-    ("SELECT title FROM dept WHERE city = 'Rome' UNION ALL SELECT title FROM dept WHERE city = 'Oslo'", "SELECT title FROM dept WHERE city IN ('Oslo', 'Rome')"),
-    ("SELECT name FROM emp WHERE hired >= '2020-01-01' AND hired < '2021-01-01'", "SELECT name FROM emp WHERE strftime('%Y', hired) = '2020'"),
+    (
+        "SELECT title FROM dept WHERE city = 'Rome' UNION ALL SELECT title FROM dept WHERE city = 'Oslo'",
+        "SELECT title FROM dept WHERE city IN ('Oslo', 'Rome')",
+    ),
+    (
+        "SELECT name FROM emp WHERE hired >= '2020-01-01' AND hired < '2021-01-01'",
+        "SELECT name FROM emp WHERE strftime('%Y', hired) = '2020'",
+    ),
     ("SELECT name FROM emp ORDER BY id", "SELECT name FROM emp ORDER BY emp.id + 0"),
     ("SELECT coalesce(city, 'none') FROM dept", "SELECT CASE WHEN city IS NULL THEN 'none' ELSE city END FROM dept"),
     ('SELECT "name" FROM "emp"', "SELECT name FROM emp"),
-]  # fmt: skip
+]
 DIFFERENT_ROWS = [
     ("SELECT max(salary) FROM emp", "SELECT salary FROM emp WHERE salary IS NOT NULL ORDER BY salary DESC LIMIT 1"),
     ("SELECT avg(dept_id) FROM emp", "SELECT sum(dept_id) / count(dept_id) FROM emp"),
@@ -176,13 +185,28 @@ DIFFERENT_ROWS = [
         "SELECT name FROM emp WHERE dept_id NOT IN (SELECT id FROM dept WHERE city = 'X')",
         "SELECT name FROM emp WHERE NOT EXISTS (SELECT 1 FROM dept WHERE dept.id = emp.dept_id AND city = 'X')",
     ),
-    ("SELECT name FROM emp ORDER BY salary DESC LIMIT 1", "SELECT name FROM emp WHERE salary = (SELECT max(salary) FROM emp)"),
+    (
+        "SELECT name FROM emp ORDER BY salary DESC LIMIT 1",
+        "SELECT name FROM emp WHERE salary = (SELECT max(salary) FROM emp)",
+    ),
     ("SELECT name FROM emp ORDER BY name", "SELECT name FROM emp ORDER BY name DESC"),
     ("SELECT name FROM emp ORDER BY id", "SELECT name FROM emp"),
-    ("SELECT city, count(*) FROM dept GROUP BY city HAVING count(*) > 2", "SELECT city, count(*) FROM dept GROUP BY city HAVING count(*) >= 2"),
-    ("SELECT title FROM dept WHERE city = 'Rome' UNION SELECT title FROM dept WHERE city = 'Oslo'", "SELECT title FROM dept WHERE city IN ('Oslo', 'Rome')"),
-    ("SELECT d.title FROM dept d LEFT JOIN emp e ON e.dept_id = d.id", "SELECT d.title FROM dept d JOIN emp e ON e.dept_id = d.id"),
-    ("SELECT e.name, b.name FROM emp e JOIN emp b ON e.boss_id = b.id", "SELECT e.name, b.name FROM emp e JOIN emp b ON b.boss_id = e.id"),
+    (
+        "SELECT city, count(*) FROM dept GROUP BY city HAVING count(*) > 2",
+        "SELECT city, count(*) FROM dept GROUP BY city HAVING count(*) >= 2",
+    ),
+    (
+        "SELECT title FROM dept WHERE city = 'Rome' UNION SELECT title FROM dept WHERE city = 'Oslo'",
+        "SELECT title FROM dept WHERE city IN ('Oslo', 'Rome')",
+    ),
+    (
+        "SELECT d.title FROM dept d LEFT JOIN emp e ON e.dept_id = d.id",
+        "SELECT d.title FROM dept d JOIN emp e ON e.dept_id = d.id",
+    ),
+    (
+        "SELECT e.name, b.name FROM emp e JOIN emp b ON e.boss_id = b.id",
+        "SELECT e.name, b.name FROM emp e JOIN emp b ON b.boss_id = e.id",
+    ),
     ("SELECT title FROM dept WHERE city = 'Rome'", "SELECT title FROM dept WHERE city = 'rome'"),
     ("SELECT title FROM dept WHERE city = 'Rome'", 'SELECT title FROM dept WHERE city = "Rome"'),
     ("SELECT title FROM dept WHERE city = 'title'", 'SELECT title FROM dept WHERE city = "title"'),
@@ -193,7 +217,7 @@ DIFFERENT_ROWS = [
     ("SELECT 1", "SELECT 1 + 0"),
     ("SELECT name FROM emp", "SELECT name FROM staff"),
     ("SELECT name FROM emp WHERE hired IS NOT NULL", "SELECT name FROM emp WHERE hired <> ''"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("answer", "teacher"), SAME_FORM)

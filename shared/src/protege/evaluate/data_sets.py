@@ -101,11 +101,20 @@ class _Maker:
         self, table: Table, column: Column, changed: _Changed, shared: dict[Any, Any], chance: random.Random
     ) -> Any:
         asked = self._asked[column.name]
-        if (table.name, column.name) in changed and chance.random() < 0.6:
-            return chance.choice(plain_values(column, asked.near))  # what is near a pattern mostly fits it
-        if (table.name, column.name) in changed or not asked.wanted:
+        if not asked.wanted:
             return self._any(column, chance)
+        if (table.name, column.name) in changed:
+            return self._other(column, chance)
         return shared[asked.names] if asked.joined else chance.choice(asked.wanted)
+
+    def _other(self, column: Column, chance: random.Random) -> Any:
+        """Mostly a value that meets no condition: what is near a pattern often fits it; so does, if LIKE does not mind,
+        the other case."""
+        asked = self._asked[column.name]
+        if (sort := chance.random()) < 0.4:
+            return chance.choice(plain_values(column, asked.near))
+        wanted = chance.choice(asked.wanted)
+        return wanted.swapcase() if sort < 0.6 and isinstance(wanted, str) else self._any(column, chance)
 
     def _any(self, column: Column, chance: random.Random, frequent: dict[Any, Any] | None = None) -> Any:
         asked = self._asked[column.name]

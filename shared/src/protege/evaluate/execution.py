@@ -66,12 +66,14 @@ def same_rows(schema: Sequence[Table], one: str, other: str) -> bool:
         return False
     ordered = bool(first.args.get("order"))
     seen: list[_Rows | Counter[Any]] = []
-    for number, tables in enumerate(data_sets(schema, (first, second))):
-        with _database(tables, like_minds_case=number % 2 == 1) as database:
-            mine, theirs = (_result(database, query, ordered) for query in (one, other))
-        if mine is None or mine != theirs:
-            return False
-        seen.append(mine)
+    cases = (False, True) if "like" in f"{one} {other}".lower() else (False,)
+    for tables in data_sets(schema, (first, second)):
+        for like_minds_case in cases:
+            with _database(tables, like_minds_case=like_minds_case) as database:
+                mine, theirs = (_result(database, query, ordered) for query in (one, other))
+            if mine is None or mine != theirs:
+                return False
+            seen.append(mine)
     found = [result for result in seen if result != seen[0] and any(map(any, result))]
     return len(found) >= TELLING and len({repr(result) for result in found}) >= DISTINCT
 

@@ -78,13 +78,22 @@ def _meeting(sign: str, around: list[Any]) -> list[Any]:
 
 
 def _conditions(query: Any) -> Iterator[tuple[list[str], list[tuple[str, Any]]]]:
-    """Of each predicate the columns, and its literals with the sign that the first column is compared by."""
+    """Of each predicate the columns, and its literals with the sign that the first column is compared by. Of a query
+    inside it, what it gives is compared, and no more."""
     from sqlglot import expressions as exp
 
     for node in query.find_all(exp.Predicate):
-        names = [column.name.lower() for column in node.find_all(exp.Column)]
+        parts = list(node.walk(prune=lambda part: isinstance(part, exp.Query)))
+        given = [
+            c
+            for part in parts
+            if isinstance(part, exp.Select)
+            for e in part.expressions
+            for c in e.find_all(exp.Column)
+        ]
+        names = [column.name.lower() for column in [*parts, *given] if isinstance(column, exp.Column)]
         if names:
-            literals = [(_sign(node), value) for value in _literals(node)]
+            literals = [(_sign(node), value) for value in _literals(node, parts)]
             yield (names if isinstance(node, exp.EQ | exp.In) else names[:1]), literals
 
 
@@ -101,11 +110,11 @@ def _sign(node: Any) -> str:
     return "="
 
 
-def _literals(node: Any) -> Iterator[Any]:
+def _literals(node: Any, parts: list[Any]) -> Iterator[Any]:
     """The literals of a predicate, sums of two as one; of a pattern, texts that fit it."""
     from sqlglot import expressions as exp
 
-    for literal in node.find_all(exp.Literal):
+    for literal in (part for part in parts if isinstance(part, exp.Literal)):
         value = _value(literal)
         if isinstance(node, exp.Like | exp.ILike) and isinstance(value, str):
             yield from (value.replace("%", other).replace("_", "x") for other in ("", "x", "yz"))
@@ -142,7 +151,7 @@ def near(literal: Any, column: Column) -> list[Any]:
         others = [day + datetime.timedelta(days) for days in (1, -1, 40, -40)]
         return [literal, *(f"{other}{literal[10:]}" for other in others)]
     except (ValueError, OverflowError):
-        return [literal, f"{literal}x", literal[:-1], f"x{literal}", "", literal.swapcase(), literal.title()]
+        return [literal, f"{literal}x", literal[:-1], literal.swapcase(), "", f"x{literal}"]
 
 
 def _near_number(number: float, column: Column) -> list[Any]:
