@@ -23,12 +23,6 @@ def said(*tokens: tuple[str, float]) -> Completion:
     return Completion("".join(texts), texts, logs, "stop", 5, len(logs), 1.0)
 
 
-def values_of(kind: Kind, *tokens: tuple[str, float]) -> float:
-    features = features_of(said(*tokens), kind)
-    assert features is not None
-    return features["values"]
-
-
 def test_the_plain_confidence_is_the_probability_of_the_whole_answer() -> None:
     features = features_of(said(("red", -0.2)), "label")
     assert Scorer.plain().confidence(features) == pytest.approx(math.exp(-0.201))
@@ -37,8 +31,8 @@ def test_the_plain_confidence_is_the_probability_of_the_whole_answer() -> None:
 def test_features_of_an_answer() -> None:
     features = features_of(said(("re", -0.5), ("d", -0.1)), "label", "a rose", Novelty(b""))
     assert features is not None
-    assert features["sum"] == features["values"] == pytest.approx(-0.601)
-    assert (features["least"], features["length"], features["novelty"]) == (-0.5, math.log(3), 1.0)
+    assert features["sum"] == pytest.approx(-0.601)
+    assert (features["length"], features["novelty"]) == (math.log(3), 1.0)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +42,12 @@ def test_features_of_an_answer() -> None:
         ("json", '{"people": "8", "time": "6 AM", "date": "Monday"}', 3),
         ("sql", "SELECT time FROM t WHERE people = 7", 2),
         ("label", "booking", 1),
-        ("tool_calls", "7 people", 0),
+        ("json", '{"seats": {"table": 7}, "ok": true}', 0),
+        ("json", '{"note": "no \\"pets\\""}', 2),
+        ("json", "{}", 0),
+        ("sql", "SELECT COUNT(people) FROM 'table' WHERE time <> '8 pm'", 2),
+        ("tool_calls", '{"name": "book", "arguments": {"people": 7}}', 1),
+        ("tool_calls", "people, please", 1),
     ],
 )
 def test_words_that_do_not_stand_in_the_prompt_are_foreign(kind: Kind, answer: str, foreign: int) -> None:
@@ -61,37 +60,6 @@ def test_without_log_probabilities_there_are_no_features_and_no_confidence(log: 
     assert features_of(said(("red", log)), "label") is None
     assert features_of(Completion("red", (), (), "stop", 1, 1, 1.0), "label") is None
     assert Scorer.plain().confidence(None) == Scorer({"sum": 1.0}).confidence(None) == 0.0
-
-
-def test_of_json_the_values_count_and_not_keys_and_signs() -> None:
-    assert values_of(
-        "json", ('{"', -1), ("city", -2), ('":', -4), ('"Oslo', -8), ('"', -16), ("}", -32)
-    ) == pytest.approx(-24.001)
-    assert values_of("json", ('{"n":', -1), ("12", -2), (',"ok":', -4), ("true", -8), ("}", -16)) == pytest.approx(
-        -10.001
-    )
-    assert values_of("tool_calls", ('{"name":', -1), ('"pay"', -2), (',"arguments":{}}', -4)) == pytest.approx(-2.001)
-
-
-def test_of_sql_names_and_literals_count_and_not_key_words() -> None:
-    tokens = (
-        ("SELECT", -1),
-        (" age", -2),
-        (" FROM", -4),
-        (" t", -8),
-        (" WHERE", -16),
-        (" n", -32),
-        (" =", -64),
-        (" 'x'", -128),
-    )
-    assert values_of("sql", *tokens) == pytest.approx(-170.001)
-
-
-def test_where_nothing_is_a_value_or_tokens_are_missing_all_count() -> None:
-    assert values_of("json", ("{", -1), ("}", -2)) == pytest.approx(-3.001)
-    halved = Completion("🙂", ("",), (-1.0, -2.0), "stop", 1, 3, 1.0)
-    features = features_of(halved, "json")
-    assert features is not None and features["values"] == -3.0
 
 
 def test_novelty_that_was_not_taken_cannot_be_weighed() -> None:
@@ -141,8 +109,7 @@ def validation(n: int, seed: int, foreign: float, bias: float = 1.0) -> list[Jud
         odds, strange = chance.gauss(1.5, 1.5), chance.choice([0, 0, 1, 2])
         total = -math.log1p(math.exp(-odds))
         agreed = chance.random() < 1 / (1 + math.exp(-(bias + odds + foreign * strange)))
-        features = {"sum": total, "least": total * chance.uniform(0.5, 1), "values": total}
-        features |= {"length": math.log(4), "foreign": math.log1p(strange), "novelty": chance.random()}
+        features = {"sum": total, "length": math.log(4), "foreign": math.log1p(strange), "novelty": chance.random()}
         made.append(Judged(f"c{i}", "", "", "", agreed, math.exp(total), True, features=features))
     return made
 
@@ -189,12 +156,16 @@ def test_answers_that_are_not_valid_are_no_lesson() -> None:
     assert fit([*calls, *invalid]) == fit(calls)
 
 
+def with_novelty(calls: list[Judged], right: float, wrong: float) -> list[Judged]:
+    return [replace(j, features={**(j.features or {}), "novelty": right if j.agreed else wrong}) for j in calls]
+
+
 def test_only_a_scorer_that_weighs_novelty_carries_it() -> None:
-    same = [replace(one, features={**(one.features or {}), "novelty": 0.0}) for one in validation(100, 1, -2.5)]
-    scorer = fit(same, Novelty(b"\x01" * 8))
-    assert scorer.weights and "novelty" not in scorer.weights and scorer.novelty is None
-    weighed = fit(validation(100, 1, -2.5), Novelty(b"\x01" * 8))
-    assert weighed.weights["novelty"] and weighed.novelty == Novelty(b"\x01" * 8)
+    calls, known = validation(100, seed=1, foreign=-2.5), Novelty(b"\x01" * 8)
+    weighed = fit(with_novelty(calls, right=0.1, wrong=0.8), known)
+    assert weighed.weights["novelty"] < 0 and weighed.novelty == known
+    silent = fit(with_novelty(calls, right=0.3, wrong=0.3), known)
+    assert silent.weights and "novelty" not in silent.weights and silent.novelty is None
 
 
 def test_a_model_that_trusts_unsure_answers_more_is_not_believed() -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -26,14 +26,15 @@ if TYPE_CHECKING:
 
 MOST_LOGIT = 16.0
 """Engines compute in float32, whose steps below 1 are e^-16.6."""
-WEIGHED = ("sum", "least", "values", "length", "foreign", "novelty")
-PRIOR = (10.0, 0.1, 0.1, 0.1, 0.5, 0.1)
+WEIGHED = ("sum", "length", "foreign", "novelty")
+CANDIDATES = (1, 3, 4)
+"""So many of them make a model; each further one is taken where it is better than the last by cross-validation."""
+PRIOR = (10.0, 0.1, 0.5, 0.1)
 """Standard deviations of the weights' normal priors, for features of unit variance: the summed log-probability is free,
-and what stands beside it must earn its weight. With .3 for all, on real answers, one fit in ten to 60 to 85 validation
-calls ordered other answers worse than the plain confidence; with these, none in 160 did, and AUROC gained as much."""
+and what stands beside it must earn its weight. On real answers, fitted to 50 to 80 validation calls (320 fits), other
+answers were ordered worse than by the plain confidence in one fit of 300; with .3 for all, in one of ten."""
 LEAST_OF_EACH = 5
 """Right and wrong answers, without which nothing is fitted."""
-_LOG_PROBABILITIES = frozenset({"sum", "least", "values"})
 
 # The parts of an answer that differ from call to call: JSON's strings and numbers that are no keys; of SQL all words
 # and quoted texts but the key words.
@@ -59,53 +60,36 @@ def features_of(
 ) -> dict[str, float] | None:
     """What a confidence is made of; None where the engine gave no log-probabilities, or one that is no number.
 
-    shown: the text that the specialist answered. Log-probabilities: `sum` of all tokens, `least` of any, `values` the
-    sum over those that matter (JSON's and tool calls' values without keys and signs, SQL's names and literals;
-    elsewhere all). `length`: logarithm of the number of tokens. `foreign`: logarithm of 1 + the number of words among
-    the values that do not stand in `shown`. `novelty`: share of its words that no training prompt had, where that is
-    known.
+    shown: the text that the specialist answered. `sum`: the summed log-probability. `length`: logarithm of the number
+    of tokens. `foreign`: logarithm of 1 + the number of words that do not stand in `shown`, of those that matter
+    (JSON's and tool calls' values without keys, SQL's names and literals; elsewhere all). `novelty`: share of the words
+    of `shown` that no training prompt had, where that is known.
     """
-    tokens, logs = completion.tokens, completion.token_logprobs
+    logs = completion.token_logprobs
     total = math.fsum(logs)
     if not logs or not math.isfinite(total):
         return None
-    text = "".join(tokens)
-    spans = _values(text, kind)
-    words = (word for begin, end in spans for word in words_of(text[begin:end]))
     known = {*words_of(shown), *_CHOICES}
     return {
         "sum": total,
-        "least": min(logs),
-        "values": math.fsum(_within(spans, tokens, logs)) if len(tokens) == len(logs) else total,
         "length": math.log(len(logs)),
-        "foreign": math.log1p(sum(word not in known for word in words)),
+        "foreign": math.log1p(sum(word not in known for word in words_of(_values(completion.text, kind)))),
         **({"novelty": novelty.share(shown)} if novelty else {}),
     }
 
 
-def _values(text: str, kind: Kind) -> list[tuple[int, int]]:
-    """Where the values stand in an answer, in order; all of it where it has none."""
+def _values(text: str, kind: Kind) -> str:
+    """The values of an answer; all of it where it has none."""
     pattern = _VALUES.get(kind)
-    spans = [found.span() for found in pattern.finditer(text) if not found["key"]] if pattern else []
-    return spans or [(0, len(text))]
-
-
-def _within(spans: Sequence[tuple[int, int]], tokens: Sequence[str], logs: Sequence[float]) -> Iterator[float]:
-    """The log-probabilities of tokens that stand at least partly in a span, and of the answer's end."""
-    place = at = 0
-    for token, log in zip(tokens, logs, strict=True):
-        begin, at = at, at + len(token)
-        while place < len(spans) and spans[place][1] <= begin:
-            place += 1
-        if not token or (place < len(spans) and spans[place][0] < at):
-            yield log
+    found = [match[0] for match in pattern.finditer(text) if not match["key"]] if pattern else []
+    return " ".join(found) or text
 
 
 @dataclass(frozen=True, slots=True)
 class Scorer:
     """How an answer's features become its confidence.
 
-    weights: by feature, those that are log-probabilities as the log-odds of their exp; none for the plain confidence.
+    weights: by feature, the summed log-probability as the log-odds of its exp; none for the plain confidence.
     intercept: added to the weighted sum, whose logistic function is the confidence. novelty: what the specialist's
     training prompts held; None where nothing weighs it.
     """
@@ -140,8 +124,8 @@ class Scorer:
 
 
 def scaled(name: str, value: float) -> float:
-    """A feature as the model weighs it: a log-probability as log-odds, at most ±16; others as they are."""
-    if name not in _LOG_PROBABILITIES:
+    """A feature as the model weighs it: the summed log-probability as log-odds, at most ±16; others as they are."""
+    if name != "sum":
         return value
     if value >= 0:
         return MOST_LOGIT
@@ -164,36 +148,38 @@ def fit(judged: Sequence[Judged], novelty: Novelty | None = None) -> Scorer:
 
     values = np.array([[scaled(name, one.get(name, 0.0)) for name in WEIGHED] for one in features])
     agreed = np.array([one.agreed for one in valid])
-    if not _better_together(values, agreed):
-        return Scorer.plain()
-    weights, intercept = _regression(values, agreed)
-    named = {name: float(weight) for name, weight in zip(WEIGHED, weights, strict=True) if weight}
-    if named.get("sum", 0.0) <= 0:
+    weights, intercept = _regression(values[:, : _columns(values, agreed)], agreed)
+    named = {name: float(weight) for name, weight in zip(WEIGHED, weights, strict=False) if weight}
+    if len(named) < 2 or named.get("sum", 0.0) <= 0:
         return Scorer.plain()
     return Scorer(named, intercept, novelty if "novelty" in named else None)
 
 
-def _better_together(values: NDArray[np.float64], agreed: NDArray[np.bool_]) -> bool:
-    """Whether all features predict held-out calls better than the first alone: in five repetitions of five-fold
-    cross-validation the mean log-loss is lower by half its standard error at least."""
+def _columns(values: NDArray[np.float64], agreed: NDArray[np.bool_]) -> int:
+    """How many features predict held-out calls best: more of them where, in five repetitions of five-fold
+    cross-validation, the mean log-loss is lower by half its standard error at least."""
     import numpy as np
     from sklearn.model_selection import RepeatedStratifiedKFold
 
-    gained = np.zeros(len(agreed))
-    folds = RepeatedStratifiedKFold(n_splits=5, n_repeats=5, random_state=0)
-    for learnt, held in folds.split(values, agreed):
-        for columns, sign in ((values[:, :1], 1), (values, -1)):
-            weights, intercept = _regression(columns[learnt], agreed[learnt])
-            odds = columns[held] @ weights + intercept
-            gained[held] += sign * np.logaddexp(0, np.where(agreed[held], -odds, odds))
-    return bool(gained.mean() > 0.5 * gained.std() / len(gained) ** 0.5)
+    losses = np.zeros((len(CANDIDATES), len(agreed)))
+    for learnt, held in RepeatedStratifiedKFold(n_splits=5, n_repeats=5, random_state=0).split(values, agreed):
+        for loss, columns in zip(losses, CANDIDATES, strict=True):
+            weights, intercept = _regression(values[learnt, :columns], agreed[learnt])
+            odds = values[held, :columns] @ weights + intercept
+            loss[held] += np.logaddexp(0, np.where(agreed[held], -odds, odds))
+    best = 0
+    for more in range(1, len(CANDIDATES)):
+        gained = losses[best] - losses[more]
+        if gained.mean() > 0.5 * gained.std() / len(gained) ** 0.5:
+            best = more
+    return CANDIDATES[best]
 
 
 def _regression(values: NDArray[np.float64], agreed: NDArray[np.bool_]) -> tuple[NDArray[np.float64], float]:
     """Weights and intercept at the posterior's mode; 0 for a feature that does not vary.
 
     Newton's method, no step of which changes an answer's log-odds by more than 4. (scikit-learn's solvers take 200
-    times as long: here are six features, and the first may vary 30 times as much as the others.)
+    times as long: here are four features, and the first may vary 100 times as much as the others.)
     """
     import numpy as np
 
