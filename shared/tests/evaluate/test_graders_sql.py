@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import sys
 import time
@@ -344,3 +345,13 @@ def test_other_databases_of_the_process_are_left_as_they_are() -> None:
     asked().agree("SELECT name FROM emp", "SELECT title FROM dept")
     database.execute("CREATE TABLE t (a)")
     assert database.execute("SELECT zeroblob(1000000)").fetchone()
+
+
+def test_no_query_reaches_a_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    asked("CREATE TABLE secret (a INT) SOMETHING ODD (b, c); CREATE TABLE odd (a INT, 1 2 3)").agree(
+        "WITH x AS (SELECT secret) EXPLODE x", "SELECT secret FROM secret QUALIFY"
+    )
+    assert "secret" not in caplog.text.lower()
+    logging.getLogger("sqlglot").warning("others are heard")
+    assert "others are heard" in caplog.text

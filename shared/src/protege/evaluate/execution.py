@@ -26,7 +26,7 @@ DISTINCT = 3
 """So many data sets must give something else than the empty one does, and more than NULL, 0 and empty texts; and so
 many different results: a query that says yes or no is the same as many others on a few dozen data sets."""
 BYTES = 2_000
-"""Of a value or a row. With STEPS it bounds what a query can hold in memory to some 100 MB."""
+"""Of a value or a row. With STEPS it bounds what a query can hold in memory to some 200 MB."""
 LIMITS = (
     (sqlite3.SQLITE_LIMIT_LENGTH, BYTES),
     (sqlite3.SQLITE_LIMIT_SQL_LENGTH, 100_000),

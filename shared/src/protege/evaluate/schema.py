@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from .sql import quietly
+
 _CREATE = re.compile(r"\bcreate\s+(?:temp(?:orary)?\s+)?table\b[^(;]{1,200}\(", re.IGNORECASE)
 _LISTED = re.compile(r"^[ \t\-*]*(\w+)[ ]?\(([\w ]+(?:,[\w ]+)*)\)[ \t.;]*$", re.MULTILINE)
 _AFFINITIES = (
@@ -75,7 +77,8 @@ def _created(statement: str) -> Table | None:
         return None
     for dialect in (None, "sqlite", "mysql", "postgres"):
         try:
-            tree = sqlglot.parse_one(statement, dialect=dialect)
+            with quietly():
+                tree = sqlglot.parse_one(statement, dialect=dialect)
         except (SqlglotError, RecursionError):
             continue
         if isinstance(tree, exp.Create) and isinstance(tree.this, exp.Schema):

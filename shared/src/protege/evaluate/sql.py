@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import re
+import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -48,11 +51,30 @@ def parse(query: str) -> Any | None:
         return None  # sqlglot reads nearly any words as a column and its alias
     for dialect in (None, "sqlite"):  # the second for names in `backticks` and [brackets]
         try:
-            trees = sqlglot.parse(query, dialect=dialect)
+            with quietly():
+                trees = sqlglot.parse(query, dialect=dialect)
         except (SqlglotError, RecursionError):
             continue
         return trees[0] if len(trees) == 1 else None
     return None
+
+
+class _Quiet(threading.local):
+    on = False
+
+
+_quiet = _Quiet()
+logging.getLogger("sqlglot").addFilter(lambda _: not _quiet.on)
+
+
+@contextlib.contextmanager
+def quietly() -> Iterator[None]:
+    """What sqlglot warns of in this thread is not logged: it quotes the query, which is content of a call."""
+    _quiet.on = True
+    try:
+        yield
+    finally:
+        _quiet.on = False
 
 
 def _settle_names(tree: Any) -> None:

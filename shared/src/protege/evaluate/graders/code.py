@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import re
 
-from ..sandbox import require_sandbox, run
 from .base import Grader
 
 _FENCED = re.compile(r"```(\w*)[^\n]*\n(.*?)\n?```", re.DOTALL)
@@ -26,6 +25,8 @@ class Code(Grader):
         self.name = "code by its tests" if tests else "code by syntax tree"
         self._tests = tests
         if tests:
+            from ..sandbox import require_sandbox
+
             require_sandbox()
 
     def agree(self, answer: str, teacher: str) -> bool:
@@ -40,6 +41,8 @@ class Code(Grader):
         return forms[0] == forms[1] or (bool(self._tests) and self._passes(theirs) and self._passes(mine))
 
     def _passes(self, program: str) -> bool:
+        from ..sandbox import run
+
         return run(program, self._tests).passed
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from copy import copy
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from ...call import Request, text_of
-from ..execution import same_rows
-from ..schema import Table, schema_in
 from ..sql import normal_form
 from .base import Grader
+
+if TYPE_CHECKING:
+    from ..schema import Table
 
 
 class Sql(Grader):
@@ -29,11 +30,17 @@ class Sql(Grader):
     def for_request(self, request: Request) -> Self:
         if not self._execute:
             return self
+        from ..schema import schema_in  # here: an agent's route imports the graders, and never runs a query
+
         bound = copy(self)
         bound._schema = schema_in("\n".join(text_of(message) for message in request.messages))
         return bound
 
     def agree(self, answer: str, teacher: str) -> bool:
-        return normal_form(answer) == normal_form(teacher) or (
-            bool(self._schema) and same_rows(self._schema, answer, teacher)
-        )
+        if normal_form(answer) == normal_form(teacher):
+            return True
+        if not self._schema:
+            return False
+        from ..execution import same_rows
+
+        return same_rows(self._schema, answer, teacher)
