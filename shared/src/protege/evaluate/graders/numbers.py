@@ -24,8 +24,9 @@ class Numbers(Grader):
     """The same last number: "The total is 1,200.50" is "1200.5".
 
     Commas between thousands do not count; a sign, a percent sign, letters that stick to the number ("5km") and a
-    currency do, unless `ignore_currency`; other words do not: "5 km" is "5 miles". Thousand to trillion multiply. abs_tol, rel_tol: as in `math.isclose`. What
-    is no plain number (a date, a time, a range, "1,5", which is one and a half or two numbers) must be the same text.
+    currency do, unless `ignore_currency`; other words do not: "5 km" is "5 miles". Thousand to trillion multiply.
+    abs_tol, rel_tol: as in `math.isclose`. What is no plain number (a date, a time, a range, "1,5", which is one and a
+    half or two numbers) must be the same text.
     Answers without any number agree as the same text only.
     """
 
