@@ -164,6 +164,8 @@ def test_only_a_scorer_that_weighs_novelty_carries_it() -> None:
     calls, known = validation(100, seed=1, foreign=-2.5), Novelty(b"\x01" * 8)
     weighed = fit(with_novelty(calls, right=0.1, wrong=0.8), known)
     assert weighed.weights["novelty"] < 0 and weighed.novelty == known
+    turned = fit(with_novelty(calls, right=0.8, wrong=0.1), known)  # what is new makes no answer surer
+    assert "novelty" not in turned.weights and turned.novelty is None
     silent = fit(with_novelty(calls, right=0.3, wrong=0.3), known)
     assert silent.weights and "novelty" not in silent.weights and silent.novelty is None
 

@@ -31,8 +31,8 @@ CANDIDATES = (1, 3, 4)
 """So many of them make a model; each further one is taken where it is better than the last by cross-validation."""
 PRIOR = (10.0, 0.1, 0.5, 0.1)
 """Standard deviations of the weights' normal priors, for features of unit variance: the summed log-probability is free,
-and what stands beside it must earn its weight. On real answers, fitted to 50 to 80 validation calls (320 fits), other
-answers were ordered worse than by the plain confidence in one fit of 300; with .3 for all, in one of ten."""
+and what stands beside it must earn its weight. With .3 for all, one fit in ten to 50 to 80 real validation calls ordered
+other answers worse than the plain confidence; docs/guarantee.md has what these do."""
 LEAST_OF_EACH = 5
 """Right and wrong answers, without which nothing is fitted."""
 
@@ -148,11 +148,13 @@ def fit(judged: Sequence[Judged], novelty: Novelty | None = None) -> Scorer:
 
     values = np.array([[scaled(name, one.get(name, 0.0)) for name in WEIGHED] for one in features])
     agreed = np.array([one.agreed for one in valid])
-    weights, intercept = _regression(values[:, : _columns(values, agreed)], agreed)
-    named = {name: float(weight) for name, weight in zip(WEIGHED, weights, strict=False) if weight}
-    if len(named) < 2 or named.get("sum", 0.0) <= 0:
-        return Scorer.plain()
-    return Scorer(named, intercept, novelty if "novelty" in named else None)
+    best = _columns(values, agreed)
+    for columns in (columns for columns in reversed(CANDIDATES) if 1 < columns <= best):
+        weights, intercept = _regression(values[:, :columns], agreed)
+        if weights[0] > 0 and (weights[2:] <= 0).all():  # what is foreign or new makes no answer surer: that is chance
+            named = {name: float(weight) for name, weight in zip(WEIGHED, weights, strict=False) if weight}
+            return Scorer(named, intercept, novelty if "novelty" in named else None)
+    return Scorer.plain()
 
 
 def _columns(values: NDArray[np.float64], agreed: NDArray[np.bool_]) -> int:
