@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from agents import LiveHome
 from protege import Request, Workspace
 from protege.collect import drain
 
@@ -95,3 +96,24 @@ def test_with_a_real_endpoint_for_a_teacher_the_same_calls_are_recorded(
     assert Counter(call.node for call in calls) == expected(entries)
     assert {call.model for call in calls} == {"some-model"}
     assert all(call.latency_ms and call.latency_ms > 0 and call.input_tokens == 40 for call in calls)
+
+
+def test_an_agent_succeeds_where_every_field_is_the_published_one(demo: ModuleType, entries: list[Any]) -> None:
+    graph = demo.build(demo.teacher.published(entries))
+    for entry in entries:
+        state = graph.invoke({"text": entry.text, "tools": entry.tools})
+        assert demo.as_published(state, entry)
+        spoilt = {"call": {"name": "other"}} if entry.tools else {"fields": {"city": "Rome"}}
+        assert not demo.as_published({**state, **spoilt}, entry)
+    person = next(entry for entry in entries if entry.kind == "person")
+    assert not demo.as_published({"kind": "company"}, person)
+
+
+def test_the_whole_agent_is_compared_with_and_without(
+    demo: ModuleType, entries: list[Any], live_home: LiveHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demo, "Router", lambda home: live_home.router)
+    demo.whole_agent(live_home.workspace, entries, demo.teacher.published(entries))
+    found = demo.gather(live_home.workspace).end_to_end
+    assert (found.without.succeeded, found.with_specialists.succeeded) == (33, 33)
+    assert found.without.calls == sum(expected(entries).values()), "the calls of its own runs, and of no others"

@@ -3,6 +3,7 @@
 1. A LangGraph agent cleans up a contact list; `ChatProtege` around its model records every call.
 2. `improve` finds the kinds of call that repeat, teaches each to a small model, and certifies when it may answer.
 3. The agent runs again, unchanged, on entries it has not seen: specialists answer where they may, else the teacher.
+4. It runs on some of these with specialists and without, and what it comes to is held against the published labels.
 
 With published labels for a teacher nothing needs a key; `--teacher URL --model NAME` asks a real model instead.
 """
@@ -14,9 +15,10 @@ import logging
 import shutil
 import time
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import teacher
 from agent import build
@@ -28,8 +30,9 @@ from protege.cli.output import Bars
 from protege.cluster import Assigner
 from protege.collect import drain
 from protege.curate import CurateSettings
+from protege.end_to_end import compare_agents
 from protege.evaluate import grader_for
-from protege.report import gather, table, write_report
+from protege.report import gather, table, wording, write_report
 from protege.route import Router
 from protege.serve import background
 from protege.tune import TuneSettings
@@ -38,6 +41,9 @@ from rich.console import Console
 
 UNSEEN = 0.06
 """The share of the entries that the agent sees only in its second run."""
+
+COMPARED = 100
+"""Of these, so many are run with specialists and without."""
 
 STAND_IN = "The teacher is a stand-in: labels that people published with these entries, not a model."
 
@@ -79,9 +85,14 @@ def main() -> None:
     routed = any(specialist.answers for specialist in workspace.specialists())
     with background(options.home) if routed else nullcontext():
         run(unseen, model, options.home, "Running the agent again", routed=routed)
-    drain(workspace)
+        drain(workspace)
+        again = list(workspace.calls())[before:]
+        if routed and options.end_to_end:
+            whole_agent(workspace, unseen[: options.end_to_end], model)
+            if not options.teacher:
+                console.print("  The stand-in teacher is always right here: its answers are the labels.\n")
     if not options.teacher:
-        compare(workspace, list(workspace.calls())[before:], teacher.Published(entries))
+        compare(workspace, again, teacher.Published(entries))
     report = gather(workspace)
     page = write_report(workspace.home / "reports" / "report.html", report)
     console.print(table(report))
@@ -99,6 +110,30 @@ def run(entries: Sequence[Entry], model: BaseChatModel, home: Path, what: str, r
             some = entries[start : start + 20]
             graph.batch([{"text": e.text, "tools": e.tools} for e in some], {"max_concurrency": 2})
             bar.advance(len(some))
+
+
+def whole_agent(workspace: Workspace, entries: Sequence[Entry], model: BaseChatModel) -> None:
+    """The agent on each entry with specialists and without; it succeeds where all that it says is as published."""
+    console.rule("4  The whole agent, with specialists and without", align="left")
+    router = Router(workspace.home)
+    router.wait_until_ready(60)
+    graph = build(ChatProtege(model, home=workspace.home, router=router))
+
+    def succeeds(entry: Entry) -> bool:
+        return as_published(graph.invoke({"text": entry.text, "tools": entry.tools}), entry)
+
+    found = compare_agents(workspace, succeeds, entries, progress=Bars())
+    for who, ran in (("with specialists", found.with_specialists), ("teacher alone", found.without)):
+        console.print(f"  {who}: {wording.runs(ran)}", highlight=False)
+    console.print(f"  {wording.end_to_end(found)}", highlight=False)
+
+
+def as_published(state: Mapping[str, Any], entry: Entry) -> bool:
+    """Whether every field that the agent filled in is the label that people published, and none is missing."""
+    if entry.tools:
+        return state["call"] == entry.answers["assist"]
+    fields = entry.answers.get("place") or entry.answers.get("name")
+    return state["kind"] == entry.kind and state.get("fields") == fields
 
 
 def compare(workspace: Workspace, calls: Sequence[Call], labels: teacher.Published) -> None:
@@ -130,7 +165,17 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=120, help="training steps a task at most")
     parser.add_argument("--held-out", type=int, default=400, help="calibration calls a task at most; test calls too")
     parser.add_argument("--train", type=int, default=900, help="training calls a task at most")
-    return parser.parse_args()
+    parser.add_argument(
+        "--end-to-end",
+        type=int,
+        metavar="N",
+        help="unseen entries on which the whole agent is compared with and without specialists, 0 for none "
+        f"(default: {COMPARED}; none with --teacher, which this would ask some {4 * COMPARED} times more)",
+    )
+    options = parser.parse_args()
+    if options.end_to_end is None:
+        options.end_to_end = 0 if options.teacher else COMPARED
+    return options
 
 
 if __name__ == "__main__":
