@@ -31,8 +31,8 @@ CANDIDATES = (1, 3, 4)
 """So many of them make a model; each further one is taken where it is better than the last by cross-validation."""
 PRIOR = (10.0, 0.1, 0.5, 0.1)
 """Standard deviations of the weights' normal priors, for features of unit variance: the summed log-probability is free,
-and what stands beside it must earn its weight. With .3 for all, one fit in ten to 50 to 80 real validation calls ordered
-other answers worse than the plain confidence; docs/guarantee.md has what these do."""
+and what stands beside it must earn its weight. With .3 for all, one fit in ten to 50 to 80 real calls ordered others
+worse than the plain confidence does; docs/guarantee.md has what these do."""
 LEAST_OF_EACH = 5
 """Right and wrong answers, without which nothing is fitted."""
 
