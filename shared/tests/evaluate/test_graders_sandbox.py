@@ -108,6 +108,7 @@ def test_raw_system_calls_are_refused_too() -> None:
         ("import os; os.close(0)", "failed"),
         ("import os; os.write(0, b'x' * 5000)", "failed"),
         ("import os; os.write(0, b'isolated')", "failed"),
+        ("import os; os.lseek(0, 0, 0); os.write(0, b'x' * 40)", "failed"),
         ("this is no program", "failed"),
         ("x = '\\x00'; print(x * 10**6)", "passed"),
     ],

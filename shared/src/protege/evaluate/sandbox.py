@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import platform
 import secrets
 import subprocess
@@ -81,11 +82,14 @@ def _missing() -> str | None:
 
 
 def _run(program: str, tests: str, limits: Limits) -> Ran:
+    import fcntl  # here: Windows has none
+
     token = secrets.token_hex(16)
     told = {"token": token, "program": program, "tests": tests, **asdict(limits)}
     with tempfile.TemporaryFile() as asked, tempfile.TemporaryFile() as result:
         asked.write(json.dumps(told).encode())
         asked.seek(0)
+        fcntl.fcntl(result, fcntl.F_SETFL, os.O_APPEND)  # what was said before the program ran stays in its place
         command = [sys.executable, "-I", "-S", "-X", "utf8", str(_INSIDE)]
         try:
             code = subprocess.run(

@@ -97,17 +97,14 @@ def _settle_names(tree: Any) -> None:
 
 def _only_table(tree: Any) -> Any | None:
     """The table of a query that reads one and nothing else."""
-    from sqlglot.expressions import Join, Lateral, Select, Table
+    from sqlglot.expressions import Column, Join, Lateral, Select, Table
 
     tables = list(tree.find_all(Table))
-    if (
-        len(tables) != 1
-        or len(list(tree.find_all(Select))) != 1
-        or tree.find(Join, Lateral)
-        or _renames_columns(tables[0])
-    ):
+    if len(tables) != 1 or len(list(tree.find_all(Select))) != 1 or tree.find(Join, Lateral):
         return None
-    return tables[0]
+    called = _called(tables[0])
+    whole_row = any(column.name == called and not column.table for column in tree.find_all(Column))
+    return None if whole_row or _renames_columns(tables[0]) else tables[0]
 
 
 def _drop_column_aliases(select: Any) -> None:
