@@ -133,8 +133,8 @@ class Stability:
 @dataclass(frozen=True)
 class TaskFigures:
     """One task. calls: by part; unanswered: those that nothing came back for, in all. agreement: on test calls.
-    plain_auroc, auroc: of both confidences, on calibration and test calls together. weights: of the fitted scorer,
-    empty for the plain one. median_ms: an answer's latency."""
+    plain_auroc, auroc: of both confidences, on calibration and test calls together; test_aurocs: on test calls alone.
+    weights: of the fitted scorer, empty for the plain one. median_ms: an answer's latency."""
 
     task: str
     kind: str
@@ -144,6 +144,7 @@ class TaskFigures:
     agreement: float
     plain_auroc: float | None
     auroc: float | None
+    test_aurocs: tuple[float | None, float | None]
     weights: dict[str, float]
     median_ms: float | None
     terms: tuple[Terms, ...]
@@ -195,6 +196,7 @@ def figures(home: Path) -> TaskFigures:
         agreement=statistics.fmean(one.agreed for one in plain["test"]),
         plain_auroc=auroc([*plain["calibration"], *plain["test"]]),
         auroc=auroc([*scored["calibration"], *scored["test"]]),
+        test_aurocs=(auroc(plain["test"]), auroc(scored["test"])),
         weights=dict(scorer.weights),
         median_ms=statistics.median(latencies) if latencies else None,
         terms=tuple(terms(plain, scored, epsilon) for epsilon in EPSILONS),
