@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import orjson
 import pytest
-from protege import Workspace, lifecycle
+from protege import Attempt, Workspace, lifecycle
 from protege.history import Event
 from protege.policy import set_policy
 from protege.rollout import RULES
@@ -119,6 +119,13 @@ def test_another_teacher_is_noticed_once_and_watched(workspace: Workspace) -> No
     assert look(workspace) == []
     audited(workspace, RULES.watchful, 0, first=100)
     assert told(look(workspace)) == ["calm"]
+
+
+def test_another_teacher_is_noticed_where_it_answers_one_call_in_fifty(workspace: Workspace) -> None:
+    kept = (Attempt("s1", "kept", "kept", 0.9),)
+    calls = [call(n, said=None, model="larger") for n in range(1_000)]
+    workspace.add_calls(one if n % 50 == 0 else replace(one, attempts=kept) for n, one in enumerate(calls))
+    assert "teacher changed" in told(look(workspace))
 
 
 def test_a_new_wording_is_noticed(workspace: Workspace) -> None:

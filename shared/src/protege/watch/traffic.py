@@ -52,7 +52,7 @@ def notice(workspace: Workspace) -> None:
             if task.id in news:
                 specialist = in_service[task.id]
                 key = f"window:{specialist.id}"  # held against its own terms: another's begins anew
-                window = [*(workspace.result(key) or []), *news[task.id]][-WINDOW:]
+                window = _moved(workspace.result(key) or {}, news[task.id])
                 workspace.save_result(key, window)
                 _tell(workspace, task, specialist, terms[specialist.id], window)
         workspace.save_result("noticed", last)
@@ -75,10 +75,19 @@ def _words(task: Task, call: Call, terms: Route) -> list[Any]:
     return [call.time or 0.0, teacher, known, label if label in task.labels or label is None else "", kept]
 
 
-def _tell(workspace: Workspace, task: Task, specialist: Specialist, terms: Route, window: Sequence[list[Any]]) -> None:
+def _moved(window: Mapping[str, list[list[Any]]], new: Sequence[list[Any]]) -> dict[str, list[list[Any]]]:
+    """With the new calls. Those that the teacher answered have a window of their own: of a specialist's task they are
+    few."""
+    calls, taught = [*window.get("calls", []), *new], [*window.get("taught", []), *(one for one in new if one[1])]
+    return {"calls": calls[-WINDOW:], "taught": taught[-TEACHERS:]}
+
+
+def _tell(
+    workspace: Workspace, task: Task, specialist: Specialist, terms: Route, window: Mapping[str, list[list[Any]]]
+) -> None:
     key = f"changed:{specialist.id}"
     told: dict[str, int] = workspace.result(key) or {}
-    for what, found in _changes(task, terms, window).items():
+    for what, found in {**_taught(terms, window["taught"]), **_changes(task, terms, window["calls"])}.items():
         if what in told:
             continue
         told[what] = workspace.last_attempt()
@@ -89,13 +98,18 @@ def _tell(workspace: Workspace, task: Task, specialist: Specialist, terms: Route
         open_reason(workspace, task.id, Reason(why, since, learn_since))
 
 
+def _taught(terms: Route, window: Sequence[list[Any]]) -> dict[str, tuple[str, float]]:
+    """As `_changes`: whether all of the last answers are of a teacher that calibration did not know."""
+    strange = [(time, teacher) for time, teacher, *_ in window if teacher not in terms.teachers]
+    if not terms.teachers or len(strange) < TEACHERS:
+        return {}
+    why = f"{strange[-1][1]} answers now, calibration knew {terms.teachers[0]}."
+    return {"teacher changed": (why, strange[0][0])}
+
+
 def _changes(task: Task, terms: Route, window: Sequence[list[Any]]) -> dict[str, tuple[str, float]]:
     """Why, and since when, by what has changed."""
     found: dict[str, tuple[str, float]] = {}
-    taught = [(time, teacher) for time, teacher, *_ in window if teacher is not None]
-    strange = [(time, teacher) for time, teacher in taught[-TEACHERS:] if teacher not in terms.teachers]
-    if terms.teachers and len(strange) == TEACHERS:
-        found["teacher changed"] = f"{strange[-1][1]} answers now, calibration knew {terms.teachers[0]}.", strange[0][0]
     reworded = [time for time, _, known, *_ in window if not known]
     if len(window) >= TEACHERS and len(reworded) > REWORDED * len(window):
         found["prompt changed"] = f"{len(reworded)} of {len(window)} calls have a wording not calibrated.", reworded[0]
