@@ -133,6 +133,45 @@ def test_a_name_that_cannot_be_chosen_is_refused(name: str) -> None:
         register("mine", object())  # pyright: ignore[reportArgumentType]
 
 
+ODD = [
+    "",
+    "\0",
+    "\ud800",
+    "[",
+    "{" * 5000,
+    "[" * 100_000,
+    "1" * 50_000,
+    "$" * 20_000,
+    "9," * 10_000,
+    "1e99999999999",
+    "NaN",
+    f"SELECT {'(' * 3000}",
+    f"SELECT {'a+' * 2000}a",
+    "def f(" * 2000,
+    f"x={'-' * 20_000}1",
+    "```" * 3000,
+    "\n" * 20_000,
+    "- " * 10_000,
+    f'{{"name": "f", "arguments": {{"a": {"9" * 5000}}}}}',
+    '"\\ud800"',
+    "null",
+    "[]",
+    "{}",
+    "%" * 5000,
+]
+
+
+@pytest.mark.filterwarnings("ignore::SyntaxWarning")
+@pytest.mark.parametrize("name", grader_names())
+def test_odd_answers_are_judged_and_agree_with_themselves(name: str) -> None:
+    grader = grader_for(task(), name)
+    for answer in ODD:
+        assert grader.agree(answer, answer)
+        for other in ("x", "1", '{"a": 1}'):
+            assert not grader.agree(answer, other) and not grader.agree(other, answer)
+            assert 0 <= grader.score(answer, other) < 1
+
+
 def blocks() -> Iterator[str]:
     yield from re.findall(r"```python\n(.*?)```", DOCS.read_text(), re.DOTALL)
 

@@ -17,7 +17,7 @@ class Sql(Grader):
     """The same query: equal in normal form (`normal_form`: certain), or equal in rows where the tables are known.
 
     Rows are compared where the request defines the tables (CREATE TABLE, or lines such as `name(column, column)`): both
-    queries run in SQLite, in memory, on a dozen small data sets made to tell them apart (`same_rows`). Equal rows are
+    queries run in SQLite, in memory, on dozens of small data sets made to tell them apart (`same_rows`). Equal rows are
     evidence, not proof: queries that part only on data of another kind count as the same. Where there is doubt they
     count as different. What columns are called does not count; their order does. execute: False compares forms only.
     """
