@@ -23,9 +23,9 @@ def said(*tokens: tuple[str, float]) -> Completion:
     return Completion("".join(texts), texts, logs, "stop", 5, len(logs), 1.0)
 
 
-def test_the_plain_confidence_is_the_probability_of_the_whole_answer() -> None:
-    features = features_of(said(("red", -0.2)), "label")
-    assert Scorer.plain().confidence(features) == pytest.approx(math.exp(-0.201))
+@pytest.mark.parametrize(("total", "expected"), [(2 * math.log(0.5), 0.25), (0.0, 1.0), (1e-9, 1.0), (-1e4, 0.0)])
+def test_the_plain_confidence_is_the_probability_of_the_whole_answer(total: float, expected: float) -> None:
+    assert Scorer.plain().confidence({"sum": total}) == pytest.approx(expected)
 
 
 def test_features_of_an_answer() -> None:

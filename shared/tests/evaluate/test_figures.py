@@ -1,10 +1,9 @@
 from __future__ import annotations
 
 import json
-import math
 
 import pytest
-from protege.evaluate import Judged, confidence, evaluate, keeps
+from protege.evaluate import Judged, evaluate
 from protege.evaluate.figures import auroc, risk_coverage
 from protege.evaluate.graders import Exact
 
@@ -81,19 +80,3 @@ def test_the_record_is_json() -> None:
     record = json.loads(json.dumps(evaluate(SPLIT, Exact(), threshold=0.7).to_record()))
     assert record["n"] == 5
     assert record["kept"]["n"] == 3
-
-
-def test_confidence_is_the_probability_of_the_whole_answer() -> None:
-    assert confidence([math.log(0.5), math.log(0.5)]) == pytest.approx(0.25)
-    assert confidence([0.0, 0.0]) == 1.0
-    assert confidence([]) == 0.0
-    assert confidence([math.nan]) == 0.0
-    assert confidence([-math.inf]) == 0.0
-    assert confidence([1e-9]) == 1.0
-    assert confidence([-1.0] * 10_000) == 0.0
-
-
-def test_a_tie_with_the_threshold_is_kept_and_no_answer_is_not() -> None:
-    assert keeps(0.5, 0.5)
-    assert not keeps(0.49999, 0.5)
-    assert not keeps(None, 0.0)
