@@ -48,8 +48,9 @@ def compare_agents(
 
     run: runs the agent on a case, in this process or one that it starts, and says whether it reached its goal; a run
     that raises did not. The agent records into this workspace and routes by it, and has its specialists served (as by
-    `protege serve`); nothing else records there meanwhile. cases: none that specialists may have learnt from. Which of
-    a case's two runs comes first alternates, so that what drifts meanwhile weighs on both alike.
+    `protege serve`); nothing else records there meanwhile. It keeps nothing from one run to the next: a cache would
+    give the second what the first has paid for. cases: none that specialists may have learnt from. Which of a case's
+    two runs comes first alternates, so that what drifts meanwhile weighs on both alike.
 
     A run's cost is that of the calls recorded while it ran: the teacher's as recorded, or its tokens at a list price;
     this machine's time for every answer of a specialist, those that were handed back among them. It is None where the
@@ -108,7 +109,7 @@ def _runs(ran: Sequence[_Ran], recorded: Sequence[Call], price_as: str | None) -
     return Runs(
         runs=len(ran),
         succeeded=sum(one.succeeded for one in ran),
-        cost_usd=_cost(calls, price_as) if recorded else None,
+        cost_usd=_cost(calls, price_as) if calls else None,
         latency_ms=statistics.median(one.took_ms for one in ran),
         calls=len(calls),
         kept=sum(not call.from_teacher for call in calls),

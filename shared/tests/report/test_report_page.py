@@ -10,6 +10,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
+from protege.ceiling import Ceiling
 from protege.errors import BadInput, WorkspaceError
 from protege.evaluate import Bin, Confusion, FieldDifference, Reliability, Slice
 from protege.report import (
@@ -20,6 +21,7 @@ from protege.report import (
     Incident,
     Loss,
     OverTime,
+    Paired,
     Period,
     Realised,
     ReportData,
@@ -47,6 +49,7 @@ LIVE = TaskReport(
     specialist="kind-v1",
     base="SmolLM2",
     agreement=Agreement(0.968, 0.943, 0.984, 340, "exact label"),
+    ceiling=Ceiling(0.98, 100, (0.93, 0.9976), True, 98, refused=2),
     certified=Certified(0.05, 0.05, 540, 0.9812, 502, 11, 1.0),
     specialist_latency_ms=41.2,
     cost_before_usd=0.2134,
@@ -113,6 +116,7 @@ def test_the_page_shows_every_figure(tmp_path: Path):
         "96.8%",
         "94.3–98.4%",
         "n = 340",
+        "98.0% of 100 calls asked again (93.0–99.8%, 2 refused); the best specialist's with it: 98.0% to 99.0%",
         "93.0%",
         "100.0%",
         "0.9812",
@@ -251,6 +255,30 @@ def test_the_markdown_shows_the_figures(tmp_path: Path):
     assert write_report(tmp_path / "empty.md", ReportData((), 0, 1.7e9)).read_text().startswith("# ")
 
 
+def test_where_a_ceiling_is_known_from_is_said(tmp_path: Path):
+    recorded = replace(LIVE, ceiling=Ceiling(0.9, 30))
+    text = page(tmp_path, replace(DATA, tasks=(recorded,)))
+    assert "90.0% of 30 prompts that were recorded more than once" in text and "90.0% to 94.9%" in text
+    other = replace(LIVE, ceiling=Ceiling(0.9, 30, (0.735, 0.979), True, 27, model="other", teachers=("gpt-4.1",)))
+    text = page(tmp_path, replace(DATA, tasks=(other,)))
+    assert "asked again of other, which did not answer them first" in text and "best specialist" not in text
+
+
+def test_runs_on_the_same_cases_are_told_as_pairs(tmp_path: Path):
+    without = Runs(50, 43, 2.15, 1800.0, 90, 0)
+    with_ = Runs(50, 42, 0.42, 950.0, 91, 60, {"KeyError": 2})
+    data = replace(DATA, end_to_end=EndToEnd(without, with_, Paired(40, 2, 3, 5)))
+    text = own(page(tmp_path, data))
+    for figure in (
+        "a run takes 1,800 ms (median); specialists answer 0 of 90 calls",
+        "specialists answer 60 of 91 calls; runs that raised: 2 KeyError",
+        "of the same cases 2 succeed only with them and 3 only without (McNemar&#39;s exact p = 1)",
+    ):
+        assert figure in text, figure
+    record = json.loads(write_report(tmp_path / "report.json", data).read_text())["end_to_end"]
+    assert EndToEnd.from_record(record) == data.end_to_end
+
+
 def test_nothing_from_a_call_is_markup_in_markdown(tmp_path: Path):
     text = write_report(tmp_path / "report.md", attacked()).read_text()
     outside = re.sub(r"^(`{3,})text\n.*?^\1$", "", text, flags=re.S | re.M)
@@ -294,6 +322,7 @@ def test_the_terminal_table_holds_the_same_figures():
     for figure in (
         "96.8%",
         "94.3–98.4%",
+        "(98.0%)",
         "93.0%",
         "(100.0%)",
         "$0.21",
