@@ -104,6 +104,14 @@ def test_a_stricter_promise_than_was_certified_leaves_the_answers_to_the_teacher
         assert len(routes(workspace)) == 1
 
 
+def test_another_meaning_of_the_same_answer_has_to_be_certified_first(workspace: Workspace) -> None:
+    set_policy(workspace, TASK, {"grader": "label any case"})
+    assert routes(workspace) == []
+    workspace.save_route(terms(1, grader="label any case"))
+    publish(workspace)
+    assert len(routes(workspace)) == 1
+
+
 def test_the_latency_limit_is_the_longest_that_an_agent_waits(workspace: Workspace) -> None:
     set_policy(workspace, TASK, {"latency_ms": 250.0})
     assert routes(workspace)[0]["timeout_s"] == 0.25

@@ -125,6 +125,7 @@ def route(
         prune(workspace, task.id, settings.keep_versions)
         return False, objection
     terms, why = _terms(task, specialist, curated, figures), figures["certificate"]["reason"]
+    terms = replace(terms, grader=policy_of(workspace, task.id).grader)
     if taken_out(workspace, specialist):
         with workspace.change():
             workspace.save_specialist(specialist)

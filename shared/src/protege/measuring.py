@@ -81,18 +81,20 @@ def _measured(
 
     What the threshold keeps is among them only where the engine is the one that it was calibrated on.
     """
-    from .evaluate import Scorer, answer_all, evaluate, grader_for
+    from .evaluate import Scorer, answer_all, evaluate
     from .serve import open_engine
+    from .steps import grader_of
 
     terms = workspace.routes().get(specialist.id)
     scorer = Scorer.from_record(terms.scorer) if terms and terms.scorer else None
     with open_engine(workspace, specialist) as engine:
         with (progress or Silent()).step(f"{specialist.name}: answering", len(rows)) as bar:
-            judged = answer_all(engine, specialist, task, rows, parallel=1, bar=bar, scorer=scorer)
+            grader = grader_of(workspace, task)
+            judged = answer_all(engine, specialist, task, rows, parallel=1, grader=grader, bar=bar, scorer=scorer)
         same = engine.fingerprint(specialist) == (specialist.report or {}).get("fingerprint")
     certificate = (specialist.report or {}).get("certificate") or {}
     threshold = certificate.get("threshold") if same else None
-    return judged, evaluate(judged, grader_for(task), threshold=threshold, rows=rows)
+    return judged, evaluate(judged, grader, threshold=threshold, rows=rows)
 
 
 def _task(workspace: Workspace, specialist: Specialist) -> Task:

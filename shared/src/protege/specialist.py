@@ -93,7 +93,7 @@ class Route:
     calls, drawn at random, that the teacher answers as well, so that they can be compared.
     scorer: how its confidence is made of an answer's features (`evaluate.Scorer`); None: the probability of
     the whole answer. teachers: the models whose answers calibration compared with. labels: the shares of a label task's
-    answers there.
+    answers there. grader: what its policy said that the same answer means.
     """
 
     task_id: str
@@ -112,6 +112,7 @@ class Route:
     scorer: Mapping[str, Any] | None = None
     teachers: tuple[str, ...] = ()
     labels: Mapping[str, float] = field(default_factory=dict[str, float])
+    grader: str = ""
 
     def to_record(self) -> dict[str, Any]:
         return asdict(self)

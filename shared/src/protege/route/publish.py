@@ -32,9 +32,10 @@ def publish(workspace: Workspace) -> Path:
 def in_force(route: Route, policy: TaskPolicy) -> Route | None:
     """The route as the task's policy lets it be; None where the teacher is to answer.
 
-    So it is where the policy wants a promise that was not certified: a smaller ε or δ holds from the next `improve` on.
+    So it is where the policy wants a promise that was not certified: a smaller ε or δ, or another grader, holds from
+    the next `improve` on.
     """
-    if policy.off or policy.pin == TEACHER:
+    if policy.off or policy.pin == TEACHER or policy.grader != route.grader:
         return None
     if route.epsilon > (policy.epsilon or 1.0) or route.delta > (policy.delta or 1.0):
         return None
