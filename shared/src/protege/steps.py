@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from .flywheel import Settings
     from .parity import Parity
 
+ANEW = 500
+"""So many answers of the teacher's since a change are enough to learn from them alone: what was right before may be
+wrong now, and teaching both teaches neither."""
+
 
 @dataclass(frozen=True)
 class Answers:
@@ -73,8 +77,10 @@ def curate(workspace: Workspace, task: Task, settings: Settings) -> Curated:
     if kept and kept["terms"] == terms and last.exists() and not (settings.retrain or _due(workspace, task, kept)[0]):
         return Curated.load(last)
     calls = list(workspace.calls(task_id=task.id))
-    if reason is not None and reason.learn_since:
-        calls = [call for call in calls if (call.time or 0.0) >= reason.learn_since]
+    if reason is not None:
+        since = workspace.count_calls(task_id=task.id, teacher_only=True, since=reason.since)
+        learn_since = reason.since if since >= ANEW else reason.learn_since
+        calls = [call for call in calls if (call.time or 0.0) >= learn_since]
     made_from = (task.to_record(), [(c.id, c.content_hash) for c in calls], chosen, policy.identity)
     folder = workspace.home / "datasets" / hash_of(*made_from)
     if folder.exists():

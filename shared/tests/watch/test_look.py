@@ -128,6 +128,15 @@ def test_another_teacher_is_noticed_where_it_answers_one_call_in_fifty(workspace
     assert "teacher changed" in told(look(workspace))
 
 
+def test_what_made_it_fail_is_found_out_after_it_was_rolled_back_too(workspace: Workspace) -> None:
+    audited(workspace, 60, 30)
+    assert "rolled back" in told(look(workspace))
+    workspace.add_calls(call(n, said=None, model="larger") for n in range(200, 230))
+    assert told(look(workspace)) == ["teacher changed", "retraining due"]
+    reason = reason_of(workspace, "colour")
+    assert reason is not None and reason.learn_since == 1_200.0
+
+
 def test_a_new_wording_is_noticed(workspace: Workspace) -> None:
     workspace.add_calls(call(n, said=None, instruction=REWORDED if n % 2 else None) for n in range(60))
     events = look(workspace)

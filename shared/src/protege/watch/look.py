@@ -103,7 +103,12 @@ def _do(
         since = rows[min(seen.began, len(rows) - 1)].time or 0.0
         reason = Reason(f"{specialist.name} was rolled back: {then.why}", since)
         figures = {"compared": seen.compared, "disagreed": seen.disagreed}
-        if stop(workspace, specialist, then.why, figures, lambda: open_reason(workspace, specialist.task_id, reason)):
+
+        def due() -> None:
+            if not terms.after:  # of the second in a cascade: the one before it goes on, and nothing speaks against it
+                open_reason(workspace, specialist.task_id, reason)
+
+        if stop(workspace, specialist, then.why, figures, due):
             succeed(workspace, specialist)
     elif then.what == "not shown":
         retire(workspace, specialist, then.why)  # for good: tried often enough, chance would let it pass

@@ -33,29 +33,35 @@ def notice(workspace: Workspace) -> None:
     """Go through the calls since the last look."""
     from ..cluster import Assigner
 
-    # Of a canary and one that is live, the latter: most calls are its own.
-    answering = sorted((s for s in workspace.specialists() if s.answers), key=lambda s: s.state)
-    in_service = {s.task_id: s for s in answering}
+    watched = _watched(workspace)
     first, last = int(workspace.result("noticed") or 0), workspace.last_call()
-    if not in_service or last <= first:
+    if not watched or last <= first:
         return
     tasks = workspace.tasks()
     assigner = Assigner(tasks)
-    terms = workspace.routes()
     news: dict[str, list[list[Any]]] = {}
     for call in workspace.calls(after=first, until=last):
         task = assigner.assign(call.request)
-        if task and (specialist := in_service.get(task.id)) and specialist.id in terms:
+        if task and (specialist := watched.get(task.id)):
             news.setdefault(task.id, []).append(_words(task, call, terms[specialist.id]))
     with workspace.change():
         for task in tasks:
             if task.id in news:
-                specialist = in_service[task.id]
+                specialist = watched[task.id]
                 key = f"window:{specialist.id}"  # held against its own terms: another's begins anew
                 window = _moved(workspace.result(key) or {}, news[task.id])
                 workspace.save_result(key, window)
                 _tell(workspace, task, specialist, terms[specialist.id], window)
         workspace.save_result("noticed", last)
+
+
+def _watched(workspace: Workspace) -> dict[str, Specialist]:
+    """By task whose terms its traffic is held against: of the one that is live, of a canary, else of the last that was
+    certified, since what made it fail may still have to be found out."""
+    certified = workspace.routes()
+    rank = {"live": 2, "canary": 1}
+    mine = [s for s in workspace.specialists() if s.id in certified and s.state != "candidate"]
+    return {s.task_id: s for s in sorted(mine, key=lambda s: (rank.get(s.state, 0), s.version))}
 
 
 def changed_at(workspace: Workspace, specialist: Specialist) -> int | None:
@@ -70,7 +76,7 @@ def _words(task: Task, call: Call, terms: Route) -> list[Any]:
     known = found is not None and found[0].signature in terms.signatures
     teacher = (call.answered_by or call.model) if call.from_teacher and call.error is None else None
     label = text_of(call.response).strip() if task.kind == "label" and call.response is not None else None
-    tries = [attempt.reason for attempt in call.attempts]
+    tries = [attempt.reason for attempt in call.attempts if attempt.by == terms.specialist_id]
     kept = None if not tries else "kept" in tries
     return [call.time or 0.0, teacher, known, label if label in task.labels or label is None else "", kept]
 
