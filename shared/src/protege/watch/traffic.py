@@ -39,6 +39,7 @@ def notice(workspace: Workspace) -> None:
         return
     tasks = workspace.tasks()
     assigner = Assigner(tasks)
+    terms = workspace.routes()
     news: dict[str, list[list[Any]]] = {}
     for call in workspace.calls(after=first, until=last):
         task = assigner.assign(call.request)
@@ -57,8 +58,8 @@ def notice(workspace: Workspace) -> None:
 
 def _watched(workspace: Workspace) -> dict[str, Specialist]:
     """By task whose terms its traffic is held against: of the one that is live, of a canary, else of the last that was
-    certified, since what made it fail may still have to be found out."""
-    certified = workspace.routes()
+    certified, since what made it fail may still have to be found out. Of a cascade the first, which sees all calls."""
+    certified = {identity: route for identity, route in workspace.routes().items() if not route.after}
     rank = {"live": 2, "canary": 1}
     mine = [s for s in workspace.specialists() if s.id in certified and s.state != "candidate"]
     return {s.task_id: s for s in sorted(mine, key=lambda s: (rank.get(s.state, 0), s.version))}
