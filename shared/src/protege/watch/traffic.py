@@ -86,7 +86,7 @@ def _moved(window: Mapping[str, list[list[Any]]], new: Sequence[list[Any]]) -> d
     """With the new calls. Those that the teacher answered have a window of their own: of a specialist's task they are
     few."""
     calls, taught = [*window.get("calls", []), *new], [*window.get("taught", []), *(one for one in new if one[1])]
-    return {"calls": calls[-WINDOW:], "taught": taught[-TEACHERS:]}
+    return {"calls": calls[-WINDOW:], "taught": taught[-WINDOW:]}
 
 
 def _tell(
@@ -107,7 +107,8 @@ def _tell(
 
 def _taught(terms: Route, window: Sequence[list[Any]]) -> dict[str, tuple[str, float]]:
     """As `_changes`: whether all of the last answers are of a teacher that calibration did not know."""
-    strange = [(time, teacher) for time, teacher, *_ in window if teacher not in terms.teachers]
+    known = [place for place, one in enumerate(window, 1) if one[1] in terms.teachers]
+    strange = [(time, teacher) for time, teacher, *_ in window[max(known, default=0) :]]
     if not terms.teachers or len(strange) < TEACHERS:
         return {}
     why = f"{strange[-1][1]} answers now, calibration knew {terms.teachers[0]}."
