@@ -37,7 +37,7 @@ class Agent:
         messages = [{"role": "system", "content": INSTRUCTIONS["label"]}, {"role": "user", "content": thing}]
         call = OpenCall(self.recorder, messages, {"model": self.model}, Place("test"))
         outcome = self.home.router.answer(call.request)
-        call.attempted(outcome.attempt, str(outcome.decision))
+        call.attempted(outcome.attempts, str(outcome.decision))
         self.routed.append((thing, outcome.message is not None))
         if outcome.message is not None:
             call.answered(Answer(outcome.message, "stop", outcome.specialist_id, 5, 1))

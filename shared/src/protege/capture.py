@@ -127,13 +127,11 @@ class OpenCall:
         if "ttft_ms" not in self.record:
             self.record["ttft_ms"] = round(self.age_s * 1000, 3)
 
-    def attempted(self, attempt: Attempt | None, decision: str) -> None:
-        """What the route decided, and what the specialist did."""
+    def attempted(self, attempts: Sequence[Attempt], decision: str) -> None:
+        """What the route decided, and what the specialists did that it asked, in their order."""
         self.record["decision"] = decision
-        if attempt is not None:
-            names = ("by", "outcome", "reason", "confidence", "latency_ms", "content", "rate")
-            found = {name: getattr(attempt, name) for name in names}
-            self.record["attempts"] = [{name: value for name, value in found.items() if value is not None}]
+        if attempts:
+            self.record["attempts"] = [_told(attempt) for attempt in attempts]
 
     def answered(self, answer: Answer) -> None:
         """The answer is there: keep the call."""
@@ -244,12 +242,12 @@ class Watch:
 
     def _kept(self, outcome: Outcome, shape: Callable[[Outcome], T | None]) -> T | None:
         assert self.call is not None
-        attempt, decision, said = outcome.attempt, str(outcome.decision), outcome.message
+        attempts, decision, said = outcome.attempts, str(outcome.decision), outcome.message
         shaped = None if said is None else _shaped(outcome, shape)
         if said is not None and shaped is None:
             decision = "invalid structure"
-            attempt = attempt and replace(attempt, outcome="failed", reason="breaks the form that the agent asked for")
-        self.call.attempted(attempt, decision)
+            attempts = (*attempts[:-1], _misshapen(attempts[-1])) if attempts else ()
+        self.call.attempted(attempts, decision)
         if said is not None and shaped is not None:
             reason = "tool_calls" if said.get("tool_calls") else "stop"
             by = outcome.specialist_id or outcome.specialist
@@ -276,6 +274,15 @@ class Watch:
             write(self.call)
         except Exception as error:  # noqa: BLE001 - the agent is protected from the recorder
             log_once("Recording a call", error)
+
+
+def _told(attempt: Attempt) -> dict[str, Any]:
+    names = ("by", "outcome", "reason", "confidence", "latency_ms", "content", "rate")
+    return {name: value for name in names if (value := getattr(attempt, name)) is not None}
+
+
+def _misshapen(attempt: Attempt) -> Attempt:
+    return replace(attempt, outcome="failed", reason="breaks the form that the agent asked for")
 
 
 def _shaped(outcome: Outcome, shape: Callable[[Outcome], T | None]) -> T | None:

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from . import finding, gate, steps
+from . import cascade, finding, gate, steps
 from .errors import EngineError, NotEnoughCalls, ProtegeError, ResourceError, WorkspaceBusy
 from .policy import policy_of
 from .progress import Progress, Silent
@@ -42,7 +42,8 @@ class Settings:
     long a specialist stays in Ollama's memory after an answer, and how many of a task's stay in its store.
     compare_prompts: tune for the slots and for the whole prompt, and go on with the better. rollout: "direct", what is
     certified answers at once; "staged", it is shown in the shadow and on a share of the runs first. retrain: on all
-    calls, whether that is due or not. The rest: what the steps take, None for their defaults.
+    calls, whether that is due or not. cascade: as base, of a larger one: a second specialist is tuned from it, which is
+    asked what the first hands back, where that saves. The rest: what the steps take, None for their defaults.
     """
 
     epsilon: float = 0.05
@@ -55,6 +56,7 @@ class Settings:
     compare_prompts: bool = False
     rollout: Literal["direct", "staged"] = "direct"
     retrain: bool = False
+    cascade: str | None = None
     curate: CurateSettings | None = None
     tune: TuneSettings | None = None
     policy: Policy | None = None
@@ -83,6 +85,7 @@ def improve(
     """
     settings, progress = settings or Settings(), progress or Silent()
     settings = steps.decided(settings)
+    cascade.check(workspace, settings)
     with workspace.lock():
         tasks = finding.choose(finding.find_tasks(workspace, progress), wanted)
         return [improve_task(workspace, task, settings, progress) for task in tasks]
@@ -118,11 +121,13 @@ def improvement(workspace: Workspace, task: Task, settings: Settings, progress: 
     parity = steps.parity(workspace, task, specialist, curated, progress)
     if not parity.holds:
         return Improvement(task.id, "teacher", parity.reason, specialist.id, passed_over=passed_over)
-    answers = steps.answers(workspace, task, specialist, curated, settings, progress)
-    figures = gate.certify(workspace, task, specialist, curated, answers, settings)
+    promise = cascade.promise_of_first(settings)
+    answers = steps.answers(workspace, task, specialist, curated, promise, progress)
+    figures = gate.certify(workspace, task, specialist, curated, answers, promise)
     figures["parity"] = parity.to_record()
     routed, reason = gate.route(workspace, task, specialist, curated, figures, settings)
-    return Improvement(task.id, "live" if routed else "teacher", reason, specialist.id, figures, passed_over)
+    found = Improvement(task.id, "live" if routed else "teacher", reason, specialist.id, figures, passed_over)
+    return cascade.extended(workspace, task, curated, answers, found, settings, progress)
 
 
 def conclude(workspace: Workspace, improvement: Improvement) -> Improvement:

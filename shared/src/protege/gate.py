@@ -64,6 +64,17 @@ def spend(workspace: Workspace, task: Task, answers: Answers, of: Sequence[Any],
     return Spent([one for one in answers.calibration if one.call_id in chosen], known["delta"])
 
 
+def spent_on(
+    workspace: Workspace, task: Task, specialist: Specialist, curated: Curated, answers: Answers, settings: Settings
+) -> Spent:
+    """The calls and the δ of the decision about this specialist, in this engine, on this data set, for this promise."""
+    from .steps import grader_of
+
+    scorer, grader = answers.scorer.to_record(), grader_of(workspace, task).name
+    of = (specialist.id, answers.fingerprint, curated.hash, grader, scorer, settings.epsilon, settings.delta)
+    return spend(workspace, task, answers, of, settings.delta)
+
+
 @traced
 def certify(
     workspace: Workspace, task: Task, specialist: Specialist, curated: Curated, answers: Answers, settings: Settings
@@ -76,14 +87,15 @@ def certify(
     from .route import calibrate, hindsight_coverage, hopeless
     from .steps import grader_of
 
-    grader, epsilon = grader_of(workspace, task), settings.epsilon
+    epsilon = settings.epsilon
     levels = grid(answers.validation, curated, settings)
     certificate = hopeless(answers.validation, levels, epsilon=epsilon)
     if certificate is None:
-        of = (specialist.id, answers.fingerprint, curated.hash, grader.name, answers.scorer.to_record(), epsilon)
-        spent = spend(workspace, task, answers, [*of, settings.delta], settings.delta)
+        spent = spent_on(workspace, task, specialist, curated, answers, settings)
         certificate = calibrate(spent.calls, levels, epsilon=epsilon, delta=spent.delta)
-    evaluation = evaluate(answers.test, grader, threshold=certificate.threshold, rows=curated.test.to_list())
+    evaluation = evaluate(
+        answers.test, grader_of(workspace, task), threshold=certificate.threshold, rows=curated.test.to_list()
+    )
     return {
         "evaluation": evaluation.to_record(),
         "certificate": certificate.to_record(),
@@ -124,8 +136,7 @@ def route(
         refuse(workspace, specialist)
         prune(workspace, task.id, settings.keep_versions)
         return False, objection
-    terms, why = _terms(task, specialist, curated, figures), figures["certificate"]["reason"]
-    terms = replace(terms, grader=policy_of(workspace, task.id).grader)
+    terms, why = terms_from(workspace, task, specialist, curated, figures), figures["certificate"]["reason"]
     if taken_out(workspace, specialist):
         with workspace.change():
             workspace.save_specialist(specialist)
@@ -135,7 +146,7 @@ def route(
     close_reason(workspace, task.id)
     if settings.rollout == "direct":
         promote(workspace, specialist, terms, why)
-    elif not _stands(workspace, specialist, terms):
+    elif not stands(workspace, specialist, terms):
         shadow(workspace, specialist, terms, why)
     prune(workspace, task.id, settings.keep_versions)
     now = next(s for s in workspace.specialists(task_id=task.id) if s.id == specialist.id)
@@ -159,7 +170,8 @@ def _worse(workspace: Workspace, specialist: Specialist, figures: Mapping[str, A
 
     certificate, certified = figures["certificate"], workspace.routes()
     mine = workspace.specialists(task_id=specialist.task_id)
-    live = next((s for s in mine if s.state == "live" and s.id != specialist.id and s.id in certified), None)
+    alone = [s for s in mine if s.id != specialist.id and s.id in certified and not certified[s.id].after]
+    live = next((s for s in alone if s.state == "live"), None)
     if live is None or reason_of(workspace, specialist.task_id) is not None:
         return None
     older = certified[live.id]
@@ -169,16 +181,18 @@ def _worse(workspace: Workspace, specialist: Specialist, figures: Mapping[str, A
     return f"It keeps {figures['certified_coverage']:.0%} of the calls and {live.name} {coverage:.0%}."
 
 
-def _stands(workspace: Workspace, specialist: Specialist, terms: Route) -> bool:
+def stands(workspace: Workspace, specialist: Specialist, terms: Route) -> bool:
     """Whether it is on its way already, or there, on these terms."""
     stored = next((s for s in workspace.specialists(task_id=specialist.task_id) if s.id == specialist.id), specialist)
     if stored.state not in ("shadow", "canary", "live"):
         return False
-    now = terms_of(workspace, specialist)
-    return replace(now, share=terms.share, audit=terms.audit, timeout_s=terms.timeout_s) == terms
+    return terms_of(workspace, specialist).identity == terms.identity
 
 
-def _terms(task: Task, specialist: Specialist, curated: Curated, figures: Mapping[str, Any]) -> Route:
+def terms_from(
+    workspace: Workspace, task: Task, specialist: Specialist, curated: Curated, figures: Mapping[str, Any]
+) -> Route:
+    """The route that these figures certify."""
     certificate, calibration = figures["certificate"], curated.calibration
     answered = [orjson.loads(request) for request in calibration["request"]]
     teachers = Counter(str(model) for call in answered if (model := call.get("answered_by") or call.get("model")))
@@ -197,4 +211,5 @@ def _terms(task: Task, specialist: Specialist, curated: Curated, figures: Mappin
         scorer=figures["scorer"],
         teachers=tuple(teacher for teacher, _ in teachers.most_common()),
         labels={label: count / len(calibration) for label, count in labels.items()},
+        grader=policy_of(workspace, task.id).grader,
     )

@@ -34,7 +34,8 @@ def promote(
 
     Where it is in Ollama, it is there and in memory before the first call goes to it. Raises BadInput where no
     threshold was certified for it, EngineError where Ollama does not answer or is another version than was certified;
-    nothing is changed then, nor where its state is not the `expected` one any more (BadInput).
+    nothing is changed then, nor where its state is not the `expected` one any more (BadInput). The second in a cascade
+    is let in beside the first, on whose route it was certified: BadInput where that is not live so any more.
     """
     terms = terms or terms_of(workspace, specialist)
     terms = replace(terms, share=1.0, audit=audit_rate(workspace, specialist))
@@ -46,9 +47,15 @@ def shadow(workspace: Workspace, specialist: Specialist, terms: Route, why: str)
     _advance(workspace, specialist, "shadow", replace(terms, share=0.0, audit=0.0), why)
 
 
-def canary(workspace: Workspace, specialist: Specialist, why: str, expected: State | None = None) -> None:
-    """Let a specialist answer a share of its task's runs, beside who answers now. Raises as `promote`."""
-    terms = replace(terms_of(workspace, specialist), share=RULES.canary_share, audit=RULES.canary_audit)
+def canary(
+    workspace: Workspace,
+    specialist: Specialist,
+    why: str,
+    expected: State | None = None,
+    terms: Route | None = None,
+) -> None:
+    """Let a specialist answer a share of its task's runs, beside who answers now. Terms and errors as of `promote`."""
+    terms = replace(terms or terms_of(workspace, specialist), share=RULES.canary_share, audit=RULES.canary_audit)
     _advance(workspace, specialist, "canary", terms, why, expected)
 
 
@@ -127,7 +134,8 @@ def predecessors(workspace: Workspace, specialist: Specialist) -> list[Specialis
     """The task's older specialists that a rollback may bring back, newest first."""
     certified = workspace.routes()
     older = [s for s in workspace.specialists(task_id=specialist.task_id) if s.version < specialist.version]
-    return [s for s in sorted(older, key=lambda s: -s.version) if s.id in certified and not taken_out(workspace, s)]
+    alone = [s for s in older if s.id in certified and not certified[s.id].after]
+    return [s for s in sorted(alone, key=lambda s: -s.version) if not taken_out(workspace, s)]
 
 
 def taken_out(workspace: Workspace, specialist: Specialist) -> bool:
@@ -208,28 +216,27 @@ def _advance(
     why: str,
     expected: State | None = None,
 ) -> None:
-    """Into a state of service. Who was in it, or in one that it ends, is retired."""
+    """Into a state of service. Who was in it, or in one that it ends, is retired, and who is asked after that one."""
     from .serve import bring_back, unload
 
     expected = expected or state_of(workspace, specialist)
     if state != "shadow":
         specialist = bring_back(workspace, specialist, terms.fingerprint)
-    ended: Sequence[State] = ("shadow", "canary", "live") if state == "live" else ("shadow", "canary")
     with workspace.turn:
         if (now := state_of(workspace, specialist)) != expected:
             raise BadInput(f"{specialist.name} has become {now} meanwhile.", "`protege status` tells why.")
-        mine = workspace.specialists(task_id=specialist.task_id)
-        others = [s for s in mine if s.state in ended and s.id != specialist.id]
+        _check_first(workspace, specialist, terms)
+        others = _displaced(workspace, specialist, state, terms)
+        seconds = _seconds(workspace, others if state == "live" else [*others, specialist], terms)
         with workspace.change():
-            for other in others:
-                workspace.save_specialist(replace(other, state="retired"))
-                _note(workspace, other, "retired", f"{specialist.name} takes its place.")
+            _retire_all(workspace, others, f"{specialist.name} takes its place.")
+            _retire_all(workspace, seconds, ONLY_AFTER)
             workspace.save_result(_taken_out(specialist), False)
             workspace.save_route(terms)
             _enter(workspace, replace(specialist, state=state))
             _note(workspace, specialist, state, why, {"threshold": terms.threshold, "share": terms.share})
         publish(workspace)
-    for other in others:
+    for other in (*others, *seconds):
         unload(other)
 
 
@@ -249,15 +256,60 @@ def _end(
     with workspace.turn:
         if expected is not None and state_of(workspace, specialist) != expected:
             return False  # somebody else was quicker
+        seconds = _seconds(workspace, [specialist])
         with workspace.change():
             also()
             if taken_out:
                 workspace.save_result(_taken_out(specialist), True)
             _enter(workspace, replace(specialist, state="retired"))
             _note(workspace, specialist, what, why, figures)
+            _retire_all(workspace, seconds, ONLY_AFTER)
         publish(workspace)
-    unload(specialist)
+    for one in (specialist, *seconds):
+        unload(one)
     return True
+
+
+ONLY_AFTER = "It was certified on what the one before it hands back, and that one answers no more, or on other terms."
+
+
+def _check_first(workspace: Workspace, specialist: Specialist, terms: Route) -> None:
+    """Raise BadInput where the second in a cascade has no first, or one on other terms than it was certified on."""
+    if not terms.after:
+        return
+    first = next((s for s in workspace.specialists(task_id=specialist.task_id) if s.id == terms.after), None)
+    if first is None or first.state != "live" or workspace.routes()[first.id].identity != terms.rests_on:
+        raise BadInput(
+            f"{specialist.name} may answer only after {first.name if first else terms.after}, on the terms of then.",
+            "`protege improve --cascade BASE` certifies one for who answers now.",
+        )
+
+
+def _displaced(workspace: Workspace, specialist: Specialist, state: State, terms: Route) -> list[Specialist]:
+    """Who has the place that a specialist takes: the first in a cascade takes no second's, nor the other way round."""
+    ended: Sequence[State] = ("shadow", "canary", "live") if state == "live" else ("shadow", "canary")
+    mine, certified = workspace.specialists(task_id=specialist.task_id), workspace.routes()
+    others = [s for s in mine if s.state in ended and s.id != specialist.id]
+    return [s for s in others if bool(s.id in certified and certified[s.id].after) == bool(terms.after)]
+
+
+def _seconds(workspace: Workspace, ended: Sequence[Specialist], terms: Route | None = None) -> list[Specialist]:
+    """Who is asked after one that ends, or after the one of these terms and was certified on others."""
+    certified, gone = workspace.routes(), {s.id for s in ended}
+
+    def alone(route: Route | None) -> bool:
+        if route is None or not route.after:
+            return False
+        changed = terms is not None and route.after == terms.specialist_id and route.rests_on != terms.identity
+        return changed or route.after in gone
+
+    return [s for s in workspace.specialists() if s.answers and alone(certified.get(s.id))]
+
+
+def _retire_all(workspace: Workspace, specialists: Sequence[Specialist], why: str) -> None:
+    for one in specialists:
+        workspace.save_specialist(replace(one, state="retired"))
+        _note(workspace, one, "retired", why)
 
 
 def _enter(workspace: Workspace, specialist: Specialist) -> None:

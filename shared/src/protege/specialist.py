@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, TypeAlias
+
+from .hashing import hash_of
 
 State: TypeAlias = Literal["candidate", "shadow", "canary", "live", "retired"]
 PromptForm: TypeAlias = Literal["slots", "whole"]
@@ -94,6 +96,11 @@ class Route:
     scorer: how its confidence is made of an answer's features (`evaluate.Scorer`); None: the probability of
     the whole answer. teachers: the models whose answers calibration compared with. labels: the shares of a label task's
     answers there. grader: what its policy said that the same answer means.
+
+    Of the second in a cascade: after: the id of the specialist that is asked before it. below: asked where the answer
+    of that one cannot be kept, or its confidence is less than this. rests_on: the identity of that one's route, on
+    which all this was certified. takes_s: an answer takes so long at the 95th percentile; with less time left it is not
+    asked. delta: of both together, P(disagreement among all that both keep > epsilon) ≤ delta.
     """
 
     task_id: str
@@ -113,6 +120,15 @@ class Route:
     teachers: tuple[str, ...] = ()
     labels: Mapping[str, float] = field(default_factory=dict[str, float])
     grader: str = ""
+    after: str = ""
+    below: float = 0.0
+    rests_on: str = ""
+    takes_s: float = 0.0
+
+    @property
+    def identity(self) -> str:
+        """A hash of what was certified: the same whatever its share, audits and time-out are."""
+        return hash_of(replace(self, share=1.0, audit=0.0, timeout_s=0.0))
 
     def to_record(self) -> dict[str, Any]:
         return asdict(self)

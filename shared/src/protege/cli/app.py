@@ -196,6 +196,12 @@ def improve(
         Rollout | None,
         typer.Option(help="direct: certified is enough. staged: shadow and canary first; the default with --every."),
     ] = None,
+    cascade: Annotated[
+        str | None,
+        typer.Option(
+            help="As --base, a larger one: tune a second specialist, which is asked what the first hands back."
+        ),
+    ] = None,
     retrain: Annotated[bool, typer.Option("--retrain", help="On all calls, also where that is not due.")] = False,
     every: Annotated[
         str | None, typer.Option(help="Go on until interrupted: improve so often (6h, 1d), watch in between.")
@@ -223,6 +229,7 @@ def improve(
         compare_prompts=prompt == "better",
         rollout=rollout or ("staged" if every else "direct"),
         retrain=retrain,
+        cascade=cascade,
         tune=TuneSettings(**options),
     )
     workspace = Workspace(home)

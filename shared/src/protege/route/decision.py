@@ -45,13 +45,15 @@ kept, and was drawn to be compared) are outcomes."""
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Where a call goes. route and specialist are None where the teacher answers; scorer: see `table.Entry`."""
+    """Where a call goes. route and specialist are None where the teacher answers; scorer: see `table.Entry`. then: who
+    is asked where this one's answer is handed back."""
 
     route: Route | None
     task: Task | None
     reason: Reason
     specialist: Specialist | None = None
     scorer: Scorer | None = None
+    then: Decision | None = None
 
 
 def objection(request: Request, run: str | None, task: Task, route: Route) -> Reason | None:

@@ -52,7 +52,7 @@ class Certificate:
     errors: of the n calibration calls, how many are kept there, and how many of those disagree (without a threshold:
     at the strictest one). upper_bound: their disagreement is at most this with probability 1 - delta. missing:
     how many more calibration calls it takes, at the least, for a threshold; 0 where there is one, or where more calls
-    would not help. reason: all that in words.
+    would not help. reason: all that in words. failed: the threshold at which the sequence ended; None where all passed.
     """
 
     threshold: float | None
@@ -64,6 +64,7 @@ class Certificate:
     reason: str
     epsilon: float = EPSILON
     delta: float = DELTA
+    failed: float | None = None
 
     @property
     def coverage(self) -> float:
@@ -111,21 +112,22 @@ def calibrate(
         raise ValueError("epsilon and delta must lie strictly within 0 and 1")
     right, wrong = _levels(judged, agreed=True), _levels(judged, agreed=False)
     passed: Certificate | None = None
-    kept, errors, bound = 0, 0, 1.0
+    kept, errors, bound, failed = 0, 0, 1.0, None
     for threshold in grid:
         errors = _kept(wrong, threshold)
         kept = errors + _kept(right, threshold)
         bound = upper_bound(errors, kept, delta)
         if bound > epsilon:
+            failed = threshold
             break
         passed = Certificate(threshold, kept, errors, len(judged), bound, 0, "", epsilon, delta)
     if passed is None:
         return _refusal(kept, errors, len(judged), bound, epsilon, delta)
     reason = (
         f"{passed.kept} of {passed.n} calibration calls are kept and {passed.errors} of them disagree: "
-        f"at most {passed.upper_bound:.1%}, with {1 - delta:.0%} confidence."
+        f"at most {passed.upper_bound:.1%}, with {100 * (1 - delta):.4g}% confidence."
     )
-    return replace(passed, reason=reason)
+    return replace(passed, reason=reason, failed=failed)
 
 
 def hopeless(validation: Sequence[Judged], grid: Sequence[float], *, epsilon: float = EPSILON) -> Certificate | None:

@@ -9,9 +9,9 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,11 +20,12 @@ from ..errors import EngineBusy, EngineError, EngineTimeout, NotServed
 from ..evaluate import Answered, ask, keeps
 from ..prompt import CannotRender
 from ..specialist import Route, Specialist
+from ..task import Task
 from ..tracing import OFF_SPAN, Span, span
 from ..workspace import home_path
 from .decision import Decision, Reason, objection
 from .link import EngineLink, link_to
-from .table import TableFile
+from .table import Entry, TableFile
 
 if TYPE_CHECKING:
     from ..serve import Engine
@@ -39,9 +40,10 @@ log = logging.getLogger("protege.route")
 class Outcome:
     """What became of a call.
 
-    message: the answer in OpenAI chat form; None where the teacher must answer. attempt: what the specialist did, None
-    where it was not asked. decision: the reason. specialist, specialist_id: name and id of the route's, whether it was
-    asked or not. Tokens are of its answer, None without one; latency_ms is all the time that the route took.
+    message: the answer in OpenAI chat form; None where the teacher must answer. attempt: what the specialist did, the
+    last of those that were asked; None where none was. decision: the reason. specialist, specialist_id: name and id of
+    that one, or of the route's where none was asked. Tokens are of its answer, None without one; latency_ms is all the
+    time that the route took. earlier: what those did in a cascade that were asked before, in their order.
     """
 
     message: Message | None
@@ -53,6 +55,27 @@ class Outcome:
     input_tokens: int | None = None
     output_tokens: int | None = None
     latency_ms: float = 0.0
+    earlier: tuple[Attempt, ...] = ()
+
+    @property
+    def attempts(self) -> tuple[Attempt, ...]:
+        """What every specialist did that was asked, in their order."""
+        return self.earlier if self.attempt is None else (*self.earlier, self.attempt)
+
+
+@dataclass(slots=True)
+class _Asking:
+    """A call that specialists are being asked. at: whom now, and what those did before; set in one step, since the
+    agent's thread reads it when the time is over."""
+
+    at: tuple[Decision, tuple[Attempt, ...]]
+    begin_s: float
+    until_s: float
+    drawn: float
+
+    @property
+    def left_s(self) -> float:
+        return max(0.0, self.until_s - time.perf_counter())
 
 
 class Router:
@@ -92,15 +115,14 @@ class Router:
             return _told(traced, self._answer(request, run))
 
     def _answer(self, request: Request, run: str | None) -> Outcome:
-        begin_s = time.perf_counter()
-        decision = self.decide(request, run)
-        asked = self._asked(decision, request, begin_s)
+        asked = self._asked(request, run)
         if isinstance(asked, Outcome):
             return asked
+        asking, answer = asked
         try:
-            return asked.result(_left_s(decision, begin_s))
+            return answer.result(asking.left_s)
         except TimeoutError:  # the engine's client should have given up by itself; it does not get to hold the agent
-            return self._timed_out(decision, begin_s)
+            return self._timed_out(asking)
 
     async def aanswer(self, request: Request, run: str | None = None) -> Outcome:
         """As `answer`, without blocking the event loop."""
@@ -108,15 +130,14 @@ class Router:
             return _told(traced, await self._aanswer(request, run))
 
     async def _aanswer(self, request: Request, run: str | None) -> Outcome:
-        begin_s = time.perf_counter()
-        decision = self.decide(request, run)
-        asked = self._asked(decision, request, begin_s)
+        asked = self._asked(request, run)
         if isinstance(asked, Outcome):
             return asked
+        asking, answer = asked
         try:
-            return await asyncio.wait_for(asyncio.wrap_future(asked), _left_s(decision, begin_s))
+            return await asyncio.wait_for(asyncio.wrap_future(answer), asking.left_s)
         except TimeoutError:
-            return self._timed_out(decision, begin_s)
+            return self._timed_out(asking)
 
     def wait_until_ready(self, timeout_s: float) -> bool:
         """Have the engine connected (started, where none runs) before the first call; whether it is by then."""
@@ -139,36 +160,52 @@ class Router:
         task = table.assigner.assign(request)
         if task is None:
             return Decision(None, None, "no task")
-        reason: Reason | None = "no live route"
-        for route, specialist, scorer in table.routes.get(task.id, ()):
-            if (reason := objection(request, run, task, route)) is None:
-                return Decision(route, task, "routed", specialist, scorer)
-        return Decision(None, task, reason)
+        return _chain(request, run, task, table.routes.get(task.id, ()))
 
-    def _asked(self, decision: Decision, request: Request, begin_s: float) -> Future[Outcome] | Outcome:
-        """The specialist's outcome, being worked on; or the outcome at once where the specialist is not asked."""
+    def _asked(self, request: Request, run: str | None) -> tuple[_Asking, Future[Outcome]] | Outcome:
+        """The outcome that specialists are working on; or the outcome at once where none is asked."""
+        begin_s = time.perf_counter()
+        decision = self.decide(request, run)
         try:
-            route, task, specialist = decision.route, decision.task, decision.specialist
-            if route is None or task is None or specialist is None:
+            if decision.route is None or decision.specialist is None:
                 return _unasked(decision, decision.reason, begin_s)
-            link = self._link(_engine_of(specialist))
+            link = self._link(_engine_of(decision.specialist))
             engine = link.engine()
             if engine is None:
                 return _unasked(decision, "engine failed" if link.failed else "engine starting", begin_s)
-
-            def work() -> Outcome:
-                # Drawn before anything is known of the answer: a fair sample of all that the specialist is asked.
-                drawn = random.random() < route.audit
-                answered, reason = self._work(engine, decision, request, begin_s)
-                return _outcome(route, specialist, answered, reason, begin_s, drawn)
-
-            return _in_thread(work)
+            # Drawn once, before anything is known of the answers: a fair sample of all that a specialist is asked.
+            asking = _Asking((decision, ()), begin_s, begin_s + decision.route.timeout_s, random.random())
+            return asking, _in_thread(lambda: self._cascade(engine, request, asking))
         except Exception as error:  # noqa: BLE001 — as in decide
             self._tell("asking", error)
             return _unasked(decision, "router failed", begin_s)
 
+    def _cascade(self, engine: Engine, request: Request, asking: _Asking) -> Outcome:
+        """The first one's outcome; where it hands the answer back, that of the next, as far as one can be asked."""
+        decision, _ = asking.at
+        outcome, rate = self._tried(engine, request, asking, 0.0), _rate(decision)
+        while (then := _next(decision, outcome, asking.left_s)) is not None and then.specialist is not None:
+            engine_of_next = self._link(_engine_of(then.specialist)).engine()
+            if engine_of_next is None:
+                break
+            asking.at = then, outcome.attempts
+            tried = self._tried(engine_of_next, request, asking, rate)
+            if tried.attempt is None:  # not asked after all
+                break
+            decision, outcome, rate = then, tried, max(rate, _rate(then))
+        return outcome
+
+    def _tried(self, engine: Engine, request: Request, asking: _Asking, least: float) -> Outcome:
+        """What comes of asking the one whose turn it is. least: the rate at which those before it are audited, who take
+        it along."""
+        decision, earlier = asking.at
+        rate = max(least, _rate(decision))
+        answered, reason = self._work(engine, decision, request, asking)
+        outcome = _outcome(decision, answered, reason, asking.begin_s, rate if asking.drawn < rate else None)
+        return replace(outcome, earlier=earlier)
+
     def _work(
-        self, engine: Engine, decision: Decision, request: Request, begin_s: float
+        self, engine: Engine, decision: Decision, request: Request, asking: _Asking
     ) -> tuple[Answered | None, Reason]:
         route, specialist, task = decision.route, decision.specialist, decision.task
         assert route is not None and specialist is not None and task is not None
@@ -180,7 +217,7 @@ class Router:
                 link.refresh()  # another engine may have taken its place
                 reason = "fingerprint differs"
             else:
-                left_s = route.timeout_s - (time.perf_counter() - begin_s)
+                left_s = asking.until_s - time.perf_counter()
                 answered = ask(engine, specialist, task, request, timeout_s=left_s, scorer=decision.scorer)
                 link.succeeded()
                 # Once more: it may have been updated meanwhile, and answered as another.
@@ -195,7 +232,7 @@ class Router:
             reason = "engine busy"
         except EngineError as error:
             link.failure(engine)
-            late = isinstance(error, EngineTimeout) or time.perf_counter() - begin_s >= 0.95 * route.timeout_s
+            late = isinstance(error, EngineTimeout) or asking.left_s <= 0.05 * (asking.until_s - asking.begin_s)
             reason = "timed out" if late else "engine failed"
             self._tell("the engine", error)
         except Exception as error:  # noqa: BLE001 — as in decide
@@ -209,12 +246,11 @@ class Router:
                 self._links[engine] = link_to(engine, self.home, *self._borders)
             return self._links[engine]
 
-    def _timed_out(self, decision: Decision, begin_s: float) -> Outcome:
+    def _timed_out(self, asking: _Asking) -> Outcome:
+        decision, earlier = asking.at
         if decision.specialist is not None:
             self._link(_engine_of(decision.specialist)).failure()
-        if decision.route is None or decision.specialist is None:
-            return _unasked(decision, "timed out", begin_s)
-        return _outcome(decision.route, decision.specialist, None, "timed out", begin_s)
+        return replace(_outcome(decision, None, "timed out", asking.begin_s), earlier=earlier)
 
     def _tell(self, what: str, error: Exception) -> None:
         """Log a trouble once; by its type alone, since a message could hold the content of a call."""
@@ -239,6 +275,38 @@ def _engine_of(specialist: Specialist) -> str:
     return "embedded" if specialist.engine == "embedded" else str(specialist.imported.get("address"))
 
 
+def _chain(request: Request, run: str | None, task: Task, entries: Sequence[Entry], after: str = "") -> Decision:
+    """The first of these that may answer and is asked after this one, with those behind it."""
+    reason: Reason = "no live route"
+    for route, specialist, scorer in entries:
+        if route.after != after:
+            continue
+        if (found := objection(request, run, task, route)) is None:
+            then = _chain(request, run, task, [e for e in entries if e.route.after], specialist.id)
+            return Decision(route, task, "routed", specialist, scorer, then if then.route else None)
+        reason = found
+    return Decision(None, task, reason)
+
+
+_HANDED_ON = ("below threshold", "invalid structure", "cut off", "repetition", "refusal")
+"""What may be said of an answer that the next one in a cascade is asked about. On other troubles, of the engine or of
+what cannot be shown, nothing was certified."""
+
+
+def _next(decision: Decision, outcome: Outcome, left_s: float) -> Decision | None:
+    """Who is asked next; None where the answer is kept, nobody is there, or the time does not suffice."""
+    then, attempt = decision.then, outcome.attempt
+    if then is None or then.route is None or attempt is None or attempt.reason not in _HANDED_ON:
+        return None
+    if left_s <= 0 or left_s < then.route.takes_s:
+        return None
+    return None if keeps(attempt.confidence, then.route.below) else then
+
+
+def _rate(decision: Decision) -> float:
+    return decision.route.audit if decision.route else 0.0
+
+
 _FAULTS: Mapping[str, Reason] = {"cut off": "cut off", "repetition": "repetition", "refusal": "refusal"}
 
 
@@ -249,31 +317,30 @@ def _verdict(answered: Answered, route: Route) -> Reason:
 
 
 def _outcome(
-    route: Route, specialist: Specialist, answered: Answered | None, reason: Reason, begin_s: float, drawn: bool = False
+    decision: Decision, answered: Answered | None, reason: Reason, begin_s: float, rate: float | None = None
 ) -> Outcome:
-    kept = reason == "kept" and answered is not None and not drawn
+    """rate: with which it was drawn to be audited; None where it was not drawn."""
+    specialist = decision.specialist
+    assert specialist is not None
+    kept = reason == "kept" and answered is not None and rate is None
     attempt = None
     if answered is not None or reason not in ("fingerprint differs", "not served"):
         outcome = "kept" if reason == "kept" else "handed_back" if reason == "below threshold" else "failed"
         attempt = Attempt(
             by=specialist.id,
-            outcome="audited" if drawn else outcome,
+            outcome=outcome if rate is None else "audited",
             reason=reason,
             confidence=answered.confidence if answered else None,
             latency_ms=answered.latency_ms if answered else None,
             content=answered.text if answered else None,
-            rate=route.audit if drawn else None,
+            rate=rate,
         )
-    return Outcome(
+    return replace(
+        _unasked(decision, "audited" if rate is not None and reason == "kept" else reason, begin_s),
         message=answered.message if kept and answered else None,
         attempt=attempt,
-        decision="audited" if drawn and reason == "kept" else reason,
-        specialist=specialist.name,
-        specialist_id=specialist.id,
-        task_id=route.task_id,
         input_tokens=answered.input_tokens if answered else None,
         output_tokens=answered.output_tokens if answered else None,
-        latency_ms=(time.perf_counter() - begin_s) * 1000,
     )
 
 
@@ -287,11 +354,6 @@ def _unasked(decision: Decision, reason: Reason, begin_s: float) -> Outcome:
         task_id=decision.task.id if decision.task else None,
         latency_ms=(time.perf_counter() - begin_s) * 1000,
     )
-
-
-def _left_s(decision: Decision, begin_s: float) -> float:
-    timeout_s = decision.route.timeout_s if decision.route else 0.0
-    return max(0.0, timeout_s - (time.perf_counter() - begin_s))
 
 
 def _in_thread(work: Callable[[], Outcome]) -> Future[Outcome]:

@@ -39,7 +39,8 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The tasks' assigner, and by task id the routes with their specialists, in the order in which they are tried."""
+    """The tasks' assigner, and by task id the routes with their specialists, in the order in which they are tried;
+    one with `after` only where that one has handed an answer back."""
 
     assigner: Assigner | None = None
     routes: Mapping[str, Sequence[Entry]] = field(default_factory=dict[str, Sequence[Entry]])
