@@ -1,4 +1,4 @@
-"""Right answers, spoilt in one place each: no grader lets one through, but for those listed, which mean the same."""
+"""Right answers, spoilt in one place each: no grader lets one through."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator
 import pytest
 from mutants import Mutant, of_code, of_json, of_lines, of_numbers, of_sql, of_tool_calls
 from protege.call import Request
+from protege.evaluate.execution import same_rows
 from protege.evaluate.graders import Code, Exact, Grader, JsonFields, Label, Numbers, Spans, Sql, ToolCalls
+from protege.evaluate.schema import schema_in
 
 TABLES = """CREATE TABLE dept (id INTEGER PRIMARY KEY, title TEXT NOT NULL, city TEXT);
 CREATE TABLE emp (
@@ -69,8 +71,8 @@ SAME_MEANING = {
     ("DISTINCT", QUERIES[10]): "groups are distinct",
     ("DISTINCT in the subquery", QUERIES[11]): "there is one row",
 }
-"""By what was done and to which query. A set of spans has neither order nor repeats ("one more" repeats the last), and
-white space around its texts does not count."""
+"""By what was done and to which query: rows are equal, yet in one place they are not asked and the verdict is
+"different"."""
 
 
 def spoilt_labels(text: str) -> Iterator[Mutant]:
@@ -99,6 +101,7 @@ def test_a_spoilt_answer_never_agrees(grader: Grader, answer: str, spoil: Callab
 
 @pytest.mark.parametrize("answer", [SPANS[2], *TYPED])
 def test_spoilt_spans_never_agree_but_for_order_repeats_and_white_space(answer: str) -> None:
+    # a set has neither order nor repeats ("one more" repeats the last), and white space around its texts is none
     for what, mutant in of_json(answer):
         same_set = "reversed" in what or "padded" in what or ("one more" in what and '"more"' not in mutant)
         assert Spans().agree(mutant, answer) is same_set, (what, mutant)
@@ -110,9 +113,16 @@ def test_a_spoilt_query_never_agrees_by_form(query: str) -> None:
 
 
 @pytest.mark.parametrize("query", QUERIES)
-def test_a_spoilt_query_agrees_by_rows_only_where_it_means_the_same(query: str) -> None:
+def test_a_spoilt_query_never_agrees_by_rows(query: str) -> None:
     grader = Sql().for_request(Request(({"role": "user", "content": TABLES},)))
-    passed = {what for what, mutant in of_sql(query) if grader.agree(mutant, query) or grader.agree(query, mutant)}
+    assert grader.agree(query, query)
+    assert not [what for what, mutant in of_sql(query) if grader.agree(mutant, query) or grader.agree(query, mutant)]
+
+
+@pytest.mark.parametrize("query", QUERIES)
+def test_rows_alone_tell_a_spoilt_query_but_where_it_means_the_same(query: str) -> None:
+    schema = schema_in(TABLES)
+    passed = {what for what, mutant in of_sql(query) if same_rows(schema, mutant, query)}
     assert passed == {what.removesuffix(" in the subquery") for what, of in SAME_MEANING if of == query}
 
 

@@ -11,6 +11,8 @@ from .literals import asked_of, plain_values
 from .schema import Column, Table
 
 MIXED = 6
+SMALL = 8
+MOSTLY_NULL = 6
 FAMILIES = 8
 MOST_ALONE = 30
 """Data sets of each sort."""
@@ -28,8 +30,9 @@ _Changed = frozenset[tuple[str, str]]
 def data_sets(schema: Sequence[Table], queries: Sequence[Any]) -> Iterator[DataSet]:
     """Data sets for the tables that the queries read, the same ones each time for the same queries.
 
-    First an empty one, then such of one and of two rows a table. Then mixed rows of the values that the columns are
-    compared with, and of their neighbours. Then families: rows of all tables that meet each condition of the queries,
+    First an empty one, then such of one and of few rows a table: many rows hide what is left out of a greatest or of
+    a sum. Then mixed rows of the values that the columns are compared with, and of their neighbours, in some of which
+    a column is mostly NULL. Then families: rows of all tables that meet each condition of the queries,
     and the same with one column changed, for each column; all together, some with half of the columns changed, and each
     alone. Rows repeat and values are NULL where keys and NOT NULL allow it; foreign keys may point to nothing.
     """
@@ -41,6 +44,10 @@ def data_sets(schema: Sequence[Table], queries: Sequence[Any]) -> Iterator[DataS
     most = ROWS.get(len(made.tables), 7)
     for seed, rows in enumerate((0, 1, 1, 2)):
         yield made.mixed(rows, random.Random(seed))
+    for seed in range(SMALL):
+        yield made.mixed(2 + seed // 2, random.Random(50 + seed))
+    for seed, column in enumerate(made.named()[:MOSTLY_NULL]):
+        yield made.mixed(most // 2, random.Random(80 + seed), mostly_null=column)
     for seed in range(MIXED):
         chance = random.Random(100 + seed)
         yield made.mixed(chance.randint(most // 2, most), chance)
@@ -61,20 +68,32 @@ class _Maker:
         self.tables = tables
         self._read = read
         self._asked = asked_of(tables, queries)
+        self._queries = queries
 
     def places(self) -> list[tuple[str, str]]:
         """The columns that a query asks something of, each with its table."""
         return [(t.name, c.name) for t in self.tables for c in t.columns if self._asked[c.name].wanted]
 
+    def named(self) -> list[str]:
+        """The columns that the queries name and that may be NULL."""
+        from sqlglot.expressions import Column as Named
+
+        nullable = {column.name for table in self.tables for column in table.columns if not column.required}
+        names = (column.name.lower() for query in self._queries for column in query.find_all(Named))
+        return [name for name in dict.fromkeys(names) if name in nullable]
+
     def some_places(self, chance: random.Random) -> _Changed:
         """Half of them, but few by which tables are joined: conditions under OR show only where others fail."""
         return frozenset(p for p in self.places() if chance.random() < (0.1 if self._asked[p[1]].joined else 0.5))
 
-    def mixed(self, n: int, chance: random.Random) -> DataSet:
-        """At most n rows a table, of any values, some more frequent."""
-        frequent = {
-            a.names: chance.choice(a.wanted) for a in self._asked.values() if a.wanted and chance.random() < 0.7
-        }
+    def mixed(self, n: int, chance: random.Random, *, mostly_null: str = "") -> DataSet:
+        """At most n rows a table, of any values, some more frequent. mostly_null: a column's name."""
+        frequent: dict[Any, Any] = {}
+        for asked in self._asked.values():
+            if asked.wanted and chance.random() < 0.7:
+                frequent[asked.names] = chance.choice(asked.wanted)
+        if mostly_null:
+            frequent[self._asked[mostly_null].names] = None
         return [(table, self._mixed_rows(table, n, frequent, chance)) for table in self.tables]
 
     def _mixed_rows(self, table: Table, n: int, frequent: dict[Any, Any], chance: random.Random) -> Rows:
@@ -93,8 +112,10 @@ class _Maker:
         for number, changed in enumerate(changes):
             shared = {a.names: a.shared(number, chance) for a in self._asked.values() if a.joined}
             for rows in filling:
-                for _ in range(self._read[rows.table.name]):
-                    rows.add([self._kin(rows.table, column, changed, shared, chance) for column in rows.table.columns])
+                read = self._read[rows.table.name]
+                for _ in range(read):  # of a table that is read twice, one row is changed, or both, or none
+                    mine = changed if read == 1 or chance.random() < 0.7 else frozenset[tuple[str, str]]()
+                    rows.add([self._kin(rows.table, column, mine, shared, chance) for column in rows.table.columns])
         return [(rows.table, rows.rows) for rows in filling]
 
     def _kin(
@@ -112,17 +133,19 @@ class _Maker:
         the other case."""
         asked = self._asked[column.name]
         if (sort := chance.random()) < 0.4:
-            return chance.choice(plain_values(column, asked.near))
+            return chance.choice(asked.unmet or plain_values(column, asked))
         wanted = chance.choice(asked.wanted)
         return wanted.swapcase() if sort < 0.6 and isinstance(wanted, str) else self._any(column, chance)
 
     def _any(self, column: Column, chance: random.Random, frequent: dict[Any, Any] | None = None) -> Any:
         asked = self._asked[column.name]
+        if frequent and asked.names in frequent and chance.random() < 0.6:
+            value = frequent[asked.names]
+            if value is not None or not column.required:
+                return value
         if not column.required and chance.random() < NULLS:
             return None
-        if frequent and asked.names in frequent and chance.random() < 0.6:
-            return frequent[asked.names]
-        return chance.choice([*asked.near, *plain_values(column, asked.near)])
+        return chance.choice([*asked.near, *plain_values(column, asked)])
 
 
 class _Filling:

@@ -10,6 +10,7 @@ import contextlib
 import functools
 import re
 import sqlite3
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -20,6 +21,10 @@ from .sql import parse
 
 STEPS = 500_000
 """Instructions of SQLite's virtual machine a query: some 20 ms."""
+SECONDS = 0.5
+"""Of the thread's processor time, for all data sets of a pair: a busy machine changes no verdict."""
+READS = 3
+"""Most tables that a query may read, one twice as two: of joins of more, few rows are left to show a difference."""
 ROWS = 5_000
 TELLING = 4
 DISTINCT = 3
@@ -53,10 +58,11 @@ def same_rows(schema: Sequence[Table], one: str, other: str) -> bool:
     """Whether two queries give the same rows on every data set made for them, and these tell something.
 
     As a bag of rows, whatever the columns are called; in order where both have ORDER BY. False also where that cannot
-    be said: a table that the schema has not, anything but one SELECT, what SQLite does not run within the limits,
-    ORDER BY in one only, LIMIT without it, another LIMIT, other names in double quotes that are no names here, or
-    hardly a data set on which the queries find anything (TELLING).
+    be said: a table that the schema has not, anything but one SELECT, more tables than READS, what SQLite does not run
+    within the limits or all of it not in SECONDS, ORDER BY in one only, LIMIT without it, another LIMIT, other names
+    in double quotes that are no names here, or hardly a data set on which the queries find anything (TELLING).
     """
+    end = time.thread_time() + SECONDS
     first, second = (parse(query) for query in (one, other))
     if first is None or second is None or not all(_can_run(tree, schema) for tree in (first, second)):
         return False
@@ -70,7 +76,7 @@ def same_rows(schema: Sequence[Table], one: str, other: str) -> bool:
     for tables in data_sets(schema, (first, second)):
         for like_minds_case in cases:
             with _database(tables, like_minds_case=like_minds_case) as database:
-                mine, theirs = (_result(database, query, ordered) for query in (one, other))
+                mine, theirs = (_result(database, query, ordered, end) for query in (one, other))
             if mine is None or mine != theirs:
                 return False
             seen.append(mine)
@@ -86,7 +92,8 @@ def _can_run(tree: Any, schema: Sequence[Table]) -> bool:
         return False
     known = {table.name for table in schema}
     defined = {node.alias.lower() for node in tree.find_all(exp.CTE)}
-    if not all(table.name.lower() in known | defined for table in tree.find_all(exp.Table)):
+    read = [table.name.lower() for table in tree.find_all(exp.Table)]
+    if len(read) > READS or not all(name in known | defined for name in read):
         return False
     return all(node.args.get("order") for node in tree.find_all(exp.Query) if node.args.get("limit"))
 
@@ -114,9 +121,12 @@ def _take_strings(tree: Any, schema: Sequence[Table]) -> set[str]:
     return taken
 
 
-def _result(database: sqlite3.Connection, query: str, ordered: bool) -> _Rows | Counter[Any] | None:
+def _result(database: sqlite3.Connection, query: str, ordered: bool, end: float) -> _Rows | Counter[Any] | None:
+    """None: not run, or not within the steps or before the thread's time is the end."""
     steps = iter(range(STEPS // 1000))
-    database.set_progress_handler(lambda: next(steps, None) is None, 1000)
+    database.set_progress_handler(lambda: next(steps, None) is None or time.thread_time() > end, 1000)
+    if time.thread_time() > end:
+        return None
     try:
         rows = database.execute(query).fetchmany(ROWS + 1)
     except (sqlite3.Error, sqlite3.Warning, OverflowError, UnicodeError):

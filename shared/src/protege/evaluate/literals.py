@@ -16,18 +16,22 @@ from .schema import Column, Table
 _DATES = ["2019-12-31", "2020-01-01", "2020-02-15", "2021-07-04"]
 _TEXTS = ["a", "b", "B", "ab", "abc", "abcdef", "10", ""]
 _NUMBERS = list(range(-1, 9))
+_MORE_TEXTS = ["c", "Dd", "k9", "mno", "z"]
+_MORE_NUMBERS = [13, 21, 34, 57, 80, 99]
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
     """Of a column, and of those that are compared with it.
 
-    names: these columns. wanted: values that meet conditions; empty where nothing is asked. near: those and their
-    neighbours. joined: columns are compared with each other, so that rows meet where they share a value.
+    names: these columns. wanted: values that meet conditions; empty where nothing is asked. unmet: values that miss
+    one. near: the literals and their neighbours. joined: columns are compared with each other, so that rows meet where
+    they share a value.
     """
 
     names: tuple[str, ...]
     wanted: tuple[Any, ...]
+    unmet: tuple[Any, ...]
     near: tuple[Any, ...]
     joined: bool
 
@@ -58,10 +62,12 @@ def asked_of(tables: Sequence[Table], queries: Sequence[Any]) -> dict[str, Asked
 def _asked(column: Column, names: list[str], found: dict[str, list[tuple[str, Any]]], joined: bool) -> Asked:
     conditions = [condition for name in names for condition in found[name]]
     wanted = [value for sign, literal in conditions for value in _meeting(sign, near(literal, column))]
+    unmet = [value for sign, literal in conditions for value in _missing(sign, near(literal, column))]
     around = [value for _, literal in conditions for value in near(literal, column)]
     if joined and not around:
         wanted = list(_NUMBERS[2:6])
-    return Asked(tuple(names), tuple(dict.fromkeys(wanted)), tuple(dict.fromkeys(around)), joined)
+    wanted, unmet, around = (list(dict.fromkeys(values)) for values in (wanted, unmet, around))
+    return Asked(tuple(names), tuple(wanted), tuple(unmet), tuple(around), joined)
 
 
 def _meeting(sign: str, around: list[Any]) -> list[Any]:
@@ -75,6 +81,21 @@ def _meeting(sign: str, around: list[Any]) -> list[Any]:
             return around[1:3]
         case _:
             return around[:1]
+
+
+def _missing(sign: str, around: list[Any]) -> list[Any]:
+    """Of a literal and its neighbours, those that miss a condition with this sign."""
+    match sign:
+        case "<":
+            return around[:2] + around[3:4]
+        case ">":
+            return around[:1] + around[2:3] + around[4:5]
+        case "<>":
+            return around[:1]
+        case "like":  # what is near a pattern often fits it
+            return []
+        case _:
+            return around[1:3]
 
 
 def _conditions(query: Any) -> Iterator[tuple[list[str], list[tuple[str, Any]]]]:
@@ -102,6 +123,8 @@ def _sign(node: Any) -> str:
 
     if isinstance(node, exp.NEQ) or isinstance(node.parent, exp.Not):
         return "<>"
+    if isinstance(node, exp.Like | exp.ILike):
+        return "like"
     left = bool(node.this.find(exp.Column))
     if isinstance(node, exp.LT):
         return "<" if left else ">"
@@ -165,10 +188,17 @@ def _near_number(number: float, column: Column) -> list[Any]:
     return [*map(str, numbers), *("x" * int(n) for n in numbers[:3] if 0 <= n <= 40)]  # texts of that length
 
 
-def plain_values(column: Column, beside: Sequence[Any]) -> list[Any]:
-    """Values of any kind that the column may hold, beside those that are asked for."""
+def plain_values(column: Column, asked: Asked) -> list[Any]:
+    """Values of any kind that the column may hold, beside those that are asked for. More where nothing is asked: of few
+    values a handful of rows has the greatest, whatever a condition leaves out."""
+    more = not asked.wanted
     if column.date:
         return _DATES
-    if column.affinity == "TEXT" or (not column.affinity and beside and all(isinstance(v, str) for v in beside)):
-        return _TEXTS
-    return [*_NUMBERS, 0.5, 1.25, 2.5] if column.affinity in ("REAL", "NUMERIC") else _NUMBERS
+    if column.affinity == "TEXT" or (not column.affinity and asked.near and all(map(_is_text, asked.near))):
+        return [*_TEXTS, *_MORE_TEXTS] if more else _TEXTS
+    numbers = [*_NUMBERS, *_MORE_NUMBERS] if more else _NUMBERS
+    return [*numbers, 0.5, 1.25, 2.5] if column.affinity in ("REAL", "NUMERIC") else numbers
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)

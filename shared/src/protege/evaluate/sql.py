@@ -32,10 +32,11 @@ def normal_form(query: str) -> str:
     tree = parse(query)
     if tree is None:
         return _plain_form(query)
-    _settle_names(tree)
+    lower_names(tree)
+    settle_names(tree)
     orders = " ".join(match[1].lower() for match in _NULLS.finditer(query))  # sqlglot fills in what is not said
     try:
-        return f"{_form(tree)!r} {orders}".rstrip()
+        return f"{form_of(tree)!r} {orders}".rstrip()
     except RecursionError:
         return _plain_form(query)
 
@@ -77,14 +78,20 @@ def quietly() -> Iterator[None]:
         _quiet.on = False
 
 
-def _settle_names(tree: Any) -> None:
-    """Names in lower case unless quoted; aliases of tables replaced; names before columns left out where one table is
-    all there is; aliases of the result's columns left out."""
-    from sqlglot.expressions import Column, Identifier, Select
+def lower_names(tree: Any) -> None:
+    """Names in lower case unless quoted."""
+    from sqlglot.expressions import Identifier
 
     for identifier in tree.find_all(Identifier):
         if not identifier.args.get("quoted"):
             identifier.set("this", identifier.name.lower())
+
+
+def settle_names(tree: Any) -> None:
+    """Aliases of tables replaced; names before columns left out where one table is all there is; aliases of the
+    result's columns left out."""
+    from sqlglot.expressions import Column, Select
+
     if isinstance(tree, Select):
         _drop_column_aliases(tree)
     _rename_tables(tree)
@@ -154,40 +161,42 @@ def _written(table: Any) -> str:
     return ".".join(part.name for part in table.parts)
 
 
-def _form(node: Any) -> Any:
+def form_of(node: Any) -> Any:
     """The tree as nested tuples, with one order for what has none."""
     from sqlglot import expressions as exp
 
     if not hasattr(node, "args"):  # a text, a number, a kind
         return node
     if isinstance(node, exp.Paren):
-        return _form(node.this)
+        return form_of(node.this)
     if isinstance(node, exp.And | exp.Or):
-        return _junction(type(node).__name__, (_form(part) for part in _parts(node, type(node))))
+        return _junction(type(node).__name__, (form_of(part) for part in _parts(node, type(node))))
     if isinstance(node, exp.EQ | exp.NEQ):
-        return (type(node).__name__, *_sorted([_form(node.this), _form(node.expression)]))
+        return (type(node).__name__, *_sorted([form_of(node.this), form_of(node.expression)]))
     if isinstance(node, exp.GT | exp.GTE):
-        return ("LT" if isinstance(node, exp.GT) else "LTE", _form(node.expression), _form(node.this))
+        return ("LT" if isinstance(node, exp.GT) else "LTE", form_of(node.expression), form_of(node.this))
     if isinstance(node, exp.LT | exp.LTE):
-        return (type(node).__name__, _form(node.this), _form(node.expression))
+        return (type(node).__name__, form_of(node.this), form_of(node.expression))
     if isinstance(node, exp.Not):
         return _negated(node)
     if isinstance(node, exp.Between) and isinstance(node.this, exp.Column) and not node.args.get("symmetric"):
-        column = _form(node.this)
-        return _junction("And", [("LTE", _form(node.args["low"]), column), ("LTE", column, _form(node.args["high"]))])
+        column = form_of(node.this)
+        return _junction(
+            "And", [("LTE", form_of(node.args["low"]), column), ("LTE", column, form_of(node.args["high"]))]
+        )
     if isinstance(node, exp.In) and _is_plain_list(node):
-        column = _form(node.this)
-        return _junction("Or", [("EQ", *_sorted([column, _form(item)])) for item in node.expressions])
+        column = form_of(node.this)
+        return _junction("Or", [("EQ", *_sorted([column, form_of(item)])) for item in node.expressions])
     if isinstance(node, exp.Count) and isinstance(node.this, exp.Literal) and not node.expressions:
         node = exp.Count(**{**node.args, "this": exp.Star()})
     if isinstance(node, exp.Anonymous):
-        return ("function", str(node.this).lower(), *(_form(item) for item in node.expressions))
+        return ("Function", str(node.this).lower(), *(form_of(item) for item in node.expressions))
     if isinstance(node, exp.Column) and isinstance(node.this, exp.Star) and not node.table:
-        return _form(node.this)
+        return form_of(node.this)
     if isinstance(node, exp.Join) and (node.kind == "OUTER" if node.side else node.kind == "INNER"):
         return ("Join", *_fields(node, {"kind"}))  # LEFT OUTER is LEFT, INNER is nothing
     if isinstance(node, exp.Group):
-        return ("Group", *_sorted(map(_form, node.expressions)), _fields(node, {"expressions"}))
+        return ("Group", *_sorted(map(form_of, node.expressions)), _fields(node, {"expressions"}))
     if isinstance(node, exp.Select) and _joins_inside(node):
         return _select(node)
     return (type(node).__name__, *_fields(node))
@@ -200,7 +209,7 @@ def _fields(node: Any, without: Iterable[str] = ()) -> tuple[Any, ...]:
 
 
 def _value(value: Any) -> Any:
-    return tuple(_form(item) for item in value) if isinstance(value, list) else _form(value)
+    return tuple(form_of(item) for item in value) if isinstance(value, list) else form_of(value)
 
 
 def _sorted(forms: Iterable[Any]) -> list[Any]:
@@ -232,7 +241,7 @@ def _parts(node: Any, kind: type) -> Iterator[Any]:
 
 def _negated(node: Any) -> Any:
     """NOT of a comparison is the opposite comparison, also of NULL."""
-    inside = _form(node.this)
+    inside = form_of(node.this)
     if inside[0] in ("EQ", "NEQ", "LT", "LTE") and any(side[0] in ("Any", "All") for side in inside[1:]):
         return ("Not", inside)
     match inside:
@@ -269,11 +278,11 @@ def _sources(node: Any) -> list[Any]:
 
 def _select(node: Any) -> Any:
     """A SELECT whose joins are all inner ones: the tables, and one condition for ON and WHERE together."""
-    sources = [_form(source) for source in _sources(node)]
+    sources = [form_of(source) for source in _sources(node)]
     if not any(shown.is_star for shown in node.expressions):
         sources = _sorted(sources)
-    conditions = [_form(join.args["on"]) for join in node.args["joins"] if join.args.get("on")]
-    conditions += [_form(node.args["where"].this)] if node.args.get("where") else []
+    conditions = [form_of(join.args["on"]) for join in node.args["joins"] if join.args.get("on")]
+    conditions += [form_of(node.args["where"].this)] if node.args.get("where") else []
     rest = _fields(node, {"from_", "from", "joins", "where"})
     return ("Select", ("sources", *sources), ("conditions", _junction("And", conditions) if conditions else ()), *rest)
 

@@ -42,5 +42,6 @@ class Sql(Grader):
         if not self._schema:
             return False
         from ..execution import same_rows
+        from ..places import one_place
 
-        return same_rows(self._schema, answer, teacher)
+        return not one_place(answer, teacher) and same_rows(self._schema, answer, teacher)
