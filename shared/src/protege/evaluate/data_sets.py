@@ -14,6 +14,8 @@ MIXED = 6
 SMALL = 8
 MOSTLY_NULL = 6
 FAMILIES = 8
+OWN = 3
+MOST_OWN = 8
 MOST_ALONE = 30
 """Data sets of each sort."""
 ROWS = {1: 40, 2: 16, 3: 10}
@@ -30,11 +32,12 @@ _Changed = frozenset[tuple[str, str]]
 def data_sets(schema: Sequence[Table], queries: Sequence[Any]) -> Iterator[DataSet]:
     """Data sets for the tables that the queries read, the same ones each time for the same queries.
 
-    First an empty one, then such of one and of few rows a table: many rows hide what is left out of a greatest or of
-    a sum. Then mixed rows of the values that the columns are compared with, and of their neighbours, in some of which
-    a column is mostly NULL. Then families: rows of all tables that meet each condition of the queries,
-    and the same with one column changed, for each column; all together, some with half of the columns changed, and each
-    alone. Rows repeat and values are NULL where keys and NOT NULL allow it; foreign keys may point to nothing.
+    First an empty one, then such of one and of few rows a table: many rows hide what is left out of a greatest or of a
+    sum. Then mixed rows of the values that the columns are compared with, and of their neighbours, in some of which a
+    column is mostly NULL. Then families: rows of all tables that meet each condition of the queries, and the same with
+    one column changed, for each column, and those under OR but for one; all together, some with half of the columns
+    changed, and each alone. Last, families by the conditions of one query, which the other's may hide. Rows repeat and
+    values are NULL where keys and NOT NULL allow it; foreign keys may point to nothing.
     """
     from sqlglot.expressions import Table as Read
 
@@ -51,7 +54,7 @@ def data_sets(schema: Sequence[Table], queries: Sequence[Any]) -> Iterator[DataS
     for seed in range(MIXED):
         chance = random.Random(100 + seed)
         yield made.mixed(chance.randint(most // 2, most), chance)
-    single: list[_Changed] = [frozenset(), *(frozenset({place}) for place in made.places())]
+    single = made.changes()
     for seed in range(FAMILIES):
         yield made.families(single if seed % 2 else single[1:], random.Random(200 + seed))
     for seed in range(FAMILIES):
@@ -59,6 +62,13 @@ def data_sets(schema: Sequence[Table], queries: Sequence[Any]) -> Iterator[DataS
         yield made.families([made.some_places(chance) for _ in range(1 + seed)], chance)
     for seed, changed in enumerate([*single[:1], *single[: MOST_ALONE - 1]]):
         yield made.families([changed], random.Random(400 + seed))
+    for query in queries:
+        own = _Maker(made.tables, read, [query])
+        single = own.changes()
+        for seed in range(OWN):
+            yield own.families(single, random.Random(500 + seed))
+        for seed, changed in enumerate(single[:MOST_OWN]):
+            yield own.families([changed], random.Random(600 + seed))
 
 
 class _Maker:
@@ -69,6 +79,10 @@ class _Maker:
         self._read = read
         self._asked = asked_of(tables, queries)
         self._queries = queries
+
+    def changes(self) -> list[_Changed]:
+        """None, those under OR, and each alone."""
+        return [frozenset(), *self.all_but_one(), *(frozenset({place}) for place in self.places())]
 
     def places(self) -> list[tuple[str, str]]:
         """The columns that a query asks something of, each with its table."""
@@ -81,6 +95,16 @@ class _Maker:
         nullable = {column.name for table in self.tables for column in table.columns if not column.required}
         names = (column.name.lower() for query in self._queries for column in query.find_all(Named))
         return [name for name in dict.fromkeys(names) if name in nullable]
+
+    def all_but_one(self) -> list[_Changed]:
+        """Of the columns under OR, all, and all but one, for each: a condition shows where it alone is met."""
+        from sqlglot.expressions import Column as Named
+        from sqlglot.expressions import Or
+
+        nodes = [node for query in self._queries for node in query.find_all(Or)]
+        names = {column.name.lower() for node in nodes for column in node.find_all(Named)}
+        places = [place for place in self.places() if place[1] in names and not self._asked[place[1]].joined]
+        return [frozenset(p for p in places if p[1] != name) for name in ("", *sorted(names))] if places else []
 
     def some_places(self, chance: random.Random) -> _Changed:
         """Half of them, but few by which tables are joined: conditions under OR show only where others fail."""

@@ -36,8 +36,8 @@ class Asked:
     joined: bool
 
     def shared(self, number: int, chance: random.Random) -> Any:
-        """The value of a family of rows: its own where no condition asks for one."""
-        return chance.choice(self.wanted) if self.near else 100 + number
+        """The value of a family of rows: mostly one that a condition asks for, its own where none does."""
+        return chance.choice(self.wanted) if self.near and chance.random() < 0.8 else 100 + number
 
 
 def asked_of(tables: Sequence[Table], queries: Sequence[Any]) -> dict[str, Asked]:
