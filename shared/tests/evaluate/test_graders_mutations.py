@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -10,6 +11,7 @@ from protege.call import Request
 from protege.evaluate.execution import same_rows
 from protege.evaluate.graders import Code, Exact, Grader, JsonFields, Label, Numbers, Spans, Sql, ToolCalls
 from protege.evaluate.schema import schema_in
+from protege.evaluate.sql import normal_form
 
 TABLES = """CREATE TABLE dept (id INTEGER PRIMARY KEY, title TEXT NOT NULL, city TEXT);
 CREATE TABLE emp (
@@ -124,6 +126,16 @@ def test_rows_alone_tell_a_spoilt_query_but_where_it_means_the_same(query: str) 
     schema = schema_in(TABLES)
     passed = {what for what, mutant in of_sql(query) if same_rows(schema, mutant, query)}
     assert passed == {what.removesuffix(" in the subquery") for what, of in SAME_MEANING if of == query}
+
+
+@pytest.mark.parametrize("query", QUERIES)
+def test_a_query_spoilt_in_two_places_never_agrees(query: str) -> None:
+    grader = Sql().for_request(Request(({"role": "user", "content": TABLES},)))
+    chance = random.Random(query)
+    for what, once in of_sql(query):
+        more, twice = chance.choice(list(of_sql(once)))
+        if normal_form(twice) != normal_form(query):
+            assert not grader.agree(twice, query), (what, more, twice)
 
 
 def test_the_right_answers_are_many() -> None:

@@ -321,6 +321,13 @@ def test_in_one_place_rows_are_not_asked(answer: str, teacher: str) -> None:
     assert one_place(answer, teacher) and one_place(teacher, answer)
 
 
+@pytest.mark.parametrize(
+    "other", ["", "no query", "SELECT name FROM", f"SELECT {'(' * 3000}1{')' * 3000}", "SELECT 1" + " + 1" * 3000]
+)
+def test_what_is_not_read_is_no_other_way_of_writing(other: str) -> None:
+    assert one_place(other, "SELECT name FROM emp") and one_place("SELECT name FROM emp", other)
+
+
 @pytest.mark.parametrize(("answer", "teacher"), SAME_ROWS)
 def test_another_way_of_writing_parts_in_several_places(answer: str, teacher: str) -> None:
     assert not one_place(answer, teacher)
@@ -329,6 +336,7 @@ def test_another_way_of_writing_parts_in_several_places(answer: str, teacher: st
 @pytest.mark.parametrize(("answer", "teacher"), DIFFERENT_ROWS)
 def test_the_rows_show_what_is_different(answer: str, teacher: str) -> None:
     assert not asked().agree(answer, teacher) and not asked().agree(teacher, answer)
+    assert not same_rows(schema_in(TABLES), answer, teacher), "also where it is more than one place"
 
 
 @pytest.mark.parametrize(("answer", "teacher"), DIFFERENT_FORM)

@@ -21,7 +21,7 @@ _QUERIES = frozenset({"Select", "Union", "Except", "Intersect"})
 
 
 def one_place(one: str, other: str) -> bool:
-    """Whether two queries are the same but for one place, or that cannot be said.
+    """Whether two queries are the same but for one place, or that cannot be said: one is not read, or nested too deep.
 
     That is: of their parts, nothing is left but one each once those that both have are taken away; or one query has
     nothing that the other has not, so that something was only added, left out or moved. It is tried on the queries as
@@ -29,10 +29,10 @@ def one_place(one: str, other: str) -> bool:
     conditions and aggregates without a query inside (PIECES).
     """
     try:
-        mine, theirs = _views(one), _views(other)
-        return any(
+        mine, theirs = list(_views(one)), list(_views(other))
+        return len(mine) != len(theirs) or any(
             _alike(_parts(view, whole), _parts(its, whole))
-            for view, its in zip(mine, theirs, strict=False)
+            for view, its in zip(mine, theirs, strict=True)
             for whole in (LEAVES, PIECES)
         )
     except RecursionError:
