@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 class Sql(Grader):
     """The same query: equal in normal form (`normal_form`: certain), or equal in rows where the tables are known.
 
-    Rows are compared where the request defines the tables (CREATE TABLE, or lines such as `name(column, column)`): both
-    queries run in SQLite, in memory, on dozens of small data sets made to tell them apart (`same_rows`). Equal rows are
+    Rows are compared where the request defines the tables (CREATE TABLE, or lines such as `name(column, column)`) and
+    the queries part in more than one place (`one_place`): both run in SQLite, in memory, on dozens of small data sets
+    made to tell them apart (`same_rows`). A change in one place is different, whatever the rows are. Equal rows are
     evidence, not proof: queries that part only on data of another kind count as the same. Where there is doubt they
     count as different. What columns are called does not count; their order does. execute: False compares forms only.
     """
