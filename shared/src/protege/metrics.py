@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from .collect import drain
 from .errors import ProtegeError, ResourceError
 from .history import AttemptCount
-from .report import savings
+from .report import asked_after, savings
 from .specialist import Specialist, State
 from .task import Task
 from .workspace import Workspace
@@ -56,7 +56,7 @@ def families(workspace: Workspace) -> list[Family]:
     return [
         Family("protege_recorded_calls_total", "counter", "Calls recorded.", [({}, workspace.count_calls())]),
         Family("protege_calls_total", "counter", "Calls of a task, as of the last time that tasks were found.", calls),
-        *_of_attempts(counted, names, savings(workspace, tasks)),
+        *_of_attempts(counted, names, savings(workspace, tasks), asked_after(workspace)),
         *_of_terms(workspace, names),
         _states(specialists, names),
         _events(workspace, names),
@@ -77,8 +77,9 @@ class _Names:
 
 
 def _of_attempts(
-    counted: Sequence[AttemptCount], names: _Names, saved_usd: Mapping[str, float | None]
+    counted: Sequence[AttemptCount], names: _Names, saved_usd: Mapping[str, float | None], after: Collection[str]
 ) -> Iterator[Family]:
+    """after: who is asked only what another handed back, so that the same call does not count twice."""
     attempts: Counter[tuple[str, str, str, str]] = Counter()
     compared: Counter[tuple[str, str]] = Counter()
     disagreed: Counter[tuple[str, str]] = Counter()
@@ -88,7 +89,7 @@ def _of_attempts(
     for count in counted:
         who, n = (count.task_id, count.specialist_id), count.n
         attempts[*who, count.outcome, count.reason] += n
-        asked[count.task_id] += n * (count.outcome != "shadowed")
+        asked[count.task_id] += n * (count.outcome != "shadowed" and count.specialist_id not in after)
         kept[count.task_id] += n * (count.outcome == "kept")
         if (count.outcome, count.reason) == ("audited", "kept"):
             would[count.task_id] += n

@@ -25,7 +25,7 @@ def who(task: Mapping[str, Any]) -> str:
     """Who answers a task; its specialists are named after it."""
     version = (task["specialist"] or "").removeprefix(f"{task['name']}-")
     if task["state"] == "live":
-        return version
+        return task["answered_by"].replace(f"{task['name']}-", "")
     return f"teacher; {version} {task['state']}" if version else "teacher"
 
 

@@ -19,7 +19,7 @@ from .data import (
     Runs,
     TaskReport,
 )
-from .gather import gather, history, savings, status
+from .gather import asked_after, gather, history, savings, status
 from .map import Dot, Sample, TaskMap, draw_map, write_map
 from .over_time import Ledger, OverTime, Period
 from .page import write_report
@@ -43,6 +43,7 @@ __all__ = [
     "Sample",
     "TaskMap",
     "TaskReport",
+    "asked_after",
     "draw_map",
     "gather",
     "history",

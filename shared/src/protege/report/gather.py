@@ -41,8 +41,8 @@ INCIDENTS = 100
 class TaskStatus(TypedDict):
     """A task as `protege status` shows it.
 
-    ceiling: as `Ceiling.to_record` writes it, None where nothing shows it. kept: calls that a specialist answered;
-    saved_usd: by that, US dollars.
+    answered_by: of a cascade both, in their order, and certified_coverage is of both. ceiling: as `Ceiling.to_record`
+    writes it, None where nothing shows it. kept: calls that a specialist answered; saved_usd: by that, US dollars.
     """
 
     id: str
@@ -118,8 +118,8 @@ def history(workspace: Workspace) -> tuple[OverTime, tuple[Incident, ...]]:
 def _status(workspace: Workspace, task: Task, price_as: str | None) -> TaskStatus:
     improvement = workspace.result(f"improvement:{task.id}") or {}
     mine = workspace.specialists(task_id=task.id)
-    live = next((s for s in mine if s.state == "live"), None)
-    shown = live or (mine[-1] if mine else None)
+    answering = sorted((s for s in mine if s.state == "live"), key=lambda s: s.id in asked_after(workspace))
+    shown = _shown(mine, answering, improvement)
     figures = (shown.report if shown else None) or {}
     evaluation = figures.get("evaluation") or {}
     kept = sum(workspace.count_calls(specialist_id=s.id) for s in mine)
@@ -128,17 +128,37 @@ def _status(workspace: Workspace, task: Task, price_as: str | None) -> TaskStatu
         id=task.id,
         name=task.name,
         calls=task.calls,
-        answered_by=live.name if live else "teacher",
+        answered_by=", then ".join(s.name for s in answering) or "teacher",
         specialist=shown.name if shown else None,
         base=shown.base.name if shown else None,
         state=shown.state if shown else "",
         agreement=evaluation.get("agreement"),
         ceiling=ceiling.to_record() if (ceiling := known_ceiling(workspace, task.id)) else None,
-        certified_coverage=figures.get("certified_coverage"),
+        certified_coverage=_certified_coverage(figures, answering[1:]),
         kept=kept,
         saved_usd=None if saved is None else kept * saved,
         reason=improvement.get("reason", "not improved yet: protege improve"),
     )
+
+
+def asked_after(workspace: Workspace) -> set[str]:
+    """The ids of those that are asked, in a cascade, only what another handed back."""
+    return {identity for identity, terms in workspace.routes().items() if terms.after}
+
+
+def _shown(
+    mine: Sequence[Specialist], answering: Sequence[Specialist], improvement: Mapping[str, Any]
+) -> Specialist | None:
+    """Of a task's specialists: who answers, first; else the one last made to, else the last."""
+    made = [s for s in mine if s.id == improvement.get("specialist_id")]
+    return next(iter((*answering, *made, *mine[::-1])), None)
+
+
+def _certified_coverage(figures: Mapping[str, Any], then: Sequence[Specialist]) -> float | None:
+    """Of a cascade, both ones' share of all calls."""
+    after = [found for s in then if (found := (s.report or {}).get("cascade"))]
+    alone = figures.get("certified_coverage")
+    return None if alone is None else alone + sum(found["share"] * found["coverage"] for found in after)
 
 
 def _specialist(specialist: Specialist, ollamas: Mapping[str, Mapping[str, int] | str]) -> dict[str, Any]:
@@ -186,15 +206,17 @@ def savings(workspace: Workspace, tasks: Sequence[Task]) -> dict[str, float | No
     not known."""
     price_as: str | None = (workspace.result("teacher") or {}).get("price_as")
     saved: dict[str, float | None] = {}
+    after = asked_after(workspace)
     for task in tasks:
-        found = [(s.report or {}).get("evaluation") for s in workspace.specialists(task_id=task.id)]
+        alone = [s for s in workspace.specialists(task_id=task.id) if s.id not in after]
+        found = [(s.report or {}).get("evaluation") for s in alone]
         newest = next((evaluation for evaluation in reversed(found) if evaluation), {})
         saved[task.id] = _saved_a_call(task, newest, price_as)
     return saved
 
 
 def _ledger(workspace: Workspace, tasks: Sequence[Task]) -> Ledger:
-    return Ledger(savings(workspace, tasks)).take(workspace.count_attempts(HOUR_S))
+    return Ledger(savings(workspace, tasks), asked_after(workspace)).take(workspace.count_attempts(HOUR_S))
 
 
 def _incidents(workspace: Workspace, tasks: Sequence[Task]) -> tuple[Incident, ...]:

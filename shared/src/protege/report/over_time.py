@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -81,9 +81,11 @@ class _Tally:
 
 @dataclass
 class Ledger:
-    """Attempts by task and hour. saved_usd: what one kept call of a task saves, by task id."""
+    """Attempts by task and hour. saved_usd: what one kept call of a task saves, by task id. after: the ids of those
+    that are asked only what another handed back: the same call is not counted twice."""
 
     saved_usd: Mapping[str, float | None]
+    after: Collection[str] = ()
     _hours: dict[str, dict[int, _Tally]] = field(default_factory=lambda: defaultdict(dict))
 
     def take(self, counted: Iterable[AttemptCount]) -> Ledger:
@@ -96,7 +98,7 @@ class Ledger:
         return self
 
     def _add(self, tally: _Tally, count: AttemptCount) -> None:
-        tally.asked += count.n
+        tally.asked += count.n * (count.specialist_id not in self.after)
         if count.outcome == "kept":
             tally.kept += count.n
             if (saved := self.saved_usd.get(count.task_id)) is not None:
