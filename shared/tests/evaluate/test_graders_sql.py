@@ -243,6 +243,10 @@ DIFFERENT_ROWS = [
         "SELECT city FROM dept GROUP BY city ORDER BY count(*) DESC LIMIT 1",
         "SELECT DISTINCT city FROM dept GROUP BY city ORDER BY count(city) DESC LIMIT 1",
     ),
+    (
+        "SELECT count(*) FROM dept d JOIN emp e ON d.id = e.dept_id GROUP BY d.id HAVING count(*) > 20",
+        "SELECT count(e.dept_id) FROM dept d JOIN emp e ON d.id = e.dept_id GROUP BY d.id HAVING count(*) > 21",
+    ),
     ("SELECT DISTINCT count(name) FROM emp WHERE salary >= 9", "SELECT count(*) FROM emp WHERE salary > 9"),
     ("SELECT max(salary) FROM emp", "SELECT salary FROM emp WHERE salary IS NOT NULL ORDER BY salary DESC LIMIT 1"),
     ("SELECT avg(dept_id) FROM emp", "SELECT sum(dept_id) / count(dept_id) FROM emp"),

@@ -59,8 +59,9 @@ def same_rows(schema: Sequence[Table], one: str, other: str) -> bool:
 
     As a bag of rows, whatever the columns are called; in order where both have ORDER BY. False also where that cannot
     be said: a table that the schema has not, anything but one SELECT, more tables than READS, what SQLite does not run
-    within the limits or all of it not in SECONDS, ORDER BY in one only, LIMIT without it, another LIMIT, other names
-    in double quotes that are no names here, or hardly a data set on which the queries find anything (TELLING).
+    within the limits or all of it not in SECONDS, ORDER BY in one only, LIMIT without it, another LIMIT or number in
+    HAVING, other names in double quotes that are no names here, or hardly a data set on which the queries find anything
+    (TELLING).
     """
     end = time.thread_time() + SECONDS
     first, second = (parse(query) for query in (one, other))
@@ -99,10 +100,13 @@ def _can_run(tree: Any, schema: Sequence[Table]) -> bool:
 
 
 def _limits(tree: Any) -> Counter[str]:
-    """What LIMIT and OFFSET say: small data sets have too few rows to show it."""
+    """What LIMIT and OFFSET say, and HAVING of literals: small data sets have too few rows to show it."""
     from sqlglot import expressions as exp
 
-    return Counter(node.sql() for node in tree.find_all(exp.Limit, exp.Offset))
+    said = Counter(node.sql() for node in tree.find_all(exp.Limit, exp.Offset))
+    literals = (literal for having in tree.find_all(exp.Having) for literal in having.find_all(exp.Literal))
+    said.update(f"{type(literal.parent).__name__} {literal.sql()}" for literal in literals)
+    return said
 
 
 def _take_strings(tree: Any, schema: Sequence[Table]) -> set[str]:
