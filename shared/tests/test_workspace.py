@@ -76,9 +76,17 @@ def test_a_specialist_s_terms_are_replaced(tmp_path):
 
 def test_what_an_older_version_certified_is_found(tmp_path):
     workspace = Workspace(tmp_path)
-    older = Route("t-1", "sp-1", 0.7, "f", 0.05, 0.05, 260, 200, 3).to_record()
+    older = Route("t-1", "sp-1", 0.7, "f", 0.05, 0.05, 260, 200, 3, audit=0.02).to_record()
     workspace.save_result("route:sp-1", {name: older[name] for name in list(older)[:9]})
     assert Workspace(tmp_path).routes()["sp-1"] == Route.from_record(older)
+
+
+def test_opening_a_store_that_another_writes_to_needs_no_lock(tmp_path):
+    workspace = Workspace(tmp_path)
+    workspace.add_calls([call(1)])
+    with workspace.change():
+        workspace.save_result("a", 1)
+        assert Workspace(tmp_path).count_calls() == 1
 
 
 def test_a_change_is_kept_whole_or_not_at_all(tmp_path):

@@ -57,7 +57,7 @@ def agreements(options: argparse.Namespace, policy: str) -> dict[str, bool]:
         collect(workspace, [options.path])
         tasks = find_tasks(workspace)
         task = choose(tasks, [options.task])[0] if options.task else tasks[0]
-        curated, _ = curate(workspace, task, settings)
+        curated = curate(workspace, task, settings)
         counts, redacted = curated.provenance["counts"], curated.provenance["redacted"]
         print(f"{task.name}: {counts['train']} train, {counts['test']} test; replaced {redacted}", flush=True)
         base, _, _ = select(workspace, task, curated, settings, Silent())

@@ -9,6 +9,8 @@ from protege import Attempt, Call, Request, Route, Specialist, Task, Template
 from protege.task import TemplatePart
 
 INSTRUCTION = "You name the colour of a thing. Answer with one word."
+START = 4e9
+"""Of the calls, seconds since 1970: after whatever a test does now."""
 REWORDED = "You name the colour of a thing, always. Answer with one word."
 
 
@@ -43,6 +45,6 @@ def call(number: int, said: str | None = "red", answer: str = "red", **fields: A
         response={"role": "assistant", "content": answer},
         answered_by=fields.pop("model", "large"),
         attempts=attempts,
-        time=1_000.0 + number,
+        time=START + number,
         **fields,
     )

@@ -5,8 +5,8 @@
                                └── not sure ──► teacher
 
 As in FrugalGPT (Chen, Zaharia, Zou, 2023; arXiv:2305.05176), with a promise: of all answers that the two keep, more
-than ε disagree with probability δ at most. Each is certified at half of δ or less; where each keeps its own promise,
-so do both together, since ε of the sum is the sum of ε of each.
+than ε disagree with probability δ at most. Each is certified at half of the δ that one alone would have. Where each
+keeps its own promise so do both together, and one of them breaks its own with probability δ at most (a union bound).
 
 The second is certified on the calibration calls that the first hands on. Which ones these are depends on the first
 one's threshold, and that was found on calibration calls too: so only those are handed on that its finding never looked
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import gate, steps
 from .errors import ProtegeError
-from .lifecycle import canary, promote, prune, taken_out
+from .lifecycle import canary, keep_record, promote, prune, taken_out
 from .policy import policy_of
 from .progress import Progress
 from .rollout import ENOUGH
@@ -80,8 +80,8 @@ def check(workspace: Workspace, settings: Settings) -> None:
         _base(workspace, settings)
 
 
-def promise_of_first(settings: Settings) -> Settings:
-    """The settings that the first is certified by: with half of δ, where a second is to have the other."""
+def promise_of_each(settings: Settings) -> Settings:
+    """The settings that each is certified by: with half of δ, where there are to be two."""
     return replace(settings, delta=settings.delta / 2) if settings.cascade else settings
 
 
@@ -118,7 +118,7 @@ def handed_on(
     """Of the held-out calls those that the first hands on; of calibration, of those that its decision was taken on."""
     terms = workspace.routes()[first.id]
     below = ((first.report or {}).get("certificate") or {}).get("failed") or 0.0
-    spent = gate.spent_on(workspace, task, first, curated, answers, promise_of_first(settings)).calls
+    spent = gate.spent_on(workspace, task, first, curated, answers, promise_of_each(settings)).calls
     asked = [one for one in (*answers.validation, *spent, *answers.test) if is_handed_on(one, below)]
     rest = curated.held_out({one.call_id for one in asked})
     return HandedOn(first, terms, rest, len(rest.calibration) / max(1, len(spent)), below)
@@ -134,16 +134,16 @@ def _second(
     workspace: Workspace, task: Task, curated: Curated, handed: HandedOn, settings: Settings, progress: Progress
 ) -> Second:
     """The steps of the loop, once more: from the same data set, measured on what is handed on."""
-    base = _base(workspace, settings)
-    if reason := _unfit(base, handed, settings):
+    base, promise = _base(workspace, settings), promise_of_each(settings)
+    if reason := _unfit(base, handed, promise):
         return Second(f"No second specialist: {reason}", share=handed.share)
     specialist = steps.tune(workspace, task, curated, base, settings, progress)
     specialist = steps.place(workspace, specialist, settings, progress)
     parity = steps.parity(workspace, task, specialist, curated, progress)
     if not parity.holds:
         return Second(f"{specialist.name}: {parity.reason}", specialist.id, share=handed.share)
-    answers = steps.answers(workspace, task, specialist, handed.curated, settings, progress)
-    figures = gate.certify(workspace, task, specialist, handed.curated, answers, settings)
+    answers = steps.answers(workspace, task, specialist, handed.curated, promise, progress)
+    figures = gate.certify(workspace, task, specialist, handed.curated, answers, promise, beside=1)
     figures["parity"] = parity.to_record()
     second = judged(workspace, task, specialist, handed, figures)
     specialist = replace(specialist, report={**(specialist.report or {}), **figures, "cascade": asdict(second)})
@@ -161,13 +161,13 @@ def _base(workspace: Workspace, settings: Settings) -> Base:
     return base_named(settings.cascade or "", workspace.home)
 
 
-def _unfit(base: Base, handed: HandedOn, settings: Settings) -> str | None:
+def _unfit(base: Base, handed: HandedOn, promise: Settings) -> str | None:
     """Why there is no use in tuning one."""
     from .route import calls_needed
 
     if base.sha256 == handed.first.base.sha256:
         return f"{handed.first.name} was tuned from {base.name} already. Name a larger base."
-    has, least = len(handed.curated.calibration), calls_needed(0, settings.epsilon, settings.delta / 2)
+    has, least = len(handed.curated.calibration), calls_needed(0, promise.epsilon, promise.delta)
     if has >= least:
         return None
     more = f", which takes about {round((least - has) / handed.share):,} more calibration calls" if handed.share else ""
@@ -234,9 +234,7 @@ def let_in(
     )
     specialist = describe(workspace, specialist)
     if taken_out(workspace, specialist):
-        with workspace.change():
-            workspace.save_specialist(specialist)
-            workspace.save_route(terms)
+        keep_record(workspace, specialist, terms)
         unload(specialist)
         why = f"{specialist.name} was taken out of service. `protege promote {specialist.name}` lets it answer."
         return replace(second, answers=False, reason=why)

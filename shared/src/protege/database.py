@@ -28,7 +28,7 @@ class Database:
     @functools.cached_property
     def database(self) -> sa.Engine:
         """The store; opened at first use."""
-        from sqlalchemy.exc import DatabaseError
+        from sqlalchemy.exc import DatabaseError, OperationalError
 
         from . import store
 
@@ -36,10 +36,15 @@ class Database:
         try:
             with _private_umask():
                 return store.connect(path)
+        except OperationalError as error:
+            raise WorkspaceError(
+                f"The store {path} cannot be opened: {error.orig}.",
+                "Another process may be writing, or the disk be full: try again in a minute.",
+            ) from error
         except DatabaseError as error:
             raise WorkspaceError(
                 f"The store {path} cannot be opened: {error.orig}.",
-                "Move the file away and collect again; the journal and the imported files are unharmed.",
+                "Restore it from a backup; without it calls can be collected again, specialists cannot.",
             ) from error
 
     def close(self) -> None:

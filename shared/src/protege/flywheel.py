@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from . import cascade, finding, gate, steps
-from .errors import EngineError, NotEnoughCalls, ProtegeError, ResourceError, WorkspaceBusy
+from .errors import ProtegeError
 from .policy import policy_of
 from .progress import Progress, Silent
 from .task import Task
@@ -81,11 +81,15 @@ def improve(
 
     Raises WorkspaceBusy where another process improves the same workspace, BadInput for a task that does not exist, and
     EngineError where the Ollama that was asked for does not answer. What stands in the way of one task (too few calls,
-    no base that qualifies, an engine that fails) does not stop the others: it is its reason.
+    no base that qualifies, an engine that fails) does not stop the others: it is its reason. Looks first whether those
+    that answer still may.
     """
+    from .watch import look
+
     settings, progress = settings or Settings(), progress or Silent()
     settings = steps.decided(settings)
     cascade.check(workspace, settings)
+    look(workspace)
     with workspace.lock():
         tasks = finding.choose(finding.find_tasks(workspace, progress), wanted)
         return [improve_task(workspace, task, settings, progress) for task in tasks]
@@ -96,7 +100,7 @@ def improve_task(workspace: Workspace, task: Task, settings: Settings, progress:
     with span("protege.improve", task=task.name) as traced:
         try:
             found = improvement(workspace, task, settings, progress)
-        except (NotEnoughCalls, ResourceError, EngineError) as error:
+        except ProtegeError as error:
             found = Improvement(task.id, "teacher", str(error))
         found = conclude(workspace, found)
         traced.set(decision=found.decision, specialist=found.specialist_id)
@@ -121,7 +125,7 @@ def improvement(workspace: Workspace, task: Task, settings: Settings, progress: 
     parity = steps.parity(workspace, task, specialist, curated, progress)
     if not parity.holds:
         return Improvement(task.id, "teacher", parity.reason, specialist.id, passed_over=passed_over)
-    promise = cascade.promise_of_first(settings)
+    promise = cascade.promise_of_each(settings)
     answers = steps.answers(workspace, task, specialist, curated, promise, progress)
     figures = gate.certify(workspace, task, specialist, curated, answers, promise)
     figures["parity"] = parity.to_record()
@@ -132,7 +136,11 @@ def improvement(workspace: Workspace, task: Task, settings: Settings, progress: 
 
 def conclude(workspace: Workspace, improvement: Improvement) -> Improvement:
     """Keep it. An older specialist of the task that is live goes on answering where no newer one may yet."""
-    older = next((s for s in workspace.specialists(task_id=improvement.task_id) if s.state == "live"), None)
+    from .route import in_force
+
+    policy, certified = policy_of(workspace, improvement.task_id), workspace.routes()
+    mine = [s for s in workspace.specialists(task_id=improvement.task_id) if s.state == "live" and s.id in certified]
+    older = next((s for s in mine if in_force(certified[s.id], s, policy)), None)
     if improvement.decision == "teacher" and older:
         reason = f"{improvement.reason} {older.name} goes on answering."
         improvement = replace(improvement, decision="live", reason=reason)
@@ -165,37 +173,47 @@ def keep(
     watch.
     """
     settings = settings or Settings(rollout="staged")
+    finding.choose(finding.find_tasks(workspace, progress), wanted)
     ran_s = tried_s = -every_s * RETRY
     with watching(workspace):
         while True:
             now_s = time.monotonic()
-            whole, due = now_s - ran_s >= every_s, overdue(workspace, wanted)
-            if whole or (due and now_s - tried_s >= every_s / RETRY):
-                tried_s, ran_s = now_s, now_s if whole else ran_s
-                try:
+            with _going_on("Improving"):
+                whole, due = now_s - ran_s >= every_s, overdue(workspace, wanted)
+                if whole or (due and now_s - tried_s >= every_s / RETRY):
+                    tried_s, ran_s = now_s, now_s if whole else ran_s
                     told(improve(workspace, wanted if whole else due, settings, progress))
-                except (WorkspaceBusy, EngineError) as error:
-                    log.warning("Improving waits: %s", error)
-            show(workspace, progress)
+            with _going_on("Showing"):
+                show(workspace, progress)
             if stopped(min(LOOK_S, every_s)):
                 return
 
 
 @contextmanager
-def watching(workspace: Workspace) -> Iterator[None]:
-    """Look every LOOK_S at what was recorded, in a thread, so that a breach does not wait for a tuning to end."""
+def _going_on(what: str) -> Iterator[None]:
+    """A service goes on after a trouble (another process at work, a full disk, an engine away): the next time it may go
+    well, and until then it watches."""
     from sqlalchemy.exc import SQLAlchemyError
 
+    try:
+        yield
+    except ProtegeError as error:
+        log.warning("%s waits: %s", what, error)
+    except (SQLAlchemyError, OSError) as error:
+        log.warning("%s failed (%s); it is tried again.", what, type(error).__name__)
+
+
+@contextmanager
+def watching(workspace: Workspace) -> Iterator[None]:
+    """Look every LOOK_S at what was recorded, in a thread, so that a breach does not wait for a tuning to end."""
     from .watch import look
 
     ended = threading.Event()
 
     def run() -> None:
         while not ended.wait(LOOK_S):
-            try:
+            with _going_on("Looking"):
                 look(workspace)
-            except (ProtegeError, SQLAlchemyError, OSError) as error:  # a full disk, say; the next look may go well
-                log.warning("Looking failed (%s); the next look is in %.0f s.", type(error).__name__, LOOK_S)
 
     thread = threading.Thread(target=run, name="protege-watch", daemon=True)
     thread.start()

@@ -3,8 +3,10 @@
 δ is spent with every decision. The first on a set of calibration calls has all of it: P(disagreement among kept > ε) ≤
 δ. Whoever looks at the same calls again, to certify a retrained specialist, another engine or another ε, has seen what
 came of them, and chooses by it. So a later decision is taken on calls that none has used, where those are half of the
-calibration calls or more; else on all of them with δ/2, the next with δ/4, and so on. The chance that any of all routes
-ever certified on these calls breaks its promise is then 2 δ at most (a union bound), however many there are.
+calibration calls or more; else on all of them with δ/4, the next with δ/16, and so on. What bears on a later decision
+is which of the earlier ones passed: 2 ** k histories before the k-th, and each may choose another specialist. The
+chance that any route certified on these calls breaks its promise is then at most the sum of 2 ** k · δ / 4 ** k, which
+is 2 δ (a union bound over histories), however many there are.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from .hashing import hash_of
-from .lifecycle import promote, prune, shadow, taken_out, terms_of
+from .lifecycle import keep_record, promote, prune, shadow, taken_out, terms_of
 from .policy import policy_of
 from .specialist import Route, Specialist
 from .task import Task
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from .steps import Answers
 
 FRESH = 0.5
+LEAST_SEEN = 5
+"""Calibration calls of a wording, or a fiftieth of all."""
 WORSE = 0.9
 """A new specialist that keeps less than this part of what the old one keeps does not take its place."""
 
@@ -43,8 +47,11 @@ class Spent:
     delta: float
 
 
-def spend(workspace: Workspace, task: Task, answers: Answers, of: Sequence[Any], delta: float) -> Spent:
-    """The calls and the δ of this decision, which `of` names; asked again, the same as the first time.
+def spend(
+    workspace: Workspace, task: Task, answers: Answers, of: Sequence[Any], delta: float, beside: int = 0
+) -> Spent:
+    """The calls and the δ of this decision, which `of` names; asked again, the same as the first time. beside: so many
+    of those before it have not looked at these calls, though they are recorded for them (`cascade`).
 
     Kept before anything is decided: what was looked at is spent, also where the process is killed then.
     """
@@ -58,30 +65,43 @@ def spend(workspace: Workspace, task: Task, answers: Answers, of: Sequence[Any],
             known = {"key": key, "calls": fresh, "delta": delta}
         else:
             again = sum(not set(ids).isdisjoint(decision["calls"]) for decision in decisions)
-            known = {"key": key, "calls": ids, "delta": delta / 2**again}
+            known = {"key": key, "calls": ids, "delta": delta / 4 ** max(0, again - beside)}
         workspace.save_result(f"decisions:{task.id}", [*decisions, known])
     chosen = set(known["calls"])
     return Spent([one for one in answers.calibration if one.call_id in chosen], known["delta"])
 
 
 def spent_on(
-    workspace: Workspace, task: Task, specialist: Specialist, curated: Curated, answers: Answers, settings: Settings
+    workspace: Workspace,
+    task: Task,
+    specialist: Specialist,
+    curated: Curated,
+    answers: Answers,
+    settings: Settings,
+    beside: int = 0,
 ) -> Spent:
     """The calls and the δ of the decision about this specialist, in this engine, on this data set, for this promise."""
     from .steps import grader_of
 
     scorer, grader = answers.scorer.to_record(), grader_of(workspace, task).name
     of = (specialist.id, answers.fingerprint, curated.hash, grader, scorer, settings.epsilon, settings.delta)
-    return spend(workspace, task, answers, of, settings.delta)
+    return spend(workspace, task, answers, of, settings.delta, beside)
 
 
 @traced
 def certify(
-    workspace: Workspace, task: Task, specialist: Specialist, curated: Curated, answers: Answers, settings: Settings
+    workspace: Workspace,
+    task: Task,
+    specialist: Specialist,
+    curated: Curated,
+    answers: Answers,
+    settings: Settings,
+    beside: int = 0,
 ) -> dict[str, Any]:
     """The figures of an improvement: agreement on test calls, and the threshold that calibration calls certify.
 
-    Coverage in hindsight is of the calibration calls; of the test calls where those were not asked.
+    Coverage in hindsight is of the calibration calls; of the test calls where those were not asked. beside: see
+    `spend`.
     """
     from .evaluate import evaluate
     from .route import calibrate, hindsight_coverage, hopeless
@@ -91,7 +111,7 @@ def certify(
     levels = grid(answers.validation, curated, settings)
     certificate = hopeless(answers.validation, levels, epsilon=epsilon)
     if certificate is None:
-        spent = spent_on(workspace, task, specialist, curated, answers, settings)
+        spent = spent_on(workspace, task, specialist, curated, answers, settings, beside)
         certificate = calibrate(spent.calls, levels, epsilon=epsilon, delta=spent.delta)
     evaluation = evaluate(
         answers.test, grader_of(workspace, task), threshold=certificate.threshold, rows=curated.test.to_list()
@@ -138,12 +158,10 @@ def route(
         return False, objection
     terms, why = terms_from(workspace, task, specialist, curated, figures), figures["certificate"]["reason"]
     if taken_out(workspace, specialist):
-        with workspace.change():
-            workspace.save_specialist(specialist)
-            workspace.save_route(terms)
+        keep_record(workspace, specialist, terms)
         unload(specialist)
         return False, f"{specialist.name} was taken out of service. `protege promote {specialist.name}` lets it answer."
-    close_reason(workspace, task.id)
+    close_reason(workspace, task.id, (workspace.result(f"data:{task.id}") or {}).get("time"))
     if settings.rollout == "direct":
         promote(workspace, specialist, terms, why)
     elif not stands(workspace, specialist, terms):
@@ -207,9 +225,16 @@ def terms_from(
         calibration_calls=certificate["n"],
         kept=certificate["kept"],
         errors=certificate["errors"],
-        signatures=tuple(sorted(set(calibration["signature"]))),
+        signatures=_wordings(calibration["signature"]),
         scorer=figures["scorer"],
         teachers=tuple(teacher for teacher, _ in teachers.most_common()),
         labels={label: count / len(calibration) for label, count in labels.items()},
         grader=policy_of(workspace, task.id).grader,
     )
+
+
+def _wordings(signatures: Sequence[str]) -> tuple[str, ...]:
+    """The wordings that calibration speaks of: one that was seen a few times may well be another matter."""
+    counts = Counter(signatures)
+    least = min(LEAST_SEEN, 0.02 * len(signatures))
+    return tuple(sorted(signature for signature, count in counts.items() if count >= least))

@@ -141,13 +141,22 @@ class History(Database):
         with self.connection() as connection:
             return connection.scalar(sa.select(sa.func.max(store.attempts.c.number))) or 0
 
-    def events(self, task_id: str | None = None) -> list[Event]:
-        """What happened, oldest first: to one task, or to all."""
+    def last_event(self) -> int:
+        """The number of the latest event; 0 where there is none."""
         import sqlalchemy as sa
 
         from . import store
 
-        query = sa.select(store.events.c.body).order_by(store.events.c.number)
+        with self.connection() as connection:
+            return connection.scalar(sa.select(sa.func.max(store.events.c.number))) or 0
+
+    def events(self, task_id: str | None = None, *, after: int = 0) -> list[Event]:
+        """What happened, oldest first: to one task, or to all; behind a number."""
+        import sqlalchemy as sa
+
+        from . import store
+
+        query = sa.select(store.events.c.body).where(store.events.c.number > after).order_by(store.events.c.number)
         if task_id is not None:
             query = query.where(store.events.c.task_id == task_id)
         with self.connection() as connection:

@@ -55,7 +55,8 @@ def canary(
     terms: Route | None = None,
 ) -> None:
     """Let a specialist answer a share of its task's runs, beside who answers now. Terms and errors as of `promote`."""
-    terms = replace(terms or terms_of(workspace, specialist), share=RULES.canary_share, audit=RULES.canary_audit)
+    rate = audit_rate(workspace, specialist, RULES.canary_audit)
+    terms = replace(terms or terms_of(workspace, specialist), share=RULES.canary_share, audit=rate)
     _advance(workspace, specialist, "canary", terms, why, expected)
 
 
@@ -63,7 +64,7 @@ def audit(workspace: Workspace, specialist: Specialist, rate: float, why: str) -
     """Compare this share of its calls from now on."""
     with workspace.turn:
         terms = workspace.routes().get(specialist.id)
-        if terms is None or terms.audit == rate:
+        if terms is None or abs(terms.audit - rate) < 0.1 * terms.audit:
             return
         with workspace.change():
             workspace.save_route(replace(terms, audit=rate))
@@ -115,14 +116,18 @@ def stop(
     )
 
 
-def succeed(workspace: Workspace, specialist: Specialist) -> Specialist | None:
-    """The second half: the predecessor takes over where there is one that can, and nobody else answers."""
+def succeed(workspace: Workspace, specialist: Specialist, *, shown: bool = True) -> Specialist | None:
+    """The second half: the predecessor takes over where there is one that can, and nobody else answers.
+
+    shown: False where what ended the specialist may have changed since its predecessor was certified: that one is shown
+    anew, on a share of the runs.
+    """
     mine = workspace.specialists(task_id=specialist.task_id)
     if (other := next((s for s in mine if s.state == "live"), None)) is not None:
         return other
     for predecessor in predecessors(workspace, specialist):
         try:
-            promote(workspace, predecessor, why=f"{specialist.name} was rolled back")
+            (promote if shown else canary)(workspace, predecessor, why=f"{specialist.name} was rolled back")
         except ProtegeError as error:
             log.warning("%s is passed over: %s", predecessor.name, error)
             continue
@@ -131,11 +136,12 @@ def succeed(workspace: Workspace, specialist: Specialist) -> Specialist | None:
 
 
 def predecessors(workspace: Workspace, specialist: Specialist) -> list[Specialist]:
-    """The task's older specialists that a rollback may bring back, newest first."""
+    """The task's older specialists that a rollback may bring back, newest first: live until another replaced them."""
     certified = workspace.routes()
     older = [s for s in workspace.specialists(task_id=specialist.task_id) if s.version < specialist.version]
     alone = [s for s in older if s.id in certified and not certified[s.id].after]
-    return [s for s in sorted(alone, key=lambda s: -s.version) if not taken_out(workspace, s)]
+    replaced = [s for s in alone if workspace.result(_replaced(s)) and not taken_out(workspace, s)]
+    return sorted(replaced, key=lambda s: -s.version)
 
 
 def taken_out(workspace: Workspace, specialist: Specialist) -> bool:
@@ -201,6 +207,14 @@ def state_of(workspace: Workspace, specialist: Specialist) -> State:
     return next((s for s in mine if s.id == specialist.id), specialist).state
 
 
+def keep_record(workspace: Workspace, specialist: Specialist, terms: Route | None = None) -> None:
+    """Store what the loop found out about a specialist, but for its state, which others may have changed meanwhile."""
+    with workspace.turn, workspace.change():
+        workspace.save_specialist(replace(specialist, state=state_of(workspace, specialist)))
+        if terms is not None:
+            workspace.save_route(terms)
+
+
 def publish(workspace: Workspace) -> None:
     """Tell running agents which specialists may answer now."""
     from .route import publish as write
@@ -229,6 +243,8 @@ def _advance(
         others = _displaced(workspace, specialist, state, terms)
         seconds = _seconds(workspace, others if state == "live" else [*others, specialist], terms)
         with workspace.change():
+            for other in others:
+                workspace.save_result(_replaced(other), other.state == "live")
             _retire_all(workspace, others, f"{specialist.name} takes its place.")
             _retire_all(workspace, seconds, ONLY_AFTER)
             workspace.save_result(_taken_out(specialist), False)
@@ -259,6 +275,7 @@ def _end(
         seconds = _seconds(workspace, [specialist])
         with workspace.change():
             also()
+            workspace.save_result(_replaced(specialist), False)
             if taken_out:
                 workspace.save_result(_taken_out(specialist), True)
             _enter(workspace, replace(specialist, state="retired"))
@@ -326,6 +343,10 @@ def _note(
 
 def _stage(specialist: Specialist) -> str:
     return f"stage:{specialist.id}"
+
+
+def _replaced(specialist: Specialist) -> str:
+    return f"replaced:{specialist.id}"
 
 
 def _taken_out(specialist: Specialist) -> str:

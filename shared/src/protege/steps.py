@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import EngineError
 from .hashing import hash_of
-from .lifecycle import withdraw
+from .lifecycle import keep_record, stage, withdraw
 from .policy import policy_of
 from .progress import Progress
 from .rollout import Standing, due
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 ANEW = 500
 """So many answers of the teacher's since a change are enough to learn from them alone: what was right before may be
 wrong now, and teaching both teaches neither."""
+STAGE_DAYS = 14
+"""After so many days in the shadow or as a canary a specialist keeps no other from being made."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,7 @@ def curate(workspace: Workspace, task: Task, settings: Settings) -> Curated:
     last = workspace.home / "datasets" / str(kept and kept["folder"])
     if kept and kept["terms"] == terms and last.exists() and not (settings.retrain or _due(workspace, task, kept)[0]):
         return Curated.load(last)
+    began = time.time()
     calls = list(workspace.calls(task_id=task.id))
     if reason is not None:
         since = workspace.count_calls(task_id=task.id, teacher_only=True, since=reason.since)
@@ -90,7 +93,7 @@ def curate(workspace: Workspace, task: Task, settings: Settings) -> Curated:
         curated.save(folder)
     since = reason.since if reason is not None else None
     answered = workspace.count_calls(task_id=task.id, teacher_only=True, since=since)
-    record = {"folder": folder.name, "terms": terms, "calls": answered, "time": time.time()}
+    record = {"folder": folder.name, "terms": terms, "calls": answered, "time": began}
     record["after"] = workspace.last_attempt()
     workspace.save_result(f"data:{task.id}", record)
     return curated
@@ -117,9 +120,14 @@ def _due(workspace: Workspace, task: Task, kept: Mapping[str, Any]) -> tuple[boo
             handed_back=sum(1 for _ in workspace.attempts(task.id, after=kept["after"], outcomes=("handed_back",))),
             reason=reason.why if reason is not None and not reason.closed else "",
             new=reason is not None and not reason.closed and reason.opened > kept["time"],
-            shown=any(s.state in ("shadow", "canary") for s in mine),
+            shown=any(s.state in ("shadow", "canary") and _recent(workspace, s) for s in mine),
         )
     )
+
+
+def _recent(workspace: Workspace, specialist: Specialist) -> bool:
+    """Whether it may still be shown soon: with one run id for all calls, a canary may never see one."""
+    return time.time() - stage(workspace, specialist)["time"] < STAGE_DAYS * 86_400
 
 
 def _certified_coverage(improvement: Mapping[str, Any]) -> float:
@@ -226,7 +234,7 @@ def place(workspace: Workspace, specialist: Specialist, settings: Settings, prog
         if server is not None:
             server.close()
     if not placed.answers and placed != specialist:
-        workspace.save_specialist(placed)
+        keep_record(workspace, placed)
     return placed
 
 
@@ -264,9 +272,9 @@ def refuse(workspace: Workspace, specialist: Specialist) -> None:
     from .serve import remove, unload
 
     stored = next((s for s in workspace.specialists(task_id=specialist.task_id) if s.id == specialist.id), specialist)
-    if not stored.answers:
+    if stored.state not in ("shadow", "canary", "live"):
         unload(specialist)
-        workspace.save_specialist(specialist)
+        keep_record(workspace, specialist)
     elif (stored.engine, stored.serve_as) == (specialist.engine, specialist.serve_as):
         withdraw(workspace, specialist)  # on terms that hold no more
     elif specialist.engine == "ollama" and not stored.imported:

@@ -103,15 +103,22 @@ def connect(path: Path) -> sa.Engine:
     event.listen(engine, "connect", _pragmas)
     with filelock.FileLock(path.with_suffix(".lock")):  # two processes that make the tables at once would collide
         metadata.create_all(engine)
-        with engine.begin() as connection:  # an older home keeps what was certified among the results
-            connection.execute(_MOVE_TERMS)
+        with engine.connect() as connection:  # a look takes no lock; an older home is changed once
+            older = connection.execute(_OLDER).first()
+        if older is not None:
+            with engine.begin() as connection:
+                connection.execute(_MOVE_TERMS)
     return engine
 
 
-_MOVE_TERMS = sa.text(
-    "INSERT OR IGNORE INTO terms SELECT substr(key, 7), json_extract(CAST(body AS TEXT), '$.task_id'), body "
-    "FROM results WHERE key LIKE 'route:%'"
+_OLDER = sa.text(
+    "SELECT 1 FROM results WHERE key LIKE 'route:%' AND substr(key, 7) NOT IN (SELECT specialist_id FROM terms)"
 )
+_MOVE_TERMS = sa.text(
+    "INSERT OR IGNORE INTO terms SELECT substr(key, 7), json_extract(CAST(body AS TEXT), '$.task_id'), "
+    "json_set(CAST(body AS TEXT), '$.audit', 0.02) FROM results WHERE key LIKE 'route:%'"
+)
+"""What an older home certified stands among its results, from before there were audits."""
 
 
 def _pragmas(connection: Any, _record: Any) -> None:

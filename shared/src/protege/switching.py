@@ -19,14 +19,13 @@ def set_terms(workspace: Workspace, task: Task | None, changes: Mapping[str, Any
     Raises BadInput where the grader is none, or the pinned specialist is not the task's or has no certified threshold.
     """
     pinned = _pinned(workspace, task, changes.get("pin"))
-    if task is not None and changes.get("grader"):
+    if changes.get("grader"):
         from .evaluate import grader_for
 
-        grader_for(task, changes["grader"])
-    policy = set_policy(workspace, task, changes)
+        grader_for(task or Task("", "", "text"), changes["grader"])
     if pinned is not None and pinned.state != "live":
         promote(workspace, pinned, why="pinned by its policy")
-    return policy
+    return set_policy(workspace, task, changes)
 
 
 def switch(workspace: Workspace, task: Task | None, *, off: bool) -> None:

@@ -22,6 +22,7 @@ import os
 import secrets
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -90,12 +91,32 @@ class Workspace(History):
         finally:
             lock.release()
 
-    @functools.cached_property
-    def turn(self) -> filelock.FileLock:
+    @property
+    def turn(self) -> AbstractContextManager[None]:
         """Held, for moments, by whoever changes who answers: while one decides by what is so, no other changes it.
 
-        Apart from `lock`, which the loop holds for hours: a rollback and the off switch do not wait for it.
+        Apart from `lock`, which the loop holds for hours: a rollback and the off switch do not wait for it. A thread
+        that has it may take it again. Raises WorkspaceBusy where it cannot be had within TURN_S.
         """
+        return self._taking_turn()
+
+    @contextlib.contextmanager
+    def _taking_turn(self) -> Iterator[None]:
+        import filelock
+
+        try:
+            self._turn.acquire()
+        except filelock.Timeout:
+            raise WorkspaceBusy(
+                f"Another process has been changing {self.home} for {TURN_S:.0f} s.", "Try again, or stop it."
+            ) from None
+        try:
+            yield
+        finally:
+            self._turn.release()
+
+    @functools.cached_property
+    def _turn(self) -> filelock.FileLock:
         import filelock
 
         return filelock.FileLock(self.home / "turn.lock", timeout=TURN_S)

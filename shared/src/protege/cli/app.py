@@ -324,12 +324,12 @@ def ceiling(
 @app.command(rich_help_panel=LEARN)
 def status(home: Home = None, as_json: Json = False) -> None:
     """Tasks, specialists, savings, and how it went over time."""
-    from ..collect import drain
     from ..report import history, time_table
     from ..report import status as read
+    from ..watch import look
 
     workspace = Workspace(home)
-    drain(workspace)
+    look(workspace)
     found = read(workspace)
     if as_json:
         return output.print_json(found)

@@ -42,9 +42,16 @@ def serve(home: Home = None, as_json: Json = False) -> None:
 @running.command(rich_help_panel=RUN)
 def promote(name: Name, home: Home = None, as_json: Json = False) -> None:
     """Let a certified specialist answer its task."""
+    from ..route import in_force
+
     workspace = Workspace(home)
-    lifecycle.promote(workspace, specialist_named(workspace, name))
-    done({"live": name}, f"{name} answers from now on.", as_json)
+    specialist = specialist_named(workspace, name)
+    lifecycle.promote(workspace, specialist)
+    may = in_force(lifecycle.terms_of(workspace, specialist), specialist, policy_of(workspace, specialist.task_id))
+    said = (
+        f"{name} answers from now on." if may else f"{name} is live, but its task's policy gives the calls to another."
+    )
+    done({"live": name}, said, as_json)
 
 
 @running.command(rich_help_panel=RUN)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -106,24 +107,31 @@ def form_of(path: Path) -> Form:
 
 
 def _read(path: Path, form: Form, bar: Bar | None = None) -> Iterator[Call | Skipped]:
+    seen: Counter[str] = Counter()
     for line, document in files.documents(path, bar):
         if isinstance(document, files.Unreadable):
             yield Skipped(path, line, str(document))
             continue
         try:
-            for place, record in enumerate(_READERS[form](document)):
+            for record in _READERS[form](document):
                 if isinstance(record, BadCall):
                     yield Skipped(path, line, record.fact.rstrip("."))
                 else:
-                    yield _call(record, f"{line}.{place}" if place else str(line))
+                    yield _call(record, seen)
         except BadCall as error:
             yield Skipped(path, line, error.fact.rstrip("."))
 
 
-def _call(record: Mapping[str, Any], position: str) -> Call:
+def _call(record: Mapping[str, Any], seen: Counter[str]) -> Call:
+    """seen: how often each content has come in this file. A call without an id is told from its repeats by that alone:
+    lines that came before or are gone must not make it another call, that calibration would count again."""
     payload = orjson.dumps(record)
     masked = mask(payload)
     if masked is not payload:
         record = orjson.loads(masked)
-    default_id = None if record.get("id") is not None else f"{content_hash(record)[:32]}-{position}"
+    default_id = None
+    if record.get("id") is None:
+        content = content_hash(record)[:32]
+        seen[content] += 1
+        default_id = f"{content}-{seen[content]}"
     return priced(Call.from_record(record, default_id=default_id))

@@ -9,7 +9,7 @@ time-out, never starts an engine on the agent's thread, and never keeps an answe
 from ..evaluate import keeps
 from .decision import Decision, Reason
 from .guarantee import Certificate, calibrate, calls_needed, grid_from, hindsight_coverage, hopeless
-from .publish import publish
+from .publish import in_force, publish
 from .router import Outcome, Router
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "grid_from",
     "hindsight_coverage",
     "hopeless",
+    "in_force",
     "keeps",
     "publish",
 ]

@@ -65,13 +65,13 @@ def objection(request: Request, run: str | None, task: Task, route: Route) -> Re
     found = fitting_template(task, request)
     if found is None or found[0].signature not in route.signatures:
         return "another wording"
-    if route.share < 1 and _place(request, run, route.task_id) >= route.share:
+    if route.share < 1 and _place(request, run, route.specialist_id) >= route.share:
         return "outside the share"
     return None
 
 
-def _place(request: Request, run: str | None, task_id: str) -> float:
-    """0 to 1, the same for all of a task's calls in a run; without a run, by what is asked."""
+def _place(request: Request, run: str | None, specialist_id: str) -> float:
+    """0 to 1, the same for all calls in a run, another for each specialist; without a run, by what is asked."""
     key = run.encode() if run else orjson.dumps(request.messages, option=orjson.OPT_NON_STR_KEYS)
-    digest = hashlib.blake2b(task_id.encode() + b"\0" + key, digest_size=8).digest()
+    digest = hashlib.blake2b(specialist_id.encode() + b"\0" + key, digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from ..policy import TEACHER, TaskPolicy, policy_of
-from ..specialist import Route
+from ..policy import TaskPolicy, policy_of
+from ..specialist import Route, Specialist
 from ..workspace import Workspace, write_private
 from .table import to_bytes
 
@@ -21,7 +21,7 @@ def publish(workspace: Workspace) -> Path:
     with workspace.turn:  # of two that publish at once, the later one writes what both have changed
         terms = workspace.routes()
         answering = [s for s in workspace.specialists() if s.answers and s.id in terms]
-        allowed = [(in_force(terms[s.id], policy_of(workspace, s.task_id)), s) for s in answering]
+        allowed = [(in_force(terms[s.id], s, policy_of(workspace, s.task_id)), s) for s in answering]
         on = sorted(((route, s) for route, s in allowed if route), key=lambda pair: pair[1].state)  # "canary" < "live"
         body = to_bytes(workspace.tasks(), on)
         if not path.exists() or path.read_bytes() != body:
@@ -29,13 +29,14 @@ def publish(workspace: Workspace) -> Path:
     return path
 
 
-def in_force(route: Route, policy: TaskPolicy) -> Route | None:
+def in_force(route: Route, specialist: Specialist, policy: TaskPolicy) -> Route | None:
     """The route as the task's policy lets it be; None where the teacher is to answer.
 
     So it is where the policy wants a promise that was not certified: a smaller ε or δ, or another grader, holds from
-    the next `improve` on.
+    the next `improve` on; and where it has pinned another.
     """
-    if policy.off or policy.pin == TEACHER or policy.grader != route.grader:
+    pinned = policy.pin in ("", specialist.id, specialist.name)
+    if policy.off or not pinned or policy.grader != route.grader:
         return None
     if route.epsilon > (policy.epsilon or 1.0) or route.delta > (policy.delta or 1.0):
         return None

@@ -30,6 +30,8 @@ from .table import Entry, TableFile
 if TYPE_CHECKING:
     from ..serve import Engine
 
+_CHANCE = random.SystemRandom()
+"""Not the program's own stream: an agent that seeds it would have no audits, and its own draws would become others."""
 OFF = "PROTEGE_ROUTE"
 """With this environment variable at "off" the teacher answers all calls, whatever routes.json says."""
 
@@ -76,6 +78,15 @@ class _Asking:
     @property
     def left_s(self) -> float:
         return max(0.0, self.until_s - time.perf_counter())
+
+    @property
+    def rate(self) -> float | None:
+        """With which the call was drawn to be audited; None where it was not. Who is asked after one that is audited is
+        audited too."""
+        decision, earlier = self.at
+        own = decision.route.audit if decision.route else 0.0
+        rate = max([own, *(attempt.rate or 0.0 for attempt in earlier)])
+        return rate if self.drawn < rate else None
 
 
 class Router:
@@ -174,7 +185,7 @@ class Router:
             if engine is None:
                 return _unasked(decision, "engine failed" if link.failed else "engine starting", begin_s)
             # Drawn once, before anything is known of the answers: a fair sample of all that a specialist is asked.
-            asking = _Asking((decision, ()), begin_s, begin_s + decision.route.timeout_s, random.random())
+            asking = _Asking((decision, ()), begin_s, begin_s + decision.route.timeout_s, _CHANCE.random())
             return asking, _in_thread(lambda: self._cascade(engine, request, asking))
         except Exception as error:  # noqa: BLE001 — as in decide
             self._tell("asking", error)
@@ -183,26 +194,23 @@ class Router:
     def _cascade(self, engine: Engine, request: Request, asking: _Asking) -> Outcome:
         """The first one's outcome; where it hands the answer back, that of the next, as far as one can be asked."""
         decision, _ = asking.at
-        outcome, rate = self._tried(engine, request, asking, 0.0), _rate(decision)
+        outcome = self._tried(engine, request, asking)
         while (then := _next(decision, outcome, asking.left_s)) is not None and then.specialist is not None:
             engine_of_next = self._link(_engine_of(then.specialist)).engine()
             if engine_of_next is None:
                 break
             asking.at = then, outcome.attempts
-            tried = self._tried(engine_of_next, request, asking, rate)
+            tried = self._tried(engine_of_next, request, asking)
             if tried.attempt is None:  # not asked after all
                 break
-            decision, outcome, rate = then, tried, max(rate, _rate(then))
+            decision, outcome = then, tried
         return outcome
 
-    def _tried(self, engine: Engine, request: Request, asking: _Asking, least: float) -> Outcome:
-        """What comes of asking the one whose turn it is. least: the rate at which those before it are audited, who take
-        it along."""
+    def _tried(self, engine: Engine, request: Request, asking: _Asking) -> Outcome:
+        """What comes of asking the one whose turn it is."""
         decision, earlier = asking.at
-        rate = max(least, _rate(decision))
         answered, reason = self._work(engine, decision, request, asking)
-        outcome = _outcome(decision, answered, reason, asking.begin_s, rate if asking.drawn < rate else None)
-        return replace(outcome, earlier=earlier)
+        return replace(_outcome(decision, answered, reason, asking.begin_s, asking.rate), earlier=earlier)
 
     def _work(
         self, engine: Engine, decision: Decision, request: Request, asking: _Asking
@@ -250,7 +258,7 @@ class Router:
         decision, earlier = asking.at
         if decision.specialist is not None:
             self._link(_engine_of(decision.specialist)).failure()
-        return replace(_outcome(decision, None, "timed out", asking.begin_s), earlier=earlier)
+        return replace(_outcome(decision, None, "timed out", asking.begin_s, asking.rate), earlier=earlier)
 
     def _tell(self, what: str, error: Exception) -> None:
         """Log a trouble once; by its type alone, since a message could hold the content of a call."""
@@ -301,10 +309,6 @@ def _next(decision: Decision, outcome: Outcome, left_s: float) -> Decision | Non
     if left_s <= 0 or left_s < then.route.takes_s:
         return None
     return None if keeps(attempt.confidence, then.route.below) else then
-
-
-def _rate(decision: Decision) -> float:
-    return decision.route.audit if decision.route else 0.0
 
 
 _FAULTS: Mapping[str, Reason] = {"cut off": "cut off", "repetition": "repetition", "refusal": "refusal"}

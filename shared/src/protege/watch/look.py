@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from ..answer import InvalidAnswer, answer_text
 from ..call import Call
@@ -29,7 +30,7 @@ BATCH = 500
 
 def look(workspace: Workspace) -> list[Event]:
     """Look once. Returns what has happened, oldest first."""
-    before = len(workspace.events())
+    before = workspace.last_event()
     drain(workspace)
     compare(workspace)
     notice(workspace)
@@ -37,31 +38,44 @@ def look(workspace: Workspace) -> list[Event]:
         if specialist.answers or specialist.state == "shadow":
             _move(workspace, specialist)
     publish(workspace)  # where a process was killed between a change and this
-    return workspace.events()[before:]
+    return workspace.events(after=before)
 
 
 def compare(workspace: Workspace) -> int:
-    """Compare audited answers with the teacher's, where that was not done yet. Returns how many it were."""
-    tasks = {known: task for task in workspace.tasks() for known in (task.id, *task.merged)}
-    after = int(workspace.result("compared") or 0)
-    rows = [row for row in workspace.attempts(after=after, outcomes=("audited",)) if row.reason in COMPARED]
-    last = workspace.last_attempt()
+    """Compare audited answers with the teacher's, where that was not done yet. Returns how many it were.
+
+    Judged by the grader that the specialist was certified with. Where a task's grader fails, its answers stay to be
+    compared, and the other tasks' are.
+    """
+    last, terms, done = workspace.last_attempt(), workspace.routes(), 0
+    for task in workspace.tasks():
+        try:
+            done += sum(_compare(workspace, task, known, terms, last) for known in (task.id, *task.merged))
+        except ProtegeError as error:
+            log.warning("The audits of %s wait: %s", task.name, error)
+    return done
+
+
+def _compare(workspace: Workspace, task: Task, task_id: str, terms: Mapping[str, Route], last: int) -> int:
+    """Up to the try `last`: what comes in meanwhile is looked at the next time."""
+    key = f"compared:{task_id}"
+    rows = [
+        row
+        for row in workspace.attempts(task_id, after=int(workspace.result(key) or 0), outcomes=("audited",))
+        if row.number <= last and row.reason in COMPARED and row.specialist_id in terms
+    ]
     found: dict[int, bool] = {}
     for start in range(0, len(rows), BATCH):
         batch = rows[start : start + BATCH]
         calls = {call.id: call for call in workspace.calls(ids=[row.call_id for row in batch])}
         for row in batch:
-            task, call = tasks.get(row.task_id), calls.get(row.call_id)
-            if task and call and (agreed := _agrees(row, call, _grader(workspace, task))) is not None:
+            grader = grader_for(task, terms[row.specialist_id].grader)
+            if (call := calls.get(row.call_id)) and (agreed := _agrees(row, call, grader)) is not None:
                 found[row.number] = agreed
     with workspace.change():
         workspace.save_agreed(found)
-        workspace.save_result("compared", last)
+        workspace.save_result(key, last)
     return len(found)
-
-
-def _grader(workspace: Workspace, task: Task) -> Grader:
-    return grader_for(task, policy_of(workspace, task.id).grader)
 
 
 def _agrees(row: AttemptRow, call: Call, grader: Grader) -> bool | None:
@@ -85,8 +99,13 @@ def _move(workspace: Workspace, specialist: Specialist) -> None:
     seen = sum_up([not row.agreed for row in rows], terms.epsilon)
     changed = changed_at(workspace, specialist)
     watched = changed is not None and sum(row.number > changed for row in rows) < RULES.watchful
+    rules = replace(RULES, delta=min(RULES.delta, terms.delta))
+    then = step(specialist.state, seen, terms.epsilon, rules, changed=watched)
+    policy = policy_of(workspace, specialist.task_id)
+    if then.what in ("canary", "live") and (policy.grader != terms.grader or policy.pin):
+        return  # shown under another meaning of "the same", or who answers was decided by hand
     try:
-        _do(workspace, specialist, terms, step(specialist.state, seen, terms.epsilon, changed=watched), seen, rows)
+        _do(workspace, specialist, terms, then, seen, rows)
     except ProtegeError as error:
         log.warning("%s stays %s: %s", specialist.name, specialist.state, error)
 
@@ -108,8 +127,8 @@ def _do(
             if not terms.after:  # of the second in a cascade: the one before it goes on, and nothing speaks against it
                 open_reason(workspace, specialist.task_id, reason)
 
-        if stop(workspace, specialist, then.why, figures, due):
-            succeed(workspace, specialist)
+        if stop(workspace, specialist, then.why, figures, due) and specialist.answers:
+            succeed(workspace, specialist, shown=False)
     elif then.what == "not shown":
         retire(workspace, specialist, then.why)  # for good: tried often enough, chance would let it pass
     elif then.what == "canary":

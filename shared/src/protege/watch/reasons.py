@@ -48,7 +48,8 @@ def open_reason(workspace: Workspace, task_id: str, reason: Reason) -> None:
         workspace.note(Event("retraining due", reason.why, task_id))
 
 
-def close_reason(workspace: Workspace, task_id: str) -> None:
-    """A specialist is certified on calls since."""
-    if (reason := reason_of(workspace, task_id)) is not None:
+def close_reason(workspace: Workspace, task_id: str, made: float | None) -> None:
+    """A specialist is certified on calls since; `made`: when its data set was. What was noticed later stays open."""
+    reason = reason_of(workspace, task_id)
+    if reason is not None and made is not None and reason.opened <= made:
         workspace.save_result(f"reason:{task_id}", asdict(replace(reason, closed=True)))

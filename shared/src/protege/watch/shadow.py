@@ -9,7 +9,6 @@ from typing import Any
 from ..curate import Row, row_from
 from ..evaluate import Judged, Scorer, answer_all, grader_for
 from ..lifecycle import stage
-from ..policy import policy_of
 from ..progress import Progress, Silent
 from ..specialist import Specialist
 from ..task import Task
@@ -17,6 +16,8 @@ from ..workspace import Workspace
 
 MOST = 300
 """Calls a pass: the rules are looked at in between."""
+LEAST = 10
+"""Fewer wait for others: starting an engine takes seconds."""
 
 
 def shadow(workspace: Workspace, specialist: Specialist, progress: Progress | None = None) -> int:
@@ -34,9 +35,11 @@ def shadow(workspace: Workspace, specialist: Specialist, progress: Progress | No
     if task is None or terms is None:
         return 0
     began = stage(workspace, specialist)
-    rows, seen = _fresh(workspace, task, Assigner(workspace.tasks()), int(began.get("calls", 0)))
-    if not rows:
+    numbered, seen = _fresh(workspace, task, Assigner(workspace.tasks()), began)
+    if len(numbered) < LEAST:
+        _seen(workspace, specialist, began, numbered[0][0] - 1 if numbered else seen)
         return 0
+    rows = [row for _, row in numbered]
     with open_engines(workspace, specialist) as engines:
         if engines.fingerprint(specialist) != terms.fingerprint:
             raise EngineError(f"{specialist.name} is served by another engine than was certified.", "protege improve")
@@ -48,7 +51,7 @@ def shadow(workspace: Workspace, specialist: Specialist, progress: Progress | No
                 [asdict(row) for row in rows],
                 parallel=engines.count,
                 timeout_s=terms.timeout_s,
-                grader=grader_for(task, policy_of(workspace, task.id).grader),
+                grader=grader_for(task, terms.grader),
                 bar=bar,
                 scorer=None if terms.scorer is None else Scorer.from_record(terms.scorer),
             )
@@ -56,19 +59,30 @@ def shadow(workspace: Workspace, specialist: Specialist, progress: Progress | No
     with workspace.turn, workspace.change():
         if stage(workspace, specialist) == began:
             workspace.add_attempts(_try(specialist, one, times[one.call_id], terms.threshold) for one in judged)
-            workspace.save_result(f"stage:{specialist.id}", {**began, "calls": seen})
+            _seen(workspace, specialist, began, seen)
     return len(judged)
 
 
-def _fresh(workspace: Workspace, task: Task, assigner: Any, after: int) -> tuple[list[Row], int]:
-    """Rows of the task behind a place in the order of arrival, and the place behind the last call looked at."""
-    rows: list[Row] = []
-    seen = after
-    for number, call in workspace.numbered_calls(after=after):
+def _seen(workspace: Workspace, specialist: Specialist, began: Mapping[str, Any], last: int) -> None:
+    """Up to this place in the order of arrival the calls need not be looked at again."""
+    with workspace.turn:
+        if last != began["calls"] and stage(workspace, specialist) == began:
+            workspace.save_result(f"stage:{specialist.id}", {**began, "calls": last})
+
+
+def _fresh(
+    workspace: Workspace, task: Task, assigner: Any, began: Mapping[str, Any]
+) -> tuple[list[tuple[int, Row]], int]:
+    """The task's rows since the stage began, of calls not looked at yet, each with its place; and the last place."""
+    rows: list[tuple[int, Row]] = []
+    seen = int(began["calls"])
+    for number, call in workspace.numbered_calls(after=seen):
         seen = number
+        if (call.time or 0.0) < began["time"]:
+            continue  # imported since, and made before: it may have been learnt from
         found = assigner.assign(call.request)
         if found is not None and found.id == task.id and isinstance(row := row_from(task, call), Row) and row.sampled:
-            rows.append(row)
+            rows.append((number, row))
             if len(rows) == MOST:
                 break
     return rows, seen

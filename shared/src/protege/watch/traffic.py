@@ -13,6 +13,7 @@ from typing import Any
 
 from ..call import Call, text_of
 from ..history import Event
+from ..lifecycle import stage
 from ..prompt import fitting_template
 from ..specialist import Route, Specialist
 from ..task import Task
@@ -35,17 +36,23 @@ def notice(workspace: Workspace) -> None:
 
     watched = _watched(workspace)
     first, last = int(workspace.result("noticed") or 0), workspace.last_call()
+    if not watched and last > first:
+        workspace.save_result("noticed", last)  # what came before anything was certified tells nothing of it
     if not watched or last <= first:
         return
     tasks = workspace.tasks()
     assigner = Assigner(tasks)
     terms = workspace.routes()
+    since = {one.id: stage(workspace, one)["time"] for one in watched.values()}
     news: dict[str, list[list[Any]]] = {}
     for call in workspace.calls(after=first, until=last):
         task = assigner.assign(call.request)
-        if task and (specialist := watched.get(task.id)):
+        specialist = watched.get(task.id) if task else None
+        if task and specialist and (call.time or 0.0) >= since[specialist.id]:  # an import may bring what is long past
             news.setdefault(task.id, []).append(_words(task, call, terms[specialist.id]))
-    with workspace.change():
+    with workspace.turn, workspace.change():
+        if int(workspace.result("noticed") or 0) != first:
+            return  # somebody else has gone through them meanwhile
         for task in tasks:
             if task.id in news:
                 specialist = watched[task.id]
