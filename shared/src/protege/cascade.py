@@ -134,11 +134,14 @@ def _second(
     workspace: Workspace, task: Task, curated: Curated, handed: HandedOn, settings: Settings, progress: Progress
 ) -> Second:
     """The steps of the loop, once more: from the same data set, measured on what is handed on."""
+    from .serve import check_room
+
     base, promise = _base(workspace, settings), promise_of_each(settings)
     if reason := _unfit(base, handed, promise):
         return Second(f"No second specialist: {reason}", share=handed.share)
     specialist = steps.tune(workspace, task, curated, base, settings, progress)
     specialist = steps.place(workspace, specialist, settings, progress)
+    check_room(workspace, [handed.first, specialist])
     parity = steps.parity(workspace, task, specialist, curated, progress)
     if not parity.holds:
         return Second(f"{specialist.name}: {parity.reason}", specialist.id, share=handed.share)

@@ -183,7 +183,7 @@ def test_a_drawn_call_is_the_teacher_s_and_all_are_asked_who_would_have_been(cas
 
 def test_the_second_may_be_audited_more_often_by_the_same_draw(cascade: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     router = cascade(first={"audit": 0.2}, audit=0.5)
-    monkeypatch.setattr("random.random", random.Random(3).random)
+    monkeypatch.setattr("protege.route.router._CHANCE", random.Random(3))
     outcomes = [router.answer(ASKED) for _ in range(400)]
     seen = Counter(tuple(outcome for _, outcome, _ in tries(one)) for one in outcomes)
     assert set(seen) == {("audited", "audited"), ("handed_back", "audited"), ("handed_back", "kept")}

@@ -9,7 +9,7 @@ listens beyond this machine or answers without its token, and no Ollama elsewher
 """
 
 from .background import background, serve_forever, start_in_background
-from .embedded import EmbeddedEngine, Options, serve
+from .embedded import EmbeddedEngine, Options, check_room, serve
 from .engine import Completer, Completion, Engine, acomplete
 from .ollama import EngineName, OllamaEngine, choose_ollama, find_ollama
 from .ollama_models import check_keep_alive, imported, provenance, prune, server_at
@@ -31,6 +31,7 @@ __all__ = [
     "background",
     "bring_back",
     "check_keep_alive",
+    "check_room",
     "choose_ollama",
     "connect",
     "describe",

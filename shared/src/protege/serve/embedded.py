@@ -207,6 +207,11 @@ def memory_needed(workspace: Workspace, specialist: Specialist) -> int:
     return sum(map(_memory, _plan(workspace, [specialist], None, Options())))
 
 
+def check_room(workspace: Workspace, specialists: Sequence[Specialist]) -> None:
+    """Raise ResourceError where those of them that this engine serves take more memory together than is free."""
+    _check_memory(_plan(workspace, [s for s in specialists if s.engine == "embedded"], None, Options()))
+
+
 def _memory(server: _Server) -> int:
     return MEMORY_FLOOR + int(MEMORY_FACTOR * sum(path.stat().st_size for path in server.files))
 
