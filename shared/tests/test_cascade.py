@@ -23,6 +23,7 @@ from protege.policy import set_policy
 from protege.progress import Silent
 from protege.redact import Policy
 from protege.report import status
+from protege.rollout import HARD as HARD_CALLS
 from protege.specialist import Specialist
 from protege.steps import Answers
 from watched import call, colour_task, specialist
@@ -320,6 +321,20 @@ def test_the_loop_makes_both_one_after_the_other(
     assert shown["answered_by"] == "colour-v1, then colour-v2"
     both = told.figures["certified_coverage"] + told.figures["cascade"]["share"]
     assert shown["certified_coverage"] == pytest.approx(both) and who(shown) == "v1, then v2"
+
+
+def test_what_the_second_keeps_makes_no_retraining_due(workspace: Workspace, second: Any) -> None:
+    found = extended(workspace)
+    few = {**found.figures, "cascade": {**found.figures["cascade"], "coverage": 0.5}}
+    workspace.save_result(f"improvement:{TASK.id}", vars(replace(found, figures=few)))
+    workspace.save_result(f"data:{TASK.id}", {"calls": 1_000, "after": 0, "time": 0.0})
+    handed = Attempt("s1", "handed_back", "below threshold", 0.4)
+    for outcome, due in (("kept", False), ("handed_back", True)):
+        tries = (handed, Attempt("s2", outcome, "below threshold", 0.6))
+        workspace.add_calls(replace(call(n), id=f"{outcome}-{n}", attempts=tries) for n in range(HARD_CALLS))
+        assert steps.retraining(workspace, TASK)[0] is due
+    workspace.save_result(f"improvement:{TASK.id}", vars(found))
+    assert "are kept already" in steps.retraining(workspace, TASK)[1]
 
 
 def test_a_base_that_is_not_here_is_told_before_any_work(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

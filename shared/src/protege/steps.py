@@ -112,12 +112,15 @@ def _due(workspace: Workspace, task: Task, kept: Mapping[str, Any]) -> tuple[boo
     mine = workspace.specialists(task_id=task.id)
     reason = last_reason(workspace, task.id)
     since = reason.since if reason is not None else None
+    terms = workspace.routes()
+    last = next((s.id for s in mine if s.answers and s.id in terms and terms[s.id].after), None)  # of a cascade
+    handed_back = workspace.attempts(task.id, after=kept["after"], specialist_id=last, outcomes=("handed_back",))
     return due(
         Standing(
             calls=workspace.count_calls(task_id=task.id, teacher_only=True, since=since),
             then=kept["calls"],
             coverage=_certified_coverage(improvement) if any(s.answers for s in mine) else 0.0,
-            handed_back=sum(1 for _ in workspace.attempts(task.id, after=kept["after"], outcomes=("handed_back",))),
+            handed_back=sum(1 for _ in handed_back),
             reason=reason.why if reason is not None and not reason.closed else "",
             new=reason is not None and not reason.closed and reason.opened > kept["time"],
             shown=any(s.state in ("shadow", "canary") and _recent(workspace, s) for s in mine),
@@ -131,7 +134,10 @@ def _recent(workspace: Workspace, specialist: Specialist) -> bool:
 
 
 def _certified_coverage(improvement: Mapping[str, Any]) -> float:
-    return (improvement.get("figures") or {}).get("certified_coverage") or 0.0
+    figures = improvement.get("figures") or {}
+    then = figures.get("cascade") or {}
+    more = then["share"] * then["coverage"] if then.get("answers") else 0.0
+    return (figures.get("certified_coverage") or 0.0) + more
 
 
 @traced
