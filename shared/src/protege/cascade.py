@@ -74,12 +74,6 @@ class Second:
     certificate: Mapping[str, Any] | None = None
 
 
-def check(workspace: Workspace, settings: Settings) -> None:
-    """Raise, before any work is done, what `select.base_named` raises for a base that is not here."""
-    if settings.cascade:
-        _base(workspace, settings)
-
-
 def promise_of_each(settings: Settings) -> Settings:
     """The settings that each is certified by: with half of δ, where there are to be two."""
     return replace(settings, delta=settings.delta / 2) if settings.cascade else settings

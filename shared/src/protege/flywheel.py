@@ -79,16 +79,16 @@ def improve(
 ) -> list[Improvement]:
     """Run the loop over the tasks named (by name or id), or over all, largest first.
 
-    Raises WorkspaceBusy where another process improves the same workspace, BadInput for a task that does not exist, and
-    EngineError where the Ollama that was asked for does not answer. What stands in the way of one task (too few calls,
-    no base that qualifies, an engine that fails) does not stop the others: it is its reason. Looks first whether those
-    that answer still may.
+    Raises WorkspaceBusy where another process improves the same workspace, BadInput for a task that does not exist,
+    BaseModelError for a named base that is not here, and EngineError where the Ollama that was asked for does not
+    answer. What stands in the way of one task (too few calls, no base that qualifies, an engine that fails) does not
+    stop the others: it is its reason. Looks first whether those that answer still may.
     """
     from .watch import look
 
     settings, progress = settings or Settings(), progress or Silent()
     settings = steps.decided(settings)
-    cascade.check(workspace, settings)
+    steps.check_bases(workspace, settings)
     look(workspace)
     with workspace.lock():
         tasks = finding.choose(finding.find_tasks(workspace, progress), wanted)

@@ -61,6 +61,15 @@ def decided(settings: Settings) -> Settings:
     return replace(settings, engine="ollama")
 
 
+def check_bases(workspace: Workspace, settings: Settings) -> None:
+    """Raise, before any work is done, what `select.base_named` raises for a base that is not here, or is none."""
+    from .select import base_named
+
+    for name in (settings.base, settings.cascade):
+        if name:
+            base_named(name, workspace.home)
+
+
 @traced
 def curate(workspace: Workspace, task: Task, settings: Settings) -> Curated:
     """The task's data set: of all its calls where a retraining is due, else that of the last time."""

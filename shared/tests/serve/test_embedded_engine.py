@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -40,6 +42,21 @@ def test_each_specialist_answers_with_its_own_weights_and_no_other(
     assert len(set(alone)) == 3
     with ThreadPoolExecutor(6) as pool:
         assert list(pool.map(lambda s: answer(embedded, s), trio * 2)) == alone * 2
+
+
+def test_specialists_of_two_bases_are_served_side_by_side(
+    workspace: Workspace, embedded: EmbeddedEngine, trio: list[Specialist], tmp_path: Path
+) -> None:
+    other = tmp_path / "other.gguf"
+    other.write_bytes(Path(trio[1].base.path).read_bytes() + b"\0")  # the same weights, and another file
+    digest = hashlib.sha256(other.read_bytes()).hexdigest()
+    moved = replace(trio[1], base=replace(trio[1].base, path=str(other), sha256=digest))
+    with serve(workspace, [trio[0], moved], as_="lora") as both:
+        assert len(both.pids) == 2
+        for asked, known in ((trio[0], trio[0]), (moved, trio[1])):
+            (text, sure), (said, before) = answer(both, asked), answer(embedded, known)
+            assert text == said and sure == pytest.approx(before, abs=1e-3)
+        assert both.fingerprint(moved) != embedded.fingerprint(trio[1])
 
 
 def test_equal_fingerprints_mean_equal_log_probabilities(
