@@ -48,7 +48,8 @@ from protege.watch import look
 DAYS = 30
 LOOKS_A_DAY = 12
 DAY_S = 86_400.0
-BEGAN = 1_790_000_000.0 // DAY_S * DAY_S
+BEGAN = (time.time() + DAY_S) // DAY_S * DAY_S
+"""Tomorrow: what is certified today was so before the calls came."""
 INSTRUCTIONS = {
     "parcels": "You track parcels for a courier. Read what the depot reports and name the state of the shipment.",
     "invoices": "As an accountant's assistant, decide to which ledger the invoice below belongs; be strict about tax.",

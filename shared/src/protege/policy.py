@@ -78,7 +78,7 @@ def set_policy(workspace: Workspace, task: Task | None, changes: Mapping[str, An
         with workspace.change():
             workspace.save_result(f"policy:{task_id}", said)
             for name, value in changes.items():
-                workspace.note(Event(_what(name, value), f"policy: {name} = {value}", "" if task is None else task_id))
+                workspace.note(Event(_what(name, value), _why(name, value), "" if task is None else task_id))
         publish(workspace)
     return policy_of(workspace, task_id)
 
@@ -89,3 +89,9 @@ def _said(workspace: Workspace, task_id: str) -> dict[str, Any]:
 
 def _what(name: str, value: Any) -> str:
     return ("off" if value else "on") if name == "off" else "policy"
+
+
+def _why(name: str, value: Any) -> str:
+    if name == "off":
+        return "The teacher answers." if value else "Specialists answer where they are certified."
+    return f"{name} is {value}." if value is not None else f"{name}: what was said is taken back."
