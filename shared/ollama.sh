@@ -45,6 +45,8 @@ fi
 
 # Without -march=native it answers three times slower. The version is otherwise 0.0.0, which is taken for unknown.
 flags="-O3 -march=native -w -I$folder/headers $include"
+# Where the processor has AMX, the module's code asks for a file that its archive leaves out.
+[ "$(uname -m)" != x86_64 ] || flags="$flags -mno-amx-tile -mno-amx-int8 -mno-amx-bf16"
 CGO_ENABLED=1 CGO_CFLAGS="$flags" CGO_CXXFLAGS="$flags" GOBIN="$folder" GOFLAGS=-buildvcs=false \
     go install -ldflags "-X=github.com/ollama/ollama/version.Version=$version" "github.com/ollama/ollama@v$version" ||
     without "building Ollama v$version failed; the lines above say why."
