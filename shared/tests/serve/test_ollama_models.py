@@ -19,7 +19,7 @@ from protege.parity import rendered_differences
 from protege.serve import OllamaEngine, bring_back, describe, place, provenance, unload
 from protege.serve.ollama_models import checked_name, make, model_name
 from protege.serve.quantise import quantised, quantiser
-from protege.specialist import Specialist
+from protege.specialist import Route, Specialist
 from protege.workspace import Workspace
 
 GOOD = {"num_ctx": 512, "temperature": 0, "stop": ["<|im_end|>"]}
@@ -163,7 +163,8 @@ def test_old_versions_are_pruned_but_never_the_live_one_or_its_predecessor(
         versions.append(replace(one, state="live" if version == 4 else "retired"))
         workspace.save_specialist(versions[-1])
     for version in (1, 2, 3):
-        workspace.save_result(f"route:sp-a{version}", {})
+        workspace.save_route(Route("new", f"sp-a{version}", 0.5, "f", 0.05, 0.05, 100, 90, 0))
+        workspace.save_result(f"replaced:sp-a{version}", True)  # it was live until the next one was
     workspace.save_result("taken-out:sp-a3", True)  # v2 is what a rollback brings back
     foreign = f"protege/{workspace.id[::-1]}-alpha:v1"
     server.create(foreign, versions[0].imported["file"], parameters={"num_ctx": 512})
