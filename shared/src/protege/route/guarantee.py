@@ -32,14 +32,16 @@ DELTA = 0.05
 #     .10,  .98      .301   .499   .590   .682   .735   .721
 #     .10,  .95      .242   .422   .479   .557   .557   .428
 #     .19,  .82      .034   .027   .016   .006   .002   .000
-# With 160 calls 124–140 did best. With 400 calls, 181 did better than 160 (of 300 draws a route came of .93 against .85
-# at an error of .10 and AUROC .98, .99 against .96 at .04 and .90). With 600 calls, 300 did best at an error of .10
-# (.82 against .75 at AUROC .95), and 181 at .19 (.088 against .013). Hence: what bears four errors (181 at ε = δ =
-# .05), 40% of the calls where that is more, and never above 85%. How many are kept there varies with the validation
-# calls: a start that bears just what is expected ends in one draw of a few by an error too many. Choosing the start by
-# the validation split's errors (40–110 calls) did no better than these fixed numbers. Steps of .02 beat .05 by up to
-# .03 and .1 by up to .07: more tests, but dependent ones, cost little.
-START_ERRORS = 4
+# With 160 calls 124–140 did best. With 200 calls, 153 did better than 170 (.421 against .194 at an error of .12 and
+# AUROC .95). With 400 calls, 181 did better than 160 (of 300 draws a route came of .93 against .85 at an error of .10
+# and AUROC .98, .99 against .96 at .04 and .90). With 600 calls, 300 did best at an error of .10 (.82 against .75 at
+# AUROC .95), and 181 at .19 (.088 against .013). Hence: what bears three errors (153 at ε = δ = .05), or four (181)
+# where that is no more than 70% of the calls, or 40% of the calls where that is more, and never above 85%. Choosing the
+# start by the validation split's errors (40–110 calls) did no better than these fixed numbers. Steps of .02 beat .05 by
+# up to .03 and .1 by up to .07: more tests, but dependent ones, cost little.
+START_ERRORS = 3
+ROOM_ERRORS = 4
+ROOM_SHARE = 0.7
 START_SHARE = 0.4
 START_MOST = 0.85
 STEP = 0.02
@@ -94,8 +96,8 @@ def grid_from(
     levels = sorted((j.confidence for j in validation if j.valid and j.confidence is not None), reverse=True)
     start = 0.6
     if calibration_calls:
-        wanted = max(calls_needed(START_ERRORS, epsilon, delta) / calibration_calls, START_SHARE)
-        start = min(wanted, START_MOST)
+        least, roomy = (calls_needed(n, epsilon, delta) / calibration_calls for n in (START_ERRORS, ROOM_ERRORS))
+        start = min(max(least, roomy if roomy <= ROOM_SHARE else 0.0, START_SHARE), START_MOST)
     steps = math.ceil((1 - start) / STEP)
     cuts = [_cut(levels, math.ceil((start + i * STEP) * len(validation))) for i in range(steps)]
     return tuple(dict.fromkeys([*cuts, 0.0]))
