@@ -44,6 +44,13 @@ def reasons(result: Collected) -> list[tuple[int, str]]:
     return [(skipped.line, skipped.reason) for skipped in result.skipped]
 
 
+def test_a_file_that_lost_its_first_line_holds_no_call_that_is_new(workspace: Workspace, write: Any) -> None:
+    """Copies would calibrate as if they were calls of their own."""
+    said = [call("a"), call("b"), call("b"), call("c")]
+    assert collect(workspace, [write(lines(*said))]).added == 4
+    assert collect(workspace, [write(lines(*said[1:]))]).added == 0
+
+
 def test_calls_are_read_once_and_only_once(workspace: Workspace, write: Any) -> None:
     path = write(lines(call("a", id="1", run="r", node=["x"], latency_ms=3.5), call("b")))
     result = collect(workspace, [path])

@@ -400,7 +400,7 @@ def test_one_in_so_many_is_drawn_whatever_is_asked(
 ) -> None:
     publish_with(workspace, live_route, audit=0.25)
     router = make_router()
-    monkeypatch.setattr("random.random", random.Random(3).random)
+    monkeypatch.setattr("protege.route.router._CHANCE", random.Random(3))
     decisions = [router.answer(request(f"thing {n}")).decision for n in range(200)]
     assert set(decisions) == {"kept", "audited"} and 35 <= decisions.count("audited") <= 65
 
@@ -425,3 +425,16 @@ def test_a_route_s_own_confidence_decides(
     outcome = make_router().answer(request())
     assert outcome.decision == "below threshold" and outcome.attempt is not None
     assert outcome.attempt.confidence is not None and outcome.attempt.confidence < 0.01
+
+
+def test_an_agent_that_seeds_its_chance_is_audited_and_keeps_its_own_draws(
+    make_router: Callable[..., Router], workspace: Workspace, live_route: Route
+) -> None:
+    publish_with(workspace, live_route, audit=0.5)
+    router = make_router()
+    decisions: set[str] = set()
+    for n in range(60):
+        random.seed(42)
+        decisions.add(router.answer(request(f"thing {n}")).decision)
+        assert random.random() == random.Random(42).random()
+    assert decisions == {"kept", "audited"}

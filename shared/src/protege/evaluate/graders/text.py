@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+from abc import abstractmethod
 from typing import Any
 
 from ...errors import MissingDependency
@@ -26,9 +27,9 @@ class Likeness(Grader):
     def score(self, answer: str, teacher: str) -> float:
         return 1.0 if answer.strip() == teacher.strip() else self.likeness(answer, teacher)
 
+    @abstractmethod
     def likeness(self, answer: str, teacher: str) -> float:
         """0 to 1, of texts that are not the same."""
-        raise NotImplementedError
 
 
 class TextSimilarity(Likeness):
