@@ -20,14 +20,18 @@ import orjson
 import pytest
 from langchain_core.messages import HumanMessage, SystemMessage
 from langgraph.graph import END, START, MessagesState, StateGraph
-from protege import Request, Workspace, finding, flywheel, lifecycle
+from protege import Request, Workspace, flywheel
 from protege.call import text_of
 from protege.curate import CurateSettings
-from protege.measuring import held_out_rows, measure
-from protege.parity import compare
+from protege.loop import tasks as finding
+from protege.loop.settings import Improvement, Settings
+from protege.measure.parity import compare
+from protege.measure.specialists import held_out_rows, measure
 from protege.report import gather, status, write_report
+from protege.rollout import lifecycle
 from protege.route import Router
-from protege.serve import background, open_engine
+from protege.serve import open_engine
+from protege.serve.embedded.starting import background
 from protege.tune import TuneSettings
 from protege_langchain import ChatProtege
 from protege_langchain.testing import ScriptedTeacher
@@ -51,9 +55,7 @@ CAUSES = {
 }
 THINGS = ("lamp", "radio", "chair", "kettle", "clock", "mixer", "printer", "drill", "shelf", "fan", "toaster", "scale")
 WORDS = ("", "Hello, ", "Sorry, but ", "Again: ", "Please help, ", "Well, ", "Listen, ", "Dear shop, ", "Hi, ", "So ")
-SETTINGS = flywheel.Settings(
-    curate=CurateSettings(calibration=0.35), tune=TuneSettings(steps=60, evaluations=2, warmup_steps=5)
-)
+SETTINGS = Settings(curate=CurateSettings(calibration=0.35), tune=TuneSettings(steps=60, evaluations=2, warmup_steps=5))
 
 
 def complaints() -> list[tuple[str, str]]:
@@ -113,7 +115,7 @@ def home(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def improved(home) -> flywheel.Improvement:
+def improved(home) -> Improvement:
     (done,) = flywheel.improve(Workspace(home), (), SETTINGS)
     # Later tests record more calls. By another process: closing the store's file in this one would end SQLite's locks.
     subprocess.run(["cp", "-a", str(home), str(home.parent / "as improved")], check=True)

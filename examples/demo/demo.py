@@ -25,16 +25,18 @@ from agent import build
 from inputs import Entry, inbox
 from langchain_core.language_models import BaseChatModel
 from protege import Call, Workspace, flywheel
-from protege.answer import answer_text
+from protege.chat.answer import answer_text
 from protege.cli.output import Bars
 from protege.cluster import Assigner
 from protege.collect import drain
 from protege.curate import CurateSettings
-from protege.end_to_end import compare_agents
-from protege.evaluate import grader_for
-from protege.report import gather, table, wording, write_report
+from protege.evaluate.graders import grader_for
+from protege.loop.settings import Settings
+from protege.measure.agents import compare_agents
+from protege.report import gather, table, write_report
+from protege.report import phrases as wording
 from protege.route import Router
-from protege.serve import background
+from protege.serve.embedded.starting import background
 from protege.tune import TuneSettings
 from protege_langchain import ChatProtege
 from rich.console import Console
@@ -71,7 +73,7 @@ def main() -> None:
     console.print(f"{len(seen):,} entries, each a run of the agent; its calls are in {options.home}\n")
 
     console.rule("2  Learning its tasks", align="left")
-    settings = flywheel.Settings(
+    settings = Settings(
         curate=CurateSettings(calibration=0.3, test=0.08, max_train=options.train, max_held_out=options.held_out),
         tune=TuneSettings(steps=options.steps),
     )

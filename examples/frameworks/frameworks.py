@@ -15,10 +15,12 @@ from collections import Counter
 from pathlib import Path
 
 from desk import TEAM_OF, tickets
-from protege import Workspace, finding, flywheel
-from protege.capture import router_of
+from protege import Workspace, flywheel
+from protege.capture.watch import router_of
 from protege.cli.output import Bars
 from protege.collect import drain
+from protege.loop import tasks as finding
+from protege.loop.settings import Settings
 from protege.tune import TuneSettings
 from rich.console import Console
 
@@ -48,7 +50,7 @@ def main() -> None:
     if options.only_record:
         return
     triage = next(task for task in found if task.kind == "label")
-    settings = flywheel.Settings(engine="embedded", tune=TuneSettings(steps=120))
+    settings = Settings(engine="embedded", tune=TuneSettings(steps=120))
     (done,) = flywheel.improve(workspace, [triage.id], settings, Bars())
     console.print(f"\n{triage.name}: [bold]{done.decision}[/]. {done.reason}")
     if done.decision != "live":

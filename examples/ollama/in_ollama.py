@@ -14,6 +14,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from protege.loop.settings import Settings
+
 sys.path.insert(0, str(Path(__file__).parents[1] / "demo"))
 
 import teacher
@@ -22,9 +24,11 @@ from inputs import Entry, inbox
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.language_models import BaseChatModel
 from langchain_core.outputs import LLMResult
-from protege import Workspace, finding, flywheel, lifecycle
+from protege import Workspace, flywheel
 from protege.cli.output import Bars
+from protege.loop import tasks as finding
 from protege.report import status
+from protege.rollout import lifecycle
 from protege.route import Router
 from protege.tune import TuneSettings
 from protege_langchain import ChatProtege
@@ -60,7 +64,7 @@ def main() -> None:
         console.print(f"Recording the agent on {SEEN:,} entries")
         run(entries[:SEEN], model, options.home, ready_s=0)
     sort = max(finding.find_tasks(workspace), key=lambda task: task.calls)
-    settings = flywheel.Settings(engine="ollama", tune=TuneSettings(steps=100))
+    settings = Settings(engine="ollama", tune=TuneSettings(steps=100))
     (done,) = flywheel.improve(workspace, [sort.id], settings, Bars())
     console.print(f"\n{sort.name}: [bold]{done.decision}[/]. {done.reason}")
     if done.specialist_id is None or done.decision != "live":

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 from protege import Task
-from protege.answer import InvalidAnswer, breaks, message_from
 from protege.call import Request
+from protege.chat.answer import breaks, message_from
+from protege.errors import InvalidAnswer
 
 TASK = Task(id="t", name="t", kind="json")
 

@@ -7,8 +7,12 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
-from protege import Attempt, capture
-from protege.capture import Answer, OpenCall, Place, Watch, log_once
+from protege import Attempt
+from protege.call import Answer
+from protege.capture import calls as capture
+from protege.capture.calls import OpenCall, Place
+from protege.capture.watch import Watch
+from protege.common.logs import log_once
 from protege.route import Outcome
 from pydantic import BaseModel
 
@@ -23,7 +27,7 @@ _ASKED = '{"number": "for Ada Kim"}'
 def test_the_log_of_a_trouble_holds_nothing_of_the_call(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(capture, "_logged", set())
+    monkeypatch.setattr("protege.common.logs._logged", set())
     with caplog.at_level(logging.DEBUG, "protege.capture"):
         for _ in range(2):
             try:

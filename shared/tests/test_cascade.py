@@ -12,20 +12,24 @@ from typing import Any
 
 import pytest
 from memory_engine import BASE
-from protege import Attempt, Call, Workspace, cascade, flywheel, gate, lifecycle, steps
-from protege.cli.wording import who
+from protege import Attempt, Call, Workspace, flywheel
+from protege.asking.confidence import Scorer
+from protege.certify import gate
+from protege.cli.phrases import who
+from protege.common.progress import Silent
 from protege.curate import Curated, CurateSettings, curate
 from protege.errors import BaseModelError, EngineError, ResourceError
-from protege.evaluate import Judged, Scorer
-from protege.flywheel import Improvement, Settings
-from protege.metrics import exposition
-from protege.policy import set_policy
-from protege.progress import Silent
+from protege.evaluate import Judged
+from protege.evaluate.judging import Answers
+from protege.loop import admit, cascade, retraining, steps
+from protege.loop.retraining import HARD as HARD_CALLS
+from protege.loop.settings import Improvement, Settings
 from protege.redact import Policy
 from protege.report import status
-from protege.rollout import HARD as HARD_CALLS
+from protege.report.exposition import exposition
+from protege.rollout import lifecycle
+from protege.rollout.switching import set_policy
 from protege.specialist import Specialist
-from protege.steps import Answers
 from watched import call, colour_task, specialist
 
 TASK = colour_task()
@@ -94,7 +98,7 @@ def first_of(workspace: Workspace, settings: Settings = DIRECT) -> tuple[Answers
     answers = answered(curated, sure=falling, wrong=range(round(n * (1 - HARD)), n))
     promise = cascade.promise_of_each(settings)
     figures = gate.certify(workspace, TASK, one, curated, answers, promise)
-    routed, reason = gate.route(workspace, TASK, one, curated, figures, replace(promise, rollout="direct"))
+    routed, reason = admit.route(workspace, TASK, one, curated, figures, replace(promise, rollout="direct"))
     assert routed, reason
     return answers, Improvement(TASK.id, "live", reason, one.id, figures)
 
@@ -119,7 +123,7 @@ def second(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(steps, "parity", lambda *_: parity)
     monkeypatch.setattr("protege.serve.check_room", lambda *_: None)
     monkeypatch.setattr(steps, "answers", answers)
-    monkeypatch.setattr(steps, "refuse", lambda workspace, one: made.refused.append(one.name))
+    monkeypatch.setattr(cascade, "refuse", lambda workspace, one: made.refused.append(one.name))
     return made
 
 
@@ -309,7 +313,7 @@ def test_the_loop_makes_both_one_after_the_other(
     def answers(workspace: Workspace, task: Any, one: Specialist, curated: Curated, *_: Any) -> Answers:
         return first_answers if one.version == 1 else second.answers(curated)
 
-    monkeypatch.setattr("protege.finding.unfit", lambda *_: None)
+    monkeypatch.setattr("protege.loop.tasks.unfit", lambda *_: None)
     for name, found in (("curate", data_set()), ("select", (BASE, "", []))):
         monkeypatch.setattr(steps, name, lambda *_, found=found: found)
     monkeypatch.setattr(steps, "tune", tune)
@@ -332,9 +336,9 @@ def test_what_the_second_keeps_makes_no_retraining_due(workspace: Workspace, sec
     for outcome, due in (("kept", False), ("handed_back", True)):
         tries = (handed, Attempt("s2", outcome, "below threshold", 0.6))
         workspace.add_calls(replace(call(n), id=f"{outcome}-{n}", attempts=tries) for n in range(HARD_CALLS))
-        assert steps.retraining(workspace, TASK)[0] is due
+        assert retraining.retraining(workspace, TASK)[0] is due
     workspace.save_result(f"improvement:{TASK.id}", vars(found))
-    assert "are kept already" in steps.retraining(workspace, TASK)[1]
+    assert "are kept already" in retraining.retraining(workspace, TASK)[1]
 
 
 def test_a_base_that_is_not_here_is_told_before_any_work(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,17 +16,16 @@ from typing import Any
 import pytest
 from openai_server import FAIL, OpenAIServer
 from protege import Call, Request, Task, Template, Workspace
-from protege import teacher as teachers
-from protege.call import text_of
-from protege.capture import Answer
-from protege.ceiling import Ceiling, held_out, known_ceiling, measure_ceiling
+from protege.call import Answer, text_of
+from protege.chat import teacher as teachers
+from protege.chat.teacher import body_of, openai_compatible
 from protege.curate import CurateSettings, curate
-from protege.errors import BadInput
-from protege.evaluate import grader_for
+from protege.errors import BadInput, Refused, TeacherError
+from protege.evaluate.graders import grader_for
+from protege.measure.ceiling import Ceiling, held_out, known_ceiling, measure_ceiling
 from protege.redact import Policy
 from protege.report import gather, status, write_report
 from protege.task import Kind, TemplatePart
-from protege.teacher import Refused, TeacherError, body_of, openai_compatible
 
 SYSTEM = "You name the colour of a thing. Answer with one word."
 TOOL = {

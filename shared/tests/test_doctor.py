@@ -10,8 +10,9 @@ from pathlib import Path
 
 import orjson
 import pytest
-from protege import Workspace, doctor
-from protege.doctor import Finding, checkup
+from protege import Workspace
+from protege.cli import doctor
+from protege.cli.doctor import Finding, checkup
 from protege.workspace import VERSION
 
 
@@ -135,7 +136,7 @@ def test_the_engine_runs_or_does_not(home: Path) -> None:
 
 def test_it_loads_no_heavy_library(tmp_path: Path) -> None:
     code = (
-        "import sys; from protege.doctor import checkup; checkup(sys.argv[1]);"
+        "import sys; from protege.cli.doctor import checkup; checkup(sys.argv[1]);"
         "assert not {'torch', 'transformers', 'sklearn', 'sqlalchemy', 'datasets'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "home")], check=True)

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from agents import INSTRUCTIONS, LiveHome
 from protege import Workspace
-from protege.call import text_of
-from protege.capture import Answer, OpenCall, Place
+from protege.call import Answer, text_of
+from protege.capture.calls import OpenCall, Place
 from protege.cluster.worth import MACHINE_USD_PER_HOUR
 from protege.collect import Recorder
-from protege.end_to_end import compare_agents
 from protege.errors import BadInput
+from protege.measure.agents import compare_agents
 from protege.report import gather, status, write_report
 
 CASES = [f"thing {number}" for number in range(12)]

@@ -8,10 +8,13 @@ from typing import Any
 
 import orjson
 import pytest
-from protege import Workspace, gate, lifecycle
+from protege import Workspace
+from protege.certify import ledger
 from protege.evaluate import Judged
-from protege.flywheel import Settings
-from protege.policy import set_policy
+from protege.loop import admit
+from protege.loop.settings import Settings
+from protege.rollout import lifecycle
+from protege.rollout.switching import set_policy
 from protege.watch import Reason, open_reason, reason_of
 from watched import colour_task, specialist
 
@@ -31,7 +34,7 @@ def answers(*numbers: int) -> Any:
 
 
 def spent(workspace: Workspace, calls: range, of: str) -> tuple[int, float]:
-    found = gate.spend(workspace, TASK, answers(*calls), [of], 0.05)
+    found = ledger.spend(workspace, TASK, answers(*calls), [of], 0.05)
     return len(found.calls), found.delta
 
 
@@ -67,7 +70,7 @@ def figures(coverage: float = 0.9, *, threshold: float | None = 0.6, p95_ms: flo
 
 def decided(workspace: Workspace, version: int, found: dict[str, Any], rollout: Any = "direct") -> tuple[bool, str]:
     known = next((s for s in workspace.specialists() if s.version == version), specialist(version, "candidate"))
-    return gate.route(workspace, TASK, known, curated(), found, Settings(rollout=rollout))
+    return admit.route(workspace, TASK, known, curated(), found, Settings(rollout=rollout))
 
 
 def curated() -> Any:
@@ -146,6 +149,6 @@ def test_a_rollback_while_the_loop_is_at_work_is_not_undone(workspace: Workspace
     decided(workspace, 1, figures())
     (stale,) = workspace.specialists()
     lifecycle.rollback(workspace, stale, "an alarm")
-    gate.route(workspace, TASK, stale, curated(), found, Settings())
+    admit.route(workspace, TASK, stale, curated(), found, Settings())
     assert states(workspace) == {"colour-v1": "retired"}
     assert published(workspace) == []

@@ -13,16 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from protege import Workspace, flywheel
+from protege import Workspace
 from protege.errors import WorkspaceBusy
-from protege.route import publish
+from protege.rollout import publish
+from protege.service import loop
 from protege.watch import Reason, open_reason
 from watched import call, colour_task, specialist, terms
 
 
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
-    monkeypatch.setattr(flywheel, "LOOK_S", 0.02)
+    monkeypatch.setattr(loop, "LOOK_S", 0.02)
     workspace = Workspace(tmp_path / "home")
     workspace.save_tasks([colour_task()], {})
     workspace.save_specialist(specialist(1, "live"))
@@ -50,7 +51,7 @@ def keep(workspace: Workspace, rounds: int, every_s: float) -> None:
         time.sleep(min(seconds, 0.01))
         return next(left)
 
-    flywheel.keep(workspace, every_s=every_s, stopped=stopped)
+    loop.keep(workspace, every_s=every_s, stopped=stopped)
 
 
 def test_a_breach_is_rolled_back_while_a_tuning_goes_on(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,7 +63,7 @@ def test_a_breach_is_rolled_back_while_a_tuning_goes_on(workspace: Workspace, mo
             seen.append(until(lambda: retired(workspace)))
         return []
 
-    monkeypatch.setattr(flywheel, "improve", tuning)
+    monkeypatch.setattr(loop, "improve", tuning)
     keep(workspace, rounds=1, every_s=1_000)
     assert seen == [True]
 
@@ -71,7 +72,7 @@ def test_it_improves_every_so_often_and_what_is_overdue_sooner(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[Sequence[str]] = []
-    monkeypatch.setattr(flywheel, "improve", lambda _, wanted, *__: asked.append(wanted) or [])
+    monkeypatch.setattr(loop, "improve", lambda _, wanted, *__: asked.append(wanted) or [])
     keep(workspace, rounds=20, every_s=1_000)
     assert asked == [()]
     open_reason(workspace, "colour", Reason("The prompt is another.", 5.0))
@@ -85,7 +86,7 @@ def test_where_another_improves_it_waits_and_goes_on_watching(
     def busy(*_: Any) -> list[Any]:
         raise WorkspaceBusy("Another process is improving.", "Wait.")
 
-    monkeypatch.setattr(flywheel, "improve", busy)
+    monkeypatch.setattr(loop, "improve", busy)
     workspace.add_calls(call(n, answer="blue") for n in range(20))
     keep(workspace, rounds=50, every_s=1_000)
     assert retired(workspace) and "Improving waits" in caplog.text
@@ -131,6 +132,6 @@ def test_a_look_that_fails_is_told_and_the_next_one_goes_on(
         return []
 
     monkeypatch.setattr("protege.watch.look", look)
-    with flywheel.watching(workspace):
+    with loop.watching(workspace):
         assert looked.wait(10)
     assert "Looking failed (OSError)" in caplog.text

@@ -15,7 +15,7 @@ from memory_engine import BASE, FINGERPRINT, MemoryEngine
 from protege import Call, Route, Specialist, Task, Template, Workspace
 from protege.curate import Curated, CurateSettings, curate
 from protege.errors import BadInput
-from protege.measuring import measure, measure_pair
+from protege.measure.specialists import measure, measure_pair
 from protege.redact import Policy
 from protege.task import TemplatePart
 
@@ -100,7 +100,9 @@ def test_without_a_test_call_in_common_there_is_no_comparison(
     data = curated(workspace, 0)
     first, second = made(1, "red", data), made(2, "red", data)
     rows = data.test.to_list()
-    monkeypatch.setattr("protege.measuring.held_out_rows", lambda _, s: rows[: s.version] if s == second else rows[2:])
+    monkeypatch.setattr(
+        "protege.measure.specialists.held_out_rows", lambda _, s: rows[: s.version] if s == second else rows[2:]
+    )
     with pytest.raises(BadInput, match=r"share no test call.*--calls"):
         measure_pair(workspace, first, second)
 

@@ -14,8 +14,9 @@ from memory_engine import BASE
 from prometheus_client.parser import text_string_to_metric_families
 from protege import Call, Route, Specialist, Task, Workspace
 from protege.errors import ResourceError, WorkspaceError
-from protege.metrics import CONTENT_TYPE, exposition, metrics_server
-from protege.workspace import Event
+from protege.report.exposition import exposition
+from protege.service.metrics import CONTENT_TYPE, metrics_server
+from protege.store.history import Event
 
 SECRET = "Anna Kim"
 ODD = 'odd "name" \\ with\na line'
@@ -177,7 +178,7 @@ def test_a_workspace_that_cannot_be_read_is_an_error_and_the_next_scrape_is_serv
 
     with served(workspace) as port:
         with monkeypatch.context() as patched:
-            patched.setattr("protege.metrics.drain", broken)
+            patched.setattr("protege.service.metrics.drain", broken)
             assert get(port)[0] == 503
         assert get(port)[0] == 200
 

@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import pytest
 from protege import Attempt, Base, Call, Request, Route, Specialist, Task, Template
-from protege.answer import InvalidAnswer, answer_text, message_from, tool_calls_of
 from protege.call import text_of
-from protege.errors import BadCall
-from protege.prompt import CannotRender, messages_for, render
+from protege.chat.answer import answer_text, message_from, tool_calls_of
+from protege.chat.prompt import messages_for, render
+from protege.errors import BadCall, CannotRender, InvalidAnswer
 from protege.task import TemplatePart
 
 TOOL = {

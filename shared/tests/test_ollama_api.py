@@ -22,9 +22,11 @@ from protege.errors import (
     NotServed,
     ResourceError,
 )
-from protege.ollama_api import Ollama, address, is_loopback, numbers, tells_logprobs
+from protege.ollama.address import address, is_loopback
+from protege.ollama.api import Ollama
+from protege.ollama.replies import numbers, tells_logprobs
 from protege.serve import find_ollama
-from protege.serve.ollama import choose_ollama
+from protege.serve.ollama.engine import choose_ollama
 
 HTML = b"<html><body>407 Proxy Authentication Required</body></html>"
 
@@ -261,7 +263,7 @@ def test_a_real_one_refuses_tools_where_the_template_has_none(in_a_real_ollama: 
 
 @pytest.fixture(scope="module")
 def in_a_real_ollama(ollama_server: Any, smollm2: Any) -> tuple[Ollama, str]:
-    from protege.serve.ollama_models import make
+    from protege.serve.ollama.models import make
 
     server = ollama_server.client()
     make(server, "protege/api-test:v1", smollm2, parameters={"num_ctx": 1024, "temperature": 0})

@@ -12,9 +12,10 @@ import pytest
 from memory_engine import MemoryEngine
 from protege import Request, Workspace
 from protege.errors import BadInput
-from protege.policy import TaskPolicy, policy_of, set_policy
-from protege.route import Router, publish
-from protege.switching import set_terms, switch
+from protege.rollout import publish
+from protege.rollout.policy import TaskPolicy, policy_of
+from protege.rollout.switching import set_policy, set_terms, switch
+from protege.route import Router
 from watched import INSTRUCTION, colour_task, specialist, terms
 
 TASK = colour_task()

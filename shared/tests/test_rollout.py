@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from protege.rollout import RULES, Standing, due, look, step
+from protege.loop.retraining import Standing, due
+from protege.rollout.rules import RULES, look, step
 
 EPSILON = 0.05
 GOOD = [False] * 80

@@ -9,9 +9,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from protege import gate, lifecycle, steps
-from protege.flywheel import Improvement, Settings, conclude
-from protege.progress import Silent
+from protege.common.progress import Silent
+from protege.flywheel import conclude
+from protege.loop import admit, steps
+from protege.loop.settings import Improvement, Settings
+from protege.rollout import lifecycle
 from protege.specialist import Base, Specialist
 from protege.task import Task
 from protege.workspace import Workspace
@@ -45,7 +47,7 @@ def figures(threshold: float | None) -> dict[str, Any]:
 def route(workspace: Workspace, version: int, threshold: float | None) -> tuple[bool, str]:
     known = {s.id: s for s in workspace.specialists()}
     one = known.get(f"sp-{version}", specialist(version))
-    return gate.route(workspace, TASK, one, CURATED, figures(threshold), Settings())
+    return admit.route(workspace, TASK, one, CURATED, figures(threshold), Settings())
 
 
 def live(workspace: Workspace) -> list[str]:

@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
-from protege.tracing import span
+from protege.common.tracing import span
 
 SECRET = "Anna Kim's card is 4111 1111 1111 1111"
 
@@ -79,7 +79,7 @@ def test_nothing_is_made_where_the_program_has_not_set_tracing_up(not_set_up: No
 
 def test_protege_does_not_import_opentelemetry() -> None:
     code = (
-        "import sys; from protege.tracing import span\n"
+        "import sys; from protege.common.tracing import span\n"
         "with span('a', task='t') as s: s.set(reason='kept')\n"
         "sys.exit(any(name.startswith('opentelemetry') for name in sys.modules))"
     )

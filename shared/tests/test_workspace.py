@@ -11,8 +11,9 @@ from pathlib import Path
 import orjson
 import pytest
 from protege import Attempt, Base, Call, Request, Route, Specialist, Task, Workspace
+from protege.common.files import home_path, write_private
 from protege.errors import WorkspaceBusy, WorkspaceError
-from protege.workspace import Event, home_path, write_private
+from protege.store.history import Event
 
 BASE = Base("b", "b.gguf", "0", "gguf", "llama", "Apache-2.0", 2048, "")
 LONG = "You are helpful. " * 100

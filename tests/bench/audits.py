@@ -18,8 +18,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import orjson
-from protege.evaluate.sequential import Alarm
-from protege.rollout import RULES, Rules, Seen, step
+from protege.rollout.rules import RULES, Rules, Seen, step
+from protege.stats.sequential import Alarm
 
 EPSILON = 0.05
 QUALITIES = (0.005, 0.01, 0.02, 0.03, 0.04, 0.05)

@@ -20,9 +20,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from protege.cascade import is_handed_on
+from protege.certify import Certificate, calibrate, grid_from
 from protege.evaluate import Judged
-from protege.route import Certificate, calibrate, grid_from
+from protege.loop.cascade import is_handed_on
 
 RUNS, POOL, VALIDATION, CALIBRATION = 2_000, 100_000, 150, 700
 EPSILON = DELTA = 0.05

@@ -22,8 +22,9 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from protege.evaluate import Judged, upper_bound
-from protege.route import calibrate, grid_from
+from protege.certify import calibrate, grid_from
+from protege.evaluate import Judged
+from protege.stats.intervals import upper_bound
 from scipy.stats import norm
 
 RUNS, SIZES, EPSILONS, DELTA = 2_000, (200, 500, 1_000, 2_000, 5_000), (0.05, 0.10), 0.05

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from protege.serve import Completion
-from protege.serve.process import SPINS
+from protege.serve.embedded.process import SPINS
 from protege.specialist import Specialist
 
 

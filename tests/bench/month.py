@@ -35,14 +35,17 @@ from unittest.mock import patch
 import orjson
 from month_picture import draw
 from protege import Base, Specialist, Workspace, flywheel
-from protege.call import text_of
-from protege.capture import Answer, OpenCall, Place, Watch
+from protege.call import Answer, text_of
+from protege.capture.calls import OpenCall, Place
+from protege.capture.watch import Watch
 from protege.collect.recorder import Recorder
+from protege.common.progress import Silent
 from protege.curate import CurateSettings
-from protege.parity import Parity
-from protege.progress import Silent
+from protege.loop.settings import Settings
+from protege.measure.parity import Parity
 from protege.route import Outcome, Router
 from protege.serve.engine import Completion
+from protege.service import loop
 from protege.watch import look
 
 DAYS = 30
@@ -209,7 +212,7 @@ def made_up(engine: Made) -> Iterator[None]:
             ("place", lambda workspace, specialist, *_: specialist),
             ("parity", lambda *_: holds),
         ):
-            stack.enter_context(patch(f"protege.steps.{name}", stand_in))
+            stack.enter_context(patch(f"protege.loop.steps.{name}", stand_in))
         for name in ("open_engine", "open_engines"):
             stack.enter_context(patch(f"protege.serve.{name}", lambda *_: engine))
         stack.enter_context(patch("protege.serve.Replicas", lambda engines: engines[0]))
@@ -265,7 +268,7 @@ def month(home: Path, calls: int) -> dict[str, Any]:
             if turn % LOOKS_A_DAY == LOOKS_A_DAY - 1:
                 improve(workspace, world)
             if turn % (LOOKS_A_DAY // 2) == 0:
-                flywheel.show(workspace)
+                loop.show(workspace)
             events += tell(workspace, world, len(events))
     return summary(workspace, days, events, returned)
 
@@ -326,11 +329,11 @@ def killed_loop(home: Path, world: World, engine: Made) -> None:
 
 
 def improve(workspace: Workspace, world: World) -> None:
-    """Once a day; as `flywheel.keep` does, whole where nothing is open, else what is."""
-    settings = flywheel.Settings(curate=CurateSettings(max_train=3_000), rollout="staged")
+    """Once a day; as `loop.keep` does, whole where nothing is open, else what is."""
+    settings = Settings(curate=CurateSettings(max_train=3_000), rollout="staged")
     served = {s.task_id for s in workspace.specialists() if s.state in ("shadow", "canary", "live")}
     whole = world.day % 7 == 1 or (world.day < 7 and len(served) < len(TASKS))
-    wanted = [] if whole else flywheel.overdue(workspace, ())
+    wanted = [] if whole else loop.overdue(workspace, ())
     if not wanted and not whole:
         return
     begin_s = time.perf_counter()

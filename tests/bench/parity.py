@@ -16,8 +16,8 @@ from pathlib import Path
 import orjson
 from protege import Workspace
 from protege.call import request_from
-from protege.measuring import held_out_rows
-from protege.prompt import messages_for, render
+from protege.chat.prompt import messages_for, render
+from protege.measure.specialists import held_out_rows
 from protege.serve import Engine, OllamaEngine, find_ollama, place, serve
 from protege.specialist import Specialist
 from protege.tune.inprocess import Generator

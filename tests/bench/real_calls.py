@@ -25,18 +25,22 @@ from typing import Any
 
 import orjson
 from protege import Specialist, Workspace
+from protege.asking.confidence import Scorer
+from protege.asking.novelty import Novelty, novelty_from
+from protege.certify import Certificate, calibrate, grid_from, hindsight_coverage, hopeless
 from protege.collect import collect
+from protege.common.progress import Silent
 from protege.curate import CurateSettings
 from protege.errors import DoesNotFit
-from protege.evaluate import Judged, Novelty, Scorer, answer_all, clopper_pearson, fit, novelty_from, rescored
+from protege.evaluate import Judged, answer_all, rescored
 from protege.evaluate.figures import auroc
-from protege.finding import find_tasks
-from protege.flywheel import Settings
-from protege.progress import Silent
-from protege.route import Certificate, calibrate, grid_from, hindsight_coverage, hopeless
+from protege.evaluate.fitting import fit
+from protege.loop.settings import Settings
+from protege.loop.steps import curate, place, select, tune
+from protege.loop.tasks import find_tasks
 from protege.serve import Completer, open_engines
 from protege.serve.engine import Completion
-from protege.steps import curate, place, select, tune
+from protege.stats.intervals import clopper_pearson
 from protege.tune import TuneSettings
 
 HELD_OUT = ("validation", "calibration", "test")

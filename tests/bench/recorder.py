@@ -26,9 +26,9 @@ import tracers
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
-from protege.capture import recorder_of
+from protege.capture.calls import recorder_of
 from protege.collect.recorder import Recorder
-from protege.workspace import home_path
+from protege.common.files import home_path
 from protege_langchain import ProtegeCallbackHandler
 
 WORDS = ["the", "customer", "asks", "about", "a", "transfer", "that", "has", "not", "arrived", "and", "wants", "to"]

@@ -14,14 +14,14 @@ from pathlib import Path
 
 from protege import Workspace
 from protege.collect import collect
+from protege.common.progress import Silent
 from protege.curate import CurateSettings
 from protege.evaluate import answer_all
-from protege.finding import choose, find_tasks
-from protege.flywheel import Settings
-from protege.progress import Silent
+from protege.loop.settings import Settings
+from protege.loop.steps import curate, place, select, tune
+from protege.loop.tasks import choose, find_tasks
 from protege.redact.policy import FILE
 from protege.serve import Replicas, open_engines
-from protege.steps import curate, place, select, tune
 from protege.tune import TuneSettings
 
 AS_RECORDED = "types = []\nmodel = false\n"

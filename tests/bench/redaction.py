@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from protege.collect.masking import mask, mask_text
+from protege.masking.masking import mask, mask_text
 from protege.redact import TYPES, Policy, find
 
 JUDGED = frozenset(TYPES) | {"US_SSN", "US_DRIVER_LICENSE", "DOMAIN_NAME", "ZIP_CODE"}

@@ -15,8 +15,10 @@ from collections.abc import Callable
 
 import numpy as np
 from protege import Base, Request, Route, Specialist, Task, Template, Workspace
+from protege.certify import calibrate, grid_from, hindsight_coverage
 from protege.evaluate import Judged
-from protege.route import Router, calibrate, grid_from, hindsight_coverage, publish
+from protege.rollout import publish
+from protege.route import Router
 from protege.task import TemplatePart
 from scipy.stats import norm
 

@@ -34,10 +34,10 @@ from typing import Any, Literal
 import psutil
 import pytest
 from in_process import InProcess
-from protege.ollama_api import Ollama
-from protege.prompt import render
+from protege.chat.prompt import render
+from protege.ollama.api import Ollama
 from protege.serve import Completer, Completion, OllamaEngine, Options, place, serve
-from protege.serve.files import _digest_of
+from protege.serve.weights import _digest_of
 from protege.specialist import Specialist
 from protege.workspace import Workspace
 from specialists import make_specialists, smollm2

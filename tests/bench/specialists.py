@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from protege.gguf.writer import write_lora, write_merged
 from protege.select import load_base
 from protege.specialist import Base, Specialist
 from protege.tune import TuneSettings
-from protege.tune.gguf_writer import write_lora, write_merged
 from protege.tune.learning import student
 from protege.tune.model import compute_dtype, quiet, reading
 from protege.workspace import Workspace

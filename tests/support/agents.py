@@ -17,7 +17,8 @@ from openai_server import Exchange, OpenAIServer
 from protege import Route, Specialist, Task, Template, Workspace
 from protege.call import Attempt, Call, Message, Request, text_of
 from protege.collect import drain
-from protege.route import Outcome, Router, publish
+from protege.rollout import publish
+from protege.route import Outcome, Router
 from protege.task import Kind, TemplatePart
 
 

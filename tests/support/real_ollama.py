@@ -21,7 +21,7 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
-from protege.ollama_api import Ollama
+from protege.ollama.api import Ollama
 
 NOBODY = "127.0.0.1:9"
 START_S = 60.0

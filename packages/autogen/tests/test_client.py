@@ -145,7 +145,7 @@ async def test_broken_routes_and_unsure_specialists_leave_the_answer_to_the_teac
 async def test_a_home_that_cannot_be_written_stops_nothing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch
 ):
-    monkeypatch.setattr("protege.capture._logged", set())
+    monkeypatch.setattr("protege.common.logs._logged", set())
     (tmp_path / "file").write_text("in the way")
     client = ProtegeChatCompletionClient(ScriptedClient({"Hello": "done"}), tmp_path / "file" / "home")
     with caplog.at_level(logging.WARNING, "protege"):

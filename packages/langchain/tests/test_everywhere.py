@@ -93,7 +93,7 @@ def test_protege_record_runs_a_program_that_knows_nothing_of_it(tmp_path: Path, 
         "sys.exit(3)\n"
     )
     program = ["-m", "agent"] if as_module else ["agent.py"]
-    command = [sys.executable, "-m", "protege.collect.attaching", str(tmp_path / "home"), *program, "hello", "--x"]
+    command = [sys.executable, "-m", "protege.capture.attaching", str(tmp_path / "home"), *program, "hello", "--x"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.stdout, done.returncode) == ("a ['hello', '--x']\n", 3), done.stderr
     workspace = Workspace(tmp_path / "home")

@@ -15,8 +15,8 @@ from llama_index.core.instrumentation import get_dispatcher
 from llama_index.core.llms.callbacks import llm_completion_callback
 from llama_index.core.llms.custom import CustomLLM
 from llama_index.core.llms.mock import MockLLM
-from protege import capture
 from protege.call import Call
+from protege.capture import calls as capture
 from protege.collect import drain
 from protege.workspace import Workspace
 from protege_llamaindex import ProtegeLLM, attach, detach, handler

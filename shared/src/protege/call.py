@@ -13,7 +13,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, TypeAlias, cast
+from typing import Any, NamedTuple, TypeAlias, cast
 
 import orjson
 
@@ -293,3 +293,13 @@ def _time(value: Any) -> float | None:
     except ValueError:
         raise BadCall("time is neither seconds since 1970 nor an ISO 8601 date.") from None
     return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
+
+
+class Answer(NamedTuple):
+    """An answer as it is recorded. message: an assistant message in OpenAI chat form. model: the one that answered."""
+
+    message: Message | None
+    finish_reason: str | None = None
+    model: str | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None

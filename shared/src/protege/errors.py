@@ -99,3 +99,31 @@ class NotServed(EngineError):
 
 class DoesNotFit(EngineError):
     """A prompt, or a prompt with its answer, that is longer than the engine's context. The engine itself is well."""
+
+
+class CannotRender(ProtegeError):
+    """A request that a specialist must not be shown: the prompt's wording is another, or it holds control tokens."""
+
+
+class TeacherError(ProtegeError):
+    """The teacher's endpoint failed, or did not answer in time."""
+
+
+class Refused(TeacherError):
+    """The teacher's endpoint does not take this one request."""
+
+
+class NoModel(ProtegeError):
+    """The model that reads names is not installed."""
+
+
+class TooLong(ProtegeError):
+    """A text is longer than can be looked through."""
+
+
+class NoSandbox(ProtegeError):
+    """The isolation that a model's program is run in cannot be had here; nothing was run."""
+
+
+class InvalidAnswer(ValueError):
+    """An answer whose structure is not what the task's answers have. The message holds no content."""

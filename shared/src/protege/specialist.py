@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
-from .hashing import hash_of
+from .common.hashing import hash_of
 
 State: TypeAlias = Literal["candidate", "shadow", "canary", "live", "retired"]
 PromptForm: TypeAlias = Literal["slots", "whole"]

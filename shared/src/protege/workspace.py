@@ -20,7 +20,6 @@ import contextlib
 import functools
 import os
 import secrets
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -29,10 +28,12 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from .call import Attempt, Call
-from .database import dump
+from .common.files import home_path, made_once
 from .errors import WorkspaceBusy, WorkspaceError
-from .history import AttemptRow, Event, History
 from .specialist import Route, Specialist
+from .store.database import dump
+from .store.history import History
+from .store.parts import pack, unpack
 from .task import Task
 
 if TYPE_CHECKING:
@@ -41,14 +42,6 @@ if TYPE_CHECKING:
 TURN_S = 60.0
 VERSION = 1
 """Of the folder's layout. A home written by a newer version is refused."""
-
-
-def home_path(home: str | os.PathLike[str] | None = None) -> Path:
-    """The home folder: the one given, else PROTEGE_HOME, else `.protege` here."""
-    return Path(home or os.environ.get("PROTEGE_HOME") or ".protege").absolute()
-
-
-__all__ = ["AttemptRow", "Event", "Workspace", "home_path", "write_private"]
 
 
 class Workspace(History):
@@ -72,7 +65,7 @@ class Workspace(History):
     @functools.cached_property
     def key(self) -> str:
         """A secret of this workspace alone, made at first use: what stands for personal data hangs on it."""
-        return _made_once(self.home / "key", secrets.token_hex(16).encode()).decode()
+        return made_once(self.home / "key", secrets.token_hex(16).encode()).decode()
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -127,7 +120,7 @@ class Workspace(History):
         """Store calls; those whose id is known already are left as they are. Returns how many were added."""
         from sqlalchemy.dialects.sqlite import insert
 
-        from . import store
+        from .store import tables as store
 
         new = list(new)
         rows: list[dict[str, Any]] = []
@@ -145,7 +138,7 @@ class Workspace(History):
                     "time": call.time,
                     "from_teacher": kept is None,
                     "specialist_id": kept,
-                    "body": store.pack(record, parts.__setitem__),
+                    "body": pack(record, parts.__setitem__),
                 }
             )
         if not rows:
@@ -171,7 +164,7 @@ class Workspace(History):
         those behind a place in that order."""
         import sqlalchemy as sa
 
-        from . import store
+        from .store import tables as store
 
         conditions: list[Any] = []
         if task_id is not None:
@@ -202,7 +195,7 @@ class Workspace(History):
     def _stored_calls(self, conditions: Sequence[Any]) -> Iterator[tuple[int, Call]]:
         import sqlalchemy as sa
 
-        from . import store
+        from .store import tables as store
 
         query = sa.select(sa.literal_column("calls.rowid"), store.calls.c.body).order_by(sa.text("calls.rowid"))
         with self.connection() as connection:
@@ -213,7 +206,7 @@ class Workspace(History):
                 return orjson.loads(body or b"null")
 
             for number, body in connection.execution_options(yield_per=2000).execute(query.where(*conditions)):
-                yield number, Call.from_record(store.unpack(body, part))
+                yield number, Call.from_record(unpack(body, part))
 
     def count_calls(
         self,
@@ -227,7 +220,7 @@ class Workspace(History):
         began since a time."""
         import sqlalchemy as sa
 
-        from . import store
+        from .store import tables as store
 
         query = sa.select(sa.func.count()).select_from(store.calls)
         if specialist_id is not None:
@@ -245,7 +238,7 @@ class Workspace(History):
         """How many days a task's calls span, one at the least; None where their times are not known."""
         import sqlalchemy as sa
 
-        from . import store
+        from .store import tables as store
 
         table = store.calls
         query = sa.select(sa.func.min(table.c.time), sa.func.max(table.c.time)).where(table.c.task_id == task_id)
@@ -259,7 +252,7 @@ class Workspace(History):
         """How far each journal file, by its name, is brought into the store, in bytes."""
         import sqlalchemy as sa
 
-        from . import store
+        from .store import tables as store
 
         with self.connection() as connection:
             return {row.name: row.offset for row in connection.execute(sa.select(store.journals))}
@@ -268,7 +261,7 @@ class Workspace(History):
         """Keep how far a journal file is brought into the store."""
         from sqlalchemy.dialects.sqlite import insert
 
-        from . import store
+        from .store import tables as store
 
         query = insert(store.journals).values(name=name, offset=offset)
         with self.connection() as connection:
@@ -278,7 +271,7 @@ class Workspace(History):
         """Forget the offsets of journal files that are gone."""
         import sqlalchemy as sa
 
-        from . import store
+        from .store import tables as store
 
         if gone := [{"gone": name} for name in names]:
             with self.connection() as connection:
@@ -295,7 +288,7 @@ class Workspace(History):
         """Task id by call id, None where a call fits no task; in the order of the calls' arrival."""
         import sqlalchemy as sa
 
-        from . import store
+        from .store import tables as store
 
         query = sa.select(store.calls.c.id, store.calls.c.task_id).order_by(sa.text("rowid"))
         with self.connection() as connection:
@@ -305,7 +298,7 @@ class Workspace(History):
         """Replace the tasks, and say which task each call belongs to (calls that are not named keep theirs)."""
         import sqlalchemy as sa
 
-        from . import store
+        from .store import tables as store
 
         update = (
             sa.update(store.calls).where(store.calls.c.id == sa.bindparam("call")).values(task_id=sa.bindparam("task"))
@@ -353,25 +346,11 @@ def _try(call: Call, attempt: Attempt, task_of: Mapping[str, str]) -> dict[str, 
     return {"call_id": call.id, "specialist_id": attempt.by, "task_id": task_id, "time": call.time, **found}
 
 
-def write_private(path: Path, body: bytes) -> None:
-    """Write a file whole or not at all, readable by its owner only."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(body)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
 def _identity(home: Path) -> str:
     """The workspace's id; made where the folder is new."""
     file = home / "workspace.json"
     try:
-        found = orjson.loads(_made_once(file, orjson.dumps({"version": VERSION, "id": secrets.token_hex(4)})))
+        found = orjson.loads(made_once(file, orjson.dumps({"version": VERSION, "id": secrets.token_hex(4)})))
         version, identity = int(found["version"]), str(found["id"])
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
         raise WorkspaceError(
@@ -383,14 +362,3 @@ def _identity(home: Path) -> str:
             "Update: pip install --upgrade protege",
         )
     return identity
-
-
-def _made_once(file: Path, body: bytes) -> bytes:
-    """What the file holds; `body` where there is none yet. Of two processes that come here at once, one makes it."""
-    if not file.exists():
-        fresh = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
-        write_private(fresh, body)
-        with contextlib.suppress(FileExistsError):
-            os.link(fresh, file)
-        fresh.unlink()
-    return file.read_bytes()

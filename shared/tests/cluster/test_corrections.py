@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from protege.cluster import Assigner, discover, merge, split
 from protege.errors import BadInput
-from protege.finding import find_tasks, merge_tasks, split_task
+from protege.loop.tasks import find_tasks, merge_tasks, split_task
 from protege.task import Task
 from protege.workspace import Workspace
 

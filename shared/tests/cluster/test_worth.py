@@ -6,9 +6,10 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
-from protege import Attempt, Call, Task, Workspace, finding
+from protege import Attempt, Call, Task, Workspace
 from protege.cluster import discover, worth
 from protege.cluster.worth import DAY, HOW, Worth, ranked, weigh
+from protege.loop import tasks as finding
 from protege.task import Template, TemplatePart
 
 SYSTEM = "Sort the entry of the list by what it is."

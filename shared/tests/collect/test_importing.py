@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from protege import Workspace
 from protege.collect import Collected, collect
+from protege.common.progress import Bar
 from protege.errors import BadInput
-from protege.progress import Bar
 
 
 def call(text: str = "hello", **fields: Any) -> dict[str, Any]:

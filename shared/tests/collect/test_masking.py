@@ -13,9 +13,9 @@ from typing import Any
 
 import orjson
 import pytest
-from protege.collect.masking import mask, mask_text
-from protege.collect.quick_no import quick_no
-from protege.collect.secret_patterns import SUSPECT, SUSPECTS
+from protege.masking.masking import mask, mask_text
+from protege.masking.patterns import SUSPECT, SUSPECTS
+from protege.masking.prefilter import quick_no
 
 random.seed(20260)
 
@@ -269,7 +269,7 @@ def test_the_quick_look_in_the_middle_of_another_finds_nothing_out(monkeypatch: 
         looked.append(nothing_in(b"nothing here"))
         return True
 
-    monkeypatch.setattr("protege.collect.quick_no._stop", amid)
+    monkeypatch.setattr("protege.masking.prefilter._stop", amid)
     assert not nothing_in(b"sk-abc")
     assert looked == [False]
     assert nothing_in(b"nothing here")

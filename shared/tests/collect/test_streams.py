@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from protege.collect.streams import assemble
+from protege.chat.streams import assemble
 
 
 def chunk(delta: dict[str, Any], reason: str | None = None, index: int = 0) -> dict[str, Any]:

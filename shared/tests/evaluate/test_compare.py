@@ -8,8 +8,9 @@ import random
 
 import pytest
 from protege.errors import BadInput
-from protege.evaluate import Judged, clopper_pearson, compare, difference, paired_difference, wilson
-from protege.evaluate.compare import mcnemar
+from protege.evaluate import Judged, compare
+from protege.evaluate.comparing import mcnemar
+from protege.stats.intervals import clopper_pearson, difference, paired_difference, wilson
 
 
 def judged(call_id: str, agreed: bool, confidence: float = 0.5, latency_ms: float | None = 10.0) -> Judged:

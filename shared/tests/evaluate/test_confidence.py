@@ -10,9 +10,11 @@ import sys
 from dataclasses import replace
 
 import pytest
-from protege.evaluate import Judged, Novelty, Scorer, keeps, rescored
-from protege.evaluate.confidence import features_of, fit, scaled
+from protege.asking.confidence import Scorer, features_of, keeps, scaled
+from protege.asking.novelty import Novelty
+from protege.evaluate import Judged, rescored
 from protege.evaluate.figures import auroc
+from protege.evaluate.fitting import fit
 from protege.serve.engine import Completion
 from protege.task import Kind
 

@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from protege.evaluate import Judged, clopper_pearson, evaluate
+from protege.evaluate import Judged, evaluate
 from protege.evaluate.differences import Confusion, FieldDifference, confusions, field_differences, tools_called
 from protege.evaluate.figures import aurc
 from protege.evaluate.graders import Exact
 from protege.evaluate.reliability import reliability
 from protege.evaluate.slices import OTHERS, slices
+from protege.stats.intervals import clopper_pearson
 
 DAY_S = 86_400.0
 

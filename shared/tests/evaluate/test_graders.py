@@ -11,10 +11,10 @@ import pytest
 from protege import Task
 from protege.call import Request
 from protege.errors import BadInput, MissingDependency
-from protege.evaluate import Grader, grader_for, grader_names, register
 from protege.evaluate.graders import (
     Code,
     Exact,
+    Grader,
     JsonFields,
     Label,
     LlmJudge,
@@ -24,7 +24,10 @@ from protege.evaluate.graders import (
     Sql,
     TextSimilarity,
     ToolCalls,
+    grader_for,
+    grader_names,
     measured,
+    register,
     registry,
 )
 from protege.task import KINDS, Kind

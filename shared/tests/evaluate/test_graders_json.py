@@ -7,8 +7,7 @@ import json
 import pytest
 from protege import Task
 from protege.call import Request
-from protege.evaluate import Grader, grader_for
-from protege.evaluate.graders import ABSENT, JsonFields, ToolCalls
+from protege.evaluate.graders import ABSENT, Grader, JsonFields, ToolCalls, grader_for
 
 
 def grader(kind: str) -> Grader:

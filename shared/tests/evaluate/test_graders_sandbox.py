@@ -11,9 +11,10 @@ import time
 from pathlib import Path
 
 import pytest
-from protege.evaluate import sandbox
+from protege.errors import NoSandbox
 from protege.evaluate.graders import Code
-from protege.evaluate.sandbox import Limits, NoSandbox, require_sandbox, run
+from protege.evaluate.graders.code import sandbox
+from protege.evaluate.graders.code.sandbox import Limits, require_sandbox, run
 
 try:
     require_sandbox()

@@ -9,11 +9,11 @@ import time
 
 import pytest
 from protege.call import Request
-from protege.evaluate import execution
-from protege.evaluate.execution import same_rows
 from protege.evaluate.graders import Grader, Sql
-from protege.evaluate.places import one_place
-from protege.evaluate.schema import schema_in
+from protege.evaluate.graders.sql import execution
+from protege.evaluate.graders.sql.execution import same_rows
+from protege.evaluate.graders.sql.one_place import one_place
+from protege.evaluate.graders.sql.schema import schema_in
 
 TABLES = """You answer with one query. The tables:
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from protege.evaluate import clopper_pearson, upper_bound
+from protege.stats.intervals import clopper_pearson, upper_bound
 
 
 @pytest.mark.parametrize(

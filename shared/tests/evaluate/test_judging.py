@@ -14,18 +14,12 @@ from typing import Any
 import pytest
 from datasets import Dataset
 from protege import Base, Request, Specialist, Task, Template
+from protege.asking.ask import ask
+from protege.asking.confidence import Scorer
+from protege.asking.novelty import novelty_from
 from protege.errors import EngineError
-from protege.evaluate import (
-    Scorer,
-    answer_all,
-    ask,
-    evaluate,
-    grader_for,
-    judged_from,
-    judged_to,
-    novelty_from,
-    rescored,
-)
+from protege.evaluate import answer_all, evaluate, judged_from, judged_to, rescored
+from protege.evaluate.graders import grader_for
 from protege.task import Kind, TemplatePart
 
 BASE = Base(

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from protege import Task, Template
-from protege.evaluate import Novelty, novelty_from
+from protege.asking.novelty import Novelty, novelty_from
 from protege.task import TemplatePart
 
 TASK = Task(

@@ -7,7 +7,7 @@ import random
 from fractions import Fraction
 
 import pytest
-from protege.evaluate.sequential import ABOVE, BELOW, Alarm, shown_below
+from protege.stats.sequential import ABOVE, BELOW, Alarm, shown_below
 
 EPSILON = 0.05
 

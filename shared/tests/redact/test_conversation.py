@@ -7,7 +7,8 @@ import re
 import unicodedata
 
 import pytest
-from protege.redact import TYPES, Policy, Redactor, TooLong, redacted_text
+from protege.errors import TooLong
+from protege.redact import TYPES, Policy, Redactor, redacted_text
 from protege.redact.surrogates import Surrogates
 from stdnum import luhn
 from stdnum.iso7064 import mod_97_10

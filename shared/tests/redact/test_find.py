@@ -10,9 +10,8 @@ from typing import Any
 
 import orjson
 import pytest
-from protege.errors import BadInput
+from protege.errors import BadInput, NoModel
 from protege.redact import TYPES, Policy, find
-from protege.redact.model import NoModel
 from protege.redact.plausible import Read, plausible
 
 ALL = Policy(types=frozenset(TYPES))

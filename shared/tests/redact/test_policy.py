@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from protege.errors import BadInput
-from protege.redact import Policy, load_policy, model, policy
-from protege.redact.policy import DEFAULT_TYPES, FILE
+from protege.redact import Policy, model, policy
+from protege.redact.policy import DEFAULT_TYPES, FILE, load_policy
 
 
 def test_without_a_file_the_default_holds(tmp_path: Path) -> None:

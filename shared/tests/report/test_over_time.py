@@ -11,10 +11,9 @@ import pytest
 from memory_engine import BASE
 from protege import Call, Route, Specialist, Task, Workspace
 from protege.errors import ProtegeError
-from protege.evaluate import clopper_pearson
-from protege.history import AttemptCount
 from protege.report import Ledger, OverTime, gather, history, samples, status, write_report
-from protege.workspace import Event
+from protege.stats.intervals import clopper_pearson
+from protege.store.history import AttemptCount, Event
 
 HOUR_S, DAY_S = 3600.0, 86_400.0
 NOON = 20_000 * DAY_S + 12 * HOUR_S

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from protege.report import Certified, Realised, ReportData, TaskReport, wording
+from protege.report import Certified, Realised, ReportData, TaskReport
+from protege.report import phrases as wording
 from protege.report.plots import plots, risk_curve
 
 

@@ -10,22 +10,20 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
-from protege.ceiling import Ceiling
 from protege.errors import BadInput, WorkspaceError
 from protege.evaluate import Bin, Confusion, FieldDifference, Reliability, Slice
+from protege.measure.agents import EndToEnd, Paired, Runs
+from protege.measure.ceiling import Ceiling
 from protege.report import (
     Agreement,
     Certified,
-    EndToEnd,
     Example,
     Incident,
     Loss,
     OverTime,
-    Paired,
     Period,
     Realised,
     ReportData,
-    Runs,
     TaskReport,
     table,
     time_table,

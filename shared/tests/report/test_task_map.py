@@ -13,7 +13,8 @@ import pytest
 from protege import Call, Task, Workspace
 from protege.cluster.worth import Worth
 from protege.errors import MissingDependency, WorkspaceError
-from protege.report import Dot, Sample, TaskMap, draw_map, map, wording, worth_table, write_map
+from protege.report import Dot, Sample, TaskMap, draw_map, map, worth_table, write_map
+from protege.report import phrases as wording
 from rich.console import Console
 
 ATTACK = "</script><script>document.title='hacked'</script><img src=x onerror=\"document.title='hacked'\">"

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from memory_engine import BASE, FINGERPRINT, MemoryEngine
 from protege import Route, Specialist, Task, Template, Workspace
-from protege.route import Router, publish
+from protege.rollout import publish
+from protege.route import Router
 from protege.task import TemplatePart
 
 INSTRUCTION = "You name the colour of a thing. Answer with one word."

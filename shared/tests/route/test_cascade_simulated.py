@@ -6,9 +6,9 @@ import random
 from collections.abc import Callable
 
 import pytest
-from protege.cascade import is_handed_on
+from protege.certify import Certificate, calibrate, grid_from
 from protege.evaluate import Judged
-from protege.route import Certificate, calibrate, grid_from
+from protege.loop.cascade import is_handed_on
 
 EPSILON = DELTA = 0.05
 RUNS, SIZE, VALIDATION, CALIBRATION = 250, 10_000, 150, 700

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from protege.evaluate import Judged, upper_bound
-from protege.route import Certificate, calibrate, calls_needed, grid_from, hindsight_coverage, hopeless
+from protege.certify import Certificate, calibrate, calls_needed, grid_from, hindsight_coverage, hopeless
+from protege.evaluate import Judged
+from protege.stats.intervals import upper_bound
 from scipy.stats import norm
 
 EPSILON = DELTA = 0.05

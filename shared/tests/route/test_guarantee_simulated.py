@@ -6,8 +6,9 @@ import random
 from itertools import accumulate
 
 import pytest
-from protege.evaluate import Judged, upper_bound
-from protege.route import Certificate, calibrate, grid_from
+from protege.certify import Certificate, calibrate, grid_from
+from protege.evaluate import Judged
+from protege.stats.intervals import upper_bound
 
 EPSILON = DELTA = 0.05
 RUNS, SIZE = 300, 20_000

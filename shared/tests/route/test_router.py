@@ -18,7 +18,8 @@ from unittest.mock import Mock
 import pytest
 from protege import Request, Route, Specialist, Workspace
 from protege.errors import DoesNotFit, EngineError, NotServed
-from protege.route import Router, publish
+from protege.rollout import publish
+from protege.route import Router
 
 INSTRUCTION = "You name the colour of a thing. Answer with one word."
 

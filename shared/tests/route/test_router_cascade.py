@@ -14,7 +14,8 @@ import pytest
 from memory_engine import MemoryEngine
 from protege import Request, Route, Specialist, Workspace
 from protege.errors import EngineError, NotServed
-from protege.route import Router, publish
+from protege.rollout import publish
+from protege.route import Router
 
 SMALL, LARGE = "colour-v1", "colour-v2"
 SYSTEM = {"role": "system", "content": "You name the colour of a thing. Answer with one word."}

@@ -11,9 +11,11 @@ import pytest
 from datasets import Dataset
 from protege import Request, Route, Specialist, Task, Template, Workspace
 from protege.evaluate import answer_all
-from protege.route import Router, publish
+from protege.rollout import publish
+from protege.route import Router
 from protege.select import load_base
-from protege.serve import background, serve
+from protege.serve import serve
+from protege.serve.embedded.starting import background
 from protege.task import TemplatePart
 
 INSTRUCTION = "Answer with the capital city only, and nothing else."

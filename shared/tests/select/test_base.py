@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from protege.chat.prompt import render
 from protege.errors import BaseModelError
-from protege.prompt import render
 from protege.select import catalogue, load_base
 from protege.select.models import spdx, template_of
 

@@ -6,7 +6,7 @@ import re
 from importlib import resources
 
 import pytest
-from protege.prompt import render
+from protege.chat.prompt import render
 from protege.select import Model, catalogue
 from protege.select.models import gguf_tunable, model_of, serving_of, template_of, tuning_of
 from protege.specialist import Base
@@ -85,7 +85,7 @@ def test_the_templates_kept_for_families_render() -> None:
 
 
 def test_the_gguf_architectures_are_those_that_tune_can_write() -> None:
-    from protege.tune.names import SUPPORTED
+    from protege.gguf.names import SUPPORTED
 
     loader = pytest.importorskip("transformers.integrations.ggml").GGUF_CONFIG_MAPPING
     assert {architecture for architecture in loader if gguf_tunable(architecture)} == SUPPORTED

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from protege.select import machine
-from protege.select.machine import _container_memory
+from protege.select.hardware import _container_memory
 
 
 def test_this_machine_has_memory_cores_and_disk(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from protege.call import Call, Request
 from protege.errors import BaseModelError
 from protege.select import load_base, probe
-from protege.select.probe import CALLS, Example, examples, longest_tokens, shown_form
+from protege.select.probing import CALLS, Example, examples, longest_tokens, shown_form
 from protege.task import Task, Template, TemplatePart
 
 pytest.importorskip("torch", reason="the probe needs protege[tune]")

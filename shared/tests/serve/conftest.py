@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 from protege.call import Request
-from protege.prompt import messages_for, render
+from protege.chat.prompt import messages_for, render
+from protege.rollout import publish as publish_routes
 from protege.route import Outcome, Router
-from protege.route import publish as publish_routes
 from protege.select import load_base
 from protege.serve import EmbeddedEngine, Engine, OllamaEngine, place, serve
-from protege.serve.shared import connect, publish
+from protege.serve.embedded.shared import connect, publish
 from protege.specialist import Base, Route, Specialist
 from protege.task import Task, Template, TemplatePart
 from protege.workspace import Workspace

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
+from protege.chat.prompt import render
 from protege.errors import DoesNotFit, EngineError, NotServed
-from protege.prompt import render
 from protege.serve import Engine, acomplete
 from protege.specialist import Specialist
 

@@ -15,8 +15,8 @@ import psutil
 import pytest
 from protege.errors import DoesNotFit, EngineError
 from protege.serve import EmbeddedEngine, Options, Replicas, serve
-from protege.serve.client import Client
-from protege.serve.replicas import replicate
+from protege.serve.embedded.client import Client
+from protege.serve.embedded.replicas import replicate
 from protege.specialist import Specialist
 from protege.workspace import Workspace
 
@@ -163,7 +163,7 @@ def test_replicas_share_the_work_and_answer_as_one_engine_does(workspace: Worksp
 def test_one_engine_that_does_not_start_leaves_the_others(
     workspace: Workspace, trio: list[Specialist], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from protege.serve import replicas
+    from protege.serve.embedded import replicas
 
     begun = iter(range(10))
 
@@ -182,7 +182,7 @@ def test_one_engine_that_does_not_start_leaves_the_others(
 def test_where_no_engine_starts_the_reason_is_told(
     workspace: Workspace, trio: list[Specialist], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from protege.serve import replicas
+    from protege.serve.embedded import replicas
 
     def start(*given: Any, **options: Any) -> EmbeddedEngine:
         raise EngineError("The engine did not start.")

@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 from protege import Base, Specialist, Workspace
 from protege.errors import DoesNotFit, EngineError, ResourceError
-from protege.route import Router, publish
+from protege.rollout import publish
+from protege.route import Router
 from protege.serve import OllamaEngine, bring_back, place
 
 STORY = "Tell me a very long story about the sea."

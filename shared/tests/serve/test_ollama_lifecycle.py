@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from protege import doctor, lifecycle
+from protege.cli import doctor
 from protege.errors import EngineError
-from protege.route import publish
-from protege.serve import OllamaEngine, place, serve_forever
+from protege.rollout import lifecycle, publish
+from protege.serve import OllamaEngine, place
+from protege.service.engine import serve_forever
 
 
 def protege(agent: Any, *arguments: str) -> dict[str, Any]:
@@ -118,7 +119,7 @@ def test_without_its_ollama_a_specialist_can_be_retired_and_not_promoted(
 def test_serve_keeps_them_there_and_brings_back_what_was_removed(
     server: Any, make_agent: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module = sys.modules["protege.serve.background"]  # the package has a function of that name
+    module = sys.modules["protege.service.engine"]  # the package has a function of that name
     monkeypatch.setattr(module, "TEND_S", 0.2)
     monkeypatch.setattr(module, "LOOK_S", 0.05)
     agent, ollama = make_agent(server), server.client()

@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 from protege.errors import BadInput, BaseModelError, EngineError
-from protege.lifecycle import prune
-from protege.ollama_api import Ollama
-from protege.parity import rendered_differences
+from protege.ollama.api import Ollama
+from protege.rollout.lifecycle import prune
 from protege.serve import OllamaEngine, bring_back, describe, place, provenance, unload
-from protege.serve.ollama_models import checked_name, make, model_name
-from protege.serve.quantise import quantised, quantiser
+from protege.serve.ollama.models import checked_name, make, model_name
+from protege.serve.ollama.quantise import quantised, quantiser
+from protege.serve.ollama.template import rendered_differences
 from protege.specialist import Route, Specialist
 from protege.workspace import Workspace
 

@@ -12,7 +12,7 @@ import orjson
 import pytest
 from protege.errors import DoesNotFit, EngineError
 from protege.serve import Completion
-from protege.serve.client import Client, Place
+from protege.serve.embedded.client import Client, Place
 
 GOOD = {
     "content": "yes",

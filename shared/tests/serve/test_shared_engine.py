@@ -19,8 +19,10 @@ import orjson
 import psutil
 import pytest
 from protege.errors import EngineError, WorkspaceBusy
-from protege.serve import EmbeddedEngine, background, connect, serve_forever, start_in_background
-from protege.serve.client import Client
+from protege.serve import EmbeddedEngine, connect
+from protege.serve.embedded.client import Client
+from protege.serve.embedded.starting import background, start_in_background
+from protege.service.engine import serve_forever
 from protege.specialist import Specialist
 from protege.workspace import Workspace
 
@@ -138,7 +140,7 @@ def servers_of(home: Workspace) -> list[psutil.Process]:
     found: list[psutil.Process] = []
     for process in psutil.process_iter():
         try:
-            if process.cmdline()[-2:] == ["protege.serve.background", str(home.home)]:
+            if process.cmdline()[-2:] == ["protege.service.engine", str(home.home)]:
                 found += [process, *process.children()]
         except psutil.Error:
             continue
@@ -169,7 +171,7 @@ def test_a_killed_server_is_found_again_and_a_promoted_specialist_is_served(home
         with pytest.raises(EngineError, match="does not serve"):
             engine.fingerprint(beta)
 
-        child = next(process for process in servers_of(home) if "protege.serve.child" in process.cmdline())
+        child = next(process for process in servers_of(home) if "protege.serve.embedded.child" in process.cmdline())
         os.kill(child.pid, signal.SIGKILL)
         with pytest.raises(EngineError):
             engine.complete(alpha, PROMPT, timeout_s=PATIENCE_S)

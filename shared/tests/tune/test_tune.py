@@ -16,9 +16,9 @@ from typing import Any
 import orjson
 import pytest
 from protege.call import request_from
+from protege.chat.prompt import messages_for, render
 from protege.curate import Curated
 from protege.errors import BadInput, BaseModelError, ProtegeError, ResourceError
-from protege.prompt import messages_for, render
 from protege.specialist import Base
 from protege.task import Task
 from protege.tune import Tuned, TuneSettings, tune

@@ -9,8 +9,8 @@ import httpx
 import orjson
 import pytest
 from protege.call import request_from
+from protege.chat.prompt import messages_for, render
 from protege.curate import Curated
-from protege.prompt import messages_for, render
 from protege.select import find_bases
 from protege.specialist import Base
 from protege.task import Task

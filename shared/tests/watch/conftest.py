@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from protege import Workspace
-from protege.route import publish
+from protege.rollout import publish
 from watched import colour_task, specialist, terms
 
 

@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import orjson
 import pytest
-from protege import Attempt, Route, Workspace, lifecycle
+from protege import Attempt, Route, Workspace
 from protege.errors import BadInput
-from protege.history import Event
-from protege.rollout import RULES
+from protege.rollout import lifecycle
+from protege.rollout.rules import RULES
+from protege.store.history import Event
 from protege.watch import look, reason_of
 from watched import call, specialist, terms
 

@@ -9,13 +9,14 @@ from typing import Any
 
 import orjson
 import pytest
-from protege import Attempt, Workspace, lifecycle
-from protege.history import Event
-from protege.policy import set_policy
-from protege.rollout import RULES
+from protege import Attempt, Workspace
+from protege.rollout import lifecycle
+from protege.rollout.rules import RULES
+from protege.rollout.switching import set_policy
+from protege.store.history import Event
 from protege.task import TemplatePart
 from protege.watch import look, reason_of
-from protege.watch.look import compare
+from protege.watch.looking import compare
 from watched import REWORDED, START, call, specialist, terms
 
 

@@ -22,8 +22,10 @@ from autogen_core.models import (
     RequestUsage,
 )
 from autogen_core.tools import Tool, ToolSchema
-from protege.capture import Answer, Answerer, OpenCall, Records, Watch, opened, recorder_of, router_of
-from protege.workspace import home_path
+from protege.call import Answer
+from protege.capture.calls import OpenCall, Records, recorder_of
+from protege.capture.watch import Answerer, Watch, opened, router_of
+from protege.common.files import home_path
 
 from .config import ProtegeClientConfig, load, masked
 from .events import tell

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 from autogen_core import FunctionCall
 from autogen_core.models import AssistantMessage, FunctionExecutionResultMessage, LLMMessage, SystemMessage, UserMessage
 from protege.call import Message
-from protege.capture import log_once
-from protege.openai_form import tool_call
+from protege.chat.openai import tool_call
+from protege.common.logs import log_once
 
 
 class Style(NamedTuple):

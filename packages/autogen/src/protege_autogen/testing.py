@@ -22,7 +22,7 @@ from autogen_core.models import (
 )
 from autogen_core.tools import Tool, ToolSchema
 from protege.call import request_from
-from protege.scripted import Answers, answer_to, tokens, tokens_of, words
+from protege.testing.scripted import Answers, answer_to, tokens, tokens_of, words
 
 from .place import place_of
 from .translate import from_openai, read_request

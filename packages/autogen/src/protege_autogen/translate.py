@@ -10,9 +10,8 @@ from typing import Any, cast
 from autogen_core import FunctionCall
 from autogen_core.models import ChatCompletionClient, CreateResult, LLMMessage, RequestUsage
 from autogen_core.tools import Tool, ToolSchema
-from protege.call import Message
-from protege.capture import Answer
-from protege.openai_form import finish_reason, json_text, sampling, schema_format, tool_choice
+from protege.call import Answer, Message
+from protege.chat.openai import finish_reason, json_text, sampling, schema_format, tool_choice
 from protege.route import Outcome
 from pydantic import BaseModel, TypeAdapter, ValidationError
 

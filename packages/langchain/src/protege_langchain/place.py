@@ -15,7 +15,7 @@ import orjson
 import uuid_utils
 from langchain_core.runnables.config import var_child_runnable_config
 from protege.call import Message
-from protege.capture import Place
+from protege.capture.calls import Place
 
 
 def place_of(

@@ -9,7 +9,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 from protege.call import Message
-from protege.openai_form import json_text
+from protege.chat.openai import json_text
 from protege.route import Outcome
 from pydantic import BaseModel, ValidationError
 

@@ -17,9 +17,8 @@ from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult, Generation
 from langchain_core.outputs.chat_generation import merge_chat_generation_chunks
 from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
-from protege.call import ROLES, Message
-from protege.capture import Answer
-from protege.openai_form import arguments_of, finish_reason, sampling, schema_format, tool_call, tool_choice
+from protege.call import ROLES, Answer, Message
+from protege.chat.openai import arguments_of, finish_reason, sampling, schema_format, tool_call, tool_choice
 from pydantic import BaseModel
 
 

@@ -13,8 +13,10 @@ from llama_index.core.base.llms.types import (
     CompletionResponse,
     ToolCallBlock,
 )
-from protege.capture import Answer, Watch, log_once
-from protege.openai_form import finish_reason
+from protege.call import Answer
+from protege.capture.watch import Watch
+from protege.chat.openai import finish_reason
+from protege.common.logs import log_once
 
 from .recording import recorded
 from .translate import answer_to_openai

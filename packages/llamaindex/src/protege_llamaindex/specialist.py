@@ -20,7 +20,7 @@ from llama_index.core.base.llms.types import (
 from llama_index.core.llms.llm import LLM
 from llama_index.core.output_parsers.utils import extract_json_str
 from protege.call import Message
-from protege.openai_form import arguments_of
+from protege.chat.openai import arguments_of
 from protege.route import Outcome
 from pydantic import BaseModel
 

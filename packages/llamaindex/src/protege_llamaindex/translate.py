@@ -22,7 +22,7 @@ from llama_index.core.base.llms.types import (
     ToolCallBlock,
 )
 from protege.call import ROLES
-from protege.openai_form import json_text, sampling, schema_format, tool_call, tool_choice
+from protege.chat.openai import json_text, sampling, schema_format, tool_call, tool_choice
 from pydantic import BaseModel
 
 _ASSISTANT = frozenset({"assistant", "chatbot", "model"})

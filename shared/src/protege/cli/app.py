@@ -11,9 +11,13 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 import typer
 
-from .. import finding, flywheel
+from .. import flywheel
+from ..common.files import home_path
 from ..errors import BadInput, ProtegeError
-from ..workspace import Workspace, home_path
+from ..loop import tasks as finding
+from ..loop.settings import Improvement, Settings
+from ..service.loop import keep
+from ..workspace import Workspace
 from . import output
 from .common import (
     LEARN,
@@ -29,8 +33,8 @@ from .common import (
     specialist_named,
     task_named,
 )
+from .phrases import compared_of, figures_of, in_ollama, said_of, who
 from .running import running
-from .wording import compared_of, figures_of, in_ollama, said_of, who
 
 app = typer.Typer(
     help="Turns an agent's repeated calls to a large model into small models that answer them, with a guarantee.",
@@ -90,7 +94,7 @@ def record(
     import sys
     from importlib.metadata import entry_points
 
-    from ..collect import attaching
+    from ..capture import attaching
 
     if not entry_points(group=attaching.GROUP):
         raise ProtegeError("No adapter that records by itself is installed.", "pip install protege-langchain")
@@ -218,7 +222,7 @@ def improve(
     options: dict[str, Any] = {"method": method, "form": "slots" if prompt == "better" else prompt}
     if steps is not None:
         options["steps"] = steps
-    settings = flywheel.Settings(
+    settings = Settings(
         epsilon=epsilon,
         delta=delta,
         base=base,
@@ -241,7 +245,7 @@ def improve(
         time.sleep(seconds)
         return False
 
-    flywheel.keep(
+    keep(
         workspace,
         wanted or (),
         settings,
@@ -261,10 +265,10 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Measure a specialist again, on calls that it never learnt from; or two, on the same calls."""
-    from ..ceiling import known_ceiling
     from ..collect import read
-    from ..measuring import measure, measure_pair
-    from ..report.wording import ceiling as said
+    from ..measure.ceiling import known_ceiling
+    from ..measure.specialists import measure, measure_pair
+    from ..report.phrases import ceiling as said
 
     workspace = Workspace(home)
     given = None if calls is None else list(read(calls))
@@ -300,9 +304,9 @@ def ceiling(
     """Ask the teacher held-out calls again: how far it agrees with itself, the ceiling for any specialist."""
     import os
 
-    from ..ceiling import held_out, measure_ceiling
-    from ..report.wording import ceiling as said
-    from ..teacher import openai_compatible
+    from ..chat.teacher import openai_compatible
+    from ..measure.ceiling import held_out, measure_ceiling
+    from ..report.phrases import ceiling as said
 
     key = os.environ.get(key_variable)
     if key is None and key_variable != "OPENAI_API_KEY":
@@ -348,7 +352,7 @@ def status(home: Home = None, as_json: Json = False) -> None:
         output.console.print(time_table(over_time, incidents))
 
 
-def _told(workspace: Workspace, improved: Sequence[flywheel.Improvement], as_json: bool) -> None:
+def _told(workspace: Workspace, improved: Sequence[Improvement], as_json: bool) -> None:
     names = {task.id: task.name for task in workspace.tasks()}
     if as_json:
         return output.print_json({"tasks": [{"name": names[i.task_id], **vars(i)} for i in improved]})

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
+from ..common.progress import Silent
 from ..errors import BadInput
-from ..finding import choose
-from ..progress import Silent
+from ..loop.tasks import choose
 from ..specialist import Specialist
 from ..task import Task
 from ..workspace import Workspace

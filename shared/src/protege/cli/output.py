@@ -14,7 +14,7 @@ from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from ..progress import Bar
+from ..common.progress import Bar
 
 console = Console()
 errors = Console(stderr=True)

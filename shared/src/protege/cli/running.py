@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from .. import lifecycle
 from ..errors import BadInput
-from ..policy import EVERY, policy_of
-from ..switching import set_terms, switch
+from ..rollout import lifecycle
+from ..rollout.policy import EVERY, policy_of
+from ..rollout.switching import set_terms, switch
 from ..workspace import Workspace
 from . import output
 from .common import CARE, RUN, Home, Json, Name, done, fields_of, specialist_named, task_named
@@ -21,7 +21,7 @@ running = typer.Typer()
 @running.command(rich_help_panel=RUN)
 def serve(home: Home = None, as_json: Json = False) -> None:
     """Serve the live specialists until interrupted; agents of this workspace find them by themselves."""
-    from ..serve import serve_forever
+    from ..service.engine import serve_forever
 
     workspace = Workspace(home)
     live = [s for s in workspace.specialists() if s.answers]
@@ -42,7 +42,7 @@ def serve(home: Home = None, as_json: Json = False) -> None:
 @running.command(rich_help_panel=RUN)
 def promote(name: Name, home: Home = None, as_json: Json = False) -> None:
     """Let a certified specialist answer its task."""
-    from ..route import in_force
+    from ..rollout import in_force
 
     workspace = Workspace(home)
     specialist = specialist_named(workspace, name)
@@ -93,7 +93,7 @@ def report(
 @running.command(rich_help_panel=CARE)
 def doctor(home: Home = None, as_json: Json = False) -> None:
     """What is missing here, and the command that mends it."""
-    from ..doctor import checkup
+    from .doctor import checkup
 
     findings = checkup(home)
     if as_json:
@@ -169,7 +169,8 @@ def metrics(
     as_json: Json = False,
 ) -> None:
     """Figures for Prometheus, in its text format."""
-    from ..metrics import exposition, serve_metrics
+    from ..report.exposition import exposition
+    from ..service.metrics import serve_metrics
 
     workspace = Workspace(home)
     if port is not None:

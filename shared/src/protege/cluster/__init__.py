@@ -6,9 +6,6 @@ help to find the kinds, and never say which one a call is. `merge` and `split` c
 what is new in the traffic. Nothing here changes the workspace.
 """
 
-from .assign import Assigner
-from .correct import merge, split
-from .discovery import Discovery, discover
-from .drift import Change, changes
+import lazy_loader
 
-__all__ = ["Assigner", "Change", "Discovery", "changes", "discover", "merge", "split"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -199,6 +199,6 @@ def _json_chars(value: Any) -> int:
 def _cost(call: Call, tokens_in: int, tokens_out: int) -> float | None:
     if call.cost_usd is not None or not call.model:
         return call.cost_usd
-    from ..collect.prices import cost_usd
+    from ..common.prices import cost_usd
 
     return cost_usd(call.model, tokens_in, tokens_out)

@@ -11,9 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from ..answer import InvalidAnswer, answer_text
 from ..call import Call, Request, canonical_json
-from ..prompt import fitting_template
+from ..chat.answer import answer_text
+from ..chat.prompt import fitting_template
+from ..errors import InvalidAnswer
 from ..task import Task
 from .tally import Mean, Repeats, estimated_tokens
 
@@ -165,7 +166,7 @@ def teacher_usd(task: Task, price_as: str | None = None) -> float | None:
         return task.cost_usd
     if price_as is None or task.input_tokens is None or task.output_tokens is None:
         return None
-    from ..collect.prices import cost_usd
+    from ..common.prices import cost_usd
 
     thousand = cost_usd(price_as, round(task.input_tokens * 1000), round(task.output_tokens * 1000))
     return _times(thousand, 1 / 1000)

@@ -5,8 +5,6 @@ in the store, their secrets masked and their costs filled in. Never raises into 
 and never changes a call that is stored.
 """
 
-from .draining import drain
-from .importing import Collected, Form, Skipped, collect, read
-from .recorder import Recorder
+import lazy_loader
 
-__all__ = ["Collected", "Form", "Recorder", "Skipped", "collect", "drain", "read"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import orjson
 
 from ..call import Call
+from ..common.prices import priced
 from ..errors import BadCall
 from .journal import MAGIC, PLAIN, SUFFIX, Damage, Frame, frames, without_writer
-from .prices import priced
 
 if TYPE_CHECKING:
     from ..workspace import Workspace

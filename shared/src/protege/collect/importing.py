@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import orjson
 
 from ..call import Call, content_hash
+from ..common.prices import priced
+from ..common.progress import Bar, Progress, Silent
 from ..errors import BadCall, BadInput
-from ..progress import Bar, Progress, Silent
-from . import files, jsonl, openai_finetune, otlp
-from .masking import mask
-from .prices import priced
+from ..masking.masking import mask
+from . import lines as files
+from .formats import calls as jsonl
+from .formats import openai as openai_finetune
+from .formats import otlp
 
 if TYPE_CHECKING:
     from ..workspace import Workspace

@@ -14,9 +14,9 @@ from typing import Any
 import orjson
 import uuid_utils
 
-from ..workspace import home_path
+from ..common.files import home_path
+from ..masking.masking import mask
 from .journal import JournalWriter
-from .masking import mask
 
 log = logging.getLogger("protege")
 

@@ -5,8 +5,6 @@ the only type that tuning accepts. Never lets through an answer that a specialis
 or one prompt into two parts; never changes the workspace.
 """
 
-from .curated import PARTS, Curated
-from .curation import CurateSettings, curate
-from .rows import Row, row_from
+import lazy_loader
 
-__all__ = ["PARTS", "CurateSettings", "Curated", "Row", "curate", "row_from"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from ..common.files import write_private
 from ..errors import BadInput, WorkspaceError
-from ..workspace import write_private
 from .rows import Row
 
 if TYPE_CHECKING:

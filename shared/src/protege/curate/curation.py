@@ -143,7 +143,7 @@ def _masked(call: Call) -> Call | None:
 
     They were masked when it was recorded; an older masking knew fewer.
     """
-    from ..collect.masking import mask
+    from ..masking.masking import mask
 
     try:
         written = orjson.dumps(call.to_record(), option=orjson.OPT_NON_STR_KEYS)

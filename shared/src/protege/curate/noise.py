@@ -25,7 +25,7 @@ from typing import Any, cast
 import orjson
 
 from ..call import Call, Message, canonical_json, text_of
-from ..refusal import refuses
+from ..chat.refusal import refuses
 
 _FILTERED = frozenset({"content_filter", "safety"})
 _ERROR = re.compile(

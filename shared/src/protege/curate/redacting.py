@@ -16,9 +16,10 @@ from typing import Any
 import orjson
 
 from ..call import request_from
-from ..collect.masking import mask_text
-from ..prompt import fitting_template
-from ..redact import Policy, Redactor, TooLong, readable
+from ..chat.prompt import fitting_template
+from ..errors import TooLong
+from ..masking.masking import mask_text
+from ..redact import Policy, Redactor, readable
 from ..task import Task, Template, TemplatePart
 from .rows import Row, has_structure
 

@@ -9,9 +9,10 @@ from typing import Any
 
 import orjson
 
-from ..answer import InvalidAnswer, answer_text, message_from
 from ..call import Call, Message, request_from, text_of
-from ..prompt import CannotRender, as_messages, fitting_template, tools_text
+from ..chat.answer import answer_text, message_from
+from ..chat.prompt import as_messages, fitting_template, tools_text
+from ..errors import CannotRender, InvalidAnswer
 from ..task import Task
 from .near import ends
 from .noise import refusal_of, verdict

@@ -9,51 +9,6 @@ one. Never trains, never decides a threshold, and never leaves a call out: one t
 agreed.
 """
 
-from .attempt import Answered, ask
-from .compare import Comparison, Parted, compare
-from .confidence import Scorer, fit, keeps
-from .differences import Confusion, FieldDifference
-from .figures import CurvePoint, Evaluation, Example, Kept, evaluate
-from .graders import Grader, grader_for, grader_names, register
-from .intervals import clopper_pearson, difference, paired_difference, upper_bound, wilson
-from .judging import Judged, answer_all, judged_from, judged_to, rescored
-from .novelty import Novelty, novelty_from
-from .reliability import Bin, Reliability
-from .slices import Slice
+import lazy_loader
 
-__all__ = [
-    "Answered",
-    "Bin",
-    "Comparison",
-    "Confusion",
-    "CurvePoint",
-    "Evaluation",
-    "Example",
-    "FieldDifference",
-    "Grader",
-    "Judged",
-    "Kept",
-    "Novelty",
-    "Parted",
-    "Reliability",
-    "Scorer",
-    "Slice",
-    "answer_all",
-    "ask",
-    "clopper_pearson",
-    "compare",
-    "difference",
-    "evaluate",
-    "fit",
-    "grader_for",
-    "grader_names",
-    "judged_from",
-    "judged_to",
-    "keeps",
-    "novelty_from",
-    "paired_difference",
-    "register",
-    "rescored",
-    "upper_bound",
-    "wilson",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ..stats.intervals import clopper_pearson
 from .differences import Confusion, FieldDifference, confusions, field_differences
 from .graders import Grader
-from .intervals import clopper_pearson
 from .judging import Judged
 from .reliability import Reliability, reliability
 from .slices import Slice, slices

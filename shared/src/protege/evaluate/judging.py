@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from ..asking.ask import Answered, ask
+from ..asking.confidence import Scorer, keeps
 from ..call import Request, request_from, text_of
-from ..errors import EngineError
-from ..progress import Bar, Silent
-from ..prompt import CannotRender, fitting_template
+from ..chat.prompt import fitting_template
+from ..common.progress import Bar, Silent
+from ..errors import CannotRender, EngineError
 from ..specialist import Specialist
 from ..task import Task
-from .attempt import Answered, ask
-from .confidence import Scorer, keeps
 from .graders import Grader, grader_for
 
 if TYPE_CHECKING:
@@ -179,3 +179,18 @@ class _Patience:
                 fact = f"The engine failed {self._spent} times in a row; the last time: {error.fact}"
                 self._end = EngineError(fact, error.remedy)
         self.check()
+
+
+@dataclass(frozen=True)
+class Answers:
+    """A specialist's answers to the held-out calls, and the fingerprint of the engine that gave them.
+
+    scorer: how their confidence is made, fitted on the validation calls. calibration: empty where those show that no
+    threshold would be certified.
+    """
+
+    fingerprint: str
+    scorer: Scorer
+    validation: list[Judged]
+    calibration: list[Judged]
+    test: list[Judged]

@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .intervals import clopper_pearson
+from ..stats.intervals import clopper_pearson
 from .judging import Judged
 
 BINS = 10

@@ -13,8 +13,8 @@ from typing import Any
 import orjson
 
 from ..call import Call, text_of
+from ..stats.intervals import clopper_pearson
 from .differences import repeated_answers, tools_called
-from .intervals import clopper_pearson
 from .judging import Judged
 
 MOST = 12

@@ -6,22 +6,6 @@ cards, IBANs and national ids, known forms of keys) and by a small model that re
 the workspace holds: a route sees the calls as they are.
 """
 
-from .conversation import Redacted, Redactor, TooLong, redacted_text
-from .detect import find
-from .leaves import readable
-from .policy import TYPES, Policy
-from .policy import load as load_policy
-from .span import Span
+import lazy_loader
 
-__all__ = [
-    "TYPES",
-    "Policy",
-    "Redacted",
-    "Redactor",
-    "Span",
-    "TooLong",
-    "find",
-    "load_policy",
-    "readable",
-    "redacted_text",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

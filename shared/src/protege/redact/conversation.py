@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ..errors import ProtegeError
+from ..errors import TooLong
 from . import patterns
 from .detect import find
 from .leaves import pieces, readable, rewritten
@@ -23,10 +23,6 @@ _BEFORE_WORD = rf"(?<!{_LETTER})|(?<=\\[nrt])|(?<=%[0-9A-Fa-f]{{2}})"  # a word 
 _UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 """Thai, Lao, Burmese, Khmer, Kana, Han, Hangul: words stand there without spaces between them."""
 _NO_WORD = re.compile(r"[\d@]")
-
-
-class TooLong(ProtegeError):
-    """A text is longer than can be looked through."""
 
 
 @dataclass(frozen=True, slots=True)

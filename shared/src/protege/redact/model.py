@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from ..errors import MissingDependency, ProtegeError
+from ..errors import MissingDependency, NoModel
 from .plausible import Read, plausible
 from .span import Span
 
@@ -59,10 +59,6 @@ _WINDOW, _OVERLAP = 126, 32
 _BATCH = 16
 _LONG_WORD = re.compile(r"[^\s\"'{}\[\],:;=&<>()|]{65,}")  # compact JSON is none
 _WORD = re.compile(r"\w")
-
-
-class NoModel(ProtegeError):
-    """The model that reads names is not installed."""
 
 
 def digest() -> str:

@@ -91,7 +91,7 @@ def compiled(name: str, pattern: str) -> Any:
     return found
 
 
-def load(home: Path, task: str = "", *, key: str = "") -> Policy:
+def load_policy(home: Path, task: str = "", *, key: str = "") -> Policy:
     """The policy of `redaction.toml` in the workspace for a task by its name; the default where there is no such file.
 
         types = ["PERSON", "EMAIL_ADDRESS"]     # instead of the default ones

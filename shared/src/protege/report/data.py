@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal, TypeAlias, TypeVar
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, TypeAlias
 
-from ..ceiling import Ceiling
-from ..evaluate import (
-    Confusion,
-    FieldDifference,
-    Reliability,
-    Slice,
-    clopper_pearson,
-    difference,
-    paired_difference,
-)
-from ..evaluate.compare import mcnemar
+from ..evaluate import Confusion, FieldDifference, Reliability, Slice
+from ..measure.agents import EndToEnd
+from ..measure.ceiling import Ceiling
 from .over_time import OverTime
 
 FORMAT = 1
@@ -99,98 +90,6 @@ class Incident:
     specialist: str | None
     what: str
     why: str
-
-
-@dataclass(frozen=True, slots=True)
-class Runs:
-    """Runs of a whole agent, of which some reached their goal.
-
-    cost_usd: of all of them, None where unknown. latency_ms: of a run, the median. calls: to models in all of them, of
-    which specialists answered `kept`. errors: how many runs raised what, by the exception's type.
-    """
-
-    runs: int
-    succeeded: int
-    cost_usd: float | None = None
-    latency_ms: float | None = None
-    calls: int | None = None
-    kept: int | None = None
-    errors: Mapping[str, int] = field(default_factory=dict[str, int])
-
-    @property
-    def success(self) -> float:
-        return self.succeeded / self.runs if self.runs else 0.0
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """Of the success, exact, at 95%."""
-        return clopper_pearson(self.succeeded, self.runs)
-
-    @property
-    def usd_a_success(self) -> float | None:
-        """US dollars that a run that reached its goal costs, those that did not counted in."""
-        return self.cost_usd / self.succeeded if self.cost_usd is not None and self.succeeded else None
-
-
-@dataclass(frozen=True, slots=True)
-class Paired:
-    """The same cases run with specialists and without, by which of the two runs succeeded: counts."""
-
-    both: int
-    only_with: int
-    only_without: int
-    neither: int
-
-    @property
-    def p_value(self) -> float:
-        """Of McNemar's exact test that both succeed equally often."""
-        return mcnemar(self.only_with, self.only_without)
-
-
-@dataclass(frozen=True, slots=True)
-class EndToEnd:
-    """The whole agent, its teacher alone, and with specialists.
-
-    paired: where both ran the same cases; the runs of the two are independent samples where it is None.
-    """
-
-    without: Runs
-    with_specialists: Runs
-    paired: Paired | None = None
-
-    @property
-    def difference(self) -> float:
-        """Success with specialists minus success without."""
-        return self.with_specialists.success - self.without.success
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """Of the difference, at 95% (Newcombe 1998, method 10, paired or of independent samples)."""
-        if (pairs := self.paired) is not None:
-            return paired_difference(pairs.both, pairs.only_with, pairs.only_without, pairs.neither)
-        one, other = self.with_specialists, self.without
-        return difference((one.succeeded, one.runs), (other.succeeded, other.runs))
-
-    def to_record(self) -> dict[str, Any]:
-        """As JSON holds it, with the figures that are worked out."""
-        pairs = self.paired
-        return {
-            "without": _runs_record(self.without),
-            "with": _runs_record(self.with_specialists),
-            "paired": None if pairs is None else {**asdict(pairs), "p_value": pairs.p_value},
-            "difference": self.difference,
-            "interval": self.interval,
-        }
-
-    @classmethod
-    def from_record(cls, record: Mapping[str, Any]) -> EndToEnd:
-        """Read what `to_record` wrote, or counts that someone else made: see `gather`."""
-        pairs = record.get("paired")
-        return cls(
-            without=_read(Runs, record["without"]),
-            with_specialists=_read(Runs, record["with"]),
-            paired=_read(Paired, pairs) if pairs else None,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,16 +198,3 @@ class ReportData:
             entry["ceiling"] = task.ceiling.to_record() if task.ceiling else None
         record["end_to_end"] = self.end_to_end.to_record() if self.end_to_end else None
         return record
-
-
-Recorded = TypeVar("Recorded", Runs, Paired)
-
-
-def _read(kind: type[Recorded], record: Mapping[str, Any]) -> Recorded:
-    """The fields of a dataclass, without what was worked out from them."""
-    return kind(**{one.name: record[one.name] for one in fields(kind) if one.name in record})
-
-
-def _runs_record(runs: Runs) -> dict[str, Any]:
-    worked_out = {"success": runs.success, "interval": runs.interval, "usd_a_success": runs.usd_a_success}
-    return {**asdict(runs), **worked_out}

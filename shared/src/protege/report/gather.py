@@ -10,25 +10,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any, TypedDict
 
-from ..ceiling import known_ceiling
 from ..cluster.worth import MACHINE_USD_PER_HOUR, teacher_usd
-from ..collect.prices import price_source
+from ..common.prices import price_source
 from ..errors import EngineError, MissingDependency, NotServed, ProtegeError
 from ..evaluate import Bin, Confusion, FieldDifference, Reliability, Slice
+from ..measure.agents import EndToEnd
+from ..measure.ceiling import known_ceiling
 from ..serve import imported, provenance, server_at
 from ..specialist import Specialist
 from ..task import Task
 from ..workspace import Workspace
-from .data import (
-    Agreement,
-    Certified,
-    EndToEnd,
-    Incident,
-    Loss,
-    Realised,
-    ReportData,
-    TaskReport,
-)
+from .data import Agreement, Certified, Incident, Loss, Realised, ReportData, TaskReport
 from .over_time import HOUR_S, Ledger, OverTime
 from .samples import redactor
 

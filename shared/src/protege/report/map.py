@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..answer import InvalidAnswer, answer_text
 from ..call import Call, Message, text_of
+from ..chat.answer import answer_text
+from ..chat.prompt import fitting_template
 from ..cluster.worth import HOW, Worth
-from ..collect.masking import mask_text
-from ..errors import ProtegeError
-from ..progress import Progress, Silent
-from ..prompt import fitting_template
+from ..common.progress import Progress, Silent
+from ..errors import InvalidAnswer, ProtegeError
+from ..masking.masking import mask_text
 from ..task import KINDS, Task
 from ..workspace import Workspace
 from .page import render, write_page
@@ -107,7 +107,8 @@ def write_map(path: Path, data: TaskMap) -> Path:
 def _redactor(workspace: Workspace) -> Callable[[str], str]:
     """What replaces personal data in a text, by the workspace's policy; what it spares in one task's training it does
     not spare here."""
-    from ..redact import load_policy, redacted_text
+    from ..redact import redacted_text
+    from ..redact.policy import load_policy
 
     policy = load_policy(workspace.home, key=workspace.key)
     return lambda text: redacted_text(text, policy)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from . import wording
+from . import phrases as wording
 from .data import Example, ReportData, TaskReport
 
 _ACTIVE = re.compile(r"([\\`*_{}\[\]<>#|~!&$]|:(?=//)|(?<=www)\.)")

@@ -7,10 +7,10 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from ..evaluate import clopper_pearson
+from ..stats.intervals import clopper_pearson
 
 if TYPE_CHECKING:
-    from ..history import AttemptCount
+    from ..store.history import AttemptCount
 
 Unit: TypeAlias = Literal["hour", "day"]
 HOUR_S = 3600

@@ -10,9 +10,9 @@ from typing import Any
 
 import orjson
 
+from ..common.files import write_private
 from ..errors import BadInput, MissingDependency, WorkspaceError
-from ..workspace import write_private
-from . import wording
+from . import phrases as wording
 from .data import ReportData
 from .markdown import markdown
 from .plots import plots
@@ -68,7 +68,7 @@ def render(template: str, data: Any, plots: Callable[[Any], dict[str, Any]]) -> 
     except ImportError:
         raise MissingDependency("plotly", "report") from None
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("protege.report", "page"),
+        loader=jinja2.PackageLoader("protege.report", "assets"),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from ..collect.masking import mask_text
-from ..redact import Redactor, load_policy
+from ..masking.masking import mask_text
+from ..redact import Redactor
+from ..redact.policy import load_policy
 from ..task import Task
 from ..workspace import Workspace
 from .data import Example

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..cluster.worth import Worth
 from ..task import Task
-from . import wording
+from . import phrases as wording
 from .data import Incident, ReportData
 from .over_time import OverTime
 

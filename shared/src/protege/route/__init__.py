@@ -6,24 +6,6 @@ gives the specialist's answer, or none and the reason. Never raises into the age
 time-out, never starts an engine on the agent's thread, and never keeps an answer that calibration did not speak for.
 """
 
-from ..evaluate import keeps
-from .decision import Decision, Reason
-from .guarantee import Certificate, calibrate, calls_needed, grid_from, hindsight_coverage, hopeless
-from .publish import in_force, publish
-from .router import Outcome, Router
+import lazy_loader
 
-__all__ = [
-    "Certificate",
-    "Decision",
-    "Outcome",
-    "Reason",
-    "Router",
-    "calibrate",
-    "calls_needed",
-    "grid_from",
-    "hindsight_coverage",
-    "hopeless",
-    "in_force",
-    "keeps",
-    "publish",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

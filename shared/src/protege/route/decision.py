@@ -8,9 +8,9 @@ from typing import Literal, TypeAlias
 
 import orjson
 
+from ..asking.confidence import Scorer
 from ..call import Request
-from ..evaluate.confidence import Scorer
-from ..prompt import fitting_template
+from ..chat.prompt import fitting_template
 from ..specialist import Route, Specialist
 from ..task import Task
 

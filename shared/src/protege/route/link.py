@@ -158,6 +158,6 @@ def _connect(home: Path) -> Engine | None:
 
 
 def _start(home: Path) -> None:
-    from ..serve import start_in_background
+    from ..serve.embedded.starting import start_in_background
 
     start_in_background(home)

@@ -15,14 +15,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..asking.ask import Answered, ask
+from ..asking.confidence import keeps
 from ..call import Attempt, Message, Request
-from ..errors import EngineBusy, EngineError, EngineTimeout, NotServed
-from ..evaluate import Answered, ask, keeps
-from ..prompt import CannotRender
+from ..common.files import home_path
+from ..common.tracing import OFF_SPAN, Span, span
+from ..errors import CannotRender, EngineBusy, EngineError, EngineTimeout, NotServed
 from ..specialist import Route, Specialist
 from ..task import Task
-from ..tracing import OFF_SPAN, Span, span
-from ..workspace import home_path
 from .decision import Decision, Reason, objection
 from .link import EngineLink, link_to
 from .table import Entry, TableFile

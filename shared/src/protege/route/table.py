@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import orjson
 
-from ..evaluate.confidence import Scorer
+from ..asking.confidence import Scorer
 from ..specialist import Route, Specialist
 from ..task import Task
 

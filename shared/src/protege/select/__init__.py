@@ -4,28 +4,6 @@ Takes a task, a sample of its curated calls, this machine's means and the policy
 plain reason for which every other one was passed over. Never downloads, never reads calls kept for calibration or test.
 """
 
-from .base import load_base
-from .choose import Selection, select
-from .find import base_named, find_bases, places
-from .fit import Policy
-from .gguf_header import check_gguf
-from .machine import Machine, machine
-from .models import Model, catalogue
-from .probe import ProbeResult, probe
+import lazy_loader
 
-__all__ = [
-    "Machine",
-    "Model",
-    "Policy",
-    "ProbeResult",
-    "Selection",
-    "base_named",
-    "catalogue",
-    "check_gguf",
-    "find_bases",
-    "load_base",
-    "machine",
-    "places",
-    "probe",
-    "select",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -7,22 +7,16 @@ from __future__ import annotations
 
 import functools
 import os
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..common.digest import sha256_of
 from ..errors import BaseModelError
+from ..gguf.header import read_header
 from ..specialist import Base
-from .digest import sha256_of
-from .gguf_header import read_header
-from .models import Model, model_of, spdx, template_of
-
-_CONTROL, _USER_DEFINED = 3, 4
-_LOOKS_SPECIAL = re.compile(r"<[|｜].*[|｜]>|\[/?[A-Z_]+\]|</?(think|tools?|tool_\w+|start_of_\w+|end_of_\w+)>")
-"""Among the tokens that a tokenizer's makers added, those that structure a chat: Gemma added `<table>` and tabs too."""
-_IDLE = re.compile(r"unused|reserved")
-"""Tokens that stand for nothing: Gemma has 6,243 of them, and each would be searched for in every message."""
+from .models import model_of
+from .tokens import CONTROL, chat_template, control_tokens, ends, licence_of
 
 
 def load_base(path: str | os.PathLike[str]) -> Base:
@@ -68,7 +62,7 @@ def _load_gguf(path: Path) -> Base:
     model = model_of(*names)
     template = chat_template(path, metadata.get("tokenizer.chat_template"), model)
     tokens, types = metadata.get("tokenizer.ggml.tokens", ()), metadata.get("tokenizer.ggml.token_type", ())
-    control = control_tokens(zip(tokens, (kind == _CONTROL for kind in types), types, strict=False))
+    control = control_tokens(zip(tokens, (kind == CONTROL for kind in types), types, strict=False))
     return Base(
         name=model.name if model else names[1] or path.stem,
         path=str(path),
@@ -107,41 +101,3 @@ def _token(metadata: Mapping[str, Any], tokens: Any, kind: str) -> str:
 
 
 # What a GGUF file and a folder have in common
-
-
-def chat_template(path: Path, own: Any, model: Model | None) -> str:
-    """The file's own chat template, else the catalogue's. Raises BaseModelError where there is neither."""
-    template = str(own or "") or (template_of(model) if model else "")
-    if not template:
-        raise BaseModelError(
-            f"{path} has no chat template.",
-            "Use the model's instruct file, or add one: gguf-new-metadata --chat-template-file FILE IN.gguf OUT.gguf",
-        )
-    return template
-
-
-def licence_of(own: Any, model: Model | None) -> str:
-    """SPDX, or "unknown"."""
-    return spdx(str(own or "")) or (model.licence if model else "unknown")
-
-
-def control_tokens(tokens: Iterable[tuple[str, bool, int]]) -> tuple[str, ...]:
-    """Of (text, special, type), the texts that structure a chat."""
-    return tuple(
-        text
-        for text, special, kind in tokens
-        if (special or (kind == _USER_DEFINED and _LOOKS_SPECIAL.fullmatch(text))) and not _IDLE.search(text)
-    )
-
-
-_TURN_ENDS = ("<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<end_of_turn>", "<|end|>", "<|end_of_text|>", "<|endoftext|>")
-
-
-def ends(template: str, control: tuple[str, ...], named: list[str]) -> tuple[str, ...]:
-    """The texts that end an answer: those named by the tokenizer, and those known to end a turn in this template.
-
-    What the template itself ends turns with comes first: files of pre-trained models name the end of a document only.
-    """
-    known = [text for text in _TURN_ENDS if text in control and text in template]
-    every = dict.fromkeys(text for text in (*named, *known) if text)
-    return tuple(sorted(every, key=lambda text: text not in template))

@@ -13,9 +13,9 @@ from ..errors import BaseModelError
 from ..specialist import Base, PromptForm
 from ..task import Task
 from .fit import Needs, Policy, obstacle, obstacle_of_model
-from .machine import Machine
+from .hardware import Machine
 from .models import Model, catalogue, model_of
-from .probe import Example, ProbeResult, examples, longest_tokens, probe, shown_form
+from .probing import Example, ProbeResult, examples, longest_tokens, probe, shown_form
 
 CLEARLY = 0.15
 """The larger of two bases must lower the loss by this share to be worth its memory and time; by half of it where the

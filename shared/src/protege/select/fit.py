@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import jinja2
 
-from ..prompt import CannotRender, render
+from ..chat.prompt import render
+from ..errors import CannotRender
 from ..specialist import Base
-from .machine import GB, Machine
+from .hardware import GB, Machine
 from .models import Model, gguf_tunable
 
 BATCH = 4

@@ -10,11 +10,11 @@ from typing import Any
 
 import orjson
 
+from ..common.digest import sha256_of_all
 from ..errors import BaseModelError
 from ..specialist import Base
-from .base import chat_template, control_tokens, ends, licence_of
-from .digest import sha256_of_all
 from .models import model_of
+from .tokens import chat_template, control_tokens, ends, licence_of
 
 _AGAIN = "Fetch the whole snapshot again: hf download ORGANISATION/MODEL"
 

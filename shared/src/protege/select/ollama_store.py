@@ -11,7 +11,8 @@ from typing import Any
 import orjson
 
 from ..errors import BadInput, BaseModelError, EngineUnreachable, NotServed
-from ..ollama_api import NAMESPACE, Ollama, address, is_loopback
+from ..ollama.address import address, is_loopback
+from ..ollama.api import NAMESPACE, Ollama
 from ..specialist import Base
 from .base import load_base
 

@@ -8,44 +8,6 @@ agent's way to them. Never cuts a prompt, samples, or loads a model into the pro
 listens beyond this machine or answers without its token, and no Ollama elsewhere is asked that the user did not name.
 """
 
-from .background import background, serve_forever, start_in_background
-from .embedded import EmbeddedEngine, Options, check_room, serve
-from .engine import Completer, Completion, Engine, acomplete
-from .ollama import EngineName, OllamaEngine, choose_ollama, find_ollama
-from .ollama_models import check_keep_alive, imported, provenance, prune, server_at
-from .placing import bring_back, describe, open_engine, open_engines, place, remove, unload
-from .replicas import Replicas
-from .shared import RemoteEngine, connect
+import lazy_loader
 
-__all__ = [
-    "Completer",
-    "Completion",
-    "EmbeddedEngine",
-    "Engine",
-    "EngineName",
-    "OllamaEngine",
-    "Options",
-    "RemoteEngine",
-    "Replicas",
-    "acomplete",
-    "background",
-    "bring_back",
-    "check_keep_alive",
-    "check_room",
-    "choose_ollama",
-    "connect",
-    "describe",
-    "find_ollama",
-    "imported",
-    "open_engine",
-    "open_engines",
-    "place",
-    "provenance",
-    "prune",
-    "remove",
-    "serve",
-    "serve_forever",
-    "server_at",
-    "start_in_background",
-    "unload",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

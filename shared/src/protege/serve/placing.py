@@ -5,16 +5,16 @@ from __future__ import annotations
 import contextlib
 from dataclasses import replace
 
+from ..common.progress import Progress
 from ..errors import EngineError
-from ..ollama_api import Ollama
-from ..progress import Progress
+from ..ollama.api import Ollama
 from ..specialist import Specialist
 from ..workspace import Workspace
-from . import ollama_models
-from .embedded import EmbeddedEngine, serve
-from .ollama import OllamaEngine, fingerprint
-from .ollama_models import imported, server_at
-from .replicas import Replicas, replicate
+from .embedded.engine import EmbeddedEngine, serve
+from .embedded.replicas import Replicas, replicate
+from .ollama import models as ollama_models
+from .ollama.engine import OllamaEngine, fingerprint
+from .ollama.models import imported, server_at
 
 
 def place(

@@ -5,7 +5,6 @@ peft and for llama.cpp, and the merged GGUF, with the settings and hashes that t
 that `curate` did not make, never reads calibration or test rows, never changes the base's file.
 """
 
-from .settings import Tuned, TuneSettings
-from .tuning import reference, tune
+import lazy_loader
 
-__all__ = ["TuneSettings", "Tuned", "reference", "tune"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from ..call import request_from
-from ..prompt import CannotRender, messages_for, render
+from ..chat.prompt import messages_for, render
+from ..errors import CannotRender
 from ..specialist import Base, PromptForm
 from ..task import Task
 

@@ -10,11 +10,11 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
 from transformers import BitsAndBytesConfig, PreTrainedModel, set_seed
 
+from ..common.progress import Progress
 from ..errors import BaseModelError, MissingDependency, ResourceError
-from ..progress import Progress
+from ..gguf.writer import write_full, write_lora, write_merged
 from ..specialist import Base
 from .examples import Examples
-from .gguf_writer import write_full, write_lora, write_merged
 from .model import compute_dtype, load_model, quiet, reading
 from .resources import check_resources
 from .settings import TuneSettings

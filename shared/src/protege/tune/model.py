@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BaseModelError, MissingDependency
-from ..gguf_reading import read_once
+from ..gguf.names import SUPPORTED, field, open_gguf
+from ..gguf.reading import read_once
 from ..specialist import Base
-from .names import SUPPORTED, field, open_gguf
 
 if TYPE_CHECKING:
     import torch

@@ -6,8 +6,8 @@ import shutil
 from pathlib import Path
 
 from ..errors import ResourceError
+from ..gguf.names import open_gguf
 from ..specialist import Base
-from .names import open_gguf
 from .settings import TuneSettings
 
 _RUNTIME_BYTES = 700 * 2**20

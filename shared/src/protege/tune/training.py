@@ -36,7 +36,7 @@ from .threads import Threads
 if TYPE_CHECKING:
     from peft import PeftModel
 
-    from ..progress import Bar
+    from ..common.progress import Bar
 
 
 @dataclass(frozen=True, slots=True)

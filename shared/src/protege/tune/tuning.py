@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from ..common.files import write_private
+from ..common.progress import Progress, Silent
 from ..curate import Curated
 from ..errors import MissingDependency, NotEnoughCalls, ResourceError
-from ..progress import Progress, Silent
 from ..specialist import Base, Specialist
 from ..task import Task
-from ..workspace import write_private
 from .settings import Tuned, TuneSettings
 
 if TYPE_CHECKING:

@@ -6,8 +6,6 @@ processes at once and beside a loop at work, and be killed anywhere. `shadow` as
 calls since, which takes an engine. Neither tunes anything: what calls for that is left as the task's open reason.
 """
 
-from .look import look
-from .reasons import Reason, close_reason, last_reason, open_reason, reason_of
-from .shadow import shadow
+import lazy_loader
 
-__all__ = ["Reason", "close_reason", "last_reason", "look", "open_reason", "reason_of", "shadow"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

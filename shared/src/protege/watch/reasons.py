@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 from dataclasses import asdict, dataclass, field, replace
 
-from ..history import Event
+from ..store.history import Event
 from ..workspace import Workspace
 
 

@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..call import Call, text_of
-from ..history import Event
-from ..lifecycle import stage
-from ..prompt import fitting_template
+from ..chat.prompt import fitting_template
+from ..rollout.lifecycle import stage
 from ..specialist import Route, Specialist
+from ..store.history import Event
 from ..task import Task
 from ..workspace import Workspace
 from .reasons import Reason, open_reason

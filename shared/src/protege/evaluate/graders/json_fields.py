@@ -6,8 +6,8 @@ from collections.abc import Collection, Mapping
 from copy import copy
 from typing import Any, Self
 
-from ...answer import breaks, schema_of
 from ...call import Request
+from ...chat.answer import breaks, schema_of
 from .base import Grader
 from .values import Rules, parsed
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from ..intervals import clopper_pearson
+from ...stats.intervals import clopper_pearson
 from .base import Grader
 
 PROMPT = """Two assistants answered the same request. Do their answers say the same: would whoever asked do the same \

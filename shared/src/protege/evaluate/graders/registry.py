@@ -8,12 +8,12 @@ import importlib
 from ...errors import BadInput
 from ...task import Task
 from .base import Exact, Grader
-from .code import Code
+from .code.grader import Code
 from .json_fields import JsonFields
 from .label import Label
 from .numbers import Numbers
 from .spans import Spans
-from .sql import Sql
+from .sql.grader import Sql
 from .text import RougeL, TextSimilarity
 from .tool_calls import ToolCalls
 

@@ -1,0 +1,115 @@
+"""One question to a specialist. The evaluation and the live route both ask here: what was calibrated is what runs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..call import Message, Request
+from ..chat.answer import message_from
+from ..chat.prompt import messages_for, render
+from ..chat.refusal import refuses
+from ..errors import CannotRender, DoesNotFit, InvalidAnswer
+from ..specialist import Specialist
+from ..task import Kind, Task
+from .confidence import Scorer, features_of
+from .novelty import shown_text, words_of
+
+if TYPE_CHECKING:
+    from ..serve import Completer
+    from ..serve.engine import Completion
+
+LOOP_CHARACTERS, LOOP_WORDS, LOOP_TIMES = 24, 12, 5
+_JSON_TEXT = re.compile(r'"((?:[^"\\]|\\.)*)"')
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What a specialist said.
+
+    message: the assistant message in OpenAI chat form; None where the answer cannot be kept, `fault` then says why:
+    "cut off", "invalid structure", "refusal" or "repetition". confidence: 0 to 1; None without a message. features:
+    what it was made from (`features_of`); None where the engine gave no log-probabilities.
+    """
+
+    text: str
+    message: Message | None
+    fault: str
+    confidence: float | None
+    latency_ms: float
+    input_tokens: int
+    output_tokens: int
+    features: Mapping[str, float] | None = None
+
+
+def ask(
+    engine: Completer,
+    specialist: Specialist,
+    task: Task,
+    request: Request,
+    *,
+    timeout_s: float,
+    scorer: Scorer | None = None,
+) -> Answered:
+    """Ask the specialist, check what it says, and tell how sure it is; without a scorer, plainly.
+
+    Raises CannotRender where it cannot be shown the request, EngineError where the engine fails or is too slow.
+    """
+    scorer = scorer or Scorer.plain()
+    shown = messages_for(task, request, specialist.form)
+    prompt = render(specialist.base, shown)
+    try:
+        completion = engine.complete(specialist, prompt, timeout_s=timeout_s)
+    except DoesNotFit as error:  # the engine is well, and must not be taken for one that failed
+        raise CannotRender(error.fact) from None
+    message, fault = _checked(completion, task, request)
+    features = features_of(completion, task.kind, shown_text(shown), scorer.novelty)
+    return Answered(
+        text=completion.text.strip(),
+        message=message,
+        fault=fault,
+        confidence=None if message is None else scorer.confidence(features),
+        latency_ms=completion.latency_ms,
+        input_tokens=completion.input_tokens,
+        output_tokens=completion.output_tokens,
+        features=features,
+    )
+
+
+def _checked(completion: Completion, task: Task, request: Request) -> tuple[Message | None, str]:
+    """The message that may be kept, or None and the fault."""
+    if completion.finish_reason != "stop":
+        return None, "cut off"
+    try:
+        message = message_from(completion.text, task, request)
+    except InvalidAnswer:
+        return None, "invalid structure"
+    text = completion.text.strip()
+    if text in task.labels:
+        return message, ""
+    if refuses(text):  # curation takes the teacher's refusals out of train, so that no specialist was taught one
+        return None, "refusal"
+    return (None, "repetition") if _repeats(text, task.kind) else (message, "")
+
+
+def _repeats(text: str, kind: Kind) -> bool:
+    """Whether one to eight words come five times in a row or more, as a model's do that has run into a loop.
+
+    Twelve words at the least, and not numbers alone. Equal items of a JSON list are none: each text counts by itself.
+    """
+    if len(text) < LOOP_CHARACTERS:
+        return False
+    texts = _JSON_TEXT.findall(text) if kind in ("json", "tool_calls") else [text]
+    return any(_loops(words_of(one)) for one in texts if len(one) >= LOOP_CHARACTERS)
+
+
+def _loops(words: list[str]) -> bool:
+    for period in range(1, 9):
+        run = 0
+        for at in range(period, len(words)):
+            run = run + 1 if words[at] == words[at - period] else 0
+            if run + period >= max(LOOP_WORDS, LOOP_TIMES * period):
+                return not all(word.isdigit() for word in words[at - period : at])
+    return False

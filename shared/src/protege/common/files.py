@@ -1,0 +1,39 @@
+"""Files in the home folder: whole or not at all, and private to their owner."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import tempfile
+from pathlib import Path
+
+
+def home_path(home: str | os.PathLike[str] | None = None) -> Path:
+    """The home folder: the one given, else PROTEGE_HOME, else `.protege` here."""
+    return Path(home or os.environ.get("PROTEGE_HOME") or ".protege").absolute()
+
+
+def write_private(path: Path, body: bytes) -> None:
+    """Write a file whole or not at all, readable by its owner only."""
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(body)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def made_once(file: Path, body: bytes) -> bytes:
+    """What the file holds; `body` where there is none yet. Of two processes that come here at once, one makes it."""
+    if not file.exists():
+        fresh = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
+        write_private(fresh, body)
+        with contextlib.suppress(FileExistsError):
+            os.link(fresh, file)
+        fresh.unlink()
+    return file.read_bytes()

@@ -1,0 +1,1 @@
+"""Secrets are masked before a call is written: in the agent's process, within microseconds."""

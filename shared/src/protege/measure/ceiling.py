@@ -1,0 +1,219 @@
+"""The teacher asked again: how far it agrees with itself, which no specialist can be expected to exceed by much.
+
+Of a prompt whose answers come with shares p, the teacher agrees with itself with probability Σ p², and the best that a
+specialist can do, always to give the commonest answer, agrees with max p. As Σ p² ≤ max p ≤ √(Σ p²) for each prompt,
+and the root is concave, the best specialist's agreement lies between the ceiling measured here and its root. (One minus
+these two are the errors of the nearest neighbour and of Bayes' rule: Cover and Hart, IEEE Transactions on Information
+Theory 13, 1967.)
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import orjson
+
+from ..call import Answer, Message, Request, request_from
+from ..chat.answer import answer_text
+from ..common.progress import Progress, Silent
+from ..errors import BadInput, InvalidAnswer, Refused
+from ..task import Task
+from ..workspace import Workspace
+
+if TYPE_CHECKING:
+    from ..evaluate.graders import Grader
+    from .specialists import Rows
+
+AT_ONCE = 4
+"""Calls that are asked at a time."""
+Ask: TypeAlias = Callable[[Request], Message | Answer]
+"""The teacher: gives an assistant message in OpenAI chat form, or an `Answer`, which tells its model and tokens too.
+Called from several threads. Raises Refused for a request that it does not take; any other error ends the measurement.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Ceiling:
+    """How far the teacher agrees with itself: 0 to 1.
+
+    n: calls that were asked again, or prompts that were recorded more than once. interval: exact (Clopper–Pearson), at
+    95%; None of recorded repeats, whose agreement is a mean over prompts. asked_again: whether it was measured on
+    purpose. grader: what "agrees" means. refused: calls that were asked and not answered, which are not in n. model:
+    the one asked again; teachers: those whose answers were recorded. cost_usd: of asking again, None where tokens or
+    price are unknown. time: of the measurement, seconds since 1970.
+    """
+
+    agreement: float
+    n: int
+    interval: tuple[float, float] | None = None
+    asked_again: bool = False
+    agreed: int | None = None
+    grader: str = ""
+    refused: int = 0
+    model: str | None = None
+    teachers: tuple[str, ...] = ()
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cost_usd: float | None = None
+    time: float | None = None
+
+    @property
+    def best(self) -> float:
+        """No specialist agrees with the teacher more often than this, were `agreement` exact."""
+        return math.sqrt(self.agreement)
+
+    @property
+    def same_model(self) -> bool:
+        """Whether the model asked again is the one that was recorded, as far as their names tell."""
+        return self.model is None or not self.teachers or self.model in self.teachers
+
+    def to_record(self) -> dict[str, Any]:
+        """As JSON holds it, with the figures that are worked out."""
+        return {**asdict(self), "best": self.best, "same_model": self.same_model}
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Ceiling:
+        known: dict[str, Any] = {field.name: record[field.name] for field in fields(cls) if field.name in record}
+        known["interval"] = tuple(record["interval"]) if record.get("interval") else None
+        known["teachers"] = tuple(record.get("teachers") or ())
+        return cls(**known)
+
+
+def known_ceiling(workspace: Workspace, task_id: str) -> Ceiling | None:
+    """The task's ceiling as it was measured; else what recorded calls show, where a prompt came more than once; else
+    None."""
+    measured = workspace.result(_key(task_id))
+    if measured is not None:
+        return Ceiling.from_record(measured)
+    improvement = workspace.result(f"improvement:{task_id}") or {}
+    recorded = (improvement.get("figures") or {}).get("ceiling") or {}
+    if recorded.get("share") is None:
+        return None
+    return Ceiling(agreement=recorded["share"], n=recorded["prompts"], grader="same answer")
+
+
+def held_out(workspace: Workspace, task: Task, calls: int) -> Rows:
+    """The first `calls` test calls of the task's data set, which is shuffled; all where there are fewer.
+
+    Raises BadInput where there is no data set, or no such call in it.
+    """
+    from ..curate import Curated
+
+    kept = workspace.result(f"data:{task.id}")
+    folder = workspace.home / "datasets" / str(kept and kept["folder"])
+    if kept is None or not folder.exists():
+        raise BadInput(f"The calls of {task.name} are not divided yet.", f"protege improve {task.name}")
+    test = Curated.load(folder).test
+    if not len(test) or calls < 1:
+        raise BadInput(f"There is no test call of {task.name} to ask.", "Record more calls; ask one at the least.")
+    return test.select(range(min(calls, len(test)))).to_list()
+
+
+def measure_ceiling(
+    workspace: Workspace, task: Task, ask: Ask, *, calls: int = 100, progress: Progress | None = None
+) -> Ceiling:
+    """Ask the teacher held-out test calls again, as they were recorded, and grade each second answer against the first.
+
+    A second answer of another structure does not agree. Kept in the workspace. Raises what `held_out` and `ask` raise;
+    Refused only where no call was answered.
+    """
+    from ..rollout.policy import grader_of
+    from ..stats.intervals import clopper_pearson
+
+    rows, grader = held_out(workspace, task, calls), grader_of(workspace, task)
+    requests = [request_from(orjson.loads(row["request"])) for row in rows]
+    answers = _asked(task, ask, requests, progress or Silent())
+    given = [answer for answer in answers if isinstance(answer, Answer)]
+    if not given:
+        raise next(answer for answer in answers if isinstance(answer, Refused))
+    agreed = sum(
+        _agrees(grader.for_request(request), answer, str(row["answer"]))
+        for row, request, answer in zip(rows, requests, answers, strict=True)
+        if isinstance(answer, Answer)
+    )
+    found = Ceiling(
+        agreement=agreed / len(given),
+        n=len(given),
+        interval=clopper_pearson(agreed, len(given)),
+        asked_again=True,
+        agreed=agreed,
+        grader=grader.name,
+        refused=len(rows) - len(given),
+        model=next((answer.model for answer in given if answer.model), None),
+        teachers=_teachers(rows),
+        input_tokens=_sum([answer.input_tokens for answer in given]),
+        output_tokens=_sum([answer.output_tokens for answer in given]),
+        cost_usd=_cost(given),
+        time=time.time(),
+    )
+    workspace.save_result(_key(task.id), found.to_record())
+    return found
+
+
+def _key(task_id: str) -> str:
+    return f"ceiling:{task_id}"
+
+
+def _asked(task: Task, ask: Ask, requests: Sequence[Request], progress: Progress) -> list[Answer | Refused]:
+    """The answers in the order of their requests. An error but Refused ends it: nobody is asked any more."""
+
+    def one(request: Request) -> Answer | Refused:
+        try:
+            answer = ask(request)
+        except Refused as error:
+            return error
+        return answer if isinstance(answer, Answer) else Answer(answer)
+
+    answers: list[Answer | Refused] = []
+    with (
+        progress.step(f"{task.name}: asking the teacher again", len(requests)) as bar,
+        ThreadPoolExecutor(AT_ONCE, "protege-teacher") as pool,
+    ):
+        try:
+            for answer in pool.map(one, requests):
+                answers.append(answer)
+                bar.advance()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return answers
+
+
+def _agrees(grader: Grader, second: Answer, first: str) -> bool:
+    """Never where there is no second answer, or its tool calls cannot be read."""
+    try:
+        return second.message is not None and grader.agree(answer_text(second.message), first)
+    except InvalidAnswer:
+        return False
+
+
+def _teachers(rows: Rows) -> tuple[str, ...]:
+    """The models whose answers these are, under the names that they were asked for by, and answered by."""
+    records = [orjson.loads(row["request"]) for row in rows]
+    named = {str(record[name]) for record in records for name in ("model", "answered_by") if record.get(name)}
+    return tuple(sorted(named))
+
+
+def _sum(counts: Sequence[int | None]) -> int | None:
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None
+
+
+def _cost(answers: Sequence[Answer]) -> float | None:
+    """US dollars of them all; None where the tokens or the price of one are unknown."""
+    from ..common.prices import cost_usd
+
+    total = 0.0
+    for answer in answers:
+        if answer.model is None or answer.input_tokens is None or answer.output_tokens is None:
+            return None
+        cost = cost_usd(answer.model, answer.input_tokens, answer.output_tokens)
+        if cost is None:
+            return None
+        total += cost
+    return total

@@ -1,0 +1,1 @@
+"""A client for Ollama's HTTP API: what its answers hold, and what its failures mean."""

@@ -1,0 +1,9 @@
+from .conversation import Redacted as Redacted
+from .conversation import Redactor as Redactor
+from .conversation import redacted_text as redacted_text
+from .detect import find as find
+from .leaves import readable as readable
+from .policy import TYPES as TYPES
+from .policy import Policy as Policy
+from .policy import load_policy as load_policy
+from .span import Span as Span

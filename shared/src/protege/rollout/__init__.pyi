@@ -1,0 +1,14 @@
+from .lifecycle import promote as promote
+from .lifecycle import retire as retire
+from .lifecycle import rollback as rollback
+from .policy import EVERY as EVERY
+from .policy import TEACHER as TEACHER
+from .policy import TaskPolicy as TaskPolicy
+from .policy import policy_of as policy_of
+from .publishing import in_force as in_force
+from .publishing import publish as publish
+from .rules import RULES as RULES
+from .rules import Rules as Rules
+from .switching import set_policy as set_policy
+from .switching import set_terms as set_terms
+from .switching import switch as switch

@@ -1,0 +1,44 @@
+"""Writing routes.json from the workspace."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from ..common.files import write_private
+from ..route.table import to_bytes
+from ..specialist import Route, Specialist
+from ..workspace import Workspace
+from .policy import TaskPolicy, policy_of
+
+
+def publish(workspace: Workspace) -> Path:
+    """Tell running agents which routes are on; they follow within a second. What stands there already stays.
+
+    On are those of specialists that answer (a share: canary, first; all: live), as far as their tasks' policies let
+    them. All tasks are written, so that a call of a task without a route is not taken for the nearest that has one.
+    """
+    path = workspace.home / "routes.json"
+    with workspace.turn:  # of two that publish at once, the later one writes what both have changed
+        terms = workspace.routes()
+        answering = [s for s in workspace.specialists() if s.answers and s.id in terms]
+        allowed = [(in_force(terms[s.id], s, policy_of(workspace, s.task_id)), s) for s in answering]
+        on = sorted(((route, s) for route, s in allowed if route), key=lambda pair: pair[1].state)  # "canary" < "live"
+        body = to_bytes(workspace.tasks(), on)
+        if not path.exists() or path.read_bytes() != body:
+            write_private(path, body)
+    return path
+
+
+def in_force(route: Route, specialist: Specialist, policy: TaskPolicy) -> Route | None:
+    """The route as the task's policy lets it be; None where the teacher is to answer.
+
+    So it is where the policy wants a promise that was not certified: a smaller ε or δ, or another grader, holds from
+    the next `improve` on; and where it has pinned another.
+    """
+    pinned = policy.pin in ("", specialist.id, specialist.name)
+    if policy.off or not pinned or policy.grader != route.grader:
+        return None
+    if route.epsilon > (policy.epsilon or 1.0) or route.delta > (policy.delta or 1.0):
+        return None
+    return route if policy.latency_ms is None else replace(route, timeout_s=policy.latency_ms / 1000)

@@ -1,0 +1,4 @@
+from .decision import Decision as Decision
+from .decision import Reason as Reason
+from .router import Outcome as Outcome
+from .router import Router as Router

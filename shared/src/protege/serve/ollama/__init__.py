@@ -1,0 +1,1 @@
+"""Specialists that an Ollama serves: brought there, asked there, checked there."""

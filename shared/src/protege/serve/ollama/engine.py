@@ -1,0 +1,244 @@
+"""Specialists that an Ollama serves: the engine that asks it, and which Ollama that is.
+
+Prompts are ours, rendered as in tuning, and sent raw: what a model's template in Ollama is has no part in an answer.
+An answer is asked for with the same options each time, one deadline, and at most `AT_ONCE` at a time (who waits half of
+its time for a turn gives up); a server that is busy or starting again is asked again for a second and a half.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.util
+import random
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import orjson
+
+from ...errors import BadInput, EngineBusy, EngineError, EngineTimeout, EngineUnreachable, MissingDependency, NotServed
+from ...ollama.address import address
+from ...ollama.api import GREEDY, Ollama
+from ...ollama.replies import Reply, tells_logprobs
+from ...specialist import Specialist
+from ..engine import Completion
+from .models import LOAD_S, Imported, imported, server_at
+
+NAME = "ollama"
+EngineName: TypeAlias = Literal["auto", "embedded", "ollama"]
+
+AT_ONCE = 4
+"""Answers that a program asks of a server at a time; the others wait here, where waiting costs the server nothing."""
+PAUSES_S = (0.1, 0.2, 0.4, 0.8)
+"""Between one try and the next, where the server is busy or away."""
+FRESH_S = 1.0
+"""How old may be what is known of the server's version and models: two requests of a millisecond."""
+GLANCE_S = 0.5
+"""For seeing whether an Ollama is there at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What a server said of itself. models: digests by name."""
+
+    at_s: float
+    version: str
+    models: dict[str, str]
+
+
+class OllamaEngine:
+    """Asks each specialist where it was imported to. Makes no connection before the first question."""
+
+    name = NAME
+    tells_end = False
+
+    def __init__(self, at_once: int = AT_ONCE) -> None:
+        self._at_once = at_once
+        self._servers: dict[str, Ollama] = {}
+        self._turns: dict[str, threading.BoundedSemaphore] = {}
+        self._seen: dict[str, _Seen] = {}
+        self._loading: set[str] = set()
+        self._lock = threading.Lock()
+
+    def fingerprint(self, specialist: Specialist) -> str:
+        """Over engine, version, weights and options, as they are now (a second ago at most).
+
+        Raises NotServed where the model is gone, or another stands under its name.
+        """
+        where = imported(specialist)
+        seen = self._look(where)
+        found = seen.models.get(where.model)
+        if found is None:
+            raise NotServed(f"{where.model} is gone from Ollama.", "`protege serve` brings it back.")
+        if found != where.digest:
+            raise NotServed(f"Another model stands under {where.model}.", "`protege serve` brings ours back.")
+        return fingerprint(seen.version, where)
+
+    def complete(self, specialist: Specialist, prompt: str, *, timeout_s: float) -> Completion:
+        begin_s = time.monotonic()
+        until_s = begin_s + timeout_s
+        where = imported(specialist)
+        with self._turn(where, timeout_s / 2):
+            try:
+                reply = self._persistently(where, specialist, prompt, until_s)
+            except EngineTimeout:
+                self._load(where)
+                raise
+        return _completion(reply, (time.monotonic() - begin_s) * 1000)
+
+    def answers(self, address: str) -> bool:
+        """Whether the server is there."""
+        try:
+            self._server(address).version(FRESH_S)
+        except EngineError:
+            return False
+        return True
+
+    def close(self) -> None:
+        for server in self._servers.values():
+            server.close()
+
+    def __enter__(self) -> OllamaEngine:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def _persistently(self, where: Imported, specialist: Specialist, prompt: str, until_s: float) -> Reply:
+        """Ask, and where the server is busy or starting again, ask again. Its version must stay what it was."""
+        certain: str | None = None
+        pauses = iter(PAUSES_S)
+        while True:
+            try:
+                now = self.fingerprint(specialist)
+                if now != (certain := certain or now):
+                    raise NotServed("Another version of Ollama took its place.", "`protege improve` calibrates again.")
+                return self._ask(where, specialist, prompt, until_s)
+            except (EngineBusy, EngineUnreachable):
+                self._seen.pop(where.address, None)
+                pause_s = next(pauses, None)
+                if pause_s is None or time.monotonic() + pause_s >= until_s:
+                    raise
+                # Not in step with the others who were turned away.
+                time.sleep(pause_s * random.uniform(0.75, 1.25))
+
+    def _ask(self, where: Imported, specialist: Specialist, prompt: str, until_s: float) -> Reply:
+        bos = specialist.base.bos
+        if where.adds_tokens and bos:
+            prompt = prompt.removeprefix(bos)  # Ollama puts it there
+        left_s = until_s - time.monotonic()
+        if left_s <= 0:
+            raise EngineTimeout("Ollama did not answer in time.")
+        return self._server(where.address).generate(
+            where.model, prompt, max_tokens=specialist.max_tokens, timeout_s=left_s, keep_alive=where.keep_alive
+        )
+
+    def _look(self, where: Imported) -> _Seen:
+        seen = self._seen.get(where.address)
+        if seen is None or time.monotonic() - seen.at_s > FRESH_S:
+            server = self._server(where.address)
+            seen = _Seen(time.monotonic(), server.version(), server.models())
+            self._seen[where.address] = seen
+        return seen
+
+    def _load(self, where: Imported) -> None:
+        """Have the model loaded behind the callers' backs: Ollama gives a load up when the one who asked goes away, so
+        that a model slower to load than a caller may wait would never be in memory."""
+        with self._lock:
+            if where.model in self._loading:
+                return
+            self._loading.add(where.model)
+
+        def load() -> None:
+            try:
+                with contextlib.suppress(EngineError):
+                    self._server(where.address).load(where.model, keep_alive=where.keep_alive, timeout_s=LOAD_S)
+            finally:
+                self._loading.discard(where.model)
+
+        if where.keep_alive != "0":
+            threading.Thread(target=load, name="protege-load", daemon=True).start()
+
+    def _server(self, address: str) -> Ollama:
+        with self._lock:
+            if address not in self._servers:
+                self._servers[address] = server_at(address)
+            return self._servers[address]
+
+    @contextmanager
+    def _turn(self, where: Imported, patience_s: float) -> Iterator[None]:
+        with self._lock:
+            turns = self._turns.setdefault(where.address, threading.BoundedSemaphore(self._at_once))
+        if not turns.acquire(timeout=max(0.0, patience_s)):
+            raise EngineBusy("Ollama is well; too many answers are asked of it at once.")
+        try:
+            yield
+        finally:
+            turns.release()
+
+
+def fingerprint(version: str, where: Imported) -> str:
+    """SHA-256 (hex) over all that we can name of what the log-probabilities depend on."""
+    made_of = {
+        "engine": NAME,
+        "version": version,
+        "file": where.file,
+        "context": where.context,
+        "adds_tokens": where.adds_tokens,
+        "options": GREEDY,
+    }
+    return hashlib.sha256(orjson.dumps(made_of, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def find_ollama() -> Ollama | None:
+    """The Ollama that is used unasked: at OLLAMA_HOST, else on loopback; of a version known to tell log-probabilities.
+
+    None where none answers within half a second, or the `ollama` package is not installed. Raises BadInput where
+    OLLAMA_HOST is no address.
+    """
+    if importlib.util.find_spec("ollama") is None:
+        return None
+    server = Ollama(address())
+    try:
+        if tells_logprobs(server.version(GLANCE_S)):
+            return server
+    except EngineError:
+        pass
+    server.close()
+    return None
+
+
+def choose_ollama(asked: EngineName, serve_as: str) -> Ollama | None:
+    """The Ollama to serve in; None for the embedded engine. "auto": Ollama where one is found.
+
+    Raises BadInput, EngineError (it was asked for and does not answer, or is too old), MissingDependency.
+    """
+    if asked == "embedded" or (asked == "auto" and serve_as == "lora"):
+        return None
+    if asked == "auto":
+        return find_ollama()
+    if serve_as == "lora":
+        raise BadInput("Ollama serves no LoRA weights over a base.", "Leave out --serve-as lora, or --engine ollama.")
+    if importlib.util.find_spec("ollama") is None:
+        raise MissingDependency("ollama", "serve")
+    server = Ollama(address())
+    version = server.version()
+    if tells_logprobs(version) is False:
+        raise EngineError(
+            f"The Ollama at {server.url} is {version}, which tells no log-probabilities.",
+            "Update it: 0.12.11 or newer.",
+        )
+    return server
+
+
+def _completion(reply: Reply, latency_ms: float) -> Completion:
+    if reply.text and not reply.logprobs:
+        raise EngineError("This Ollama tells no log-probabilities.", "Update it: 0.12.11 or newer.")
+    finish: Literal["stop", "length"] = "length" if reply.done_reason == "length" else "stop"
+    return Completion(
+        reply.text, reply.tokens, reply.logprobs, finish, reply.input_tokens, reply.output_tokens, latency_ms
+    )

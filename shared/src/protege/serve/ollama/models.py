@@ -1,0 +1,341 @@
+"""Specialists as models in Ollama: made, described, taken out of memory, removed.
+
+    merged GGUF ─► checked here ─► blob, where it is absent ─► create ─► loaded, and asked once
+
+All that Ollama would store unseen (a file that is cut off, parameters of the wrong type) is refused before it is sent:
+a blob that no model names can be removed by nothing but Ollama's next start.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from ...common.progress import Progress, Silent
+from ...errors import BadInput, BaseModelError, EngineError, NotServed
+from ...ollama.address import address, is_loopback
+from ...ollama.api import CONNECT_S, GREEDY, NAMESPACE, Ollama
+from ...specialist import Specialist
+from ...workspace import Workspace
+from ..weights import digest, weights
+from .quantise import FROM_PARAMETERS, TYPE, quantised, quantiser
+
+CONTEXT = 4096
+"""Tokens of a prompt and its answer, the embedded engine's too; the base's own where that is less."""
+KEEP_ALIVE = "30m"
+LOAD_S = 120.0
+"""A model of several GB from a cold disk takes about a minute."""
+ABOUT = "Protégé: "
+"""What the part of the licence text begins with that says where a model comes from."""
+
+log = logging.getLogger("protege.serve")
+
+_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,79}")
+_DURATION = re.compile(r"-1|0|(\d+(\.\d+)?(ms|s|m|h))+")
+_PARAMETERS: Mapping[str, type | tuple[type, ...]] = {
+    "num_ctx": int,
+    "num_predict": int,
+    "top_k": int,
+    "seed": int,
+    "temperature": (int, float),
+    "top_p": (int, float),
+    "min_p": (int, float),
+    "repeat_penalty": (int, float),
+    "presence_penalty": (int, float),
+    "frequency_penalty": (int, float),
+    "stop": list,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """Where Ollama has a specialist.
+
+    address: the server's URL. model: its name there. digest: of the model's manifest, over weights, template,
+    parameters and licence. file: SHA-256 of the GGUF. context: tokens. adds_tokens: Ollama puts a token of its own
+    before each prompt. keep_alive: how long it stays in memory after an answer. quantisation: of the weights.
+    """
+
+    address: str
+    model: str
+    digest: str
+    file: str
+    context: int
+    adds_tokens: bool
+    keep_alive: str
+    quantisation: str
+
+
+def imported(specialist: Specialist) -> Imported:
+    """Raises NotServed where it was never brought to Ollama."""
+    if not specialist.imported:
+        raise NotServed(f"{specialist.name} is not in Ollama.", "`protege improve --engine ollama` brings it there.")
+    return Imported(**specialist.imported)
+
+
+def server_at(url: str) -> Ollama:
+    """The server, to be closed. Raises EngineError where it is elsewhere and this process was not told to go there."""
+    # A file that someone put into the home folder must not send prompts or weights elsewhere.
+    if not is_loopback(url) and url != address():
+        raise EngineError(f"The specialist is in an Ollama elsewhere, {url}.", f"Allow it: OLLAMA_HOST={url}")
+    return Ollama(url, look_s=CONNECT_S)
+
+
+def model_name(workspace: Workspace, specialist: Specialist, task_name: str) -> str:
+    """`protege/<workspace>-<task>:v<version>`: two workspaces on one server never meet, nor do two tasks.
+
+    Ollama takes names that differ in case for the same; where spelling the task's name loses anything, its id's end
+    tells it apart.
+    """
+    slug = re.sub(r"[^a-z0-9_.-]+", "-", task_name.lower())[:60].strip("-.") or "task"
+    if slug != task_name:
+        slug = f"{slug}-{re.sub(r'[^a-z0-9]+', '', specialist.task_id.lower())[-8:]}"
+    return checked_name(f"{NAMESPACE}/{workspace.id}-{slug}:v{specialist.version}")
+
+
+def bring(
+    workspace: Workspace,
+    specialist: Specialist,
+    task_name: str,
+    server: Ollama,
+    *,
+    keep_alive: str = KEEP_ALIVE,
+    again: Imported | None = None,
+    progress: Progress | None = None,
+) -> Specialist:
+    """The specialist, in Ollama: imported where it is not there yet, loaded, and asked once.
+
+    again: how it was there before; it comes back from the same file or not at all. What cannot be loaded is taken out
+    again. Raises BaseModelError (no merged GGUF, damaged, not the one that was tuned), BadInput (`keep_alive` is no
+    duration), ResourceError (its disk is full), EngineError.
+    """
+    check_keep_alive(keep_alive)
+    path, quantisation = _file(workspace, specialist, again)
+    name = model_name(workspace, specialist, task_name)
+    context = min(CONTEXT, specialist.base.context or CONTEXT)
+    before = server.models().get(name)
+    make(
+        server,
+        name,
+        path,
+        parameters=_parameters(specialist, context),
+        licence=_licence(workspace, specialist, task_name),
+        expected=again.file if again else None,
+        progress=progress,
+    )
+    try:
+        adds_tokens = _warm_up(server, name, keep_alive)
+        manifest = _manifest(server, name)
+    except EngineError:
+        if before is None:
+            with contextlib.suppress(EngineError):
+                server.delete(name)
+        raise
+    where = Imported(server.url, name, manifest, digest(path), context, adds_tokens, keep_alive, quantisation)
+    record = {field: getattr(where, field) for field in Imported.__slots__}
+    return replace(specialist, engine="ollama", imported=record)
+
+
+def make(
+    server: Ollama,
+    name: str,
+    path: Path,
+    *,
+    parameters: Mapping[str, Any],
+    licence: Sequence[str] = (),
+    expected: str | None = None,
+    progress: Progress | None = None,
+) -> None:
+    """Make a model of a GGUF file. What Ollama would refuse too late is refused here, and nothing is sent.
+
+    expected: the file's SHA-256, where it must be that one. Raises BadInput (name, parameters), BaseModelError (no
+    GGUF, cut off, another file), ResourceError, EngineError.
+    """
+    from ...gguf.header import check_gguf
+
+    checked_name(name)
+    check_parameters(parameters)
+    check_gguf(path)
+    found = digest(path)
+    if expected is not None and found != expected:
+        raise BaseModelError(f"{path} is not the file that is meant: its digest is another.", "Fetch or tune it again.")
+    if not server.has_blob(found):
+        with (progress or Silent()).step(f"{name}: sending the model to Ollama", path.stat().st_size) as bar:
+            server.send_blob(path, found, bar.advance)
+    server.create(name, found, parameters=parameters, licence=licence)
+
+
+def check_keep_alive(keep_alive: str) -> None:
+    """Raises BadInput where it is no duration of Ollama's."""
+    if not _DURATION.fullmatch(keep_alive):
+        raise BadInput(f"{keep_alive!r} is no duration.", "Write 30m, 1h, 0 or -1 (for ever).")
+
+
+def checked_name(name: str) -> str:
+    """A model's name as Ollama takes it, `[namespace/]model[:tag]`. Raises BadInput."""
+    rest, _, tag = name.partition(":")
+    parts = [*rest.split("/"), tag or "latest"]
+    if len(parts) > 3 or not all(_PART.fullmatch(part) for part in parts):
+        raise BadInput(
+            f"{name[:120]!r} is no name of a model in Ollama.", "Letters, digits, _ . - and up to 80 of them a part."
+        )
+    if tag == "cloud" or tag.endswith("-cloud"):
+        raise BadInput(f"{name!r} would be answered by a service elsewhere.", "Choose another tag.")
+    return name
+
+
+def check_parameters(parameters: Mapping[str, Any]) -> None:
+    """Raises BadInput on what Ollama would store and then fail at with every answer."""
+    for name, value in parameters.items():
+        kind = _PARAMETERS.get(name)
+        if kind is None:
+            raise BadInput(f"{name!r} is no parameter that is known here.", f"Known: {', '.join(sorted(_PARAMETERS))}.")
+        right = isinstance(value, kind) and not isinstance(value, bool)
+        if isinstance(value, list):
+            right = right and all(isinstance(text, str) for text in value)
+        if not right:
+            wanted = "a list of texts" if kind is list else "a whole number" if kind is int else "a number"
+            raise BadInput(f"The parameter {name} must be {wanted}.", "Correct it.")
+
+
+def describe(workspace: Workspace, specialist: Specialist, task_name: str) -> Specialist:
+    """The specialist with its report in the model's own metadata. No weights are sent."""
+    where = imported(specialist)
+    with contextlib.closing(server_at(where.address)) as server:
+        server.create(
+            where.model,
+            where.file,
+            parameters=_parameters(specialist, where.context),
+            licence=_licence(workspace, specialist, task_name),
+        )
+        return replace(specialist, imported={**specialist.imported, "digest": _manifest(server, where.model)})
+
+
+def provenance(server: Ollama, model: str) -> Mapping[str, Any] | None:
+    """What the model's own metadata in Ollama says of where it comes from; None where it says nothing.
+
+    Raises NotServed, EngineError.
+    """
+    for line in str(server.show(model).get("license") or "").splitlines():
+        if line.startswith(ABOUT):
+            with contextlib.suppress(orjson.JSONDecodeError):
+                found = orjson.loads(line[len(ABOUT) :])
+                return found if isinstance(found, dict) else None
+    return None
+
+
+def bring_back(workspace: Workspace, specialist: Specialist, task_name: str, *, load: bool) -> Specialist:
+    """As it was calibrated: there, made anew of the same file where someone removed or changed it, and in memory.
+
+    load: bring it into memory also where it was not touched.
+    """
+    where = imported(specialist)
+    with contextlib.closing(server_at(where.address)) as server:
+        if server.models().get(where.model) != where.digest:
+            return bring(workspace, specialist, task_name, server, keep_alive=where.keep_alive, again=where)
+        if load and where.keep_alive != "0":
+            server.load(where.model, keep_alive=where.keep_alive, timeout_s=LOAD_S)
+        return specialist
+
+
+def unload(specialist: Specialist) -> None:
+    """Out of Ollama's memory. What stands in the way is left alone: it goes by itself when its time is over."""
+    where = imported(specialist)
+    with contextlib.suppress(EngineError), contextlib.closing(server_at(where.address)) as server:
+        server.load(where.model, keep_alive="0", timeout_s=10.0)
+
+
+def remove(workspace: Workspace, specialist: Specialist) -> bool:
+    """Delete the specialist's model; whether Ollama has it no more. Never a model that this workspace did not make."""
+    where = imported(specialist)
+    if not where.model.startswith(f"{NAMESPACE}/{workspace.id}-"):
+        return False
+    try:
+        with contextlib.closing(server_at(where.address)) as server:
+            if server.models().get(where.model) == where.digest:
+                server.delete(where.model)
+    except NotServed:
+        pass  # somebody was quicker
+    except EngineError:
+        return False
+    return True
+
+
+def prune(workspace: Workspace, task_id: str, keep: int, spared: Collection[str]) -> list[str]:
+    """Remove a task's older models from Ollama, all but the newest `keep` and those spared (ids); returns their names.
+
+    Where Ollama does not answer, they are tried again the next time.
+    """
+    mine = [s for s in workspace.specialists(task_id=task_id) if s.imported]
+    newest = sorted(mine, key=lambda s: -s.version)
+    removed: list[str] = []
+    for specialist in newest[max(keep, 0) :]:
+        if specialist.id not in spared and remove(workspace, specialist):
+            removed.append(str(specialist.imported["model"]))
+            workspace.save_specialist(replace(specialist, imported={}))
+    return removed
+
+
+def _file(workspace: Workspace, specialist: Specialist, again: Imported | None) -> tuple[Path, str]:
+    """The merged GGUF and its quantisation: as tuned, or Q4_K_M where it is large and llama.cpp's quantiser is here.
+
+    again: as it was before, whatever is here now.
+    """
+    path = weights(workspace, specialist, "gguf")
+    tuned = str(specialist.settings.get("output", "q8_0")).upper()
+    large = specialist.base.parameters > FROM_PARAMETERS
+    program = quantiser() if large and (again is None or again.quantisation == TYPE) else None
+    if program is None:
+        if large and again is None:
+            log.warning("%s stays %s: llama.cpp's llama-quantize is not here to make it %s.", path, tuned, TYPE)
+        return path, tuned
+    return quantised(path, path.with_name(f"model-{TYPE.lower()}.gguf"), program), TYPE
+
+
+def _parameters(specialist: Specialist, context: int) -> dict[str, Any]:
+    """So that any client of this Ollama asks as we do."""
+    return {**GREEDY, "num_ctx": context, "num_predict": specialist.max_tokens, "stop": list(specialist.base.eos)}
+
+
+def _licence(workspace: Workspace, specialist: Specialist, task_name: str) -> list[str]:
+    """The base's licence, and where the model comes from: Ollama keeps no other text of ours with a model."""
+    base, report = specialist.base, specialist.report or {}
+    evaluation, certificate = report.get("evaluation") or {}, report.get("certificate") or {}
+    about = {
+        "specialist": specialist.id,
+        "name": specialist.name,
+        "task": task_name,
+        "workspace": workspace.id,
+        "base": {"name": base.name, "sha256": base.sha256, "licence": base.licence},
+        "data": specialist.lineage.get("curated"),
+        "report": {
+            "agreement": evaluation.get("agreement"),
+            "test_calls": evaluation.get("n"),
+            "certified_coverage": report.get("certified_coverage"),
+            "epsilon": certificate.get("epsilon"),
+            "delta": certificate.get("delta"),
+        }
+        if evaluation
+        else None,
+    }
+    return [f"{base.licence} (of the base, {base.name})", f"{ABOUT}{orjson.dumps(about).decode()}"]
+
+
+def _warm_up(server: Ollama, name: str, keep_alive: str) -> bool:
+    """Load the model, and see whether Ollama puts a token of its own before a prompt of one token."""
+    server.load(name, keep_alive=keep_alive, timeout_s=LOAD_S)
+    return server.generate(name, "x", max_tokens=1, timeout_s=LOAD_S, keep_alive=keep_alive).input_tokens > 1
+
+
+def _manifest(server: Ollama, name: str) -> str:
+    found = server.models().get(name)
+    if found is None:
+        raise EngineError(f"Ollama at {server.url} says that it made {name}, and does not list it.", "Try again.")
+    return found

@@ -1,0 +1,92 @@
+"""Figures for Prometheus: what specialists do with calls, in its text format, version 0.0.4.
+
+The format is written here, in a dozen lines: figures are read from the workspace at each scrape, so that a client
+library's registry would only carry them over. The names of tasks and specialists are labels; nothing of a call is.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from ..collect import drain
+from ..errors import ProtegeError, ResourceError
+from ..report.exposition import exposition
+from ..workspace import Workspace
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+PORT = 9464
+"""Where Prometheus looks for OpenTelemetry's exporters unless told otherwise."""
+
+log = logging.getLogger("protege.metrics")
+
+
+def serve_metrics(
+    workspace: Workspace, host: str = "127.0.0.1", port: int = PORT, ready: Callable[[str], None] | None = None
+) -> None:
+    """Answer Prometheus at http://host:port/metrics until interrupted; `ready` is told that address.
+
+    Raises ResourceError where the port cannot be had.
+    """
+    with metrics_server(workspace, host, port) as server:
+        if ready:
+            ready(f"http://{host}:{server.server_port}/metrics")
+        server.serve_forever()
+
+
+def metrics_server(workspace: Workspace, host: str = "127.0.0.1", port: int = PORT) -> ThreadingHTTPServer:
+    """The server, its port bound; each scrape brings what recorders wrote into the store. Raises ResourceError."""
+    alone = threading.Lock()
+
+    def scrape() -> bytes:
+        with alone:
+            drain(workspace)
+            return exposition(workspace).encode(errors="replace")
+
+    class Handler(BaseHTTPRequestHandler):
+        timeout = 30  # seconds: a connection that asks nothing is let go
+
+        def do_GET(self) -> None:
+            if _is_loopback(host) and not _is_loopback(_named(self.headers.get("Host", ""))):
+                return self.send_error(403)  # a web page that had its own name resolved to this machine
+            if self.path.partition("?")[0] != "/metrics":
+                return self.send_error(404)
+            try:
+                body = scrape()
+            except ProtegeError as error:
+                log.warning("No figures: %s", error)
+                return self.send_error(503)
+            self.send_response(200)
+            self.send_header("Content-Type", CONTENT_TYPE)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            log.debug(format, *args)
+
+    try:
+        return ThreadingHTTPServer((host, port), Handler)
+    except OSError as error:
+        raise ResourceError(
+            f"Metrics cannot be served on {host}:{port}: {error.strerror}.", "Choose another port with --port."
+        ) from error
+
+
+def _named(address: str) -> str:
+    """The host of a `Host` header; empty where that is damaged."""
+    try:
+        return urlsplit(f"//{address}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,1 @@
+"""Statistics: exact intervals, and tests that may be looked at after every observation. Plain functions on numbers."""

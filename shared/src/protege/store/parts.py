@@ -1,0 +1,47 @@
+"""The large parts of calls, each stored once: the body of a call holds `{"$part": hash}` in their place."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import orjson
+
+PART_BYTES = 256
+"""Parts at least this long are stored once; below, a hash would cost more than it saves."""
+
+
+def pack(record: Mapping[str, Any], keep: Callable[[str, bytes], None]) -> bytes:
+    """A record as bytes, its large parts given to `keep(hash, bytes)` and replaced by their hashes."""
+
+    def part(value: Any) -> Any:
+        body = orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS)
+        if len(body) < PART_BYTES:
+            return value
+        digest = hashlib.sha256(body).hexdigest()[:32]
+        keep(digest, body)
+        return {"$part": digest}
+
+    packed = dict(record)
+    packed["messages"] = [{**m, "content": part(m["content"])} if m.get("content") else m for m in record["messages"]]
+    for name in ("tools", "response_format"):
+        if packed.get(name):
+            packed[name] = part(packed[name])
+    return orjson.dumps(packed, option=orjson.OPT_NON_STR_KEYS)
+
+
+def unpack(body: bytes, part: Callable[[str], Any]) -> dict[str, Any]:
+    """The record that `pack` made; `part(hash)` gives a stored part."""
+    record: dict[str, Any] = orjson.loads(body)
+
+    def whole(value: Any) -> Any:
+        return part(value["$part"]) if isinstance(value, dict) and set(value) == {"$part"} else value
+
+    for message in record["messages"]:
+        if "content" in message:
+            message["content"] = whole(message["content"])
+    for name in ("tools", "response_format"):
+        if name in record:
+            record[name] = whole(record[name])
+    return record

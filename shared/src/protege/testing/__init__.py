@@ -1,0 +1,1 @@
+"""Teachers that answer from a script, for tests and demonstrations."""

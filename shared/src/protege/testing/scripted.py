@@ -1,0 +1,42 @@
+"""A teacher that answers from a script, for tests and demonstrations: what every adapter's own is made of."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+from ..call import Message, Request, text_of
+
+Answer: TypeAlias = str | Message | BaseException
+"""A text, an assistant message in OpenAI chat form, or an error to raise."""
+
+Answers: TypeAlias = Mapping[str, Any] | Callable[[Request], Any]
+"""From the last message's text, or from the whole request, to an `Answer`."""
+
+
+def answer_to(request: Request, answers: Answers) -> Any:
+    """The script's answer: a text becomes an assistant message, an error is raised, anything else is as it is.
+
+    Raises KeyError where a mapping holds no answer.
+    """
+    answer = answers(request) if callable(answers) else answers[text_of(request.messages[-1])]
+    if isinstance(answer, BaseException):
+        raise answer
+    return {"role": "assistant", "content": answer} if isinstance(answer, str) else answer
+
+
+def tokens(text: str) -> int:
+    """How many words and signs a text has, which stand for tokens."""
+    return len(re.findall(r"\w+|[^\w\s]", text))
+
+
+def words(text: str) -> list[str]:
+    """The text in parts of a word each, blanks kept; one empty part where there is none."""
+    return re.findall(r"\s*\S+\s*$|\s*\S+", text) or [""]
+
+
+def tokens_of(request: Request, message: Message, count: Callable[[str], int] = tokens) -> tuple[int, int]:
+    """Tokens of what is read and of what is written."""
+    read = "\n".join([*map(text_of, request.messages), str(list(request.tools) or "")])
+    return count(read), count(f"{message.get('content')}{message.get('tool_calls', '')}")
