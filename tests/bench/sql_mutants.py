@@ -27,7 +27,7 @@ import orjson
 import sqlglot
 from protege.call import Request
 from protege.evaluate.graders import Grader, Sql
-from protege.evaluate.graders.sql.sql import normal_form
+from protege.evaluate.graders.sql.normal_form import normal_form
 from sqlglot import expressions as exp
 from sqlglot.errors import SqlglotError
 

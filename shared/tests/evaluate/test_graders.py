@@ -102,7 +102,7 @@ def test_a_grader_of_ones_own_is_named_by_its_module(monkeypatch: pytest.MonkeyP
     assert grader_for(task(), "my_graders:made") is grader_for(task(), "my_graders:made")
     for wrong, said in {
         "my_graders:Gone": "has no 'Gone'",
-        "my_graders:nothing": "is no grader",
+        "my_graders:nothing": "is not a grader",
         "my_graders:Half": "cannot be made without arguments",
         "my_graders:Needy": "cannot be made without arguments",
         "broken_graders:Mine": "cannot be imported",

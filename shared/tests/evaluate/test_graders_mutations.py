@@ -11,7 +11,7 @@ from protege.call import Request
 from protege.evaluate.graders import Code, Exact, Grader, JsonFields, Label, Numbers, Spans, Sql, ToolCalls
 from protege.evaluate.graders.sql.execution import same_rows
 from protege.evaluate.graders.sql.schema import schema_in
-from protege.evaluate.graders.sql.sql import normal_form
+from protege.evaluate.graders.sql.normal_form import normal_form
 
 TABLES = """CREATE TABLE dept (id INTEGER PRIMARY KEY, title TEXT NOT NULL, city TEXT);
 CREATE TABLE emp (

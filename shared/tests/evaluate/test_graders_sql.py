@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+import subprocess
 import sys
 import time
 
 import pytest
 from protege.call import Request
 from protege.evaluate.graders import Grader, Sql
-from protege.evaluate.graders.sql import execution
+from protege.evaluate.graders.sql import execution, parsing
 from protege.evaluate.graders.sql.execution import same_rows
 from protege.evaluate.graders.sql.one_place import one_place
 from protege.evaluate.graders.sql.schema import schema_in
@@ -345,14 +346,23 @@ def test_the_rows_show_what_is_different(answer: str, teacher: str) -> None:
 
 @pytest.mark.parametrize(("answer", "teacher"), DIFFERENT_FORM)
 def test_without_sqlglot_nothing_more_agrees(answer: str, teacher: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "sqlglot", None)
+    monkeypatch.setattr(parsing, "installed", False)
     assert not asked("CREATE TABLE t (a INT, b INT)").agree(answer, teacher)
 
 
 @pytest.mark.parametrize(("answer", "teacher"), SAME_FORM[:3])
 def test_without_sqlglot_layout_does_not_count(answer: str, teacher: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "sqlglot", None)
+    monkeypatch.setattr(parsing, "installed", False)
     assert Sql().agree(answer, teacher)
+
+
+def test_the_grader_loads_where_sqlglot_is_not_installed() -> None:
+    script = (
+        "import sys; sys.modules['sqlglot'] = None; from protege.evaluate.graders import Sql;"
+        " print(Sql().agree('SELECT  1', 'select 1'), Sql().agree('SELECT a+b', 'SELECT b+a'))"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == ["True", "False"]
 
 
 def test_tables_are_read_from_create_statements_and_from_plain_lists() -> None:

@@ -1,6 +1,6 @@
-"""Whether two answers are the same, by kind of output.
+"""graders: whether two answers are the same, by kind of output.
 
-A task whose answers are the same under other terms gets its own grader in a few lines:
+A task with its own idea of "the same answer" gets its own grader in a few lines:
 
     class SameDate(Grader):
         name = "same date"

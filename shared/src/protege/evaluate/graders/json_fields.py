@@ -15,10 +15,10 @@ from .values import Rules, parsed
 class JsonFields(Grader):
     """The same JSON value: every field equal, whatever the order of keys.
 
-    1 equals 1.0 but neither "1" nor true; a field that is null is not one that is missing; the order of a list counts
-    unless `unordered` says otherwise, and so does every digit unless there is a tolerance (see `Rules`). Where the
-    request asks for a schema, an answer that breaks it agrees with none. Score: the share of leaf fields that are
-    equal, of all that either has. What is not JSON agrees with nothing but the same text.
+    1 equals 1.0 but neither "1" nor true. A null field differs from a missing one. The order of a list counts unless
+    `unordered` says otherwise, and so does every digit unless there is a tolerance (see `Rules`). If the request asks
+    for a schema, an answer that breaks it agrees with none. Score: of the leaf fields that either answer has, the share
+    that is equal. Text that is not JSON agrees only with the same text.
     """
 
     def __init__(self, *, unordered: bool | Collection[str] = (), abs_tol: float = 0.0, rel_tol: float = 0.0) -> None:

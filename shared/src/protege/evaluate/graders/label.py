@@ -8,10 +8,10 @@ from .base import Grader
 
 
 class Label(Grader):
-    """The same label, but for white space around it.
+    """The same label, except for white space around it.
 
-    aliases: label → the label that it is another name of, such as {"cancelled": "canceled"}. ignore_case: "Refund" is
-    "refund"; it holds for aliases too.
+    aliases: maps another name of a label to that label, such as {"cancelled": "canceled"}. ignore_case: "Refund" is
+    "refund", in aliases too.
     """
 
     def __init__(self, aliases: Mapping[str, str] | None = None, *, ignore_case: bool = False) -> None:

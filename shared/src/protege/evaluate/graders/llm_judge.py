@@ -1,4 +1,4 @@
-"""A large model as judge, and how far it judges as people do."""
+"""A large model as judge, and how well its verdicts match people's."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ Reply with one word: SAME or DIFFERENT."""
 class LlmJudge(Grader):
     """Two texts say the same if a large model says so with either of them in first place.
 
-    A model prefers places (Zheng et al. 2023, "Judging LLM-as-a-Judge", section 3.4), so it is asked twice, the answers
-    swapped, and both verdicts must be SAME; any other reply is a "different". ask: prompt → reply; what it raises goes
-    up. prompt: with {a} and {b}, where the answers are put in as JSON strings. Use it only where `measured` shows that
-    it judges as people do.
+    Models favour a position (Zheng et al. 2023, "Judging LLM-as-a-Judge", section 3.4), so the model is asked twice
+    with the answers swapped, and both verdicts must be SAME; any other reply counts as different. ask: takes the prompt
+    and returns the reply; what it raises is not caught. prompt: has {a} and {b}, where the answers go in as JSON
+    strings. Use it only if `measured` shows that it judges as people do.
     """
 
     similarity = True
@@ -51,20 +51,22 @@ class LlmJudge(Grader):
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """How a grader's verdicts compare with people's, over `n` pairs.
-
-    agreed: in how many it said what they said; low, high: the exact 95% interval of that share. kappa: Cohen's (1960),
-    agreement beyond chance, None where one verdict is all there is. wrong_same: pairs that it calls the same and they
-    do not, the mistakes that would let a wrong answer through; wrong_different: the other way round.
-    """
+    """How a grader's verdicts compare with people's."""
 
     n: int
+    """Pairs judged."""
     agreed: int
+    """Pairs on which it said what people said."""
     low: float
+    """Lower bound of the exact 95% interval of the share agreed."""
     high: float
+    """Upper bound of that interval."""
     kappa: float | None
+    """Cohen's kappa (1960), agreement beyond chance; None if only one verdict occurs."""
     wrong_same: int
+    """Pairs that it calls the same and people do not: the mistakes that would let a wrong answer through."""
     wrong_different: int
+    """Pairs that it calls different and people do not."""
 
 
 def measured(grader: Grader, pairs: Iterable[tuple[str, str, bool]]) -> Measured:

@@ -23,11 +23,11 @@ _SCALES = {"thousand": 3, "million": 6, "billion": 9, "trillion": 12}
 class Numbers(Grader):
     """The same last number: "The total is 1,200.50" is "1200.5".
 
-    Commas between thousands do not count; a sign, a percent sign, letters that stick to the number ("5km") and a
-    currency do, unless `ignore_currency`; other words do not: "5 km" is "5 miles". Thousand to trillion multiply.
-    abs_tol, rel_tol: as in `math.isclose`. What is no plain number (a date, a time, a range, "1,5", which is one and a
-    half or two numbers) must be the same text.
-    Answers without any number agree as the same text only.
+    Commas between thousands do not count. A sign, a percent sign and letters that stick to the number ("5km") do, and
+    so does a currency unless `ignore_currency`. Other words do not: "5 km" is "5 miles". "Thousand" to "trillion"
+    multiply. abs_tol, rel_tol: as in `math.isclose`. What is not a plain number (a date, a time, a range, or "1,5",
+    which may be one and a half or two numbers) must be the same text. Answers without any number agree only if their
+    text is the same.
     """
 
     def __init__(self, *, abs_tol: float = 0.0, rel_tol: float = 0.0, ignore_currency: bool = False) -> None:
@@ -51,7 +51,7 @@ class Numbers(Grader):
 
 @dataclass(frozen=True, slots=True)
 class _Number:
-    """value: a text where it is no plain number. unit, currency: as written, empty where there is none."""
+    """A number in an answer. value: text if it is not a plain number. unit, currency: as written; empty if absent."""
 
     value: Decimal | str
     unit: str
@@ -59,16 +59,16 @@ class _Number:
 
 
 def _last(text: str) -> _Number | None:
-    found = next(reversed(list(_NUMBER.finditer(text))), None)
-    if found is None:
+    match = next(reversed(list(_NUMBER.finditer(text))), None)
+    if match is None:
         return None
-    unit = "".join((found["unit"] or "").split())
+    unit = "".join((match["unit"] or "").split())
     unit = "%" if unit.lower() == "percent" else unit
-    currency = (found["before"] or found["between"] or found["after"] or "").upper()
-    sign = "-" if found["sign"] in ("-", "−") else ""
-    if not _PLAIN.fullmatch(found["digits"]) or len(found["power"] or "") > 5:
-        return _Number(sign + found["digits"] + (found["power"] or ""), unit, currency)
-    value = Decimal(sign + found["digits"].replace(",", "") + (found["power"] or ""))
+    currency = (match["before"] or match["between"] or match["after"] or "").upper()
+    sign = "-" if match["sign"] in ("-", "−") else ""
+    if not _PLAIN.fullmatch(match["digits"]) or len(match["power"] or "") > 5:
+        return _Number(sign + match["digits"] + (match["power"] or ""), unit, currency)
+    value = Decimal(sign + match["digits"].replace(",", "") + (match["power"] or ""))
     if (scale := _SCALES.get(unit.lower())) is not None:
         return _Number(value.scaleb(scale), "", currency)
     return _Number(value, unit, currency)

@@ -1,4 +1,4 @@
-"""What was extracted from a text: a set of pieces."""
+"""What was extracted from a text: a set of spans."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _BULLET = re.compile(r"\s*(?:[-*•]\s+|\d+[.)]\s+)?")
 
 
 class Spans(Grader):
-    """The same set of spans, whatever their order and however often one is named.
+    """The same set of spans, whatever their order and however often each is named.
 
-    An answer is a JSON list of texts or of objects such as {"start": 0, "end": 4, "type": "PERSON"}; an object of
-    types, each with its texts, an empty one being as none; or lines of text, a span each, with or without bullets.
-    Texts, also those in objects, are equal but for white space; objects have all their fields equal. Score: F1 over the
+    An answer is one of: a JSON list of texts, or of objects such as {"start": 0, "end": 4, "type": "PERSON"}; an object
+    that maps types to texts, where an empty value means none; lines of text, one span a line, with or without bullets.
+    White space in texts does not count, also inside objects; all fields of an object must be equal. Score: F1 over the
     spans.
     """
 
@@ -32,15 +32,15 @@ class Spans(Grader):
 
 
 def _spans(text: str) -> set[str]:
-    found = parsed(text)
-    if found is None or not isinstance(found[0], list | dict):
+    value = parsed(text)
+    if value is None or not isinstance(value[0], list | dict):
         lines = (_BULLET.sub("", line, count=1) for line in text.splitlines())
         return {_form(line) for line in lines if line.strip()}
-    return {_form(span) for span in _named(found[0])}
+    return {_form(span) for span in _named(value[0])}
 
 
 def _named(value: list[Any] | dict[str, Any]) -> Iterator[Any]:
-    """The spans of a list; of an object, each text together with its type."""
+    """The items of a list; the texts of an object, each together with its type."""
     if isinstance(value, list):
         yield from value
         return

@@ -1,4 +1,4 @@
-"""Free text: how much alike two answers are, which is less than being the same."""
+"""Free text: how alike two answers are, which is less than being the same."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from .base import Grader
 
 
 class Likeness(Grader):
-    """Answers count as the same from `least` on. Two texts may be alike and mean different things."""
+    """Answers with a likeness of at least `least` count as the same. Two texts may be alike and mean different
+    things."""
 
     similarity = True
     measure = ""
@@ -29,7 +30,7 @@ class Likeness(Grader):
 
     @abstractmethod
     def likeness(self, answer: str, teacher: str) -> float:
-        """0 to 1, of texts that are not the same."""
+        """The likeness of two different texts, 0 to 1."""
 
 
 class TextSimilarity(Likeness):
@@ -53,7 +54,7 @@ class RougeL(Likeness):
     measure = "ROUGE-L"
 
     def likeness(self, answer: str, teacher: str) -> float:
-        try:
+        try:  # optional (extra `discover`): the other graders of text do without it
             from rapidfuzz.distance import LCSseq
         except ImportError:
             raise MissingDependency("rapidfuzz", "discover") from None
@@ -67,7 +68,7 @@ def _words(text: str) -> list[str]:
 
 @functools.cache
 def _chrf() -> Any:
-    try:
+    try:  # optional (extra `discover`): the other graders of text do without it
         from sacrebleu.metrics.chrf import CHRF
     except ImportError:
         raise MissingDependency("sacrebleu", "discover") from None

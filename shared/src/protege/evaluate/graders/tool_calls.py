@@ -10,15 +10,16 @@ from .base import Grader
 from .values import Rules, paired, parsed
 
 ABSENT: Final = "\0absent"
-"""Among the values of an argument that mean the same: that it is left out."""
+"""Stands for a left-out argument among the values that mean the same."""
 
 
 class ToolCalls(Grader):
-    """The same tools called with the same arguments, in any order; text against text, but for white space.
+    """The same tools called with the same arguments, in any order. Answers in words must be the same text, except for
+    white space.
 
-    same_values: "tool.argument" → groups of values that mean the same, such as {"weather.unit": [["C", "celsius"],
-    ["F", "fahrenheit", ABSENT]]}. unordered, abs_tol, rel_tol: as `Rules` takes them, a list's path being
-    "tool.argument". Score: the share of names and of leaf arguments that are equal.
+    same_values: maps "tool.argument" to groups of values that mean the same, such as {"weather.unit": [["C",
+    "celsius"], ["F", "fahrenheit", ABSENT]]}. unordered, abs_tol, rel_tol: as `Rules` takes them; a list's path is
+    "tool.argument". Score: the share of names and leaf arguments that are equal.
     """
 
     def __init__(
@@ -49,17 +50,17 @@ class ToolCalls(Grader):
         return mine[0] == theirs[0] and self.rules.same(mine[1], theirs[1], mine[0])
 
     def _calls(self, text: str) -> list[_Call] | None:
-        """Name and arguments of each call; None where the text is an answer in words."""
-        found = parsed(text)
-        if found is None:
+        """Name and arguments of each call; None if the text is an answer in words."""
+        value = parsed(text)
+        if value is None:
             return None
-        calls = found[0] if isinstance(found[0], list) else [found[0]]
+        calls = value[0] if isinstance(value[0], list) else [value[0]]
         if not calls or not all(_is_call(call) for call in calls):
             return None
         return [(call["name"], self._settled(call["name"], call["arguments"])) for call in calls]
 
     def _settled(self, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """The arguments, each value that has others of the same meaning replaced by the first of them."""
+        """The arguments; a value that belongs to a group of the same meaning is replaced by the group's first value."""
         settled = dict(arguments)
         for key in [key.removeprefix(f"{name}.") for key in self._groups if key.startswith(f"{name}.")]:
             value = arguments.get(key, ABSENT)
@@ -69,7 +70,7 @@ class ToolCalls(Grader):
         return {key: value for key, value in settled.items() if value != ABSENT}
 
     def _leaves(self, calls: list[_Call]) -> dict[Any, Any]:
-        """The leaves of several calls: those of one tool are told apart by their place in the sorted list."""
+        """The leaves of several calls. Calls of the same tool are told apart by their place in sorted order."""
         leaves: dict[Any, Any] = {}
         seen: dict[str, int] = {}
         for name, arguments in sorted(calls, key=lambda call: (call[0], self.rules.form(call[1], call[0]))):
@@ -86,5 +87,5 @@ def _is_call(value: Any) -> bool:
     return isinstance(value, dict) and isinstance(value.get("name"), str) and isinstance(value.get("arguments"), dict)
 
 
-def _equal(one: Any, other: Any) -> bool:
-    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+def _equal(mine: Any, theirs: Any) -> bool:
+    return json.dumps(mine, sort_keys=True) == json.dumps(theirs, sort_keys=True)

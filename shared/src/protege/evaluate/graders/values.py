@@ -1,4 +1,4 @@
-"""JSON values compared: what the graders of JSON, of tool calls and of spans stand on."""
+"""Compares JSON values, for the graders of JSON, tool calls and spans."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from dataclasses import dataclass
 from typing import Any, TypeGuard, TypeVar
 
 T = TypeVar("T")
-_Place = tuple[str | int, ...]
+_Path = tuple[str | int, ...]
 MOST_PAIRED = 200
-"""Items of a list whose order does not count, where numbers have a tolerance: pairing them costs the cube of that."""
+"""The most items of an unordered list if numbers have a tolerance: pairing takes the cube of that in time."""
 MOST_NESTED = 100
-"""Levels of objects and lists."""
+"""The most levels of objects and lists inside each other."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """On what terms two JSON values are equal; without any, all but the order of keys counts.
-
-    unordered: True, or the paths of lists that are sets with repeats: names joined by dots, `[]` for a list's items
-    ("items[].tags"; "" is the answer itself). abs_tol, rel_tol: numbers may differ by so much, as in `math.isclose`.
-    """
+    """The rules by which two JSON values are equal. By default everything counts except the order of keys."""
 
     unordered: bool | Collection[str] = ()
+    """True, or the paths of the lists whose order does not count: names joined by dots, with `[]` for a list's items
+    ("items[].tags"; "" is the answer itself)."""
     abs_tol: float = 0.0
+    """Numbers may differ by this much, as in `math.isclose`."""
     rel_tol: float = 0.0
+    """Numbers may differ by this share, as in `math.isclose`."""
 
     @property
     def wording(self) -> str:
-        """What a grader's name says of its rules; empty where there are none."""
+        """The rules as part of a grader's name; empty if all are the defaults."""
         said = [f"any order of {', '.join(sorted(self._sets))}"] if self._sets else []
         said += ["any order"] if self.unordered is True else []
         said += [f"± {self.abs_tol:g}"] if self.abs_tol else []
@@ -52,8 +52,10 @@ class Rules:
         return type(mine) is type(theirs) and mine == theirs
 
     def form(self, value: Any, path: str = "") -> str:
-        """One text for all values that are equal but for tolerances: keys sorted, sets sorted, whole floats as
-        integers; true and "1" keep their types."""
+        """One text for all values that are equal without tolerances.
+
+        Keys and unordered lists are sorted and whole floats written as integers; true and "1" keep their types.
+        """
         return json.dumps(self._plain(value, path), sort_keys=True)
 
     def _plain(self, value: Any, path: str) -> Any:
@@ -66,8 +68,9 @@ class Rules:
             return {key: self._plain(item, f"{path}.{key}" if path else key) for key, item in value.items()}
         return value
 
-    def leaves(self, value: Any, path: str = "", place: _Place = ()) -> Iterator[tuple[_Place, Any]]:
-        """Each leaf by its place, keys and numbers in lists, sets being sorted; an empty object or list is a leaf."""
+    def leaves(self, value: Any, path: str = "", place: _Path = ()) -> Iterator[tuple[_Path, Any]]:
+        """Each leaf with its place: keys, and positions in lists (unordered lists are sorted first). An empty object or
+        list is a leaf."""
         if value and isinstance(value, dict):
             for key, item in value.items():
                 yield from self.leaves(item, f"{path}.{key}" if path else key, (*place, key))
@@ -79,14 +82,14 @@ class Rules:
             yield place, value
 
     def share(self, mine: dict[Any, Any], theirs: dict[Any, Any]) -> float:
-        """The share of leaves that both have and that are equal, of those that either has; 1 where there are none."""
+        """Of the leaves that either has, the share that both have and that are equal; 1 if there are no leaves."""
         fields = mine.keys() | theirs.keys()
         equal = sum(self.same(mine[field], theirs[field]) for field in mine.keys() & theirs.keys())
         return equal / len(fields) if fields else 1.0
 
     def _same_items(self, mine: list[Any], theirs: list[Any], path: str) -> bool:
-        def same(one: Any, other: Any) -> bool:
-            return self.same(one, other, f"{path}[]")
+        def same(my_item: Any, their_item: Any) -> bool:
+            return self.same(my_item, their_item, f"{path}[]")
 
         if self._is_set(path):
             return paired(mine, theirs, same)
@@ -109,8 +112,10 @@ class Rules:
 
 
 def paired(mine: Sequence[T], theirs: Sequence[T], same: Callable[[T, T], bool]) -> bool:
-    """Whether each item has its own equal one on the other side (Kuhn's bipartite matching: "the same" within a
-    tolerance is not transitive). False beyond MOST_PAIRED items."""
+    """Whether the items can be paired so that each equals its partner. False beyond MOST_PAIRED items.
+
+    Kuhn's bipartite matching, since "the same" within a tolerance is not transitive.
+    """
     if len(mine) != len(theirs) or len(mine) > MOST_PAIRED:
         return False
     partner: dict[int, int] = {}
@@ -128,11 +133,11 @@ def paired(mine: Sequence[T], theirs: Sequence[T], same: Callable[[T, T], bool])
 
 
 def parsed(text: str) -> tuple[Any] | None:
-    """The JSON value, in a tuple because it may be null; None where the text is no JSON, or one that programs read
-    differently: a key that stands twice in an object, a number beyond what floats hold, more than MOST_NESTED levels.
+    """The JSON value, in a tuple because it may be null; None if the text is not JSON.
 
-    The standard parser rather than orjson: that reads integers beyond 64 bits as floats, which makes two card or
-    account numbers equal that are not.
+    Also None for JSON that programs read differently: a key twice in an object, a number beyond what floats hold, or
+    more than MOST_NESTED levels. The standard parser is used because orjson reads integers beyond 64 bits as floats,
+    which would make different card or account numbers equal.
     """
     try:
         value = json.loads(text, parse_constant=_refuse, parse_float=_finite, object_pairs_hook=_once)
@@ -159,7 +164,7 @@ def _is_number(value: Any) -> TypeGuard[float]:
 
 
 def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON")
+    raise ValueError(f"{constant} is not JSON")
 
 
 def _finite(digits: str) -> float:
@@ -169,7 +174,7 @@ def _finite(digits: str) -> float:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key stands twice")
-    return found
+    by_key = dict(pairs)
+    if len(by_key) != len(pairs):
+        raise ValueError("a key occurs twice")
+    return by_key

@@ -1,1 +1,1 @@
-"""Whether two programs do the same: by running the tests that a request holds, in a sandbox."""
+"""Whether two programs do the same: by their syntax trees, or by tests that run in a sandbox."""

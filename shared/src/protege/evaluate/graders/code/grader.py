@@ -6,27 +6,26 @@ import ast
 import re
 
 from ..base import Grader
+from .sandbox import require_sandbox, run
 
 _FENCED = re.compile(r"```(\w*)[^\n]*\n(.*?)\n?```", re.DOTALL)
 
 
 class Code(Grader):
-    """The same program: equal syntax trees, so that layout, comments, docstrings and kinds of quotes do not count.
+    """The same program: equal syntax trees, so layout, comments, docstrings and kinds of quotes do not count.
 
-    A fence of backticks is no part of the program, but both answers must have it or neither. Names do count. What
-    Python does not parse must be the same text, but for white space around it.
+    Names do count. A fence of backticks is no part of the program, but either both answers have one or neither. Text
+    that Python does not parse must be the same, except for white space around it.
 
-    tests: Python statements that raise where an answer is wrong. Then two answers that differ are also the same where
-    both pass: run one after the other, each in a process of its own that can neither write a file, nor reach a network,
-    nor start a process (`protege.evaluate.sandbox`). Raises NoSandbox where that cannot be had here: nothing is run.
+    tests: Python statements that raise if an answer is wrong. With them, two different programs also count as the same
+    if both pass. They run one after the other, each in a process of its own that cannot write a file, reach a network
+    or start a process (`sandbox.run`). Raises NoSandbox if this machine cannot isolate them; then nothing is run.
     """
 
     def __init__(self, tests: str = "") -> None:
         self.name = "code by its tests" if tests else "code by syntax tree"
         self._tests = tests
         if tests:
-            from .sandbox import require_sandbox
-
             require_sandbox()
 
     def agree(self, answer: str, teacher: str) -> bool:
@@ -41,19 +40,17 @@ class Code(Grader):
         return forms[0] == forms[1] or (bool(self._tests) and self._passes(theirs) and self._passes(mine))
 
     def _passes(self, program: str) -> bool:
-        from .sandbox import run
-
         return run(program, self._tests).passed
 
 
 def _program(text: str) -> tuple[bool, str]:
     """Whether the text is one fenced program, and the program."""
-    found = _FENCED.fullmatch(text.strip())
-    return (True, found[2]) if found and found[1].lower() in ("", "py", "python", "python3") else (False, text.strip())
+    fence = _FENCED.fullmatch(text.strip())
+    return (True, fence[2]) if fence and fence[1].lower() in ("", "py", "python", "python3") else (False, text.strip())
 
 
 def _form(program: str) -> str | None:
-    """The syntax tree as text; None where the program does not parse."""
+    """The syntax tree as text; None if the program does not parse."""
     try:
         tree = ast.parse(program)
         for node in ast.walk(tree):
@@ -64,7 +61,7 @@ def _form(program: str) -> str | None:
 
 
 def _bare(node: ast.AST) -> None:
-    """Takes the docstring, and the u of u"text", out."""
+    """Remove the docstring, and the u of u"text"."""
     if isinstance(node, ast.Constant):
         node.kind = None
     if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):

@@ -1,7 +1,7 @@
-"""Programs that a model wrote, run where they can do nothing but compute; or not run at all.
+"""Runs programs that a model wrote where they can do nothing but compute, or not at all.
 
-Linux on x86-64 only, with Landlock (kernel 5.13) and seccomp: `sandboxed.py` says what a program may still do. No
-right, container or helper program is needed.
+Linux on x86-64 only, with Landlock (kernel 5.13) and seccomp: `sandboxed.py` says what a program may still do. It
+needs no privileges, container or helper program.
 """
 
 from __future__ import annotations
@@ -25,19 +25,23 @@ _INSIDE = Path(__file__).with_name("sandboxed.py")
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """cpu_s, wall_s: seconds of processor time and of time. memory_bytes: address space, with the interpreter's."""
+    """What a program may use."""
 
     cpu_s: int = 5
+    """Seconds of processor time."""
     wall_s: float = 10.0
+    """Seconds of elapsed time."""
     memory_bytes: int = 512 << 20
+    """Address space, including the interpreter's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """ended: "failed" is that it raised, or left before its tests' end; "out of time" is wall_s, "killed" is cpu_s or a
-    crash."""
+    """How a program ended."""
 
     ended: Literal["passed", "failed", "out of time", "killed"]
+    """A program "failed" if it raised or exited before its tests were done, ran "out of time" after `wall_s`, and was
+    "killed" after `cpu_s` or if it crashed."""
 
     @property
     def passed(self) -> bool:
@@ -45,19 +49,19 @@ class Ran:
 
 
 def run(program: str, tests: str = "", limits: Limits | None = None) -> Ran:
-    """Run a Python program, then tests that raise where it is wrong, in one process of the standard library alone.
+    """Run a Python program, then tests that raise if it is wrong, in one process that has only the standard library.
 
-    It can neither write a file, nor read one outside Python's and the system's libraries, nor reach a network, another
-    process or the environment's variables, nor start a process or thread. What it prints is thrown away. It shares the
-    process with its tests, so that one made to deceive them could: tests tell what a program does, not what it is for.
-    Raises NoSandbox.
+    The program cannot write files, read files outside Python's and the system's libraries, reach a network, another
+    process or environment variables, or start a process or thread. Its output is discarded. It shares the process with
+    its tests, so a program made to deceive them could do so: tests tell what a program does, not what it is for.
+    Raises NoSandbox if this machine cannot isolate it.
     """
     require_sandbox()
     return _run(program, tests, limits or Limits())
 
 
 def require_sandbox() -> None:
-    """Raises NoSandbox, with the reason, where programs cannot be isolated here."""
+    """Raise NoSandbox, with the reason, if this machine cannot isolate programs."""
     if (reason := _missing()) is not None:
         remedy = "Grade without tests, or on Linux, x86-64, with a kernel from 5.13 on that has Landlock and seccomp."
         raise NoSandbox(f"Programs cannot be isolated here: {reason}.", remedy)
@@ -65,7 +69,7 @@ def require_sandbox() -> None:
 
 @functools.cache
 def _missing() -> str | None:
-    """Why programs cannot be isolated here, as far as can be known beforehand; None where one that does nothing was."""
+    """Why programs cannot be isolated here; None if a program that does nothing ran isolated."""
     if sys.platform != "linux":
         return f"this is {platform.system()}"
     if platform.machine() != "x86_64":
@@ -78,14 +82,16 @@ def _missing() -> str | None:
 
 
 def _run(program: str, tests: str, limits: Limits) -> Ran:
-    import fcntl  # here: Windows has none
+    import fcntl  # here because Windows has none
 
     token = secrets.token_hex(16)
     told = {"token": token, "program": program, "tests": tests, **asdict(limits)}
     with tempfile.TemporaryFile() as asked, tempfile.TemporaryFile() as result:
         asked.write(json.dumps(told).encode())
         asked.seek(0)
-        fcntl.fcntl(result, fcntl.F_SETFL, os.O_APPEND)  # what was said before the program ran stays in its place
+        fcntl.fcntl(
+            result, fcntl.F_SETFL, os.O_APPEND
+        )  # so that nothing overwrites what was written before the program ran
         command = [sys.executable, "-I", "-S", "-X", "utf8", str(_INSIDE)]
         try:
             code = subprocess.run(

@@ -1,12 +1,12 @@
-"""What runs inside the sandbox; `sandbox.run` starts it as `python -I -S sandboxed.py`, never imported by Protégé.
+"""Runs inside the sandbox: `sandbox.run` starts it as `python -I -S sandboxed.py`; Protégé never imports it.
 
-Reads from standard input a JSON object: `token`, `program`, `tests`, and the limits. Takes every right from itself that
-a computation does not need, says "isolated" on standard output, runs program and tests, and says the token if neither
-raised. Where a right cannot be taken away it says why and runs nothing.
+It reads a JSON object from standard input: `token`, `program`, `tests`, and the limits. It gives up every right that a
+computation does not need, writes "isolated" to standard output, runs the program and its tests, and writes the token if
+neither raised. If it cannot give up a right, it writes why and runs nothing.
 
-What is left: system calls that compute, sleep and read files (a seccomp filter; all others fail with EPERM, so that no
-process, thread, socket, signal or new file can be made); of the files, those of the standard library and the shared
-libraries (Landlock); and so much time and memory as the limits say.
+What is left: system calls that compute, sleep and read files (a seccomp filter; all others fail with EPERM, so no
+process, thread, socket, signal or new file can be made); the files of the standard library and the shared libraries
+(Landlock); and the time and memory that the limits allow.
 """
 
 import ctypes
@@ -53,13 +53,13 @@ def main() -> None:
     exec(compile(told["program"], "program", "exec"), scope)
     exec(compile(told["tests"], "tests", "exec"), scope)
     os.write(result, told["token"].encode())
-    os._exit(0)  # whatever the program left to be done at exit
+    os._exit(0)  # without running what the program left to be done at exit
 
 
 def isolate(told: dict[str, int]) -> None:
-    """Give up all rights but those in the module's first lines. Raises OSError where one cannot be given up."""
+    """Give up all rights but those that the module's docstring names. Raises OSError if one cannot be given up."""
     prctl(1, 9)  # PR_SET_PDEATHSIG, SIGKILL: the sandbox ends with whoever started it
-    prctl(38, 1)  # PR_SET_NO_NEW_PRIVS: which the next two ask for
+    prctl(38, 1)  # PR_SET_NO_NEW_PRIVS: Landlock and seccomp require it
     forbid_files()
     for limit, most in (
         (resource.RLIMIT_CPU, told["cpu_s"]),
@@ -73,7 +73,7 @@ def isolate(told: dict[str, int]) -> None:
 
 
 def forbid_files() -> None:
-    """Landlock (linux/landlock.h): only the libraries can be opened, and only to be read."""
+    """Landlock (linux/landlock.h): only the libraries can be opened, and only for reading."""
     ruleset = call(444, struct.pack("Q", ALL_ACCESS), 8, 0, doing="Landlock")
     for path in (*sys.path, *LIBRARIES):
         try:
@@ -88,7 +88,7 @@ def forbid_files() -> None:
 
 
 def forbid_calls() -> None:
-    """A seccomp filter (linux/seccomp.h, linux/bpf_common.h) that lets ALLOWED through, and openat to read."""
+    """A seccomp filter (linux/seccomp.h, linux/bpf_common.h) that permits ALLOWED, and openat for reading."""
     numbers = list(ALLOWED.values())
     n = len(numbers)
     load, equal, any_bit, back = 0x20, 0x15, 0x45, 0x06

@@ -1,4 +1,4 @@
-"""Small tables made to tell two queries apart: from their literals and what lies next to them."""
+"""Small data sets that tell two queries apart, made of the queries' literals and the values next to them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from .literals import asked_of, plain_values
+from .parsing import exp
 from .schema import Column, Table
 
 MIXED = 6
@@ -17,32 +18,34 @@ FAMILIES = 8
 OWN = 3
 MOST_OWN = 8
 MOST_ALONE = 30
-"""Data sets of each sort."""
+"""The number of data sets of each sort."""
 ROWS = {1: 40, 2: 16, 3: 10}
-"""Most rows a table, by the number of tables; 7 beyond three."""
+"""The most rows of a table, by the number of tables; 7 beyond three."""
 NULLS = 0.12
 REPEATS = 0.25
 
 Rows = list[tuple[Any, ...]]
 DataSet = list[tuple[Table, Rows]]
 _Changed = frozenset[tuple[str, str]]
-"""Table and name of columns whose values meet no condition but by chance."""
+"""Table and name of the columns whose values meet a condition only by chance."""
 
 
 def data_sets(schema: Sequence[Table], queries: Sequence[Any]) -> Iterator[DataSet]:
-    """Data sets for the tables that the queries read, the same ones each time for the same queries.
+    """Data sets for the tables that the queries read; the same queries get the same data sets each time.
 
-    First an empty one, then such of one and of few rows a table: many rows hide what is left out of a greatest or of a
-    sum. Then mixed rows of the values that the columns are compared with, and of their neighbours, in some of which a
-    column is mostly NULL. Then families: rows of all tables that meet each condition of the queries, and the same with
-    one column changed, for each column, and those under OR but for one; all together, some with half of the columns
-    changed, and each alone. Last, families by the conditions of one query, which the other's may hide. Rows repeat and
-    values are NULL where keys and NOT NULL allow it; foreign keys may point to nothing.
+    1. An empty data set, then ones with one or a few rows a table: many rows hide what is missing from a maximum or a
+       sum.
+    2. Mixed rows, made of the values that the columns are compared with and their neighbours; in some of them one
+       column is mostly NULL.
+    3. Families: rows of all tables that meet every condition of the queries; then, for each column, the same rows with
+       that column changed; then with all columns under OR changed but one. They come all together, with half of the
+       columns changed, and each alone.
+    4. Families by the conditions of one query only, which the other query's conditions may hide.
+
+    Rows repeat and values are NULL wherever keys and NOT NULL allow it; foreign keys may point to nothing.
     """
-    from sqlglot.expressions import Table as Read
-
-    read = Counter(table.name.lower() for query in queries[:1] for table in query.find_all(Read))
-    read |= Counter(table.name.lower() for query in queries[1:] for table in query.find_all(Read))
+    read = Counter(table.name.lower() for query in queries[:1] for table in query.find_all(exp.Table))
+    read |= Counter(table.name.lower() for query in queries[1:] for table in query.find_all(exp.Table))
     made = _Maker([table for table in schema if table.name in read], read, queries)
     most = ROWS.get(len(made.tables), 7)
     for seed, rows in enumerate((0, 1, 1, 2)):
@@ -72,7 +75,7 @@ def data_sets(schema: Sequence[Table], queries: Sequence[Any]) -> Iterator[DataS
 
 
 class _Maker:
-    """Rows for tables. read: how often a query reads each."""
+    """Makes rows for tables. read: how often a query reads each table."""
 
     def __init__(self, tables: list[Table], read: Counter[str], queries: Sequence[Any]) -> None:
         self.tables = tables
@@ -81,41 +84,36 @@ class _Maker:
         self._queries = queries
 
     def changes(self) -> list[_Changed]:
-        """None, those under OR, and each alone."""
+        """No change, changes under OR, and each column changed alone."""
         return [frozenset(), *self.all_but_one(), *(frozenset({place}) for place in self.places())]
 
     def places(self) -> list[tuple[str, str]]:
-        """The columns that a query asks something of, each with its table."""
-        return [(t.name, c.name) for t in self.tables for c in t.columns if self._asked[c.name].wanted]
+        """The columns that a condition of a query names, each with its table."""
+        return [(t.name, c.name) for t in self.tables for c in t.columns if self._asked[c.name].meeting]
 
     def named(self) -> list[str]:
         """The columns that the queries name and that may be NULL."""
-        from sqlglot.expressions import Column as Named
-
         nullable = {column.name for table in self.tables for column in table.columns if not column.required}
-        names = (column.name.lower() for query in self._queries for column in query.find_all(Named))
+        names = (column.name.lower() for query in self._queries for column in query.find_all(exp.Column))
         return [name for name in dict.fromkeys(names) if name in nullable]
 
     def all_but_one(self) -> list[_Changed]:
-        """Of the columns under OR, all, and all but one, for each: a condition shows where it alone is met."""
-        from sqlglot.expressions import Column as Named
-        from sqlglot.expressions import Or
-
-        nodes = [node for query in self._queries for node in query.find_all(Or)]
-        names = {column.name.lower() for node in nodes for column in node.find_all(Named)}
+        """All columns under OR, then all but each one in turn: a condition shows where it alone is met."""
+        nodes = [node for query in self._queries for node in query.find_all(exp.Or)]
+        names = {column.name.lower() for node in nodes for column in node.find_all(exp.Column)}
         places = [place for place in self.places() if place[1] in names and not self._asked[place[1]].joined]
         return [frozenset(p for p in places if p[1] != name) for name in ("", *sorted(names))] if places else []
 
     def some_places(self, chance: random.Random) -> _Changed:
-        """Half of them, but few by which tables are joined: conditions under OR show only where others fail."""
+        """Half of the places, but few that join tables: a condition under OR shows only where the others fail."""
         return frozenset(p for p in self.places() if chance.random() < (0.1 if self._asked[p[1]].joined else 0.5))
 
     def mixed(self, n: int, chance: random.Random, *, mostly_null: str = "") -> DataSet:
-        """At most n rows a table, of any values, some more frequent. mostly_null: a column's name."""
+        """At most n rows a table, of any values, some values more frequent. mostly_null: a column's name."""
         frequent: dict[Any, Any] = {}
         for asked in self._asked.values():
-            if asked.wanted and chance.random() < 0.7:
-                frequent[asked.names] = chance.choice(asked.wanted)
+            if asked.meeting and chance.random() < 0.7:
+                frequent[asked.names] = chance.choice(asked.meeting)
         if mostly_null:
             frequent[self._asked[mostly_null].names] = None
         return [(table, self._mixed_rows(table, n, frequent, chance)) for table in self.tables]
@@ -131,7 +129,7 @@ class _Maker:
         return rows.rows
 
     def families(self, changes: Sequence[_Changed], chance: random.Random) -> DataSet:
-        """A family of rows, as many of each table as a query reads, for each of the changes."""
+        """For each change a family of rows: as many rows of each table as a query reads the table."""
         filling = [_Filling(table) for table in self.tables]
         for number, changed in enumerate(changes):
             shared = {a.names: a.shared(number, chance) for a in self._asked.values() if a.joined}
@@ -146,20 +144,20 @@ class _Maker:
         self, table: Table, column: Column, changed: _Changed, shared: dict[Any, Any], chance: random.Random
     ) -> Any:
         asked = self._asked[column.name]
-        if not asked.wanted:
+        if not asked.meeting:
             return self._any(column, chance)
         if (table.name, column.name) in changed:
             return self._other(column, chance)
-        return shared[asked.names] if asked.joined else chance.choice(asked.wanted)
+        return shared[asked.names] if asked.joined else chance.choice(asked.meeting)
 
     def _other(self, column: Column, chance: random.Random) -> Any:
-        """Mostly a value that meets no condition: what is near a pattern often fits it; so does, if LIKE does not mind,
-        the other case."""
+        """Mostly a value that meets no condition. Values near a pattern often fit it, and so does the other case where
+        LIKE ignores case."""
         asked = self._asked[column.name]
         if (sort := chance.random()) < 0.4:
-            return chance.choice(asked.unmet or plain_values(column, asked))
-        wanted = chance.choice(asked.wanted)
-        return wanted.swapcase() if sort < 0.6 and isinstance(wanted, str) else self._any(column, chance)
+            return chance.choice(asked.missing or plain_values(column, asked))
+        value = chance.choice(asked.meeting)
+        return value.swapcase() if sort < 0.6 and isinstance(value, str) else self._any(column, chance)
 
     def _any(self, column: Column, chance: random.Random, frequent: dict[Any, Any] | None = None) -> Any:
         asked = self._asked[column.name]
@@ -173,7 +171,8 @@ class _Maker:
 
 
 class _Filling:
-    """A table's rows as they come: one that would repeat a key of one column gets a new one, of several is left out."""
+    """Collects a table's rows. A row that would repeat a key of one column gets a new key; a key of several:
+    dropped."""
 
     def __init__(self, table: Table) -> None:
         self.table = table

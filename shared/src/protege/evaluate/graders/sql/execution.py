@@ -1,7 +1,8 @@
-"""Two queries run on the same made-up rows: evidence that they are the same, or proof that they are not.
+"""Runs two queries on the same made-up rows: evidence that they are the same, or proof that they are not.
 
 After "test suite accuracy" (Zhong, Yu and Klein 2020, "Semantic Evaluation for Text-to-SQL with Distilled Test
-Suites"), with rows made from the queries' own literals: it fails where a difference shows on no data set that is made.
+Suites"), with rows made from the queries' own literals. It misses a difference that shows on none of the data sets
+made.
 """
 
 from __future__ import annotations
@@ -16,22 +17,25 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from .data_sets import data_sets
+from .parsing import exp, parse
 from .schema import Table
-from .sql import parse
 
 STEPS = 500_000
-"""Instructions of SQLite's virtual machine a query: some 20 ms."""
+"""Instructions of SQLite's virtual machine for each query: about 20 ms."""
 SECONDS = 0.5
-"""Of the thread's processor time, for all data sets of a pair: a busy machine changes no verdict."""
+"""Processor time of the thread for all data sets of a pair; not wall time, so that a busy machine changes no
+verdict."""
 READS = 3
-"""Most tables that a query may read, one twice as two: of joins of more, few rows are left to show a difference."""
+"""The most tables that a query may read; one read twice counts as two. Joins of more leave too few rows to show a
+difference."""
 ROWS = 5_000
 TELLING = 4
 DISTINCT = 3
-"""So many data sets must give something else than the empty one does, and more than NULL, 0 and empty texts; and so
-many different results: a query that says yes or no is the same as many others on a few dozen data sets."""
+"""At least TELLING data sets must give a result that differs from the empty data set's and holds more than NULL, 0 and
+empty texts, and at least DISTINCT of these results must differ: on a few dozen data sets, a query that answers yes or
+no gives the same as many others."""
 BYTES = 2_000
-"""Of a value or a row. With STEPS it bounds what a query can hold in memory to some 200 MB."""
+"""The most bytes of a value or a row. With STEPS it bounds the memory of a query to about 200 MB."""
 LIMITS = (
     (sqlite3.SQLITE_LIMIT_LENGTH, BYTES),
     (sqlite3.SQLITE_LIMIT_SQL_LENGTH, 100_000),
@@ -49,22 +53,23 @@ FUNCTIONS = frozenset(
         substring sum time total trim typeof unicode upper""",
     )
 )
-"""Those that compute and give the same each time."""
+"""SQL functions that only compute and give the same result each time."""
 
 _Rows = list[tuple[Any, ...]]
 
 
-def same_rows(schema: Sequence[Table], one: str, other: str) -> bool:
-    """Whether two queries give the same rows on every data set made for them, and these tell something.
+def same_rows(schema: Sequence[Table], first_query: str, second_query: str) -> bool:
+    """Whether two queries give the same rows on every data set made for them, and the data sets tell something.
 
-    As a bag of rows, whatever the columns are called; in order where both have ORDER BY. False also where that cannot
-    be said: a table that the schema has not, anything but one SELECT, more tables than READS, what SQLite does not run
-    within the limits or all of it not in SECONDS, ORDER BY in one only, LIMIT without it, another LIMIT or number in
-    HAVING, other names in double quotes that are no names here, or hardly a data set on which the queries find anything
-    (TELLING).
+    Rows are compared as a bag, whatever their columns are called; in order if both queries have ORDER BY.
+
+    Also False where this cannot be decided: the schema lacks a table; a query is anything but one SELECT; it reads more
+    than READS tables; SQLite does not run it within the limits, or both on all data sets within SECONDS; only one has
+    ORDER BY; LIMIT stands without ORDER BY; LIMIT or a number in HAVING differs; the two put different strings in
+    double quotes; or the queries find something on too few data sets (TELLING, DISTINCT).
     """
     end = time.thread_time() + SECONDS
-    first, second = (parse(query) for query in (one, other))
+    first, second = (parse(query) for query in (first_query, second_query))
     if first is None or second is None or not all(_can_run(tree, schema) for tree in (first, second)):
         return False
     if _take_strings(first, schema) != _take_strings(second, schema):
@@ -73,22 +78,20 @@ def same_rows(schema: Sequence[Table], one: str, other: str) -> bool:
         return False
     ordered = bool(first.args.get("order"))
     seen: list[_Rows | Counter[Any]] = []
-    cases = (False, True) if "like" in f"{one} {other}".lower() else (False,)
+    cases = (False, True) if "like" in f"{first_query} {second_query}".lower() else (False,)
     for tables in data_sets(schema, (first, second)):
         for like_minds_case in cases:
             with _database(tables, like_minds_case=like_minds_case) as database:
-                mine, theirs = (_result(database, query, ordered, end) for query in (one, other))
+                mine, theirs = (_result(database, query, ordered, end) for query in (first_query, second_query))
             if mine is None or mine != theirs:
                 return False
             seen.append(mine)
-    found = [result for result in seen if result != seen[0] and any(map(any, result))]
-    return len(found) >= TELLING and len({repr(result) for result in found}) >= DISTINCT
+    telling = [result for result in seen if result != seen[0] and any(map(any, result))]
+    return len(telling) >= TELLING and len({repr(result) for result in telling}) >= DISTINCT
 
 
 def _can_run(tree: Any, schema: Sequence[Table]) -> bool:
-    """Whether what the query gives is settled by the rows of the schema's tables."""
-    from sqlglot import expressions as exp
-
+    """Whether the rows of the schema's tables alone decide what the query gives."""
     if not isinstance(tree, exp.Select | exp.SetOperation | exp.Subquery):
         return False
     known = {table.name for table in schema}
@@ -100,9 +103,7 @@ def _can_run(tree: Any, schema: Sequence[Table]) -> bool:
 
 
 def _limits(tree: Any) -> Counter[str]:
-    """What LIMIT and OFFSET say, and HAVING of literals: small data sets have too few rows to show it."""
-    from sqlglot import expressions as exp
-
+    """LIMIT, OFFSET and the literals in HAVING: small data sets have too few rows to show a difference in them."""
     said = Counter(node.sql() for node in tree.find_all(exp.Limit, exp.Offset))
     literals = (literal for having in tree.find_all(exp.Having) for literal in having.find_all(exp.Literal))
     said.update(f"{type(literal.parent).__name__} {literal.sql()}" for literal in literals)
@@ -110,10 +111,10 @@ def _limits(tree: Any) -> Counter[str]:
 
 
 def _take_strings(tree: Any, schema: Sequence[Table]) -> set[str]:
-    """Makes literals of the columns in double quotes that are no name here, and gives them: SQLite and MySQL read them
-    as strings, others do not, so that both queries must have the same."""
-    from sqlglot import expressions as exp
+    """Turn columns in double quotes that name nothing here into string literals, and return their texts.
 
+    SQLite and MySQL read them as strings, other databases do not; so both queries must have the same ones.
+    """
     names = {column.name for table in schema for column in table.columns}
     names |= {node.alias.lower() for node in tree.find_all(exp.Alias)}
     names |= {column.name.lower() for node in tree.find_all(exp.TableAlias) for column in node.columns}
@@ -126,7 +127,7 @@ def _take_strings(tree: Any, schema: Sequence[Table]) -> set[str]:
 
 
 def _result(database: sqlite3.Connection, query: str, ordered: bool, end: float) -> _Rows | Counter[Any] | None:
-    """None: not run, or not within the steps or before the thread's time is the end."""
+    """The query's rows; None if it fails, takes more than STEPS, or the thread's time passes `end`."""
     steps = iter(range(STEPS // 1000))
     database.set_progress_handler(lambda: next(steps, None) is None or time.thread_time() > end, 1000)
     if time.thread_time() > end:
@@ -143,8 +144,10 @@ def _result(database: sqlite3.Connection, query: str, ordered: bool, end: float)
 
 @contextlib.contextmanager
 def _database(tables: Sequence[tuple[Table, _Rows]], *, like_minds_case: bool) -> Iterator[sqlite3.Connection]:
-    """A database in memory that can only be read, by SELECT, in its own tables, with harmless functions. Whether LIKE
-    minds case is not the same in all databases, so that a query is tried either way."""
+    """A database in memory that permits only SELECT, on its own tables, with harmless functions.
+
+    Databases differ in whether LIKE minds case, so a query is tried both ways.
+    """
     with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as database:
         for limit, most in LIMITS:
             database.setlimit(limit, most)

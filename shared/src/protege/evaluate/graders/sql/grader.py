@@ -1,26 +1,26 @@
-"""SQL queries: the same by form, or by what they give on made-up rows."""
+"""SQL queries: the same by their form, or by their rows on made-up data."""
 
 from __future__ import annotations
 
 from copy import copy
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from ....call import Request, text_of
 from ..base import Grader
-from .sql import normal_form
-
-if TYPE_CHECKING:
-    from .schema import Table
+from .execution import same_rows
+from .normal_form import normal_form
+from .one_place import one_place
+from .schema import Table, schema_in
 
 
 class Sql(Grader):
-    """The same query: equal in normal form (`normal_form`: certain), or equal in rows where the tables are known.
+    """The same query: equal in normal form (`normal_form`), which is certain, or equal in rows if the tables are known.
 
-    Rows are compared where the request defines the tables (CREATE TABLE, or lines such as `name(column, column)`) and
-    the queries part in more than one place (`one_place`): both run in SQLite, in memory, on dozens of small data sets
-    made to tell them apart (`same_rows`). A change in one place is different, whatever the rows are. Equal rows are
-    evidence, not proof: queries that part only on data of another kind count as the same. Where there is doubt they
-    count as different. What columns are called does not count; their order does. execute: False compares forms only.
+    Rows are compared if the request defines the tables (CREATE TABLE, or lines such as `name(column, column)`) and the
+    queries differ in more than one place (`one_place`): both run in SQLite, in memory, on dozens of small data sets
+    made to tell them apart (`same_rows`). Queries that differ in one place are different, whatever their rows. Equal
+    rows are evidence, not proof: queries that differ only on other kinds of data count as the same. In doubt they count
+    as different. The names of columns do not count; their order does. execute: False compares forms only.
     """
 
     def __init__(self, *, execute: bool = True) -> None:
@@ -31,8 +31,6 @@ class Sql(Grader):
     def for_request(self, request: Request) -> Self:
         if not self._execute:
             return self
-        from .schema import schema_in  # here: an agent's route imports the graders, and never runs a query
-
         bound = copy(self)
         bound._schema = schema_in("\n".join(text_of(message) for message in request.messages))
         return bound
@@ -42,7 +40,4 @@ class Sql(Grader):
             return True
         if not self._schema:
             return False
-        from .execution import same_rows
-        from .one_place import one_place
-
         return not one_place(answer, teacher) and same_rows(self._schema, answer, teacher)

@@ -1,4 +1,4 @@
-"""What queries ask of columns: the values that meet their conditions, and the values next to those."""
+"""What queries ask of columns: the values that meet their conditions, and the values next to these."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from .parsing import exp
 from .schema import Column, Table
 
 _DATES = ["2019-12-31", "2020-01-01", "2020-02-15", "2021-07-04"]
@@ -22,56 +23,63 @@ _MORE_NUMBERS = [13, 21, 34, 57, 80, 99]
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Of a column, and of those that are compared with it.
-
-    names: these columns. wanted: values that meet conditions; empty where nothing is asked. unmet: values that miss
-    one. near: the literals and their neighbours. joined: columns are compared with each other, so that rows meet where
-    they share a value.
-    """
+    """What conditions ask of a column and of the columns that it is compared with."""
 
     names: tuple[str, ...]
-    wanted: tuple[Any, ...]
-    unmet: tuple[Any, ...]
+    """These columns."""
+    meeting: tuple[Any, ...]
+    """Values that meet a condition; empty where nothing is asked."""
+    missing: tuple[Any, ...]
+    """Values that miss a condition."""
     near: tuple[Any, ...]
+    """The literals of the conditions and their neighbours."""
     joined: bool
+    """Whether columns are compared with each other, so that rows meet where they share a value."""
 
     def shared(self, number: int, chance: random.Random) -> Any:
-        """The value of a family of rows: mostly one that a condition asks for, its own where none does."""
-        return chance.choice(self.wanted) if self.near and chance.random() < 0.8 else 100 + number
+        """The value that a family of rows shares: mostly one that a condition asks for, else the family's own."""
+        return chance.choice(self.meeting) if self.near and chance.random() < 0.8 else 100 + number
 
 
 def asked_of(tables: Sequence[Table], queries: Sequence[Any]) -> dict[str, Asked]:
-    """What the queries ask of each column of the tables, by name: columns of one name are taken for the same."""
+    """What the queries ask of each column of the tables, by name; columns with the same name are taken for one."""
     columns = {column.name: column for table in tables for column in table.columns}
     groups = {name: {name} for name in columns}
     joined: set[str] = set()
     pairs = [(column.name, column.refers) for column in columns.values() if column.refers]
-    found: dict[str, list[tuple[str, Any]]] = defaultdict(list)
+    conditions: dict[str, list[tuple[str, Any]]] = defaultdict(list)
     for query in queries:
-        for names, conditions in _conditions(query):
-            found[names[0]] += conditions
+        for names, said in _conditions(query):
+            conditions[names[0]] += said
             pairs += itertools.pairwise(names)
-    for one, other in pairs:
-        if one in groups and other in groups:
-            joined |= {one, other}
-            together = groups[one] | groups[other]
+    for first, second in pairs:
+        if first in groups and second in groups:
+            joined |= {first, second}
+            together = groups[first] | groups[second]
             groups |= dict.fromkeys(together, together)
-    return {name: _asked(columns[name], sorted(group), found, bool(group & joined)) for name, group in groups.items()}
+    return {
+        name: _asked(
+            columns[name],
+            sorted(group),
+            [c for member in sorted(group) for c in conditions[member]],
+            bool(group & joined),
+        )
+        for name, group in groups.items()
+    }
 
 
-def _asked(column: Column, names: list[str], found: dict[str, list[tuple[str, Any]]], joined: bool) -> Asked:
-    conditions = [condition for name in names for condition in found[name]]
-    wanted = [value for sign, literal in conditions for value in _meeting(sign, near(literal, column))]
-    unmet = [value for sign, literal in conditions for value in _missing(sign, near(literal, column))]
+def _asked(column: Column, names: list[str], conditions: list[tuple[str, Any]], joined: bool) -> Asked:
+    meeting = [value for sign, literal in conditions for value in _meeting(sign, near(literal, column))]
+    missing = [value for sign, literal in conditions for value in _missing(sign, near(literal, column))]
     around = [value for _, literal in conditions for value in near(literal, column)]
     if joined and not around:
-        wanted = list(_NUMBERS[2:6])
-    wanted, unmet, around = (list(dict.fromkeys(values)) for values in (wanted, unmet, around))
-    return Asked(tuple(names), tuple(wanted), tuple(unmet), tuple(around), joined)
+        meeting = list(_NUMBERS[2:6])
+    meeting, missing, around = (tuple(dict.fromkeys(values)) for values in (meeting, missing, around))
+    return Asked(tuple(names), meeting, missing, around, joined)
 
 
 def _meeting(sign: str, around: list[Any]) -> list[Any]:
-    """Of a literal and its neighbours, those that meet a condition with this sign."""
+    """Those of a literal and its neighbours that meet a condition with this sign."""
     match sign:
         case "<":
             return around[2:3] + around[4:5]
@@ -84,7 +92,7 @@ def _meeting(sign: str, around: list[Any]) -> list[Any]:
 
 
 def _missing(sign: str, around: list[Any]) -> list[Any]:
-    """Of a literal and its neighbours, those that miss a condition with this sign."""
+    """Those of a literal and its neighbours that miss a condition with this sign."""
     match sign:
         case "<":
             return around[:2] + around[3:4]
@@ -92,17 +100,17 @@ def _missing(sign: str, around: list[Any]) -> list[Any]:
             return around[:1] + around[2:3] + around[4:5]
         case "<>":
             return around[:1]
-        case "like":  # what is near a pattern often fits it
+        case "like":  # values near a pattern often fit it
             return []
         case _:
             return around[1:3]
 
 
 def _conditions(query: Any) -> Iterator[tuple[list[str], list[tuple[str, Any]]]]:
-    """Of each predicate the columns, and its literals with the sign that the first column is compared by. Of a query
-    inside it, what it gives is compared, and no more."""
-    from sqlglot import expressions as exp
+    """For each predicate its columns, and its literals with the sign that compares the first column.
 
+    Of a query inside a predicate, only the columns that it gives are counted.
+    """
     for node in query.find_all(exp.Predicate):
         parts = list(node.walk(prune=lambda part: isinstance(part, exp.Query)))
         given = [
@@ -119,8 +127,6 @@ def _conditions(query: Any) -> Iterator[tuple[list[str], list[tuple[str, Any]]]]
 
 
 def _sign(node: Any) -> str:
-    from sqlglot import expressions as exp
-
     if isinstance(node, exp.NEQ) or isinstance(node.parent, exp.Not):
         return "<>"
     if isinstance(node, exp.Like | exp.ILike):
@@ -134,9 +140,7 @@ def _sign(node: Any) -> str:
 
 
 def _literals(node: Any, parts: list[Any]) -> Iterator[Any]:
-    """The literals of a predicate, sums of two as one; of a pattern, texts that fit it."""
-    from sqlglot import expressions as exp
-
+    """The literals of a predicate; a sum of two as one literal; a pattern as texts that fit it."""
     for literal in (part for part in parts if isinstance(part, exp.Literal)):
         value = _value(literal)
         if isinstance(node, exp.Like | exp.ILike) and isinstance(value, str):
@@ -160,7 +164,7 @@ def _value(literal: Any) -> Any:
 
 
 def near(literal: Any, column: Column) -> list[Any]:
-    """The literal as the column holds it, what is just above and just below, further above and below, and others."""
+    """The literal as the column holds it, then the values just above and below, further above and below, and others."""
     if (
         isinstance(literal, str)
         and re.fullmatch(r"0|-?[1-9]\d{0,14}", literal)
@@ -189,9 +193,12 @@ def _near_number(number: float, column: Column) -> list[Any]:
 
 
 def plain_values(column: Column, asked: Asked) -> list[Any]:
-    """Values of any kind that the column may hold, beside those that are asked for. More where nothing is asked: of few
-    values a handful of rows has the greatest, whatever a condition leaves out."""
-    more = not asked.wanted
+    """Values that the column may hold besides those that conditions ask for.
+
+    There are more where nothing is asked: with few values, a handful of rows holds the greatest one whatever rows a
+    condition leaves out.
+    """
+    more = not asked.meeting
     if column.date:
         return _DATES
     if column.affinity == "TEXT" or (not column.affinity and asked.near and all(map(_is_text, asked.near))):

@@ -1,7 +1,7 @@
-"""Whether two queries part in one place only: then rows are no evidence that they are the same.
+"""Whether two queries differ in one place only: then equal rows are no evidence that they are the same.
 
-A mutation of a right query, such as a DISTINCT more, or another column, often shows on hardly any data (Zhong, Yu and
-Klein 2020 measure it on "neighbour queries"), whereas one that was written another way parts in several places.
+A mutation of a right query, such as an added DISTINCT or another column, often shows on hardly any data (Zhong, Yu and
+Klein 2020 measure it on "neighbour queries"). A query that is merely written another way differs in several places.
 """
 
 from __future__ import annotations
@@ -10,26 +10,27 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from .sql import form_of, lower_names, parse, settle_names
+from .normal_form import form_of, lower_names, settle_names
+from .parsing import exp, parse
 
 LEAVES = frozenset({"Column", "Literal", "Table", "Identifier"})
 CONDITIONS = frozenset({"EQ", "NEQ", "LT", "LTE", "GT", "GTE", "Is", "In", "Like", "ILike", "Glob", "Between"})
 AGGREGATES = frozenset({"Count", "Sum", "Avg", "Min", "Max", "GroupConcat"})
 PIECES = LEAVES | CONDITIONS | AGGREGATES
-"""Kinds of node that are taken whole: a comparison that is another in sign and literal is one place, not two."""
+"""Kinds of node that count as a whole: a comparison that differs in sign and literal is one place, not two."""
 _QUERIES = frozenset({"Select", "Union", "Except", "Intersect"})
 
 
-def one_place(one: str, other: str) -> bool:
-    """Whether two queries are the same but for one place, or that cannot be said: one is not read, or nested too deep.
+def one_place(first_query: str, second_query: str) -> bool:
+    """Whether two queries differ in one place at most. Also True if one of them is not read or is nested too deep.
 
-    That is: of their parts, nothing is left but one each once those that both have are taken away; or one query has
-    nothing that the other has not, so that something was only added, left out or moved. It is tried on the queries as
-    they are written, with one set of names, and in normal form; and for parts of two sizes, single nodes (LEAVES) and
-    conditions and aggregates without a query inside (PIECES).
+    They do if, once the parts that both have are taken away, one part is left on each side; or if one query has no part
+    that the other lacks, so that something was only added, left out or moved. This is tried on the queries as written,
+    with names settled, and in normal form; each with parts of two sizes: single nodes (LEAVES), and conditions and
+    aggregates without a query inside (PIECES).
     """
     try:
-        mine, theirs = list(_views(one)), list(_views(other))
+        mine, theirs = list(_views(first_query)), list(_views(second_query))
         return len(mine) != len(theirs) or any(
             _alike(_parts(view, whole), _parts(its, whole))
             for view, its in zip(mine, theirs, strict=True)
@@ -40,7 +41,7 @@ def one_place(one: str, other: str) -> bool:
 
 
 def _views(query: str) -> Iterator[Any]:
-    """The query as nested tuples, in three ways; none where it is not read."""
+    """The query as nested tuples, in three ways; nothing if it is not read."""
     if (tree := parse(query)) is None:
         return
     lower_names(tree)
@@ -51,13 +52,11 @@ def _views(query: str) -> Iterator[Any]:
 
 
 def _as_written(node: Any) -> Any:
-    from sqlglot.expressions import Paren
-
     if isinstance(node, list):
         return tuple(map(_as_written, node))
     if not hasattr(node, "args"):
         return node
-    if isinstance(node, Paren):
+    if isinstance(node, exp.Paren):
         return _as_written(node.this)
     return (type(node).__name__, *((name, _as_written(value)) for name, value in sorted(node.args.items()) if value))
 
@@ -72,7 +71,8 @@ def _parts(form: Any, whole: frozenset[str]) -> Counter[Any]:
 
 
 def _nodes(form: Any, whole: frozenset[str]) -> Iterator[Any]:
-    """Each node: its kind, which begins with a capital, and what hangs on it but nodes; or all of it."""
+    """Each node: its kind, which begins with a capital, and its values that are not nodes; the whole node if
+    `whole`."""
     if not isinstance(form, tuple):
         return
     match form:

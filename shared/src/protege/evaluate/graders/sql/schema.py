@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from .sql import quietly
+from .parsing import SqlglotError, exp, installed, quietly, sqlglot
 
 _CREATE = re.compile(r"\bcreate\s+(?:temp(?:orary)?\s+)?table\b[^(;]{1,200}\(", re.IGNORECASE)
 _LISTED = re.compile(r"^[ \t\-*]*(\w+)[ ]?\(([\w ]+(?:,[\w ]+)*)\)[ \t.;]*$", re.MULTILINE)
@@ -23,19 +23,22 @@ MOST_CHARACTERS = 200_000
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """affinity: SQLite's, empty where no type is said. date: it holds dates or times, as text. refers: the name of the
-    column that it is a foreign key to; empty where it is none."""
+    """A column of a table."""
 
     name: str
     affinity: str = ""
+    """SQLite's type affinity; empty where the text gives no type."""
     date: bool = False
+    """Whether it holds dates or times, as text."""
     required: bool = False
+    """Whether it cannot be NULL."""
     refers: str = ""
+    """The name of the column that it is a foreign key to; empty if it is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """keys: groups of columns, by name, whose values no two rows share."""
+    """A table. keys: groups of columns, by name, whose values no two rows share."""
 
     name: str
     columns: tuple[Column, ...]
@@ -44,13 +47,16 @@ class Table:
 
 @functools.lru_cache(maxsize=256)
 def schema_in(text: str) -> tuple[Table, ...]:
-    """The tables that a text defines by CREATE TABLE; where it has none, those it lists as `name(column, column)`, one
-    a line. Names are in lower case. What cannot be read, or is defined twice, is left out."""
+    """The tables that a text defines by CREATE TABLE; without any, the tables that it lists as `name(column, column)`,
+    one a line.
+
+    Names are in lower case. A table that cannot be read or is defined twice is left out.
+    """
     text = text[:MOST_CHARACTERS]
-    found = [table for table in map(_created, _statements(text)) if table is not None]
-    found = found or [_listed(match[1], match[2]) for match in _LISTED.finditer(text)]
-    names = [table.name for table in found]
-    return tuple(table for table in found if names.count(table.name) == 1)
+    tables = [table for table in map(_created, _statements(text)) if table is not None]
+    tables = tables or [_listed(match[1], match[2]) for match in _LISTED.finditer(text)]
+    names = [table.name for table in tables]
+    return tuple(table for table in tables if names.count(table.name) == 1)
 
 
 def _listed(name: str, columns: str) -> Table:
@@ -58,7 +64,7 @@ def _listed(name: str, columns: str) -> Table:
 
 
 def _statements(text: str) -> Iterator[str]:
-    """Each CREATE TABLE up to the parenthesis that ends it."""
+    """Each CREATE TABLE, up to the parenthesis that closes it."""
     for match in _CREATE.finditer(text):
         depth = 1
         for piece in re.finditer(r"'[^']*'|\"[^\"]*\"|`[^`]*`|--[^\n]*|[()]", text[match.end() :]):
@@ -69,11 +75,7 @@ def _statements(text: str) -> Iterator[str]:
 
 
 def _created(statement: str) -> Table | None:
-    try:
-        import sqlglot
-        from sqlglot import expressions as exp
-        from sqlglot.errors import SqlglotError
-    except ImportError:
+    if not installed:
         return None
     for dialect in (None, "sqlite", "mysql", "postgres"):
         try:
@@ -87,8 +89,6 @@ def _created(statement: str) -> Table | None:
 
 
 def _table(schema: Any) -> Table | None:
-    from sqlglot import expressions as exp
-
     columns = [_column(part) for part in schema.find_all(exp.ColumnDef)]
     keys = [_names(part) for part in schema.find_all(exp.PrimaryKey)]
     primary = frozenset().union(*keys)
@@ -111,8 +111,6 @@ def _table(schema: Any) -> Table | None:
 
 
 def _column(part: Any) -> Column:
-    from sqlglot import expressions as exp
-
     kind = part.args.get("kind")
     said = kind.sql().upper() if kind is not None else ""
     affinity = next((a for pattern, a in _AFFINITIES if re.search(pattern, said)), "")
@@ -124,7 +122,7 @@ def _column(part: Any) -> Column:
 
 
 def _reference(part: Any) -> tuple[str, str] | None:
-    """A foreign key of one column: it, and what it refers to."""
+    """A foreign key of one column: the column, and the one that it refers to."""
     reference = part.args.get("reference")
     own, others = _names(part), _names(reference.this) if reference is not None else frozenset[str]()
     return (next(iter(own)), next(iter(others))) if len(own) == len(others) == 1 else None

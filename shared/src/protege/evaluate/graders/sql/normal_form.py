@@ -1,32 +1,26 @@
-"""One form for SQL queries that are certainly the same: they give the same rows on all data, by the standard."""
+"""One form for SQL queries that are certainly the same: by the standard, they give the same rows on all data."""
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import re
-import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-_QUERY = re.compile(
-    r"\s*(?:--[^\n]*\n\s*|/\*.*?\*/\s*)*(select|with|insert|update|delete|\()", re.IGNORECASE | re.DOTALL
-)
-MOST_CHARACTERS = 20_000
-"""A longer query is not parsed: sqlglot takes some 10 µs a character."""
+from .parsing import exp, parse
+
 _NULLS = re.compile(r"\bnulls\s+(first|last)\b", re.IGNORECASE)
 
 
 def normal_form(query: str) -> str:
     """One text for all queries that differ only in what changes no row of the result.
 
-    That is: layout, comments, the case of what is not quoted; a table's alias, and a column's alias that nothing refers
-    to; parentheses that change nothing; the order of operands of AND, OR, =, <> and, where no `*` shows it, of tables
-    that are joined inside; > written as <, BETWEEN as two comparisons, IN as OR, NOT before a comparison; commas and
-    WHERE for JOIN and ON; the order of GROUP BY; COUNT(1). Whatever else differs makes the forms differ, also where
-    the queries would give the same rows. sqlglot parses; where it is not installed or cannot, white space is made one
-    and what is not quoted lower case.
+    These do not count: layout, comments, and the case of unquoted text; a table's alias, and a column's alias that
+    nothing refers to; parentheses that change nothing; the order of operands of AND, OR, = and <>, and of tables joined
+    by inner joins unless a `*` shows it; > for <, BETWEEN for two comparisons, IN for OR, NOT before a comparison;
+    commas and WHERE for JOIN and ON; the order of GROUP BY; COUNT(1). Any other difference makes the forms differ, even
+    if the queries would give the same rows. If sqlglot is not installed or cannot parse the query, white space is
+    collapsed and unquoted text put in lower case.
     """
     query = query.strip().rstrip(";").strip()
     tree = parse(query)
@@ -34,105 +28,62 @@ def normal_form(query: str) -> str:
         return _plain_form(query)
     lower_names(tree)
     settle_names(tree)
-    orders = " ".join(match[1].lower() for match in _NULLS.finditer(query))  # sqlglot fills in what is not said
+    orders = " ".join(
+        match[1].lower() for match in _NULLS.finditer(query)
+    )  # sqlglot fills them in where the query has none
     try:
         return f"{form_of(tree)!r} {orders}".rstrip()
     except RecursionError:
         return _plain_form(query)
 
 
-def parse(query: str) -> Any | None:
-    """sqlglot's tree of one query; None where it is not installed, or the text is not one query that it reads."""
-    try:
-        import sqlglot
-        from sqlglot.errors import SqlglotError
-    except ImportError:
-        return None
-    if not _QUERY.match(query) or len(query) > MOST_CHARACTERS:
-        return None  # sqlglot reads nearly any words as a column and its alias
-    for dialect in (None, "sqlite"):  # the second for names in `backticks` and [brackets]
-        try:
-            with quietly():
-                trees = sqlglot.parse(query, dialect=dialect)
-        except (SqlglotError, RecursionError):
-            continue
-        return trees[0] if len(trees) == 1 else None
-    return None
-
-
-class _Quiet(threading.local):
-    on = False
-
-
-_quiet = _Quiet()
-logging.getLogger("sqlglot").addFilter(lambda _: not _quiet.on)
-
-
-@contextlib.contextmanager
-def quietly() -> Iterator[None]:
-    """What sqlglot warns of in this thread is not logged: it quotes the query, which is content of a call."""
-    _quiet.on = True
-    try:
-        yield
-    finally:
-        _quiet.on = False
-
-
 def lower_names(tree: Any) -> None:
-    """Names in lower case unless quoted."""
-    from sqlglot.expressions import Identifier
-
-    for identifier in tree.find_all(Identifier):
+    """Put names in lower case unless they are quoted."""
+    for identifier in tree.find_all(exp.Identifier):
         if not identifier.args.get("quoted"):
             identifier.set("this", identifier.name.lower())
 
 
 def settle_names(tree: Any) -> None:
-    """Aliases of tables replaced; names before columns left out where one table is all there is; aliases of the
-    result's columns left out."""
-    from sqlglot.expressions import Column, Select
-
-    if isinstance(tree, Select):
+    """Replace the aliases of tables; drop those of the result's columns, and the table's name before columns if there
+    is only one table."""
+    if isinstance(tree, exp.Select):
         _drop_column_aliases(tree)
     _rename_tables(tree)
     if (table := _only_table(tree)) is not None:
-        for column in tree.find_all(Column):
+        for column in tree.find_all(exp.Column):
             if column.table == _called(table):
                 column.set("table", None)
         table.set("alias", None)
 
 
 def _only_table(tree: Any) -> Any | None:
-    """The table of a query that reads one and nothing else."""
-    from sqlglot.expressions import Column, Join, Lateral, Select, Table
-
-    tables = list(tree.find_all(Table))
-    if len(tables) != 1 or len(list(tree.find_all(Select))) != 1 or tree.find(Join, Lateral):
+    """The table of a query that reads one table and nothing else; None of any other query."""
+    tables = list(tree.find_all(exp.Table))
+    if len(tables) != 1 or len(list(tree.find_all(exp.Select))) != 1 or tree.find(exp.Join, exp.Lateral):
         return None
     called = _called(tables[0])
-    whole_row = any(column.name == called and not column.table for column in tree.find_all(Column))
+    whole_row = any(column.name == called and not column.table for column in tree.find_all(exp.Column))
     return None if whole_row or _renames_columns(tables[0]) else tables[0]
 
 
 def _drop_column_aliases(select: Any) -> None:
-    """Rows have no names: an alias counts where something refers to it."""
-    from sqlglot.expressions import Alias, Column
-
-    used = {column.name.lower() for column in select.find_all(Column) if not column.table}
+    """Drop aliases of the result's columns that nothing refers to: rows have no names."""
+    used = {column.name.lower() for column in select.find_all(exp.Column) if not column.table}
     for place, shown in enumerate(select.expressions):
-        if isinstance(shown, Alias) and shown.alias.lower() not in used:
+        if isinstance(shown, exp.Alias) and shown.alias.lower() not in used:
             select.expressions[place] = shown.this
 
 
 def _rename_tables(tree: Any) -> None:
-    """Each table's alias becomes the table's name and its number among those of that name, where no alias stands for
-    two things, or for a thing and a column: then it can be replaced wherever it stands."""
-    from sqlglot.expressions import CTE, Column, Identifier, Subquery, Table, TableAlias
+    """Replace each table's alias by the table's name and its number among the tables of that name.
 
-    tables = list(tree.find_all(Table))
+    This is done only if no alias names two things, or a table and a column: then it can be replaced everywhere.
+    """
+    tables = list(tree.find_all(exp.Table))
     called = [_called(table) for table in tables]
-    others = {node.alias for node in tree.find_all(CTE, Subquery) if node.alias}
-    columns = {column.name for column in tree.find_all(Column) if not column.table}
+    others = {node.alias for node in tree.find_all(exp.CTE, exp.Subquery) if node.alias}
+    columns = {column.name for column in tree.find_all(exp.Column) if not column.table}
     if len(set(called)) != len(called) or others & set(called) or columns & set(called):
         return
     seen: Counter[str] = Counter()
@@ -142,10 +93,10 @@ def _rename_tables(tree: Any) -> None:
         seen[name] += 1
         new[_called(table)] = f"{name} {seen[name]}"
         if not _renames_columns(table):
-            table.set("alias", TableAlias(this=Identifier(this=new[_called(table)], quoted=True)))
-    for column in tree.find_all(Column):
+            table.set("alias", exp.TableAlias(this=exp.Identifier(this=new[_called(table)], quoted=True)))
+    for column in tree.find_all(exp.Column):
         if column.table in new:
-            column.set("table", Identifier(this=new[column.table], quoted=True))
+            column.set("table", exp.Identifier(this=new[column.table], quoted=True))
 
 
 def _called(table: Any) -> str:
@@ -162,9 +113,7 @@ def _written(table: Any) -> str:
 
 
 def form_of(node: Any) -> Any:
-    """The tree as nested tuples, with one order for what has none."""
-    from sqlglot import expressions as exp
-
+    """The tree as nested tuples; what has no order of its own is sorted."""
     if not hasattr(node, "args"):  # a text, a number, a kind
         return node
     if isinstance(node, exp.Paren):
@@ -203,9 +152,9 @@ def form_of(node: Any) -> Any:
 
 
 def _fields(node: Any, without: Iterable[str] = ()) -> tuple[Any, ...]:
-    """What hangs on a node, by name; what is empty, false or a comment is left out."""
-    said = (item for item in sorted(node.args.items()) if not (item[1] is None or item[1] is False or item[1] == []))
-    return tuple((name, _value(value)) for name, value in said if name not in without)
+    """A node's arguments, by name; without those that are empty or false."""
+    given = (item for item in sorted(node.args.items()) if not (item[1] is None or item[1] is False or item[1] == []))
+    return tuple((name, _value(value)) for name, value in given if name not in without)
 
 
 def _value(value: Any) -> Any:
@@ -217,7 +166,7 @@ def _sorted(forms: Iterable[Any]) -> list[Any]:
 
 
 def _junction(kind: str, forms: Iterable[Any]) -> Any:
-    """AND or OR of conditions: one inside another of its kind is taken apart; one said twice counts once."""
+    """AND or OR of conditions: nested ones of the same kind are flattened, and a condition said twice counts once."""
     flat: set[Any] = set()
     for form in forms:
         flat.update(form[1:] if form[0] == kind else (form,))
@@ -225,47 +174,41 @@ def _junction(kind: str, forms: Iterable[Any]) -> Any:
 
 
 def _parts(node: Any, kind: type) -> Iterator[Any]:
-    """The operands of a chain of one operator, iteratively: a chain may be long."""
-    from sqlglot.expressions import Paren
-
+    """The operands of a chain of one operator; without recursion, since a chain may be long."""
     left = [node]
     while left:
-        one = left.pop()
-        while isinstance(one, Paren):
-            one = one.this
-        if isinstance(one, kind):
-            left += [one.args["expression"], one.args["this"]]
+        operand = left.pop()
+        while isinstance(operand, exp.Paren):
+            operand = operand.this
+        if isinstance(operand, kind):
+            left += [operand.args["expression"], operand.args["this"]]
         else:
-            yield one
+            yield operand
 
 
 def _negated(node: Any) -> Any:
-    """NOT of a comparison is the opposite comparison, also of NULL."""
+    """The opposite comparison for NOT of a comparison; this holds for NULL too."""
     inside = form_of(node.this)
     if inside[0] in ("EQ", "NEQ", "LT", "LTE") and any(side[0] in ("Any", "All") for side in inside[1:]):
         return ("Not", inside)
     match inside:
-        case ("EQ" | "NEQ" as kind, one, other):
-            return ("NEQ" if kind == "EQ" else "EQ", one, other)
-        case ("LT" | "LTE" as kind, one, other):
-            return ("LTE" if kind == "LT" else "LT", other, one)
+        case ("EQ" | "NEQ" as kind, left, right):
+            return ("NEQ" if kind == "EQ" else "EQ", left, right)
+        case ("LT" | "LTE" as kind, left, right):
+            return ("LTE" if kind == "LT" else "LT", right, left)
         case _:
             return ("Not", inside)
 
 
 def _is_plain_list(node: Any) -> bool:
-    from sqlglot.expressions import Column, Literal
-
     items = node.expressions
-    return isinstance(node.this, Column) and bool(items) and all(isinstance(i, Literal) for i in items)
+    return isinstance(node.this, exp.Column) and bool(items) and all(isinstance(i, exp.Literal) for i in items)
 
 
 def _joins_inside(node: Any) -> bool:
-    """Whether all joins are inner ones of tables or subqueries, with ON or a comma."""
-    from sqlglot.expressions import Subquery, Table
-
+    """Whether all joins are inner joins of tables or subqueries, with ON or a comma."""
     joins = node.args.get("joins") or []
-    if not joins or not all(isinstance(source, Table | Subquery) for source in _sources(node)):
+    if not joins or not all(isinstance(source, exp.Table | exp.Subquery) for source in _sources(node)):
         return False
     plain = all({name for name, value in join.args.items() if value} <= {"this", "kind", "on"} for join in joins)
     return plain and all(join.kind in ("", "INNER", "CROSS") for join in joins)
@@ -277,7 +220,7 @@ def _sources(node: Any) -> list[Any]:
 
 
 def _select(node: Any) -> Any:
-    """A SELECT whose joins are all inner ones: the tables, and one condition for ON and WHERE together."""
+    """A SELECT with inner joins only: its tables, and one condition for ON and WHERE together."""
     sources = [form_of(source) for source in _sources(node)]
     if not any(shown.is_star for shown in node.expressions):
         sources = _sorted(sources)
