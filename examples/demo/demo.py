@@ -33,8 +33,7 @@ from protege.curate import CurateSettings
 from protege.evaluate.graders import grader_for
 from protege.loop.settings import Settings
 from protege.measure.agents import compare_agents
-from protege.report import gather, table, write_report
-from protege.report import phrases as wording
+from protege.report import formatting, gather, table, write_report
 from protege.route import Router
 from protege.serve.embedded.starting import background
 from protege.tune import TuneSettings
@@ -126,8 +125,8 @@ def whole_agent(workspace: Workspace, entries: Sequence[Entry], model: BaseChatM
 
     found = compare_agents(workspace, succeeds, entries, progress=Bars())
     for who, ran in (("with specialists", found.with_specialists), ("teacher alone", found.without)):
-        console.print(f"  {who}: {wording.runs(ran)}", highlight=False)
-    console.print(f"  {wording.end_to_end(found)}", highlight=False)
+        console.print(f"  {who}: {formatting.runs(ran)}", highlight=False)
+    console.print(f"  {formatting.end_to_end(found)}", highlight=False)
 
 
 def as_published(state: Mapping[str, Any], entry: Entry) -> bool:

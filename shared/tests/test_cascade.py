@@ -25,8 +25,7 @@ from protege.loop import admit, cascade, retraining, steps
 from protege.loop.retraining import HARD as HARD_CALLS
 from protege.loop.settings import Improvement, Settings
 from protege.redact import Policy
-from protege.report import status
-from protege.report.exposition import exposition
+from protege.report import exposition, status
 from protege.rollout import lifecycle
 from protege.rollout.switching import set_policy
 from protege.specialist import Specialist

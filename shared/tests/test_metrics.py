@@ -14,7 +14,7 @@ from memory_engine import BASE
 from prometheus_client.parser import text_string_to_metric_families
 from protege import Call, Route, Specialist, Task, Workspace
 from protege.errors import ResourceError, WorkspaceError
-from protege.report.exposition import exposition
+from protege.report import exposition
 from protege.service.metrics import CONTENT_TYPE, metrics_server
 from protege.store.history import Event
 

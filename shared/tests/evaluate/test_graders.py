@@ -132,7 +132,7 @@ def test_a_registered_grader_is_chosen_by_name_or_judges_its_kind() -> None:
 def test_a_name_that_cannot_be_chosen_is_refused(name: str) -> None:
     with pytest.raises(BadInput):
         register(name, first_letter)
-    with pytest.raises(BadInput, match="no grader"):
+    with pytest.raises(BadInput, match="not a grader"):
         register("mine", object())  # pyright: ignore[reportArgumentType]
 
 

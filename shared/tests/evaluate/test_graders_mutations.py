@@ -10,8 +10,8 @@ from mutants import Mutant, of_code, of_json, of_lines, of_numbers, of_sql, of_t
 from protege.call import Request
 from protege.evaluate.graders import Code, Exact, Grader, JsonFields, Label, Numbers, Spans, Sql, ToolCalls
 from protege.evaluate.graders.sql.execution import same_rows
-from protege.evaluate.graders.sql.schema import schema_in
 from protege.evaluate.graders.sql.normal_form import normal_form
+from protege.evaluate.graders.sql.schema import schema_in
 
 TABLES = """CREATE TABLE dept (id INTEGER PRIMARY KEY, title TEXT NOT NULL, city TEXT);
 CREATE TABLE emp (

@@ -11,7 +11,7 @@ import pytest
 from memory_engine import BASE
 from protege import Call, Route, Specialist, Task, Workspace
 from protege.errors import ProtegeError
-from protege.report import Ledger, OverTime, gather, history, samples, status, write_report
+from protege.report import HourlyCounts, OverTime, examples, gather, history, status, write_report
 from protege.stats.intervals import clopper_pearson
 from protege.store.history import AttemptCount, Event
 
@@ -26,7 +26,7 @@ def attempt(
 
 
 def counted(*attempts: AttemptCount, saved_usd: float | None = None) -> OverTime:
-    return Ledger({"t": saved_usd}).take(attempts).over_time()
+    return HourlyCounts({"t": saved_usd}).take(attempts).over_time()
 
 
 def test_no_attempt_is_no_period() -> None:
@@ -65,7 +65,7 @@ def test_two_days_are_shown_by_the_hour_and_more_by_the_day() -> None:
 
 
 def test_a_task_alone_has_the_unit_of_all_and_savings_only_where_its_costs_are_known() -> None:
-    ledger = Ledger({"t": 0.5, "u": None}).take([attempt("kept"), attempt("kept", NOON + 3 * DAY_S, task="u")])
+    ledger = HourlyCounts({"t": 0.5, "u": None}).take([attempt("kept"), attempt("kept", NOON + 3 * DAY_S, task="u")])
     assert ledger.over_time().unit == ledger.over_time("t").unit == "day"
     assert [p.saved_usd for p in ledger.over_time().periods] == [0.5, None]
     assert ledger.over_time("u").whole is not None
@@ -245,7 +245,7 @@ def test_no_example_is_shown_that_cannot_be_redacted(workspace: Workspace, monke
     def broken(*_: Any, **__: Any) -> Any:
         raise ProtegeError("No model.", "Install it.")
 
-    monkeypatch.setattr(samples, "load_policy", broken)
+    monkeypatch.setattr(examples, "load_policy", broken)
     data = gather(workspace)
     assert data.tasks[0].examples == data.tasks[0].worst == ()
     assert any("No examples are shown" in note and "Install it." in note for note in data.notes)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from protege.report import Certified, Realised, ReportData, TaskReport
-from protege.report import phrases as wording
+from protege.report import Certified, Realised, ReportData, TaskReport, formatting
 from protege.report.plots import plots, risk_curve
 
 
@@ -18,7 +17,7 @@ def test_the_share_kept_is_what_came_true_and_else_what_is_certified():
     assert task(certified=certified, realised=Realised(10, 8)).share_kept == 0.8
     assert task(certified=certified, state="teacher").share_kept == 0
     canary = task(certified=certified, state="canary", share=0.1, realised=Realised(10, 8))
-    assert canary.share_kept == pytest.approx(0.075) and wording.state(canary) == "canary: 10% of its runs"
+    assert canary.share_kept == pytest.approx(0.075) and formatting.state(canary) == "canary: 10% of its runs"
     assert task(certified=certified, state="shadow", share=0.0).share_kept == 0
 
 
@@ -50,4 +49,4 @@ def test_plots_are_drawn_only_of_what_is_known():
     ],
 )
 def test_money_keeps_two_digits_that_say_something(value: float | None, text: str):
-    assert wording.money(value) == text
+    assert formatting.money(value) == text

@@ -5,25 +5,26 @@ from __future__ import annotations
 import io
 import json
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
-from protege.errors import BadInput, WorkspaceError
+from protege.errors import BadInput, MissingDependency, WorkspaceError
 from protege.evaluate import Bin, Confusion, FieldDifference, Reliability, Slice
 from protege.measure.agents import EndToEnd, Paired, Runs
 from protege.measure.ceiling import Ceiling
 from protege.report import (
     Agreement,
     Certified,
-    Example,
     Incident,
     Loss,
     OverTime,
     Period,
     Realised,
     ReportData,
+    ShownExample,
     TaskReport,
     table,
     time_table,
@@ -58,9 +59,9 @@ LIVE = TaskReport(
     judged=((0.99, True), (0.99, True), (0.8, False), (0.4, False)),
     losses=(Loss(10, 1.2), Loss(20, 0.4, 0.5)),
     examples=(
-        Example("right", "Entry: Anna", "person", "person", 0.99),
-        Example("wrong", "Entry: Baker", "person", "company", 0.98),
-        Example("handed back", "Entry: St. Mary", "address", "company", 0.4),
+        ShownExample("right", "Entry: Anna", "person", "person", 0.99),
+        ShownExample("wrong", "Entry: Baker", "person", "company", 0.98),
+        ShownExample("handed back", "Entry: St. Mary", "address", "company", 0.4),
     ),
     passed_over=(("gemma", "its licence is not allowed"),),
     auroc=0.913,
@@ -72,7 +73,7 @@ LIVE = TaskReport(
     ),
     confusions=(Confusion("company", "person", 7),),
     fields=(FieldDifference("address.city", 120, 3, 2, 11),),
-    worst=(Example("wrong", "Entry: Chandler", "person", "trade name", 0.9973),),
+    worst=(ShownExample("wrong", "Entry: Chandler", "person", "trade name", 0.9973),),
     over_time=OVER_TIME,
 )
 WAITING = TaskReport("choose a tool", "tool_calls", 180, "teacher", "needs 34 more calibration calls")
@@ -170,7 +171,7 @@ def test_an_empty_workspace_has_a_page(tmp_path: Path):
 
 
 def attacked() -> ReportData:
-    examples = tuple(Example(e.outcome, ATTACK, ATTACK, ATTACK, e.confidence) for e in LIVE.examples)
+    examples = tuple(ShownExample(e.outcome, ATTACK, ATTACK, ATTACK, e.confidence) for e in LIVE.examples)
     task = replace(LIVE, name=ATTACK, reason=ATTACK, node=ATTACK, specialist=ATTACK, base=ATTACK, examples=examples)
     task = replace(
         task,
@@ -282,7 +283,7 @@ def test_nothing_from_a_call_is_markup_in_markdown(tmp_path: Path):
     outside = re.sub(r"^(`{3,})text\n.*?^\1$", "", text, flags=re.S | re.M)
     assert "document.title" in outside
     assert not re.search(r"(?<!\\)<", outside)
-    fenced = Example("wrong", "a\n````\n# b", "```", "x | y", 0.9)
+    fenced = ShownExample("wrong", "a\n````\n# b", "```", "x | y", 0.9)
     task = replace(LIVE, name="a|b\n# c [d](https://e.org) www.f.org", worst=(fenced,), confusions=())
     text = write_report(tmp_path / "other.md", replace(DATA, tasks=(task,))).read_text()
     assert "`````text\na\n````\n# b\n`````" in text
@@ -347,3 +348,11 @@ def test_a_real_browser_draws_the_plots_without_an_error(
     assert document.count('class="main-svg"') >= 8, log[-2000:]
     assert "CONSOLE" not in log
     assert "<title>Protégé report</title>" in document, "a script from a call ran"
+
+
+def test_without_plotly_only_the_page_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "protege.report.page", None)
+    monkeypatch.setitem(sys.modules, "plotly", None)
+    assert write_report(tmp_path / "report.json", DATA).exists() and write_report(tmp_path / "report.md", DATA).exists()
+    with pytest.raises(MissingDependency, match="plotly"):
+        write_report(tmp_path / "report.html", DATA)

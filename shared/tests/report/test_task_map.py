@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,8 +12,7 @@ import pytest
 from protege import Call, Task, Workspace
 from protege.cluster.worth import Worth
 from protege.errors import MissingDependency, WorkspaceError
-from protege.report import Dot, Sample, TaskMap, draw_map, map, worth_table, write_map
-from protege.report import phrases as wording
+from protege.report import Dot, Sample, TaskMap, draw_map, formatting, map, map_plots, worth_table, write_map
 from rich.console import Console
 
 ATTACK = "</script><script>document.title='hacked'</script><img src=x onerror=\"document.title='hacked'\">"
@@ -77,12 +75,12 @@ def test_an_empty_workspace_has_a_page(tmp_path: Path):
 
 def test_savings_are_told_in_what_is_known():
     worth = SORT.worth
-    assert wording.saving(worth) == "$9.90 a month"
-    assert wording.saving(replace(worth, calls_a_month=None)) == "$1.10 in 1,000 calls"
-    assert wording.saving(replace(worth, saving_usd=None)) == "2,500,000 tokens a month"
-    assert wording.saving(replace(worth, saving_usd=None, calls_a_month=None)) == "280,000 tokens in 1,000 calls"
-    assert wording.saving(replace(worth, saving_usd=1.0)) == "$9,000 a month"
-    assert wording.saving(WRITE.worth) == "–"
+    assert formatting.saving(worth) == "$9.90 a month"
+    assert formatting.saving(replace(worth, calls_a_month=None)) == "$1.10 in 1,000 calls"
+    assert formatting.saving(replace(worth, saving_usd=None)) == "2,500,000 tokens a month"
+    assert formatting.saving(replace(worth, saving_usd=None, calls_a_month=None)) == "280,000 tokens in 1,000 calls"
+    assert formatting.saving(replace(worth, saving_usd=1.0)) == "$9,000 a month"
+    assert formatting.saving(WRITE.worth) == "–"
 
 
 def test_the_terminal_shows_them_in_eighty_columns_and_no_markup():
@@ -151,7 +149,10 @@ def test_what_is_installed_for_it_redacts_the_samples(tmp_path: Path):
 
 
 def test_where_nothing_redacts_no_sample_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(sys.modules, "protege.redact", None)
+    def missing(*_: object, **__: object) -> None:
+        raise ImportError("onnxruntime")
+
+    monkeypatch.setattr(map.redact, "load_policy", missing)
     data = drawn(tmp_path, "Write to Anna Kim")
     assert not data.dots[0].samples and "not installed" in data.note
     assert "Anna" not in page(tmp_path, data) and "No samples" in page(tmp_path, data)
@@ -196,16 +197,16 @@ def test_a_companys_own_pattern_is_redacted_and_a_policy_that_cannot_be_read_sho
 
 def test_dots_stand_apart_and_names_over_nothing():
     points = [(400.0, 200.0)] * 8 + [(100.0, 100.0)]
-    placed = map.arrange(points, [20.0] * 9, [12] * 9)
+    placed = map_plots.arrange(points, [20.0] * 9, [12] * 9)
     assert len({(p.x, p.y) for p in placed}) == 9
     assert placed[8].side == "middle right" and (placed[8].x, placed[8].y) == (100.0, 100.0)
-    boxes = [map._name_box(p, p.side, 12) for p in placed if p.side]
-    assert boxes and all(map._is_free(box, [b for b in boxes if b is not box]) for box in boxes)
+    boxes = [map_plots._name_box(p, p.side, 12) for p in placed if p.side]
+    assert boxes and all(map_plots._is_free(box, [b for b in boxes if b is not box]) for box in boxes)
 
 
 def test_many_tasks_of_one_place_can_be_drawn():
     dots = tuple(replace(SORT, task=replace(SORT.task, id=f"t-{n}")) for n in range(60))
-    assert sum(len(trace["x"]) for trace in map.map_plots(TaskMap(dots, 0))["map"]["data"]) == 60
+    assert sum(len(trace["x"]) for trace in map_plots.map_plots(TaskMap(dots, 0))["map"]["data"]) == 60
 
 
 @pytest.mark.parametrize(
@@ -219,7 +220,7 @@ def test_many_tasks_of_one_place_can_be_drawn():
 )
 def test_the_height_is_the_cost_where_it_is_known_of_all(known: dict[str, object], title: str):
     other = replace(SORT, worth=replace(SORT.worth, **known))  # type: ignore[arg-type]
-    figure = map.map_plots(TaskMap((SORT, other), 0))["map"]
+    figure = map_plots.map_plots(TaskMap((SORT, other), 0))["map"]
     assert figure["layout"]["yaxis"]["title"]["text"] == title
 
 

@@ -268,7 +268,7 @@ def evaluate(
     from ..collect import read
     from ..measure.ceiling import known_ceiling
     from ..measure.specialists import measure, measure_pair
-    from ..report.phrases import ceiling as said
+    from ..report.formatting import ceiling as said
 
     workspace = Workspace(home)
     given = None if calls is None else list(read(calls))
@@ -306,7 +306,7 @@ def ceiling(
 
     from ..chat.teacher import openai_compatible
     from ..measure.ceiling import held_out, measure_ceiling
-    from ..report.phrases import ceiling as said
+    from ..report.formatting import ceiling as said
 
     key = os.environ.get(key_variable)
     if key is None and key_variable != "OPENAI_API_KEY":

@@ -1,9 +1,9 @@
-"""Report: what Protégé found, did and saved, for people.
+"""report: what Protégé found, did and saved, for people.
 
-Takes `ReportData`, figures and redacted examples that other steps measured; gives one HTML page, JSON or Markdown, and
-tables for the terminal.
-The same of `TaskMap`: the tasks by what a small model could take over, with samples that are redacted.
-Never measures anything itself, never loads anything from the network, and lets no text from a call act as markup.
+Takes a workspace (`gather`), or `ReportData` and `TaskMap` made from it: figures that other rooms measured, and
+redacted examples. Gives HTML pages, JSON or Markdown files (`write_report`, `write_map`), tables for the terminal, the
+status as a record, and figures for Prometheus. Never measures anything itself, never loads anything from the network,
+and lets no text from a call act as markup.
 """
 
 import lazy_loader

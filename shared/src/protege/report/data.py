@@ -1,4 +1,4 @@
-"""What a report shows. A figure that was not measured is None, and the report says so."""
+"""What a report shows. A figure that was not measured is None, and the report says that it was not."""
 
 from __future__ import annotations
 
@@ -11,67 +11,83 @@ from ..measure.ceiling import Ceiling
 from .over_time import OverTime
 
 FORMAT = 1
-"""Of the report as JSON."""
+"""The version of the report as JSON."""
 Outcome: TypeAlias = Literal["right", "wrong", "handed back"]
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """The share of held-out calls on which specialist and teacher agree, with its exact 95% interval, all 0 to 1."""
+    """How often specialist and teacher agree on held-out calls."""
 
     rate: float
+    """The share of calls on which they agree, 0 to 1."""
     low: float
+    """Lower bound of its exact 95% interval."""
     high: float
+    """Upper bound of its exact 95% interval."""
     n: int
+    """Held-out calls."""
     grader: str = ""
+    """What "agree" means: the name of the grader."""
 
 
 @dataclass(frozen=True, slots=True)
 class Certified:
-    """What calibration showed: P(disagreement among kept > epsilon) ≤ delta at `threshold` (None: at no threshold).
-
-    n calibration calls, of which `kept` reach the threshold with `errors` disagreements among them. hindsight: the
-    coverage that the best threshold would have had, chosen with the answers known; no promise can reach it.
-    """
+    """What calibration showed: P(disagreement among kept answers > epsilon) ≤ delta at `threshold`."""
 
     epsilon: float
+    """The share of kept answers that may disagree."""
     delta: float
+    """The chance that more disagree."""
     n: int
+    """Calibration calls."""
     threshold: float | None = None
+    """The confidence from which answers are kept; None if no threshold is certified."""
     kept: int = 0
+    """Calibration calls that reach the threshold."""
     errors: int = 0
+    """Disagreements among the kept."""
     hindsight: float | None = None
+    """The coverage of the best threshold if it is chosen with the answers known; no guarantee can reach it."""
 
     @property
     def coverage(self) -> float:
-        """The share of calls that the specialist keeps, 0 where no threshold is certified."""
+        """The share of calls that the specialist keeps; 0 if no threshold is certified."""
         return self.kept / self.n if self.threshold is not None and self.n else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Realised:
-    """A run of the agent after the route went live. disagreements: among the kept, None where none was compared."""
+    """A run of the agent after the route went live."""
 
     calls: int
+    """Calls of the task in that run."""
     kept: int
+    """Calls that the specialist answered."""
     compared: int = 0
+    """Kept answers that were compared with the teacher's."""
     disagreements: int | None = None
+    """Those of them that disagree; None if none was compared."""
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
-    """One held-out call: what was asked, what the specialist wrote, what the teacher had answered."""
+class ShownExample:
+    """One held-out call as it may be shown: redacted, and cut."""
 
     outcome: Outcome
     prompt: str
+    """What was asked."""
     answer: str
+    """What the specialist answered."""
     teacher: str
+    """What the teacher had answered."""
     confidence: float | None = None
+    """The specialist's, 0 to 1; None if its answer was not valid."""
 
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """Losses at a training step; None where that one was not taken."""
+    """The losses at a training step; None for one that was not measured."""
 
     step: int
     train: float | None = None
@@ -80,59 +96,72 @@ class Loss:
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """Something that happened to a task: a specialist went live, was rolled back, its input drifted, and so on.
-
-    time: seconds since 1970. what: in a word or two; why: a sentence. specialist: its name, None where there is none.
-    """
+    """Something that happened to a task: a specialist went live, was rolled back, its input drifted, and so on."""
 
     time: float
+    """Seconds since 1970, UTC."""
     task: str
+    """The task's name."""
     specialist: str | None
+    """The specialist's name; None if no specialist is concerned."""
     what: str
+    """What happened, in a word or two."""
     why: str
+    """Why, in a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class TaskReport:
-    """One task. Latencies are medians in ms, costs US dollars for 1,000 calls, tokens means a call.
-
-    state: "live", "canary" (a specialist answers `share` of its runs), "shadow" (one is asked, and answers nobody), or
-    "teacher" where it stays with the teacher; reason: why, for people. ceiling: how far the teacher agrees with itself,
-    None where nothing shows it. judged: confidence and agreement of each
-    held-out call. passed_over: bases that were not taken, and why. auroc, aurc, reliability, slices, confusions and
-    fields: as in `evaluate.Evaluation`. worst: wrong answers, the surest first.
-    """
+    """One task. Latencies are medians in ms; costs are US dollars for 1,000 calls; tokens are means for one call."""
 
     name: str
     kind: str
+    """The kind of its output, as in `task.KINDS`."""
     calls: int
+    """Calls recorded."""
     state: str
+    """It is "live"; "canary": a specialist answers `share` of its runs; "shadow": a specialist is asked but answers
+    nobody; or "teacher": the teacher answers."""
     reason: str = ""
+    """Why it is in that state, for people."""
     node: str = ""
+    """The node of the agent that makes the calls."""
     specialist: str | None = None
+    """The name of the specialist that the figures are of; None if there is none."""
     base: str | None = None
+    """The name of the specialist's base."""
     share: float = 1.0
+    """The share of the agent's runs that the specialist answers, 0 to 1."""
     agreement: Agreement | None = None
     ceiling: Ceiling | None = None
+    """How often the teacher agrees with itself; None if nothing shows it."""
     certified: Certified | None = None
     teacher_latency_ms: float | None = None
     specialist_latency_ms: float | None = None
     cost_before_usd: float | None = None
+    """If the teacher answers every call."""
     cost_after_usd: float | None = None
+    """If the specialist is asked every call, and the teacher those that it hands back."""
     tokens_before: float | None = None
+    """Input tokens of a call to the teacher."""
     tokens_after: float | None = None
+    """Input tokens of a call to the specialist."""
     realised: Realised | None = None
     judged: tuple[tuple[float, bool], ...] = ()
+    """Confidence of each held-out call, and whether its answer agrees."""
     losses: tuple[Loss, ...] = ()
-    examples: tuple[Example, ...] = ()
+    examples: tuple[ShownExample, ...] = ()
     passed_over: tuple[tuple[str, str], ...] = ()
+    """Bases that were not taken, each with the reason."""
     auroc: float | None = None
+    """As in `evaluate.Evaluation`, like the five fields that follow."""
     aurc: float | None = None
     reliability: Reliability | None = None
     slices: tuple[Slice, ...] = ()
     confusions: tuple[Confusion, ...] = ()
     fields: tuple[FieldDifference, ...] = ()
-    worst: tuple[Example, ...] = ()
+    worst: tuple[ShownExample, ...] = ()
+    """Wrong answers, the most confident first."""
     over_time: OverTime = field(default_factory=OverTime)
 
     @property
@@ -141,7 +170,7 @@ class TaskReport:
 
     @property
     def share_kept(self) -> float:
-        """The share of its calls that the specialist answers now: as it came true, else as it is certified."""
+        """The share of its calls that the specialist answers now: as measured after it went live, else as certified."""
         if self.state not in ("live", "canary"):
             return 0.0
         if self.is_live and self.realised and self.realised.calls:
@@ -151,21 +180,24 @@ class TaskReport:
 
 @dataclass(frozen=True, slots=True)
 class ReportData:
-    """All tasks, largest first. calls: watched, those of no task among them. created: seconds since 1970, UTC.
-
-    prices: where list prices come from, and the price of the machine's time. notes: what a reader must know besides.
-    over_time: of all tasks together. incidents: the latest first.
-    """
+    """The whole report."""
 
     tasks: tuple[TaskReport, ...]
+    """All tasks, the largest first."""
     calls: int
+    """Calls recorded, including those of no task."""
     created: float
+    """Seconds since 1970, UTC."""
     home: str = ""
     machine: str = ""
     prices: str = ""
+    """Where list prices come from, and the price of the machine's time."""
     notes: tuple[str, ...] = ()
+    """What else a reader must know."""
     over_time: OverTime = field(default_factory=OverTime)
+    """Of all tasks together."""
     incidents: tuple[Incident, ...] = ()
+    """The latest first."""
     end_to_end: EndToEnd | None = None
 
     @property
@@ -175,7 +207,7 @@ class ReportData:
 
     @property
     def saved_usd(self) -> float | None:
-        """US dollars saved in 1,000 calls of this mix; None where no task's costs are known."""
+        """US dollars saved in 1,000 calls of this mix of tasks; None if no task's costs are known."""
         known = [
             task.calls * (task.cost_before_usd - task.cost_after_usd)
             for task in self.tasks
@@ -184,7 +216,7 @@ class ReportData:
         return sum(known) / self.calls if known and self.calls else None
 
     def to_record(self) -> dict[str, Any]:
-        """As JSON holds it, with the figures that are worked out."""
+        """As JSON holds it, with the derived figures."""
         record: dict[str, Any] = {
             "format": FORMAT,
             **asdict(self),

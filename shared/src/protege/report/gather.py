@@ -21,8 +21,8 @@ from ..specialist import Specialist
 from ..task import Task
 from ..workspace import Workspace
 from .data import Agreement, Certified, Incident, Loss, Realised, ReportData, TaskReport
-from .over_time import HOUR_S, Ledger, OverTime
-from .samples import redactor
+from .examples import redactor
+from .over_time import HOUR_S, HourlyCounts, OverTime
 
 _STAGES = ("live", "canary", "shadow")
 """Of a task's specialists, the one that is furthest says how far the task is."""
@@ -63,8 +63,8 @@ def gather(workspace: Workspace) -> ReportData:
     teacher: Mapping[str, Any] = workspace.result("teacher") or {}
     price_as: str | None = teacher.get("price_as")
     known = workspace.tasks()
-    ledger = _ledger(workspace, known)
-    reports = [_task_report(workspace, task, teacher, ledger) for task in known]
+    counts = _hourly_counts(workspace, known)
+    reports = [_task_report(workspace, task, teacher, counts) for task in known]
     notes = [str(teacher["stand_in"])] if teacher.get("stand_in") else []
     tasks, note = _with_examples(workspace, known, reports)
     return ReportData(
@@ -75,7 +75,7 @@ def gather(workspace: Workspace) -> ReportData:
         machine=f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}",
         prices=_prices(price_as),
         notes=(*notes, *([note] if note else [])),
-        over_time=ledger.over_time(),
+        over_time=counts.over_time(),
         incidents=_incidents(workspace, known),
         end_to_end=_end_to_end(workspace),
     )
@@ -104,7 +104,7 @@ def status(workspace: Workspace) -> dict[str, Any]:
 def history(workspace: Workspace) -> tuple[OverTime, tuple[Incident, ...]]:
     """What specialists did with live calls by day or hour, and the latest incidents, the newest first."""
     known = workspace.tasks()
-    return _ledger(workspace, known).over_time(), _incidents(workspace, known)
+    return _hourly_counts(workspace, known).over_time(), _incidents(workspace, known)
 
 
 def _status(workspace: Workspace, task: Task, price_as: str | None) -> TaskStatus:
@@ -207,8 +207,8 @@ def savings(workspace: Workspace, tasks: Sequence[Task]) -> dict[str, float | No
     return saved
 
 
-def _ledger(workspace: Workspace, tasks: Sequence[Task]) -> Ledger:
-    return Ledger(savings(workspace, tasks), asked_after(workspace)).take(workspace.count_attempts(HOUR_S))
+def _hourly_counts(workspace: Workspace, tasks: Sequence[Task]) -> HourlyCounts:
+    return HourlyCounts(savings(workspace, tasks), asked_after(workspace)).take(workspace.count_attempts(HOUR_S))
 
 
 def _incidents(workspace: Workspace, tasks: Sequence[Task]) -> tuple[Incident, ...]:
@@ -255,7 +255,7 @@ def _figures(workspace: Workspace, task: Task) -> Mapping[str, Any]:
     return (workspace.result(f"improvement:{task.id}") or {}).get("figures") or {}
 
 
-def _task_report(workspace: Workspace, task: Task, teacher: Mapping[str, Any], ledger: Ledger) -> TaskReport:
+def _task_report(workspace: Workspace, task: Task, teacher: Mapping[str, Any], counts: HourlyCounts) -> TaskReport:
     price_as: str | None = teacher.get("price_as")
     improvement = workspace.result(f"improvement:{task.id}") or {}
     figures = _figures(workspace, task)
@@ -292,7 +292,7 @@ def _task_report(workspace: Workspace, task: Task, teacher: Mapping[str, Any], l
         slices=tuple(_slice(one) for one in evaluation.get("slices") or () if _may_show(task, one)),
         confusions=tuple(Confusion(**one) for one in evaluation.get("confusions") or () if task.kind == "label"),
         fields=_fields(evaluation),
-        over_time=ledger.over_time(task.id),
+        over_time=counts.over_time(task.id),
     )
 
 

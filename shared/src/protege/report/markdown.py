@@ -5,24 +5,24 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from . import phrases as wording
-from .data import Example, ReportData, TaskReport
+from . import formatting
+from .data import ReportData, ShownExample, TaskReport
 
 _ACTIVE = re.compile(r"([\\`*_{}\[\]<>#|~!&$]|:(?=//)|(?<=www)\.)")
-"""What may act as markup within a line; `plain` leaves no line break that could begin one."""
+"""What may act as markup within a line; `plain` removes the line breaks that other markup needs."""
 
 
 def markdown(data: ReportData) -> str:
-    """The report. Text from calls is escaped, or stands in a fence that it cannot end."""
+    """The report. Text from calls is escaped, or put in a fence that it cannot close."""
     return "\n".join(_lines(data)) + "\n"
 
 
 def _lines(data: ReportData) -> Iterator[str]:
     yield "# What small models answer here\n"
-    yield f"{wording.when(data.created)} UTC. {plain(data.machine)}\n"
+    yield f"{formatting.when(data.created)} UTC. {plain(data.machine)}\n"
     yield (
-        f"{wording.count(data.calls)} calls watched, tasks found: {len(data.tasks)}; specialists answer "
-        f"{wording.percent(data.share_kept)}; saved in 1,000 calls: {_money(data.saved_usd)}.\n"
+        f"{formatting.count(data.calls)} calls watched, tasks found: {len(data.tasks)}; specialists answer "
+        f"{formatting.percent(data.share_kept)}; saved in 1,000 calls: {_money(data.saved_usd)}.\n"
     )
     for note in data.notes:
         yield f"> {plain(note)}\n"
@@ -33,16 +33,16 @@ def _lines(data: ReportData) -> Iterator[str]:
     if data.over_time.periods:
         yield "## Over time\n"
         headings = (f"{data.over_time.unit} (UTC)", "asked", "kept", "coverage", "audited agreement", "saved")
-        yield from _table(headings, ([plain(cell) for cell in cells] for cells in wording.periods(data.over_time)))
+        yield from _table(headings, ([plain(cell) for cell in cells] for cells in formatting.periods(data.over_time)))
     if data.incidents:
         yield "## Incidents\n"
-        yield from (f"- {plain(wording.incident(incident))}" for incident in data.incidents)
+        yield from (f"- {plain(formatting.incident(incident))}" for incident in data.incidents)
         yield ""
     if data.end_to_end:
         yield "## The whole agent\n"
-        yield f"- With the teacher alone: {plain(wording.runs(data.end_to_end.without))}"
-        yield f"- With specialists: {plain(wording.runs(data.end_to_end.with_specialists))}"
-        yield f"- {plain(wording.end_to_end(data.end_to_end))}\n"
+        yield f"- With the teacher alone: {plain(formatting.runs(data.end_to_end.without))}"
+        yield f"- With specialists: {plain(formatting.runs(data.end_to_end.with_specialists))}"
+        yield f"- {plain(formatting.end_to_end(data.end_to_end))}\n"
     for task in data.tasks:
         yield from _task(task)
 
@@ -50,13 +50,13 @@ def _lines(data: ReportData) -> Iterator[str]:
 def _row(task: TaskReport) -> list[str]:
     cells = (
         task.name,
-        wording.state(task),
-        wording.count(task.calls),
-        wording.agreement(task),
-        wording.interval(task),
-        wording.certified_coverage(task),
-        wording.latencies(task),
-        wording.costs(task),
+        formatting.state(task),
+        formatting.count(task.calls),
+        formatting.agreement(task),
+        formatting.interval(task),
+        formatting.certified_coverage(task),
+        formatting.latencies(task),
+        formatting.costs(task),
     )
     return [plain(cell) for cell in cells]
 
@@ -66,21 +66,21 @@ def _task(task: TaskReport) -> Iterator[str]:
     yield f"{plain(task.reason)}\n"
     facts = [
         ("Specialist", f"{task.specialist or 'none'}, from {task.base}" if task.base else task.specialist or "none"),
-        ("Agreement", f"{wording.agreement(task)} {wording.interval(task)} {wording.sample(task)}".strip()),
-        ("Ceiling, the teacher's agreement with itself", wording.ceiling(task.ceiling)),
-        ("Guarantee", wording.guarantee(task)),
-        ("Calibration", wording.calibration(task)),
-        ("Confidence", wording.confidence_figures(task)),
-        ("Median latency", wording.latencies(task)),
-        ("Cost of 1,000 calls", wording.costs(task)),
-        ("Tokens in", wording.tokens(task)),
+        ("Agreement", f"{formatting.agreement(task)} {formatting.interval(task)} {formatting.sample(task)}".strip()),
+        ("Ceiling, the teacher's agreement with itself", formatting.ceiling(task.ceiling)),
+        ("Guarantee", formatting.guarantee(task)),
+        ("Calibration", formatting.calibration(task)),
+        ("Confidence", formatting.confidence_figures(task)),
+        ("Median latency", formatting.latencies(task)),
+        ("Cost of 1,000 calls", formatting.costs(task)),
+        ("Tokens in", formatting.tokens(task)),
     ]
     yield from (f"- {name}: {plain(value)}" for name, value in facts)
     yield ""
     if task.slices:
         yield "### By kind of call\n"
         rows = (
-            [s.by, plain(s.value), f"{s.n:,}", wording.percent(s.agreement), wording.between(s.interval)]
+            [s.by, plain(s.value), f"{s.n:,}", formatting.percent(s.agreement), formatting.between(s.interval)]
             for s in task.slices
         )
         yield from _table(("by", "is", "calls", "agreement", "95%"), rows)
@@ -105,8 +105,8 @@ def _task(task: TaskReport) -> Iterator[str]:
             yield from _example(example)
 
 
-def _example(example: Example) -> Iterator[str]:
-    sure = "" if example.confidence is None else f" at confidence {wording.number(example.confidence)}"
+def _example(example: ShownExample) -> Iterator[str]:
+    sure = "" if example.confidence is None else f" at confidence {formatting.number(example.confidence)}"
     yield f"Asked, and answered wrongly{sure}; the teacher's answer last:\n"
     for text in (example.prompt, example.answer, example.teacher):
         longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
@@ -127,4 +127,4 @@ def plain(text: str) -> str:
 
 
 def _money(value: float | None) -> str:
-    return plain(wording.money(value))
+    return plain(formatting.money(value))

@@ -1,4 +1,4 @@
-"""What specialists did with live calls, by day: the share they kept, how often audits agreed, what it saved."""
+"""What specialists did with live calls over time: the share they kept, how often audits agreed, what that saved."""
 
 from __future__ import annotations
 
@@ -16,33 +16,36 @@ Unit: TypeAlias = Literal["hour", "day"]
 HOUR_S = 3600
 SECONDS: Mapping[Unit, int] = {"hour": HOUR_S, "day": 86_400}
 FEW_DAYS = 2
-"""Calls that all came within so many days are shown by the hour."""
+"""If all calls came within this many days, they are shown by the hour."""
 
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """An hour or a day (UTC) of live calls.
-
-    start: seconds since 1970. asked: calls that specialists were asked. kept: those that got the specialist's answer.
-    coverage: the share of `asked` that is kept, or would have been had it not been audited. compared: answers that
-    would have been kept, audited, and compared with the teacher's; of these `disagreed`. agreement, interval: their
-    share that agrees, exact at 95%; agreement is None where none was compared. saved_usd: None where no cost is known.
-    """
+    """An hour or a day (UTC) of live calls."""
 
     start: float
+    """Seconds since 1970."""
     asked: int
+    """Calls that specialists were asked."""
     kept: int
+    """Calls that got the specialist's answer."""
     coverage: float
+    """The share of `asked` that was kept, or would have been kept without an audit."""
     compared: int
+    """Audited answers that would have been kept and were compared with the teacher's."""
     disagreed: int
+    """Those of them that disagree."""
     agreement: float | None
+    """The share of `compared` that agrees; None if none was compared."""
     interval: tuple[float, float]
+    """The exact 95% interval of `agreement`."""
     saved_usd: float | None
+    """US dollars saved; None if no cost is known."""
 
 
 @dataclass(frozen=True, slots=True)
 class OverTime:
-    """Periods in their order, those without a call left out. whole: all of them together; None where there is none."""
+    """Periods in order, without those that have no call. whole: all of them together; None if there are none."""
 
     unit: Unit = "day"
     periods: tuple[Period, ...] = ()
@@ -80,17 +83,18 @@ class _Tally:
 
 
 @dataclass
-class Ledger:
-    """Attempts by task and hour. saved_usd: what one kept call of a task saves, by task id. after: the ids of those
-    that are asked only what another handed back: the same call is not counted twice."""
+class HourlyCounts:
+    """Counts attempts by task and hour."""
 
     saved_usd: Mapping[str, float | None]
+    """What one kept call of a task saves, by task id."""
     after: Collection[str] = ()
+    """The ids of specialists that are asked only what another handed back, so that no call is counted twice."""
     _hours: dict[str, dict[int, _Tally]] = field(default_factory=lambda: defaultdict(dict))
 
-    def take(self, counted: Iterable[AttemptCount]) -> Ledger:
-        """Add what `Workspace.count_attempts(HOUR_S)` counts. Calls of unknown time, and those that were only asked
-        afterwards, are left out."""
+    def take(self, counted: Iterable[AttemptCount]) -> HourlyCounts:
+        """Add what `Workspace.count_attempts(HOUR_S)` counts, except calls of unknown time and those asked only in the
+        shadow. Returns itself."""
         for count in counted:
             if count.start is not None and count.outcome != "shadowed":
                 hour = int(count.start // HOUR_S)
@@ -110,7 +114,8 @@ class Ledger:
                 tally.disagreed += count.n * (not count.agreed)
 
     def over_time(self, *task_ids: str) -> OverTime:
-        """Of these tasks; of all where none is named. By the hour where all that was counted lies within two days."""
+        """The periods of these tasks, or of all if none is named; by the hour if all that was counted lies within two
+        days."""
         every = [hour for hours in self._hours.values() for hour in hours]
         if not every:
             return OverTime()
@@ -124,6 +129,6 @@ class Ledger:
                 whole.add(tally)
         if not periods:
             return OverTime(unit)
-        found = sorted(periods.items())
-        first = float(found[0][0] * SECONDS[unit])
-        return OverTime(unit, tuple(t.period(float(i * SECONDS[unit])) for i, t in found), whole.period(first))
+        in_order = sorted(periods.items())
+        first = float(in_order[0][0] * SECONDS[unit])
+        return OverTime(unit, tuple(t.period(float(i * SECONDS[unit])) for i, t in in_order), whole.period(first))

@@ -1,46 +1,45 @@
-"""The plots, as plotly figures in JSON form; the page draws them in its own colours."""
+"""The report's plots, as plotly figures in JSON form; the page draws them in its own colours."""
 
 from __future__ import annotations
 
 import html
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
+import plotly.graph_objects as go
 
 from .data import ReportData, TaskReport
 from .over_time import OverTime
 
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
 BLUE, ORANGE, GREY = "#3d7ea6", "#d9822b", "#8a94a0"
-"""Told apart on white, on black and by the colour-blind."""
+"""Distinct on white, on black and for the colour-blind."""
 MOST_INCIDENTS = 20
-"""Lines in a plot."""
+"""The most incidents drawn as lines in a plot."""
 
 
 def plots(data: ReportData) -> dict[str, Any]:
     """Figures by the id of the element that shows them: `overview`, `over-time`, and `risk-N`, `confidence-N`,
     `reliability-N`, `training-N`, `slices-N`, `over-time-N`."""
     incidents = [incident.time for incident in data.incidents]
-    found: dict[str, go.Figure | None] = {"overview": overview(data), "over-time": over_time(data.over_time, incidents)}
+    figures: dict[str, go.Figure | None] = {
+        "overview": overview(data),
+        "over-time": over_time(data.over_time, incidents),
+    }
     for i, task in enumerate(data.tasks):
-        found[f"risk-{i}"] = risk_coverage(task)
-        found[f"confidence-{i}"] = confidences(task)
-        found[f"reliability-{i}"] = reliability(task)
-        found[f"training-{i}"] = training(task)
-        found[f"slices-{i}"] = slices(task)
+        figures[f"risk-{i}"] = risk_coverage(task)
+        figures[f"confidence-{i}"] = confidences(task)
+        figures[f"reliability-{i}"] = reliability(task)
+        figures[f"training-{i}"] = training(task)
+        figures[f"slices-{i}"] = slices(task)
         theirs = [incident.time for incident in data.incidents if incident.task == task.name]
-        found[f"over-time-{i}"] = over_time(task.over_time, theirs)
-    return {name: as_plotly_json(figure) for name, figure in found.items() if figure is not None}
+        figures[f"over-time-{i}"] = over_time(task.over_time, theirs)
+    return {name: as_plotly_json(figure) for name, figure in figures.items() if figure is not None}
 
 
 def overview(data: ReportData) -> go.Figure | None:
-    """Agreement with its interval and coverage, a line a task."""
-    import plotly.graph_objects as go
-
+    """Agreement with its interval, and coverage, one line a task."""
     tasks = [task for task in reversed(data.tasks) if task.agreement]
     if not tasks:
         return None
@@ -85,9 +84,7 @@ def overview(data: ReportData) -> go.Figure | None:
 
 
 def risk_coverage(task: TaskReport) -> go.Figure | None:
-    """Disagreement among the kept as the threshold falls and coverage grows, on the held-out test calls."""
-    import plotly.graph_objects as go
-
+    """Disagreement among the kept calls as the threshold falls and coverage grows, on held-out test calls."""
     curve = risk_curve(task.judged)
     if not curve:
         return None
@@ -123,7 +120,7 @@ def risk_coverage(task: TaskReport) -> go.Figure | None:
 
 
 def risk_curve(judged: tuple[tuple[float, bool], ...]) -> list[tuple[float, float]]:
-    """Coverage and disagreement among the kept at each confidence that occurs, strictest first."""
+    """Coverage, and disagreement among the kept calls, at each confidence that occurs, strictest first."""
     ranked = sorted(judged, key=lambda pair: -pair[0])
     curve: list[tuple[float, float]] = []
     wrong = 0
@@ -135,9 +132,7 @@ def risk_curve(judged: tuple[tuple[float, bool], ...]) -> list[tuple[float, floa
 
 
 def confidences(task: TaskReport) -> go.Figure | None:
-    """How sure the specialist was where it was right, and where it was wrong."""
-    import plotly.graph_objects as go
-
+    """How confident the specialist was in right and in wrong answers."""
     if not task.judged:
         return None
     figure = go.Figure()
@@ -158,9 +153,7 @@ def confidences(task: TaskReport) -> go.Figure | None:
 
 
 def reliability(task: TaskReport) -> go.Figure | None:
-    """Confidence against agreement, with the diagonal on which they are equal."""
-    import plotly.graph_objects as go
-
+    """Agreement by confidence, with the diagonal on which they are equal."""
     if task.reliability is None:
         return None
     bins = task.reliability.bins
@@ -189,9 +182,7 @@ def reliability(task: TaskReport) -> go.Figure | None:
 
 
 def slices(task: TaskReport) -> go.Figure | None:
-    """Agreement by kind of call, with its interval, beside that of all."""
-    import plotly.graph_objects as go
-
+    """Agreement by kind of call with its interval, and the agreement of all calls as a line."""
     if not task.slices:
         return None
     shown = task.slices[::-1]
@@ -214,18 +205,16 @@ def slices(task: TaskReport) -> go.Figure | None:
     return figure
 
 
-def over_time(found: OverTime, incidents: Sequence[float] = ()) -> go.Figure | None:
-    """Coverage, and the agreement that audits found with its interval; incidents (seconds since 1970) as lines."""
-    import plotly.graph_objects as go
-
-    if not found.periods:
+def over_time(history: OverTime, incidents: Sequence[float] = ()) -> go.Figure | None:
+    """Coverage, and audited agreement with its interval; incidents (seconds since 1970) as lines."""
+    if not history.periods:
         return None
-    compared = [(p, p.agreement) for p in found.periods if p.agreement is not None]
+    compared = [(p, p.agreement) for p in history.periods if p.agreement is not None]
     figure = go.Figure()
     figure.add_scatter(
-        x=[_when(p.start) for p in found.periods],
-        y=[p.coverage for p in found.periods],
-        customdata=[p.asked for p in found.periods],
+        x=[_when(p.start) for p in history.periods],
+        y=[p.coverage for p in history.periods],
+        customdata=[p.asked for p in history.periods],
         mode="lines+markers",
         name="coverage",
         line={"color": BLUE, "width": 2},
@@ -253,7 +242,7 @@ def _when(time: float) -> str:
 
 
 def _bars(rates: Sequence[float], intervals: Sequence[tuple[float, float]]) -> dict[str, Any]:
-    """The bars of an interval around each rate."""
+    """Error bars: the interval around each rate."""
     return {
         "array": [high - rate for rate, (_, high) in zip(rates, intervals, strict=True)],
         "arrayminus": [rate - low for rate, (low, _) in zip(rates, intervals, strict=True)],
@@ -264,8 +253,6 @@ def _bars(rates: Sequence[float], intervals: Sequence[tuple[float, float]]) -> d
 
 def training(task: TaskReport) -> go.Figure | None:
     """The losses of tuning, step by step."""
-    import plotly.graph_objects as go
-
     if not task.losses:
         return None
     figure = go.Figure()
@@ -285,7 +272,7 @@ def training(task: TaskReport) -> go.Figure | None:
 
 
 def as_plotly_json(figure: go.Figure) -> dict[str, Any]:
-    """The figure without plotly's own colours, 7 KB a figure."""
+    """The figure without plotly's colour template, which takes 7 KB a figure."""
     plain: dict[str, Any] = orjson.loads(figure.to_json() or "{}")
     plain["layout"].pop("template", None)
     return plain
@@ -303,5 +290,5 @@ def _small(figure: go.Figure) -> go.Figure:
 
 
 def label(name: str) -> str:
-    """Plotly reads tags and links in labels: a name from outside must be neither."""
+    """A name as a label: cut, and escaped because plotly reads tags and links in labels."""
     return html.escape(name if len(name) <= 40 else f"{name[:39]}…")

@@ -1,18 +1,18 @@
-"""Tables for a terminal: the report's, and what the tasks are worth."""
+"""Tables for a terminal: the report, what the tasks are worth, and how it went over time."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
 
 from ..cluster.worth import Worth
 from ..task import Task
-from . import phrases as wording
+from . import formatting
 from .data import Incident, ReportData
 from .over_time import OverTime
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 HEADINGS = (
     "agreement\n95% CI\n(ceiling)",
@@ -25,26 +25,27 @@ HEADINGS = (
 
 
 def table(data: ReportData) -> Table:
-    """Three lines a task, 80 columns wide. What changed stands above what it changed to.
+    """The report as a table, 80 columns wide, about three lines a task. What was before stands above what came after.
 
-    Names come from calls, so they are shown as they are: no markup, no control characters.
+    Names come from calls, so they are printed as they are: no markup, no control characters.
     """
-    from rich.text import Text
-
-    saved = wording.money(data.saved_usd)
-    title = f"{data.calls:,} calls watched; specialists answer {wording.percent(data.share_kept)}; "
+    saved = formatting.money(data.saved_usd)
+    title = f"{data.calls:,} calls watched; specialists answer {formatting.percent(data.share_kept)}; "
     shown = _empty("task\nwho answers", HEADINGS, f"{title}saved in 1,000 calls: {saved}", data.prices)
     for task in data.tasks:
         name = f"{_printable(task.name)}\n{task.calls:,} calls\n{'specialist' if task.is_live else 'teacher'}"
         figures = (
             _lines(
-                wording.agreement(task), wording.interval(task), wording.sample(task), wording.ceiling_briefly(task)
+                formatting.agreement(task),
+                formatting.interval(task),
+                formatting.sample(task),
+                formatting.ceiling_briefly(task),
             ),
-            wording.coverage(task),
-            wording.latencies(task),
-            wording.costs(task),
-            wording.tokens(task),
-            wording.realised_briefly(task),
+            formatting.coverage(task),
+            formatting.latencies(task),
+            formatting.costs(task),
+            formatting.tokens(task),
+            formatting.realised_briefly(task),
         )
         shown.add_row(Text(name), *(Text(_stacked(figure)) for figure in figures))
     return shown
@@ -61,22 +62,20 @@ WORTH_HEADINGS = (
 
 
 def worth_table(rows: Sequence[tuple[Task, Worth]]) -> Table:
-    """What the tasks are worth, two lines and more a task, 80 columns wide."""
-    from rich.text import Text
-
+    """What the tasks are worth, 80 columns wide, two or more lines a task."""
     caption = "In the order of what the calls watched would have saved. Came before: requests, answers.\n"
     caption += "Fit and saving are estimates: --json says how they were made."
     shown = _empty("task\nanswers", WORTH_HEADINGS, caption=caption)
     for task, worth in rows:
         why = "; ".join(reason.partition(":")[0] for reason in worth.why)
         cost = None if worth.cost_usd is None else worth.cost_usd * 1000
-        saving = wording.saving(worth).replace(" a month", "\na month").replace(" in ", "\nin ")
+        saving = formatting.saving(worth).replace(" a month", "\na month").replace(" in ", "\nin ")
         figures = (
-            f"{task.calls:,}\n{wording.count(worth.calls_a_month)}",
-            f"{wording.count(task.input_tokens)}\n{wording.count(task.output_tokens)}",
-            f"{wording.money(cost)}\n{wording.latency(task.latency_ms)}",
-            f"{wording.percent(worth.requests_seen_before, 0)}\n{wording.percent(worth.answers_seen_before, 0)}",
-            wording.number(worth.fit, 2),
+            f"{task.calls:,}\n{formatting.count(worth.calls_a_month)}",
+            f"{formatting.count(task.input_tokens)}\n{formatting.count(task.output_tokens)}",
+            f"{formatting.money(cost)}\n{formatting.latency(task.latency_ms)}",
+            f"{formatting.percent(worth.requests_seen_before, 0)}\n{formatting.percent(worth.answers_seen_before, 0)}",
+            formatting.number(worth.fit, 2),
             saving,
         )
         name = f"{_printable(task.name)}\n{task.kind.replace('_', ' ')}: {_printable(why)}"
@@ -88,34 +87,30 @@ TIME_HEADINGS = ("asked", "coverage", "audited", "agreement\n95% CI", "saved")
 
 
 def time_table(over_time: OverTime, incidents: Sequence[Incident] = (), most: int = 14) -> Table:
-    """What specialists did by day or hour, the last `most` of them, and the last incidents beneath."""
-    from rich.text import Text
-
-    caption = "\n".join(_printable(wording.incident(incident)) for incident in incidents[:most])
+    """What specialists did in the last `most` days or hours, with the latest `most` incidents beneath."""
+    caption = "\n".join(_printable(formatting.incident(incident)) for incident in incidents[:most])
     shown = _empty(f"{over_time.unit}\n(UTC)", TIME_HEADINGS, caption=caption)
     for period in over_time.periods[-most:]:
         agreement = (
             "–"
             if period.agreement is None
-            else f"{wording.percent(period.agreement)}\n{wording.between(period.interval)}"
+            else f"{formatting.percent(period.agreement)}\n{formatting.between(period.interval)}"
         )
         figures = (
             f"{period.asked:,}",
-            wording.percent(period.coverage),
+            formatting.percent(period.coverage),
             f"{period.compared:,}",
             agreement,
-            wording.money(period.saved_usd),
+            formatting.money(period.saved_usd),
         )
-        shown.add_row(Text(wording.when(period.start, over_time.unit)), *(Text(_stacked(figure)) for figure in figures))
+        shown.add_row(
+            Text(formatting.when(period.start, over_time.unit)), *(Text(_stacked(figure)) for figure in figures)
+        )
     return shown
 
 
 def _empty(first: str, headings: Sequence[str], title: str = "", caption: str = "") -> Table:
-    """A table of headings: names to the left, folded where the terminal is narrow, figures to the right."""
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
+    """A table without rows: names to the left, folded if the terminal is narrow, and figures to the right."""
     shown = Table(
         title=title or None,
         caption=Text(caption) if caption else None,
@@ -135,7 +130,7 @@ def _lines(*lines: str) -> str:
 
 
 def _stacked(cell: str) -> str:
-    return cell.replace(wording.UNKNOWN, "–").replace(" → ", "\n→ ")
+    return cell.replace(formatting.UNKNOWN, "–").replace(" → ", "\n→ ")
 
 
 def _printable(text: str) -> str:

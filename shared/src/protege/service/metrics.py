@@ -1,8 +1,4 @@
-"""Figures for Prometheus: what specialists do with calls, in its text format, version 0.0.4.
-
-The format is written here, in a dozen lines: figures are read from the workspace at each scrape, so that a client
-library's registry would only carry them over. The names of tasks and specialists are labels; nothing of a call is.
-"""
+"""Serves the workspace's figures to Prometheus over HTTP."""
 
 from __future__ import annotations
 
@@ -20,7 +16,7 @@ from ..workspace import Workspace
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 PORT = 9464
-"""Where Prometheus looks for OpenTelemetry's exporters unless told otherwise."""
+"""The default port of OpenTelemetry's Prometheus exporters."""
 
 log = logging.getLogger("protege.metrics")
 
@@ -28,9 +24,9 @@ log = logging.getLogger("protege.metrics")
 def serve_metrics(
     workspace: Workspace, host: str = "127.0.0.1", port: int = PORT, ready: Callable[[str], None] | None = None
 ) -> None:
-    """Answer Prometheus at http://host:port/metrics until interrupted; `ready` is told that address.
+    """Answer Prometheus at http://host:port/metrics until interrupted. `ready` is called with that address.
 
-    Raises ResourceError where the port cannot be had.
+    Raises ResourceError if the port cannot be bound.
     """
     with metrics_server(workspace, host, port) as server:
         if ready:
@@ -39,7 +35,10 @@ def serve_metrics(
 
 
 def metrics_server(workspace: Workspace, host: str = "127.0.0.1", port: int = PORT) -> ThreadingHTTPServer:
-    """The server, its port bound; each scrape brings what recorders wrote into the store. Raises ResourceError."""
+    """The server, with its port bound. Each scrape first takes what recorders wrote into the store.
+
+    Raises ResourceError if the port cannot be bound.
+    """
     alone = threading.Lock()
 
     def scrape() -> bytes:
@@ -48,11 +47,11 @@ def metrics_server(workspace: Workspace, host: str = "127.0.0.1", port: int = PO
             return exposition(workspace).encode(errors="replace")
 
     class Handler(BaseHTTPRequestHandler):
-        timeout = 30  # seconds: a connection that asks nothing is let go
+        timeout = 30  # seconds, after which an idle connection is closed
 
         def do_GET(self) -> None:
-            if _is_loopback(host) and not _is_loopback(_named(self.headers.get("Host", ""))):
-                return self.send_error(403)  # a web page that had its own name resolved to this machine
+            if _is_loopback(host) and not _is_loopback(_host_in(self.headers.get("Host", ""))):
+                return self.send_error(403)  # DNS rebinding: a web page resolved its own name to this machine
             if self.path.partition("?")[0] != "/metrics":
                 return self.send_error(404)
             try:
@@ -77,8 +76,8 @@ def metrics_server(workspace: Workspace, host: str = "127.0.0.1", port: int = PO
         ) from error
 
 
-def _named(address: str) -> str:
-    """The host of a `Host` header; empty where that is damaged."""
+def _host_in(address: str) -> str:
+    """The host of a `Host` header; empty if the header is malformed."""
     try:
         return urlsplit(f"//{address}").hostname or ""
     except ValueError:

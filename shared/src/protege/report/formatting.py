@@ -1,4 +1,4 @@
-"""Figures as people read them, the same on the page and in the terminal."""
+"""Figures as people read them: the same on the page, in Markdown and in the terminal."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def percent(value: float | None, digits: int = 1) -> str:
 
 
 def money(value: float | None) -> str:
-    """US dollars; below ten cents with two significant digits, as a specialist's calls cost fractions of a cent."""
+    """US dollars; below ten cents with two significant digits, since a specialist's calls cost fractions of a cent."""
     if value is None:
         return UNKNOWN
     if value and abs(value) < 0.1:
@@ -47,8 +47,8 @@ def change(before: str, after: str) -> str:
 
 
 def state(task: TaskReport) -> str:
-    said = {"live": "live", "canary": f"canary: {percent(task.share, 0)} of its runs", "shadow": "shadow"}
-    return said.get(task.state, "with the teacher")
+    names = {"live": "live", "canary": f"canary: {percent(task.share, 0)} of its runs", "shadow": "shadow"}
+    return names.get(task.state, "with the teacher")
 
 
 def agreement(task: TaskReport) -> str:
@@ -56,24 +56,23 @@ def agreement(task: TaskReport) -> str:
 
 
 def interval(task: TaskReport) -> str:
-    found = task.agreement
-    return "" if found is None else f"{100 * found.low:.1f}–{100 * found.high:.1f}%"
+    return "" if task.agreement is None else between((task.agreement.low, task.agreement.high))
 
 
 def sample(task: TaskReport) -> str:
     return "" if task.agreement is None else f"n = {task.agreement.n:,}"
 
 
-def ceiling(found: Ceiling | None) -> str:
-    """How far the teacher agrees with itself, and where that is known from."""
-    if found is None:
+def ceiling(known: Ceiling | None) -> str:
+    """How often the teacher agrees with itself, and how that is known."""
+    if known is None:
         return UNKNOWN
-    if not found.asked_again:
-        return f"{percent(found.agreement)} of {count(found.n)} prompts that were recorded more than once, on average"
-    refused = f", {count(found.refused)} refused" if found.refused else ""
-    other = "" if found.same_model else f" of {found.model}, which did not answer them first"
+    if not known.asked_again:
+        return f"{percent(known.agreement)} of {count(known.n)} prompts that were recorded more than once, on average"
+    refused = f", {count(known.refused)} refused" if known.refused else ""
+    other = "" if known.same_model else f" of {known.model}, which did not answer them first"
     return (
-        f"{percent(found.agreement)} of {count(found.n)} calls asked again{other} ({between(found.interval)}{refused})"
+        f"{percent(known.agreement)} of {count(known.n)} calls asked again{other} ({between(known.interval)}{refused})"
     )
 
 
@@ -90,9 +89,9 @@ def hindsight_coverage(task: TaskReport) -> str:
 
 
 def coverage(task: TaskReport) -> str:
-    """Certified, and in hindsight in brackets."""
-    found = task.certified
-    return UNKNOWN if found is None else f"{percent(found.coverage)}\n({percent(found.hindsight)})"
+    """Certified coverage, and in brackets the coverage in hindsight."""
+    certified = task.certified
+    return UNKNOWN if certified is None else f"{percent(certified.coverage)}\n({percent(certified.hindsight)})"
 
 
 def latencies(task: TaskReport) -> str:
@@ -108,45 +107,46 @@ def tokens(task: TaskReport) -> str:
 
 
 def calibration(task: TaskReport) -> str:
-    found = task.certified
-    if found is None:
+    certified = task.certified
+    if certified is None:
         return UNKNOWN
-    if found.threshold is None:
-        return f"no threshold holds on {found.n:,} calibration calls"
-    return f"{found.kept:,} of {found.n:,} calibration calls kept, {found.errors:,} of them wrong"
+    if certified.threshold is None:
+        return f"no threshold holds on {certified.n:,} calibration calls"
+    return f"{certified.kept:,} of {certified.n:,} calibration calls kept, {certified.errors:,} of them wrong"
 
 
 def guarantee(task: TaskReport) -> str:
-    found = task.certified
-    if found is None or found.threshold is None:
+    certified = task.certified
+    if certified is None or certified.threshold is None:
         return "none"
-    most = percent(found.epsilon, 0 if found.epsilon >= 0.01 else 1)
-    return f"with {percent(1 - found.delta, 0)} confidence, at most {most} of the kept answers disagree"
+    most = percent(certified.epsilon, 0 if certified.epsilon >= 0.01 else 1)
+    return f"with {percent(1 - certified.delta, 0)} confidence, at most {most} of the kept answers disagree"
 
 
 def realised(task: TaskReport) -> str:
-    found = task.realised
-    if found is None:
+    run = task.realised
+    if run is None:
         return UNKNOWN
-    kept = f"{found.kept:,} of {found.calls:,} calls kept"
-    if found.disagreements is None or not found.compared:
+    kept = f"{run.kept:,} of {run.calls:,} calls kept"
+    if run.disagreements is None or not run.compared:
         return kept
-    share = percent(found.disagreements / found.compared)
-    return f"{kept}, {found.disagreements:,} of {found.compared:,} compared disagree ({share})"
+    share = percent(run.disagreements / run.compared)
+    return f"{kept}, {run.disagreements:,} of {run.compared:,} compared disagree ({share})"
 
 
 def realised_briefly(task: TaskReport) -> str:
-    found = task.realised
-    if found is None or not found.calls:
+    run = task.realised
+    if run is None or not run.calls:
         return UNKNOWN
-    kept = f"{percent(found.kept / found.calls)} kept"
-    if found.disagreements is None or not found.compared:
+    kept = f"{percent(run.kept / run.calls)} kept"
+    if run.disagreements is None or not run.compared:
         return kept
-    return f"{kept}\n{percent(found.disagreements / found.compared)} wrong"
+    return f"{kept}\n{percent(run.disagreements / run.compared)} wrong"
 
 
 def saving(worth: Worth) -> str:
-    """Expected, to two digits: more would say what is not known. A month, or in 1,000 calls where times do not tell."""
+    """The expected saving, to two digits since more would not be known; a month, or in 1,000 calls if times are
+    missing."""
     usd, tokens = worth.saving_usd_a_month, worth.saving_tokens_a_month
     span = "a month"
     if worth.calls_a_month is None:
@@ -154,8 +154,8 @@ def saving(worth: Worth) -> str:
         tokens, span = worth.saving_tokens * 1000, "in 1,000 calls"
     if not worth.saving_tokens:
         return "–"
-    said = f"{count(_two_digits(tokens or 0.0))} tokens" if usd is None else about(usd)
-    return f"{said} {span}"
+    amount = f"{count(_two_digits(tokens or 0.0))} tokens" if usd is None else about(usd)
+    return f"{amount} {span}"
 
 
 def about(usd: float) -> str:
@@ -173,65 +173,64 @@ def when(time: float, unit: Unit = "hour") -> str:
 
 
 def between(bounds: tuple[float, float] | None) -> str:
-    """An interval of a share; nothing where there is none."""
+    """The interval of a share; empty if there is none."""
     return "" if bounds is None else f"{100 * bounds[0]:.1f}–{100 * bounds[1]:.1f}%"
 
 
-def periods(found: OverTime) -> list[tuple[str, ...]]:
+def periods(over_time: OverTime) -> list[tuple[str, ...]]:
     """Start, calls asked, calls kept, coverage, audited agreement and savings of each, the latest first."""
     return [
         (
-            when(p.start, found.unit),
+            when(p.start, over_time.unit),
             count(p.asked),
             count(p.kept),
             percent(p.coverage),
             audited(p),
             money(p.saved_usd),
         )
-        for p in reversed(found.periods)
+        for p in reversed(over_time.periods)
     ]
 
 
 def audited(period: Period) -> str:
-    """The agreement that audits found, with its interval."""
+    """The audited agreement, with its interval."""
     if period.agreement is None:
         return UNKNOWN
     return f"{percent(period.agreement)} of {period.compared:,} ({between(period.interval)})"
 
 
-def incident(found: Incident) -> str:
-    who = found.specialist or found.task
-    return f"{when(found.time)} {who}: {found.what}. {found.why}"
+def incident(event: Incident) -> str:
+    return f"{when(event.time)} {event.specialist or event.task}: {event.what}. {event.why}"
 
 
 def confidence_figures(task: TaskReport) -> str:
-    """How well confidence tells right from wrong, and how near it is to what comes true."""
+    """How well confidence tells right answers from wrong ones, and how well calibrated it is."""
     known = {"AUROC": task.auroc, "area under risk–coverage": task.aurc}
     if task.reliability:
         known |= {"ECE": task.reliability.ece, "Brier": task.reliability.brier}
     return ", ".join(f"{name} {number(value, 3)}" for name, value in known.items() if value is not None) or UNKNOWN
 
 
-def runs(found: Runs) -> str:
-    """How many runs reached their goal, what such a run costs, and what else is known of them."""
-    said = [
-        f"{found.succeeded:,} of {found.runs:,} runs succeed: {percent(found.success)} ({between(found.interval)})",
-        f"cost a success {money(found.usd_a_success)}",
+def runs(group: Runs) -> str:
+    """How many runs succeed, what a success costs, and what else is known of them."""
+    parts = [
+        f"{group.succeeded:,} of {group.runs:,} runs succeed: {percent(group.success)} ({between(group.interval)})",
+        f"cost a success {money(group.usd_a_success)}",
     ]
-    if found.latency_ms is not None:
-        said.append(f"a run takes {latency(found.latency_ms)} (median)")
-    if found.calls is not None and found.kept is not None:
-        said.append(f"specialists answer {found.kept:,} of {found.calls:,} calls")
-    if found.errors:
-        said.append(f"runs that raised: {', '.join(f'{count:,} {name}' for name, count in found.errors.items())}")
-    return "; ".join(said)
+    if group.latency_ms is not None:
+        parts.append(f"a run takes {latency(group.latency_ms)} (median)")
+    if group.calls is not None and group.kept is not None:
+        parts.append(f"specialists answer {group.kept:,} of {group.calls:,} calls")
+    if group.errors:
+        parts.append(f"runs that raised: {', '.join(f'{count:,} {name}' for name, count in group.errors.items())}")
+    return "; ".join(parts)
 
 
-def end_to_end(found: EndToEnd) -> str:
+def end_to_end(compared: EndToEnd) -> str:
     """The difference that specialists make."""
-    low, high = (f"{100 * bound:+.1f}" for bound in found.interval)
-    said = f"{100 * found.difference:+.1f} points of success with specialists (95% interval {low} to {high})"
-    if (pairs := found.paired) is None:
-        return said
+    low, high = (f"{100 * bound:+.1f}" for bound in compared.interval)
+    difference = f"{100 * compared.difference:+.1f} points of success with specialists (95% interval {low} to {high})"
+    if (pairs := compared.paired) is None:
+        return difference
     apart = f"of the same cases {pairs.only_with:,} succeed only with them and {pairs.only_without:,} only without"
-    return f"{said}; {apart} (McNemar's exact p = {number(pairs.p_value, 3)})"
+    return f"{difference}; {apart} (McNemar's exact p = {number(pairs.p_value, 3)})"
