@@ -1,6 +1,7 @@
 from .comparing import Comparison as Comparison
 from .comparing import Parted as Parted
 from .comparing import compare as compare
+from .comparing import mcnemar as mcnemar
 from .differences import Confusion as Confusion
 from .differences import FieldDifference as FieldDifference
 from .figures import CurvePoint as CurvePoint

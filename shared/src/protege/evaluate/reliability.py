@@ -1,4 +1,4 @@
-"""Whether a confidence of .9 is right nine times in ten."""
+"""Calibration of confidence: whether answers with a confidence of .9 are right nine times in ten."""
 
 from __future__ import annotations
 
@@ -15,31 +15,35 @@ BINS = 10
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """Answers of like confidence: their mean confidence, and the share that agrees with its exact 95% interval."""
+    """Answers of similar confidence."""
 
     n: int
+    """Answers in the bin."""
     confidence: float
+    """Their mean confidence."""
     agreement: float
+    """The share that agrees with the teacher."""
     interval: tuple[float, float]
+    """The exact 95% interval of that share."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reliability:
-    """Confidence against agreement, over the valid answers; the least sure bin first.
-
-    ece: expected calibration error, the bins' mean distance of confidence from agreement, weighted by their answers
-    (Naeini, Cooper and Hauskrecht, AAAI 2015; with bins of equal count, Nixon et al., 2019). It grows with the number
-    of bins, and is above 0 by chance alone. brier: mean squared distance of confidence from what came true (Brier,
-    1950), 0 at best.
-    """
+    """Agreement by confidence, over the valid answers."""
 
     bins: tuple[Bin, ...]
+    """The least confident first."""
     ece: float
+    """Expected calibration error: the mean distance between the bins' confidence and agreement, weighted by their
+    answers (Naeini, Cooper and Hauskrecht, AAAI 2015; with bins of equal count, Nixon et al., 2019). It grows with the
+    number of bins, and is above 0 by chance alone."""
     brier: float
+    """Mean squared distance between confidence and outcome (Brier, 1950); 0 is best."""
 
 
 def reliability(judged: Sequence[Judged]) -> Reliability | None:
-    """In BINS bins of about equal count; equal confidences stay together. None without a valid answer."""
+    """Agreement by confidence in BINS bins of about equal count; equal confidences share a bin. None without a valid
+    answer."""
     answers = sorted((j.confidence, j.agreed) for j in judged if j.valid and j.confidence is not None)
     if not answers:
         return None
@@ -52,7 +56,7 @@ def reliability(judged: Sequence[Judged]) -> Reliability | None:
 
 
 def _equal_counts(answers: Sequence[tuple[float, bool]]) -> list[list[tuple[float, bool]]]:
-    """A bin is full at a tenth of the answers; those of equal confidence with the last one are let in."""
+    """Groups of about a tenth of the answers each; answers with the same confidence as a group's last join it."""
     groups: list[list[tuple[float, bool]]] = [[]]
     for _, tied in itertools.groupby(answers, key=lambda answer: answer[0]):
         if len(groups[-1]) * BINS >= len(answers):

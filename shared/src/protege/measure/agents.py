@@ -1,5 +1,7 @@
-"""The whole agent with specialists and without, on the same cases: whether it still reaches its goals, and what that
-costs. Tasks may agree and the agent fail, or the other way round."""
+"""Runs the whole agent with specialists and without on the same cases: whether it still succeeds, and what that costs.
+
+Every task may agree with the teacher and the agent still fail, or the other way round.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +14,13 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeVar
 
+from .. import evaluate
 from ..call import Call
 from ..cluster.worth import MACHINE_USD_PER_HOUR
 from ..collect import drain
 from ..common.prices import cost_usd
 from ..common.progress import Progress, Silent
 from ..errors import BadInput
-from ..evaluate.comparing import mcnemar
 from ..route.router import OFF
 from ..stats.intervals import clopper_pearson, difference, paired_difference
 from ..workspace import Workspace
@@ -28,7 +30,8 @@ Case = TypeVar("Case")
 
 @dataclass(frozen=True, slots=True)
 class _Ran:
-    """A run of the agent. began, ended: seconds since 1970. error: the type of what it raised, empty where nothing."""
+    """A run of the agent. began, ended: seconds since 1970. error: the type of the exception raised; empty if none
+    was."""
 
     specialists: bool
     succeeded: bool
@@ -45,25 +48,27 @@ def compare_agents(
     *,
     progress: Progress | None = None,
 ) -> EndToEnd:
-    """Run the agent on each case with specialists and without, and compare; kept in the workspace for reports.
+    """Run the agent on each case with specialists and without, and compare. The workspace keeps the result for reports.
 
-    run: runs the agent on a case, in this process or one that it starts, and says whether it reached its goal; a run
-    that raises did not. The agent records into this workspace and routes by it, and has its specialists served (as by
-    `protege serve`); nothing else records there meanwhile. It keeps nothing from one run to the next: a cache would
-    give the second what the first has paid for. cases: none that specialists may have learnt from. Which of a case's
-    two runs comes first alternates, so that what drifts meanwhile weighs on both alike.
+    run: runs the agent on a case, in this process or one that it starts, and returns whether it reached its goal; a run
+    that raises did not. The agent records into this workspace, routes by it and has its specialists served (as by
+    `protege serve`); nothing else records there meanwhile. The agent must keep nothing between runs: a cache would give
+    the second run what the first has paid for. cases: none that specialists may have learnt from. Which of a case's two
+    runs comes first alternates, so that a drift during the measurement affects both alike.
 
-    A run's cost is that of the calls recorded while it ran: the teacher's as recorded, or its tokens at a list price;
-    this machine's time for every answer of a specialist, those that were handed back among them. It is None where the
-    price of one call is unknown, or no call was recorded.
+    A run's cost is that of the calls recorded while it ran: for the teacher as recorded, or its tokens at a list price;
+    for specialists this machine's time for every answer, including those handed back. It is None if the price of a call
+    is unknown or no call was recorded.
 
-    Success is compared by McNemar's exact test (Psychometrika 12, 1947). Raises BadInput without a case, and where no
+    Success is compared by McNemar's exact test (Psychometrika 12, 1947). Raises BadInput without a case, and if no
     specialist is live.
     """
     if not cases:
-        raise BadInput("There is no case to run the agent on.", "Give some that the specialists have not learnt from.")
+        raise BadInput(
+            "There is no case to run the agent on.", "Give some cases that the specialists have not learnt from."
+        )
     if not any(specialist.answers for specialist in workspace.specialists()):
-        raise BadInput("No specialist is live: the two would be the same.", "`protege improve` makes one.")
+        raise BadInput("No specialist is live, so both runs would be the same.", "`protege improve` makes one.")
     last = workspace.last_call()
     ran: list[_Ran] = []
     with (progress or Silent()).step("The agent with specialists and without", 2 * len(cases)) as bar:
@@ -75,15 +80,15 @@ def compare_agents(
     drain(workspace)
     recorded = sorted(workspace.calls(after=last), key=lambda call: call.time or 0.0)
     price_as: str | None = (workspace.result("teacher") or {}).get("price_as")
-    with_, without = ([one for one in ran if one.specialists is arm] for arm in (True, False))
-    found = EndToEnd(_runs(without, recorded, price_as), _runs(with_, recorded, price_as), _paired(with_, without))
-    workspace.save_result("end-to-end", {**found.to_record(), "time": time.time()})
-    return found
+    with_, without = ([agent_run for agent_run in ran if agent_run.specialists is arm] for arm in (True, False))
+    compared = EndToEnd(_runs(without, recorded, price_as), _runs(with_, recorded, price_as), _paired(with_, without))
+    workspace.save_result("end-to-end", {**compared.to_record(), "time": time.time()})
+    return compared
 
 
 @contextmanager
 def _routing(on: bool) -> Iterator[None]:
-    """Routes on or off, as the environment tells them at every call; then as it was."""
+    """Switch routes on or off by the environment, which they read at every call; then restore it."""
     before = os.environ.pop(OFF, None)
     if not on:
         os.environ[OFF] = "off"
@@ -106,12 +111,12 @@ def _run(run: Callable[[Case], bool], case: Case, specialists: bool) -> _Ran:
 
 def _runs(ran: Sequence[_Ran], recorded: Sequence[Call], price_as: str | None) -> Runs:
     calls = list(_during(ran, recorded))
-    errors = Counter(one.error for one in ran if one.error)
+    errors = Counter(agent_run.error for agent_run in ran if agent_run.error)
     return Runs(
         runs=len(ran),
-        succeeded=sum(one.succeeded for one in ran),
+        succeeded=sum(agent_run.succeeded for agent_run in ran),
         cost_usd=_cost(calls, price_as) if calls else None,
-        latency_ms=statistics.median(one.took_ms for one in ran),
+        latency_ms=statistics.median(agent_run.took_ms for agent_run in ran),
         calls=len(calls),
         kept=sum(not call.from_teacher for call in calls),
         errors=dict(errors.most_common()),
@@ -119,24 +124,24 @@ def _runs(ran: Sequence[_Ran], recorded: Sequence[Call], price_as: str | None) -
 
 
 def _paired(with_: Sequence[_Ran], without: Sequence[_Ran]) -> Paired:
-    """Both in the order of their cases."""
-    pairs = Counter((one.succeeded, other.succeeded) for one, other in zip(with_, without, strict=True))
+    """Counts of the cases by which of the two runs succeeded. Both arguments are in the order of their cases."""
+    pairs = Counter((a.succeeded, b.succeeded) for a, b in zip(with_, without, strict=True))
     return Paired(pairs[True, True], pairs[True, False], pairs[False, True], pairs[False, False])
 
 
 def _during(ran: Sequence[_Ran], recorded: Sequence[Call]) -> Iterator[Call]:
-    """The calls that began in one of the runs; both in the order of time."""
+    """The calls that began during one of the runs. Runs and calls are in the order of time."""
     runs = iter(ran)
-    one = next(runs, None)
+    current = next(runs, None)
     for call in recorded:
-        while one is not None and call.time is not None and call.time > one.ended:
-            one = next(runs, None)
-        if one is not None and call.time is not None and call.time >= one.began:
+        while current is not None and call.time is not None and call.time > current.ended:
+            current = next(runs, None)
+        if current is not None and call.time is not None and call.time >= current.began:
             yield call
 
 
 def _cost(calls: Iterable[Call], price_as: str | None) -> float | None:
-    """US dollars; None where a call's price is unknown."""
+    """US dollars; None if a call's price is unknown."""
     total = 0.0
     for call in calls:
         teacher = _teacher_usd(call, price_as) if call.from_teacher else 0.0
@@ -147,7 +152,7 @@ def _cost(calls: Iterable[Call], price_as: str | None) -> float | None:
 
 
 def _teacher_usd(call: Call, price_as: str | None) -> float | None:
-    """As recorded, else its tokens at the list price of `price_as`; nothing for a call that came to no answer."""
+    """As recorded, else its tokens at the list price of `price_as`; 0 for a call without an answer."""
     if call.cost_usd is not None:
         return call.cost_usd
     if call.error is not None and call.response is None:
@@ -159,19 +164,21 @@ def _teacher_usd(call: Call, price_as: str | None) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Runs:
-    """Runs of a whole agent, of which some reached their goal.
-
-    cost_usd: of all of them, None where unknown. latency_ms: of a run, the median. calls: to models in all of them, of
-    which specialists answered `kept`. errors: how many runs raised what, by the exception's type.
-    """
+    """Runs of a whole agent."""
 
     runs: int
     succeeded: int
+    """Runs that reached their goal."""
     cost_usd: float | None = None
+    """US dollars for all runs; None if unknown."""
     latency_ms: float | None = None
+    """The median of a run."""
     calls: int | None = None
+    """Calls to models in all runs."""
     kept: int | None = None
+    """Those of them that specialists answered."""
     errors: Mapping[str, int] = field(default_factory=dict[str, int])
+    """How many runs raised an exception, by its type."""
 
     @property
     def success(self) -> float:
@@ -179,18 +186,18 @@ class Runs:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Of the success, exact, at 95%."""
+        """The exact 95% interval of the success."""
         return clopper_pearson(self.succeeded, self.runs)
 
     @property
     def usd_a_success(self) -> float | None:
-        """US dollars that a run that reached its goal costs, those that did not counted in."""
+        """US dollars for each run that succeeded, including the cost of those that did not."""
         return self.cost_usd / self.succeeded if self.cost_usd is not None and self.succeeded else None
 
 
 @dataclass(frozen=True, slots=True)
 class Paired:
-    """The same cases run with specialists and without, by which of the two runs succeeded: counts."""
+    """Counts of cases run with specialists and without, by which of the two runs succeeded."""
 
     both: int
     only_with: int
@@ -200,14 +207,14 @@ class Paired:
     @property
     def p_value(self) -> float:
         """Of McNemar's exact test that both succeed equally often."""
-        return mcnemar(self.only_with, self.only_without)
+        return evaluate.mcnemar(self.only_with, self.only_without)
 
 
 @dataclass(frozen=True, slots=True)
 class EndToEnd:
-    """The whole agent, its teacher alone, and with specialists.
+    """The whole agent with its teacher alone, and with specialists.
 
-    paired: where both ran the same cases; the runs of the two are independent samples where it is None.
+    paired: counts if both ran the same cases; None if the two are independent samples.
     """
 
     without: Runs
@@ -221,14 +228,14 @@ class EndToEnd:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Of the difference, at 95% (Newcombe 1998, method 10, paired or of independent samples)."""
+        """The 95% interval of the difference (Newcombe 1998, method 10, for pairs or for independent samples)."""
         if (pairs := self.paired) is not None:
             return paired_difference(pairs.both, pairs.only_with, pairs.only_without, pairs.neither)
-        one, other = self.with_specialists, self.without
-        return difference((one.succeeded, one.runs), (other.succeeded, other.runs))
+        with_, without = self.with_specialists, self.without
+        return difference((with_.succeeded, with_.runs), (without.succeeded, without.runs))
 
     def to_record(self) -> dict[str, Any]:
-        """As JSON holds it, with the figures that are worked out."""
+        """As JSON holds it, with the derived figures."""
         pairs = self.paired
         return {
             "without": _runs_record(self.without),
@@ -240,7 +247,7 @@ class EndToEnd:
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> EndToEnd:
-        """Read what `to_record` wrote, or counts that someone else made: see `gather`."""
+        """Read what `to_record` wrote, or counts made elsewhere (see `report.gather`)."""
         pairs = record.get("paired")
         return cls(
             without=_read(Runs, record["without"]),
@@ -253,10 +260,10 @@ Recorded = TypeVar("Recorded", Runs, Paired)
 
 
 def _read(kind: type[Recorded], record: Mapping[str, Any]) -> Recorded:
-    """The fields of a dataclass, without what was worked out from them."""
-    return kind(**{one.name: record[one.name] for one in fields(kind) if one.name in record})
+    """The fields of a dataclass, without the figures derived from them."""
+    return kind(**{entry.name: record[entry.name] for entry in fields(kind) if entry.name in record})
 
 
 def _runs_record(runs: Runs) -> dict[str, Any]:
-    worked_out = {"success": runs.success, "interval": runs.interval, "usd_a_success": runs.usd_a_success}
-    return {**asdict(runs), **worked_out}
+    derived = {"success": runs.success, "interval": runs.interval, "usd_a_success": runs.usd_a_success}
+    return {**asdict(runs), **derived}

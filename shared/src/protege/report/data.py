@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from ..evaluate import Confusion, FieldDifference, Reliability, Slice
-from ..measure.agents import EndToEnd
-from ..measure.ceiling import Ceiling
 from .over_time import OverTime
+
+if TYPE_CHECKING:
+    from ..evaluate import Confusion, FieldDifference, Reliability, Slice
+    from ..measure.agents import EndToEnd
+    from ..measure.ceiling import Ceiling
 
 FORMAT = 1
 """The version of the report as JSON."""

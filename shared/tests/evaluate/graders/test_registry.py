@@ -32,7 +32,7 @@ from protege.evaluate.graders import (
 )
 from protege.task import KINDS, Kind
 
-DOCS = Path(__file__).parents[3] / "docs" / "graders.md"
+DOCS = Path(__file__).parents[4] / "docs" / "graders.md"
 
 
 def task(kind: Kind = "text") -> Task:
