@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Every check of the repository: set-up, a real Ollama for the tests, lint, types, tests. Arguments go to pytest.
+# Every check of the repository: set-up, a real Ollama for the tests, lint, spelling, structure, types, tests. Arguments
+# go to pytest; without any the whole suite runs and its coverage is measured against the floor in pyproject.toml.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # At the same time: one fetches packages, the other compiles.
@@ -7,11 +8,24 @@ bash shared/ollama.sh &
 bash shared/setup.sh
 wait $!
 say() { printf '\033[1m[tests]\033[0m %s\n' "$*"; }
+python=.venv/bin/python
 
 say "Lint (ruff)"
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
+say "Spelling (codespell)"
+git ls-files -z | xargs -0 .venv/bin/codespell
+say "Structure (import-linter, tests/support/structure.py)"
+.venv/bin/lint-imports --no-logo --cache-dir .cache/import-linter
+$python tests/support/structure.py
 say "Types (pyright)"
 .venv/bin/pyright
-say "Tests (pytest)"
-.venv/bin/python -m pytest "$@"
+if [ $# -gt 0 ]; then
+    say "Tests (pytest)"
+    exec $python -m pytest "$@"
+fi
+say "Tests (pytest) and coverage (SlipCover)"
+mkdir -p .cache
+product=shared/src,packages/langchain/src,packages/langgraph/src,packages/llamaindex/src,packages/autogen/src
+$python -m slipcover --source $product --json --out .cache/coverage.json -m pytest
+$python tests/support/covered.py .cache/coverage.json
