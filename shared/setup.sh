@@ -14,7 +14,8 @@ fail() { printf '[set-up] %s\n' "$*" >&2; exit 1; }
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ||
     fail "Python 3.11 or newer is needed and '$python' is not. Name another: PYTHON=/path/to/python3.11 bash $0"
 
-wanted=$(cat shared/setup.sh shared/constraints.txt shared/pyproject.toml packages/*/pyproject.toml | sha256sum)
+version=$(grep '^__version__' shared/src/protege/__init__.py)
+wanted=$(cat shared/setup.sh shared/constraints.txt shared/pyproject.toml packages/*/pyproject.toml - <<<"$version" | sha256sum)
 if [ "$(cat $venv/.set-up 2>/dev/null || true)" = "$wanted" ]; then
     say "Everything is in place already ($venv)."
     exit 0
