@@ -162,18 +162,23 @@ def longest_chain(graph: Mapping[str, set[str]]) -> list[str]:
 
 
 def function_imports(tree: Tree) -> Iterator[tuple[str, bool]]:
-    """(place, whether a comment on its line, or on the line above, gives the reason) of each import in a function."""
+    """(place, whether a comment gives the reason) of each import in a function.
+
+    The comment stands on the import's own lines, or on the line above it or above the imports that it follows.
+    """
     for module, parsed in tree.parsed.items():
-        lines = tree.files[module].read_text().splitlines()
+        lines = [line.strip() for line in tree.files[module].read_text().splitlines()]
         for function in ast.walk(parsed):
             if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
                 continue
-            # One import statement counts once, in its innermost function.
-            for node in own_nodes(function):
+            for node in own_nodes(function):  # not those of a function inside it, which come with that one
                 if isinstance(node, ast.Import | ast.ImportFrom):
+                    above = node.lineno - 2
+                    while lines[above].startswith(("import ", "from ")):
+                        above -= 1
                     written = lines[node.lineno - 1 : node.end_lineno]
-                    reason = lines[node.lineno - 2].lstrip().startswith("#") or any("#" in line for line in written)
-                    yield f"{tree.files[module].relative_to(ROOT)}:{node.lineno}", reason
+                    reason = lines[above].startswith("#") or any("# " in line for line in written)
+                    yield f"{tree.files[module]}:{node.lineno}", reason
 
 
 def own_nodes(function: ast.AST) -> Iterator[ast.AST]:
@@ -192,7 +197,7 @@ def measured(trees: list[Tree]) -> dict[str, list[str]]:
         "circles among files": [" ↔ ".join(group) for tree in trees for group in circles(tree.graph)],
         "circles among rooms": [" ↔ ".join(group) for group in circles(core.rooms)],
         "floors": longest_chain(core.rooms),
-        "files over 400 lines": [f"{path.relative_to(ROOT)}: {n}" for path, n in lines.items() if n > 400],
+        "files over 400 lines": [f"{path}: {n}" for path, n in lines.items() if n > 400],
         "modules beside the rooms": [p.name for p in core.package.glob("*.py") if p.name != "__init__.py"],
         "function-level imports": [place for place, _ in lazy],
         "function-level imports without a reason": [place for place, reason in lazy if not reason],
@@ -206,7 +211,7 @@ def main() -> int:
     for name, items in counted.items():
         print(f"{name}: {len(items)} (at most {LIMITS[name]}){' TOO MANY' if name in passed else ''}")
         if name in passed or "-v" in sys.argv:
-            print(*(f"    {item}" for item in items), sep="\n")
+            print(*(f"    {item.removeprefix(f'{ROOT}/')}" for item in items), sep="\n")
     return 1 if passed else 0
 
 
