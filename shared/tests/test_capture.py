@@ -8,8 +8,7 @@ from unittest.mock import Mock
 
 import pytest
 from protege import Attempt
-from protege.call import Answer
-from protege.capture import calls as capture
+from protege.call import Reply
 from protege.capture.calls import OpenCall, Place
 from protege.capture.watch import Watch
 from protege.common.logs import log_once
@@ -61,7 +60,7 @@ def _recorded(outcome: Outcome, shaped: str | None = "red") -> dict[str, Any]:
     call = OpenCall(kept, [{"role": "user", "content": "a rose"}], {"model": "large"}, Place("test"))
     with Watch(call, lambda parts: parts[-1]) as watch:
         if watch.routed(lambda: router, lambda _: shaped) is None:
-            watch.answered(Answer({"role": "assistant", "content": "rose"}))
+            watch.answered(Reply({"role": "assistant", "content": "rose"}))
     (record,) = kept.records
     return record
 

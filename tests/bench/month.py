@@ -35,7 +35,7 @@ from unittest.mock import patch
 import orjson
 from month_picture import draw
 from protege import Base, Specialist, Workspace, flywheel
-from protege.call import Answer, text_of
+from protege.call import Reply, text_of
 from protege.capture.calls import OpenCall, Place
 from protege.capture.watch import Watch
 from protege.collect.recorder import Recorder
@@ -155,7 +155,7 @@ class Agent:
         call = OpenCall(self.recorder, messages, {"model": self.world.teacher}, place)
         call.record["time"] = BEGAN + self.world.now_s
         with Watch(
-            call, lambda parts: Answer({"role": "assistant", "content": parts[0]}, "stop", self.world.teacher)
+            call, lambda parts: Reply({"role": "assistant", "content": parts[0]}, "stop", self.world.teacher)
         ) as w:
             kept = w.routed(lambda: self.router, lambda outcome: outcome)
             if kept is None:

@@ -1,8 +1,8 @@
 """Call: one request to a model and its answer.
 
-A call is written in one form everywhere: in the journal, in a file of calls, in the store. That form is the record, a
-JSON object with `messages` and `response` in OpenAI chat form; attribute names follow OpenTelemetry's GenAI conventions
-where one exists. `Call.from_record` reads it, `Call.to_record` writes it.
+The journal, files of calls and the store all hold a call in one form: the record, a JSON object with `messages` and
+`response` in OpenAI chat form. Its other names follow OpenTelemetry's GenAI conventions where these have one.
+`Call.from_record` reads a record, `Call.to_record` writes one.
 """
 
 from __future__ import annotations
@@ -11,38 +11,44 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, TypeAlias, cast
+from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
 import orjson
 
 from .errors import BadCall
 
 Message: TypeAlias = Mapping[str, Any]
-"""One message in OpenAI chat form: `role`, `content`, and where they apply `tool_calls`, `tool_call_id`, `name`."""
+"""One message in OpenAI chat form: `role`, `content`, and if they apply `tool_calls`, `tool_call_id` and `name`."""
 
 ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
+"""The roles that a message may have."""
+
+AttemptOutcome: TypeAlias = Literal["kept", "handed_back", "failed", "audited"]
+"""What came of asking a specialist: see `Attempt.outcome`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a model is asked: all that a route knows when it decides.
-
-    parameters: sampling parameters under their OpenAI names (`temperature`, `max_tokens`, …).
-    node: the path of the agent's step, outermost first, such as `("researcher", "model")`.
-    """
+    """What a model is asked. A route decides by this alone."""
 
     messages: tuple[Message, ...]
+    """The conversation so far, oldest message first."""
     tools: tuple[Mapping[str, Any], ...] = ()
+    """The tools that the model may call, in OpenAI form."""
     tool_choice: Any = None
+    """OpenAI's `tool_choice`; None leaves the choice to the model."""
     response_format: Mapping[str, Any] | None = None
+    """OpenAI's `response_format`; None asks for plain text."""
     parameters: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Sampling parameters under their OpenAI names (`temperature`, `max_tokens`, …)."""
     node: tuple[str, ...] = ()
+    """The path of the agent's step, outermost first, such as `("researcher", "model")`."""
 
     @property
     def system(self) -> str:
-        """The text of all system and developer messages, joined by newlines; empty where there is none."""
+        """The text of all system and developer messages, joined by newlines; empty if there are none."""
         return "\n".join(text_of(m) for m in self.messages if m.get("role") in ("system", "developer"))
 
     @property
@@ -51,75 +57,120 @@ class Request:
         return tuple(str(tool.get("function", tool).get("name", "")) for tool in self.tools)
 
 
+class Reply(NamedTuple):
+    """A model's answer, with what the model reported about it."""
+
+    message: Message | None
+    """The assistant message in OpenAI chat form; None if nothing was answered."""
+    finish_reason: str | None = None
+    """Why the answer ended, in OpenAI's words: "stop", "length", "tool_calls", …"""
+    model: str | None = None
+    """The model that answered: a teacher's name, or a specialist's id."""
+    input_tokens: int | None = None
+    """Tokens of the request."""
+    output_tokens: int | None = None
+    """Tokens of the answer."""
+
+
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What a specialist did with a call.
-
-    outcome: "kept" (the agent got this answer), "handed_back" (below the threshold), "failed", or "audited": drawn at
-    random to be compared, so that the teacher answered whatever the specialist said. reason: why, in a few words that
-    hold no content of the call; of an audited one, what would have become of it.
-    confidence: 0 to 1, None where there was no answer to judge. content: the answer's text. rate: the probability with
-    which an audited one was drawn.
-    """
+    """What a specialist did with a call."""
 
     by: str
-    outcome: str
+    """The specialist's id."""
+    outcome: AttemptOutcome
+    """What came of it. "kept": the agent got this answer. "handed_back": its confidence was below the threshold.
+    "failed": there was no answer that could be kept. "audited": the call was drawn at random for a comparison, so the
+    teacher answered, whatever the specialist said."""
     reason: str
+    """Why, in a few words that hold no content of the call. For an audited call: what would have become of the
+    answer."""
     confidence: float | None = None
+    """0 to 1; None if there was no answer to judge."""
     latency_ms: float | None = None
+    """How long the specialist took."""
     content: str | None = None
+    """The text of its answer."""
     rate: float | None = None
+    """The probability with which an audited call was drawn; None if the call was not audited."""
+
+    def to_record(self) -> dict[str, Any]:
+        """The attempt as a JSON object; fields that are None are left out."""
+        return {name: value for name in ATTEMPT_FIELDS if (value := getattr(self, name)) is not None}
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Attempt:
+        """Read an attempt. Unknown fields are ignored; missing ones are None."""
+        values: dict[str, Any] = {name: record.get(name) for name in ATTEMPT_FIELDS}
+        return cls(**values)
+
+
+ATTEMPT_FIELDS = tuple(item.name for item in fields(Attempt))
+"""The names of an attempt's fields, as records, the journal and the store have them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One request to a model and its answer.
-
-    id: UUIDv7 at capture; for an import the file's own, else its content's hash and position.
-    response: the assistant message in OpenAI chat form; None where the call failed or was cancelled.
-    model: the model that was asked for. answered_by: the model or the specialist's id whose answer the agent got.
-    decision: why the route sent the call where it went. attempts: what specialists did with it.
-    run, parent: ids of the agent's run and of the step around this call. time: start, seconds since 1970, UTC.
-    latency_ms, ttft_ms: whole call and time to the first token. cost_usd: US dollars.
-    """
+    """One request to a model and its answer."""
 
     id: str
+    """A UUIDv7 if the call was captured. An imported call keeps its own id, or gets its content's hash and position."""
     request: Request
+    """What was asked."""
     response: Message | None = None
+    """The assistant message in OpenAI chat form; None if the call failed or was cancelled."""
     finish_reason: str | None = None
+    """Why the answer ended, in OpenAI's words."""
     model: str | None = None
+    """The model that the agent asked for."""
     answered_by: str | None = None
+    """The model, or the id of the specialist, whose answer the agent got."""
     decision: str | None = None
+    """Why the route sent the call where it went."""
     attempts: tuple[Attempt, ...] = ()
+    """What specialists did with the call, in the order they were asked."""
     run: str | None = None
+    """The id of the agent's run."""
     parent: str | None = None
+    """The id of the step around this call."""
     framework: str | None = None
+    """The framework that made the call, such as "langgraph"."""
     agent: str | None = None
+    """The name of the agent that made the call."""
     time: float | None = None
+    """When the call began: seconds since 1970, UTC."""
     latency_ms: float | None = None
+    """The time of the whole call."""
     ttft_ms: float | None = None
+    """The time to the first token."""
     input_tokens: int | None = None
+    """Tokens of the request."""
     output_tokens: int | None = None
+    """Tokens of the answer."""
     cost_usd: float | None = None
+    """The price of the call in US dollars."""
     error: str | None = None
+    """What went wrong; None if nothing did."""
     feedback: Any = None
+    """What a user or a program said about the answer, as it was given."""
 
     @property
     def node(self) -> tuple[str, ...]:
+        """The path of the agent's step: see `Request.node`."""
         return self.request.node
 
     @property
     def content_hash(self) -> str:
-        """SHA-256 over request and response; equal for repeats, which still count as volume."""
+        """SHA-256 over request and response. Repeats share it; each of them still counts as volume."""
         return content_hash(self.to_record())
 
     @property
     def from_teacher(self) -> bool:
-        """Whether the teacher answered: only such calls may be learnt from (a specialist's answer never is)."""
+        """Whether the teacher answered. Only such calls are learnt from, never a specialist's answers."""
         return not any(attempt.outcome == "kept" for attempt in self.attempts)
 
     def to_record(self) -> dict[str, Any]:
-        """The call as a JSON object; fields that are empty are left out."""
+        """The call as a JSON object; empty fields are left out."""
         request = self.request
         record: dict[str, Any] = {"id": self.id, "messages": [dict(m) for m in request.messages]}
         if request.tools:
@@ -137,18 +188,17 @@ class Call:
             if (value := getattr(self, name)) is not None:
                 record[name] = value
         if self.attempts:
-            record["attempts"] = [
-                {n: getattr(a, n) for n in _ATTEMPT if getattr(a, n) is not None} for a in self.attempts
-            ]
+            record["attempts"] = [attempt.to_record() for attempt in self.attempts]
         if self.input_tokens is not None or self.output_tokens is not None:
             record["usage"] = {"input_tokens": self.input_tokens, "output_tokens": self.output_tokens}
         return record
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any], *, default_id: str | None = None) -> Call:
-        """Read a record. Unknown fields are ignored. `default_id` stands in where the record has no `id`.
+        """Read a record. Unknown fields are ignored.
 
-        Raises BadCall where `messages` is missing or malformed, or a figure is no number.
+        default_id: the call's id if the record has none; by default the hash of its content. Raises BadCall if
+        `messages` is missing or malformed, or if a figure is not a number.
         """
         usage = record.get("usage") or {}
         if not isinstance(usage, Mapping):
@@ -172,7 +222,7 @@ class Call:
             cost_usd=_number(record, "cost_usd"),
             input_tokens=_count(usage, "input_tokens", "prompt_tokens"),
             output_tokens=_count(usage, "output_tokens", "completion_tokens"),
-            attempts=tuple(Attempt(**{n: a.get(n) for n in _ATTEMPT}) for a in attempts),
+            attempts=tuple(map(Attempt.from_record, attempts)),
             feedback=record.get("feedback"),
             **{name: _text(record, name) for name in _TEXTS},
         )
@@ -182,13 +232,12 @@ class Call:
         return replace(self, id=call_id)
 
 
-_ATTEMPT = ("by", "outcome", "reason", "confidence", "latency_ms", "content", "rate")
 _TEXTS = ("finish_reason", "model", "answered_by", "decision", "run", "parent", "framework", "agent", "error")
 _PLAIN = (*_TEXTS, "time", "latency_ms", "ttft_ms", "cost_usd", "feedback")
 
 
 def request_from(record: Mapping[str, Any]) -> Request:
-    """The request part of a record. Raises BadCall."""
+    """The request in a record. Raises BadCall if it is malformed."""
     messages = record.get("messages")
     if not isinstance(messages, Sequence) or isinstance(messages, str) or not messages:
         raise BadCall("messages is missing or is not a list of messages.")
@@ -217,7 +266,7 @@ def request_from(record: Mapping[str, Any]) -> Request:
 
 
 def text_of(message: Message) -> str:
-    """The text of a message; of content parts, the text parts joined."""
+    """The text of a message. If its content is a list of parts, the text parts are joined."""
     content = message.get("content")
     if isinstance(content, str):
         return content
@@ -230,12 +279,12 @@ def text_of(message: Message) -> str:
 
 
 def content_hash(record: Mapping[str, Any]) -> str:
-    """SHA-256 (hex) of what was asked and answered, whatever the order of keys."""
+    """SHA-256 (hex) of what was asked and answered. The order of keys does not matter."""
     return hashlib.sha256(canonical_json({name: record[name] for name in _CONTENT if record.get(name)})).hexdigest()
 
 
 def canonical_json(value: Any) -> bytes:
-    """JSON with its keys in order, for hashing; of strings and numbers too that orjson refuses."""
+    """JSON with sorted keys, for hashing. Also writes the strings and numbers that orjson refuses."""
     try:
         return orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
     except TypeError:  # a lone surrogate, an integer beyond 64 bits
@@ -293,13 +342,3 @@ def _time(value: Any) -> float | None:
     except ValueError:
         raise BadCall("time is neither seconds since 1970 nor an ISO 8601 date.") from None
     return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
-
-
-class Answer(NamedTuple):
-    """An answer as it is recorded. message: an assistant message in OpenAI chat form. model: the one that answered."""
-
-    message: Message | None
-    finish_reason: str | None = None
-    model: str | None = None
-    input_tokens: int | None = None
-    output_tokens: int | None = None

@@ -1,20 +1,29 @@
 """Every error that Protégé raises on purpose.
 
     ProtegeError                 exit code 1
-    ├── BadInput                 a file, a line, an option that cannot be used; exit code 2
+    ├── BadInput                 a file, a line or an option that cannot be used; exit code 2
     │   └── BadCall              one recorded call that cannot be read
     ├── NotEnoughCalls           a step needs more calls than there are
-    ├── WorkspaceError           the home folder: not writable, newer, busy
-    │   └── WorkspaceBusy
-    ├── BaseModelError           missing, not GGUF, unsupported architecture
-    ├── ResourceError            too little memory or disk, a port taken
+    ├── WorkspaceError           the home folder: not writable, newer, damaged
+    │   └── WorkspaceBusy        another process is changing it
+    ├── BaseModelError           a base model: missing, not GGUF, unsupported architecture
+    ├── ResourceError            too little memory or disk, or a port that is taken
     ├── MissingDependency        an extra that is not installed
+    ├── NoModel                  the model that reads names and places is not installed
+    ├── NoSandbox                the isolation for a model's program is not available here
+    ├── TooLong                  a text that is too long to be searched
+    ├── CannotRender             a request that must not be shown to a specialist
+    ├── TeacherError             the teacher's server failed or did not answer
+    │   └── Refused              the teacher's server does not accept this one request
     └── EngineError              the server of specialists failed or did not answer
-        ├── EngineUnreachable    no server there, or it went away while answering
-        ├── EngineBusy           more is asked of it than it takes at once; it is well
+        ├── EngineUnreachable    there is no server, or it went away while it answered
+        ├── EngineBusy           the engine gets more requests than it takes at once; it is well
         ├── EngineTimeout        no answer within the caller's time
-        ├── NotServed            it does not have this specialist, or not any more; it is well
-        └── DoesNotFit           a prompt, or a prompt with its answer, that is too long for it; it is well
+        ├── NotServed            the engine does not have this specialist, or no longer; it is well
+        └── DoesNotFit           a prompt, or a prompt and its answer, is too long for the engine; it is well
+
+    ValueError
+    └── InvalidAnswer            an answer whose structure is wrong for its task; always handled, never shown to people
 
 A message states the fact; `remedy` says what to do about it. Neither holds the content of a call.
 """
@@ -23,7 +32,7 @@ from __future__ import annotations
 
 
 class ProtegeError(Exception):
-    """A fact and its remedy. `str(error)` gives both; `exit_code` is the command's."""
+    """A fact and its remedy. `str(error)` gives both; `exit_code` is the command's exit code."""
 
     exit_code = 1
 
@@ -37,13 +46,13 @@ class ProtegeError(Exception):
 
 
 class BadInput(ProtegeError):
-    """A file, line or option that cannot be used."""
+    """A file, a line or an option cannot be used."""
 
     exit_code = 2
 
 
 class BadCall(BadInput):
-    """One recorded call that cannot be read."""
+    """One recorded call cannot be read."""
 
 
 class NotEnoughCalls(ProtegeError):
@@ -59,7 +68,7 @@ class WorkspaceError(ProtegeError):
 
 
 class WorkspaceBusy(WorkspaceError):
-    """Another process is improving the same workspace."""
+    """Another process is changing the same workspace."""
 
 
 class BaseModelError(ProtegeError):
@@ -67,14 +76,38 @@ class BaseModelError(ProtegeError):
 
 
 class ResourceError(ProtegeError):
-    """Too little memory or disk, or a port that is taken."""
+    """There is too little memory or disk, or a port is taken."""
 
 
 class MissingDependency(ProtegeError):
-    """A library is not installed."""
+    """A library is not installed. Takes the library and the extra of Protégé that brings it."""
 
     def __init__(self, library: str, extra: str) -> None:
         super().__init__(f"{library} is not installed.", f"Install it: pip install 'protege[{extra}]'")
+
+
+class NoModel(ProtegeError):
+    """The model that reads names and places, so that they can be redacted, is not installed."""
+
+
+class NoSandbox(ProtegeError):
+    """The isolation in which a model's program is run is not available here. Nothing was run."""
+
+
+class TooLong(ProtegeError):
+    """A text is too long to be searched for personal data."""
+
+
+class CannotRender(ProtegeError):
+    """A specialist must not be shown this request: its prompt is worded otherwise, or it holds control tokens."""
+
+
+class TeacherError(ProtegeError):
+    """The teacher's server failed, or did not answer in time."""
+
+
+class Refused(TeacherError):
+    """The teacher's server does not accept this one request."""
 
 
 class EngineError(ProtegeError):
@@ -82,11 +115,11 @@ class EngineError(ProtegeError):
 
 
 class EngineUnreachable(EngineError):
-    """No server there, or it went away while answering."""
+    """There is no server, or it went away while it answered."""
 
 
 class EngineBusy(EngineError):
-    """More is asked of the engine than it takes at once. The engine itself is well."""
+    """The engine gets more requests than it takes at once. The engine itself is well."""
 
 
 class EngineTimeout(EngineError):
@@ -94,36 +127,12 @@ class EngineTimeout(EngineError):
 
 
 class NotServed(EngineError):
-    """The engine does not have this specialist, or not any more. The engine itself is well."""
+    """The engine does not have this specialist, or no longer has it. The engine itself is well."""
 
 
 class DoesNotFit(EngineError):
-    """A prompt, or a prompt with its answer, that is longer than the engine's context. The engine itself is well."""
-
-
-class CannotRender(ProtegeError):
-    """A request that a specialist must not be shown: the prompt's wording is another, or it holds control tokens."""
-
-
-class TeacherError(ProtegeError):
-    """The teacher's endpoint failed, or did not answer in time."""
-
-
-class Refused(TeacherError):
-    """The teacher's endpoint does not take this one request."""
-
-
-class NoModel(ProtegeError):
-    """The model that reads names is not installed."""
-
-
-class TooLong(ProtegeError):
-    """A text is longer than can be looked through."""
-
-
-class NoSandbox(ProtegeError):
-    """The isolation that a model's program is run in cannot be had here; nothing was run."""
+    """A prompt, or a prompt and its answer, is longer than the engine's context. The engine itself is well."""
 
 
 class InvalidAnswer(ValueError):
-    """An answer whose structure is not what the task's answers have. The message holds no content."""
+    """An answer's structure is not that of its task's answers. The message holds no content."""

@@ -1,7 +1,7 @@
 """Task: a kind of call that repeats.
 
-A task is a function of the request alone, since a route knows no more when it decides. Node and tools are features of
-it, not its key: the same prompt from four frameworks is one task.
+A task is a function of the request alone, because a route knows nothing else when it decides. Node and tools are
+features of a task, not its key: the same prompt from four frameworks is one task.
 """
 
 from __future__ import annotations
@@ -16,34 +16,35 @@ from typing import Any, Literal, TypeAlias, get_args
 from .call import Message, Request, canonical_json, text_of
 
 Kind: TypeAlias = Literal["label", "json", "tool_calls", "sql", "code", "text"]
+"""What a task's answers are: one of a few labels, JSON, calls of tools, SQL, code, or free text."""
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 @dataclass(frozen=True, slots=True)
 class TemplatePart:
-    """The constant text of one message: `lines` that stand in it in every call, and what encloses the rest.
-
-    position: the message's place in the request. What is left of the message once the lines are taken out, and
-    `prefix` and `suffix` are cut off, is its slot.
-    """
+    """The constant text of one message. What is left of the message without it is the message's slot."""
 
     position: int
+    """The message's position in the request, from 0."""
     role: str
+    """The message's role."""
     lines: tuple[str, ...] = ()
+    """The lines that are in the message in every call."""
     prefix: str = ""
+    """What comes before the slot, once the lines are taken out."""
     suffix: str = ""
+    """What comes after the slot, once the lines are taken out."""
 
     def slot(self, message: Message) -> str | None:
-        """The variable text of the message; None where the constant text is not all there."""
+        """The variable text of the message; None if some of the constant text is missing."""
         if message.get("role") != self.role or not isinstance(message.get("content"), str):
             return None
         rest = text_of(message)
         if self.lines:
-            given = rest.split("\n")
-            if not set(self.lines) <= set(given):
+            lines, constant = rest.split("\n"), set(self.lines)
+            if not constant <= set(lines):
                 return None
-            constant = set(self.lines)
-            rest = "\n".join(line for line in given if line not in constant)
+            rest = "\n".join(line for line in lines if line not in constant)
         if len(rest) < len(self.prefix) + len(self.suffix):
             return None
         if not (rest.startswith(self.prefix) and rest.endswith(self.suffix)):
@@ -53,22 +54,23 @@ class TemplatePart:
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """One wording of a task's prompt.
-
-    signature: hash of the constant text (and of the tools, where they are constant); a route covers the signatures
-    that it was calibrated on and no other. parts: the messages that hold constant text; others are all slot.
-    constant_tools: the same tools, or none, stand in every call of this wording; else all have some.
-    offered: hash of the response format, and of the tools where they are constant; a request that offers others does
-    not fit, for the slots would not show it. None where that is not to be asked.
-    """
+    """One wording of a task's prompt."""
 
     signature: str
+    """Hash of the constant text, and of the tools if they are constant. A route covers only the signatures that it was
+    calibrated on."""
     parts: tuple[TemplatePart, ...] = ()
+    """The messages that hold constant text. Any other message is all slot."""
     constant_tools: bool = True
+    """True if every call of this wording has the same tools, or none. False if the tools differ, and every call has
+    some."""
     offered: str | None = None
+    """Hash of the response format, and of the tools if they are constant (`offered`). A request that offers anything
+    else does not fit, because its slots would not show the difference. None if this is not checked."""
 
     def slots(self, request: Request) -> tuple[Message, ...] | None:
-        """The request's messages without their constant text, empty ones left out; None where it does not fit."""
+        """The request's messages without their constant text; empty ones are left out. None if the request does not
+        fit this wording."""
         parts = {part.position: part for part in self.parts}
         if parts and max(parts) >= len(request.messages):
             return None
@@ -76,24 +78,24 @@ class Template:
             tools = request.tools if self.constant_tools else ()
             if self.offered != offered(request.response_format, tools) or not (self.constant_tools or request.tools):
                 return None
-        kept: list[Message] = []
+        variable: list[Message] = []
         for position, message in enumerate(request.messages):
             part = parts.get(position)
             if part is None:
-                kept.append(message)
+                variable.append(message)
                 continue
             slot = part.slot(message)
             if slot is None:
                 return None
             if slot.strip():
-                kept.append({**message, "content": slot})
-        return tuple(kept)
+                variable.append({**message, "content": slot})
+        return tuple(variable)
 
 
 def offered(response_format: Mapping[str, Any] | None, tools: Sequence[Mapping[str, Any]]) -> str:
-    """Hash (16 hex digits) of a response format and tools; empty where there is neither.
+    """Hash (16 hex digits) of a response format and tools; empty if there is neither.
 
-    The same for all frameworks' ways to write the same thing: see `_plain_schema`.
+    Frameworks write the same schema in different ways; the hash is the same for all of them (see `_plain_schema`).
     """
     if not response_format and not tools:
         return ""
@@ -109,19 +111,20 @@ def _offered(body: bytes) -> str:
 
 
 def _plain_function(function: Mapping[str, Any]) -> Any:
-    """A tool as any framework offers it. LlamaIndex puts the signature above the description."""
-    if "name" not in function:  # a provider's own
+    """A tool's name, description and parameters, the same whichever framework offered it."""
+    if "name" not in function:  # a provider's own tool
         return _plain_schema(function)
-    name, said = str(function.get("name")), str(function.get("description") or "")
-    if said.startswith(f"{name}("):
-        said = said.partition("\n")[2]
-    return [name, said.strip(), _plain_schema(function.get("parameters") or {})]
+    name, description = str(function.get("name")), str(function.get("description") or "")
+    if description.startswith(f"{name}("):  # LlamaIndex puts the signature above the description
+        description = description.partition("\n")[2]
+    return [name, description.strip(), _plain_schema(function.get("parameters") or {})]
 
 
 def _plain_schema(value: Any, name: str = "") -> Any:
-    """A JSON schema without what one framework writes and another leaves out, and which constrains nothing new.
+    """A JSON schema without the entries that some frameworks write, others leave out, and that add no constraint.
 
-    Titles, `strict`, a ban on further properties, an empty default, a description that repeats the parameter's name.
+    These are titles, `strict`, a ban on further properties, an empty default, and a description that only repeats the
+    parameter's name.
     """
     if isinstance(value, Mapping):
         plain = {key: _plain_schema(item, str(key)) for key, item in value.items() if not _is_idle(key, item, name)}
@@ -141,46 +144,56 @@ def _is_idle(key: str, value: Any, name: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A kind of call that repeats, what it costs, and how to tell it from others.
-
-    id: stays the same when discovery runs again. nodes, tools: what its calls came from, most frequent first.
-    kind: the kind of its output. labels: the answers of a label task, most frequent first.
-    templates: the wordings of its prompt. centre: what assigns calls of an unseen wording to it (token → weight).
-    calls: volume. input_tokens, output_tokens, cost_usd, latency_ms: means a call, None where unknown.
-    merged: ids of earlier tasks that this one took in. joined: those of them that were merged by hand, as
-    they were; they stay in until they are split again.
-    split_from: id of the task that this one was a part of. phrase: set where it was split by hand; the requests of that
-    task that hold this text are this one's.
-    """
+    """A kind of call that repeats, what it costs, and how to tell it from others."""
 
     id: str
+    """Stays the same when discovery runs again."""
     name: str
+    """For people; unique in the workspace."""
     kind: Kind
+    """What its answers are."""
     nodes: tuple[tuple[str, ...], ...] = ()
+    """The nodes that its calls came from, most frequent first."""
     tools: tuple[str, ...] = ()
+    """The names of the tools that its calls offered, most frequent first."""
     labels: tuple[str, ...] = ()
+    """The answers of a label task, most frequent first."""
     templates: tuple[Template, ...] = ()
+    """The wordings of its prompt."""
     centre: Mapping[str, float] | None = None
+    """Token → weight; assigns calls of an unseen wording to the nearest task."""
     calls: int = 0
+    """Its volume: the number of its calls."""
     input_tokens: float | None = None
+    """Mean tokens of a request; None if unknown."""
     output_tokens: float | None = None
+    """Mean tokens of an answer; None if unknown."""
     cost_usd: float | None = None
+    """Mean price of a call in US dollars; None if unknown."""
     latency_ms: float | None = None
+    """Mean time of a call; None if unknown."""
     merged: tuple[str, ...] = ()
+    """Ids of earlier tasks that became part of this one."""
     joined: tuple[Task, ...] = ()
+    """Those of the merged tasks that people merged by hand, as they were. They stay part of this one until they are
+    split again."""
     split_from: str = ""
+    """The id of the task that this one was a part of; empty if it was not split from one."""
     phrase: str = ""
+    """Set if people split this task by hand: the requests of `split_from` that hold this text belong here."""
 
     @property
     def node(self) -> tuple[str, ...]:
-        """The most frequent node; empty where none is known."""
+        """The most frequent node; empty if none is known."""
         return self.nodes[0] if self.nodes else ()
 
     def to_record(self) -> dict[str, Any]:
+        """The task as a JSON object."""
         return asdict(self)
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Task:
+        """Read what `to_record` wrote."""
         plain = dict(record)
         plain["nodes"] = tuple(tuple(node) for node in record.get("nodes", ()))
         plain["templates"] = tuple(_template(t) for t in record.get("templates", ()))

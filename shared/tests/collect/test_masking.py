@@ -15,7 +15,7 @@ import orjson
 import pytest
 from protege.masking.masking import mask, mask_text
 from protege.masking.patterns import SUSPECT, SUSPECTS
-from protege.masking.prefilter import quick_no
+from protege.masking.prefilter import prefilter
 
 random.seed(20260)
 
@@ -239,7 +239,7 @@ def test_nesting_without_end_is_masked_too() -> None:
 
 
 def test_the_quick_look_passes_nothing_that_the_search_would_find() -> None:
-    nothing_in = quick_no(SUSPECTS)
+    nothing_in = prefilter(SUSPECTS)
     payloads = [orjson.dumps(_shape(3)) for _ in range(1500)]
     found = [payload for payload in payloads if SUSPECT.search(payload)]
     assert 100 < len(found) < 1400
@@ -248,7 +248,7 @@ def test_the_quick_look_passes_nothing_that_the_search_would_find() -> None:
 
 
 def test_the_quick_look_works_in_many_threads_and_in_a_forked_child() -> None:
-    nothing_in = quick_no(SUSPECTS)
+    nothing_in = prefilter(SUSPECTS)
     clean, secret = b"nothing here " * 600, b"x " * 4000 + ALL[0][1].encode()
 
     def look(_: int) -> bool:
@@ -262,7 +262,7 @@ def test_the_quick_look_works_in_many_threads_and_in_a_forked_child() -> None:
 
 def test_the_quick_look_in_the_middle_of_another_finds_nothing_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a signal's handler: what it cannot look at may hold a secret."""
-    nothing_in = quick_no(("sk-[a-z]+",))
+    nothing_in = prefilter(("sk-[a-z]+",))
     looked: list[bool] = []
 
     def amid(*match: object) -> bool:
@@ -279,7 +279,7 @@ def test_a_call_as_all_are_needs_no_more_than_the_quick_look() -> None:
     said = [{"role": "user", "content": "Where is my order 5521? " * 300}]
     usage = {"input_tokens": 2100, "output_tokens": 7, "total_tokens": 2107}
     record = {"messages": said, "usage": usage, "parameters": {"max_tokens": 512, "max_completion_tokens": 9}}
-    assert quick_no(SUSPECTS)(orjson.dumps({**record, "tools": [{"function": {"parameters": {"type": "object"}}}]}))
+    assert prefilter(SUSPECTS)(orjson.dumps({**record, "tools": [{"function": {"parameters": {"type": "object"}}}]}))
 
 
 def _looks(_: int) -> bool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 from protege import Call, Request
-from protege.common.prices import cost_usd, price_source, priced
+from protege.collect.pricing import priced
+from protege.common.prices import cost_usd, price_source
 
 
 def test_a_known_model_has_a_price_and_more_tokens_cost_more() -> None:

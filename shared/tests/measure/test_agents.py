@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from agents import INSTRUCTIONS, LiveHome
 from protege import Workspace
-from protege.call import Answer, text_of
+from protege.call import Reply, text_of
 from protege.capture.calls import OpenCall, Place
 from protege.cluster.worth import MACHINE_USD_PER_HOUR
 from protege.collect import Recorder
@@ -40,9 +40,9 @@ class Agent:
         call.attempted(outcome.attempts, str(outcome.decision))
         self.routed.append((thing, outcome.message is not None))
         if outcome.message is not None:
-            call.answered(Answer(outcome.message, "stop", outcome.specialist_id, 5, 1))
+            call.answered(Reply(outcome.message, "stop", outcome.specialist_id, 5, 1))
             return text_of(outcome.message)
-        call.answered(Answer({"role": "assistant", "content": self.said}, "stop", None, 100, 10))
+        call.answered(Reply({"role": "assistant", "content": self.said}, "stop", None, 100, 10))
         return self.said
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from openai_server import FAIL, OpenAIServer
 from protege import Call, Request, Task, Template, Workspace
-from protege.call import Answer, text_of
+from protege.call import Reply, text_of
 from protege.chat import teacher as teachers
 from protege.chat.teacher import body_of, openai_compatible
 from protege.curate import CurateSettings, curate
@@ -155,16 +155,16 @@ def test_an_error_ends_it_and_nobody_is_asked_any_more(workspace: Workspace) -> 
 
 
 def test_tokens_and_cost_are_summed_where_all_are_known(workspace: Workspace) -> None:
-    def ask(request: Request) -> Answer:
-        return Answer(right(request), "stop", "gpt-4.1", 1000, 100)
+    def ask(request: Request) -> Reply:
+        return Reply(right(request), "stop", "gpt-4.1", 1000, 100)
 
     found = measure_ceiling(workspace, task(), ask, calls=10)
     assert (found.input_tokens, found.output_tokens) == (10_000, 1000)
     assert found.cost_usd == pytest.approx(10_000 * 2e-6 + 1000 * 8e-6)
     assert found.same_model
 
-    def unpriced(request: Request) -> Answer:
-        return Answer(right(request), "stop", "a model of no list", 1000, 100)
+    def unpriced(request: Request) -> Reply:
+        return Reply(right(request), "stop", "a model of no list", 1000, 100)
 
     found = measure_ceiling(workspace, task(), unpriced, calls=10)
     assert found.cost_usd is None and found.input_tokens == 10_000
@@ -302,14 +302,14 @@ def test_an_odd_wish_to_wait_is_no_reason_to_wait_for_ever(
 @pytest.mark.parametrize(
     ("status", "kind", "says"),
     [
-        (429, TeacherError, "status 429, 4 times asked.*--calls"),
-        (500, TeacherError, "status 500, 4 times asked"),
+        (429, TeacherError, "status 429, after 4 tries.*--calls"),
+        (500, TeacherError, "status 500, after 4 tries"),
         (401, TeacherError, "refuses the key.*--key-variable"),
         (403, TeacherError, "refuses the key"),
         (404, TeacherError, "no such model or path.*--model"),
         (301, TeacherError, "status 301"),
-        (400, Refused, "does not take the request"),
-        (422, Refused, "does not take the request"),
+        (400, Refused, "does not accept the request"),
+        (422, Refused, "does not accept the request"),
     ],
 )
 def test_each_trouble_has_its_remedy_and_shows_nothing(
@@ -331,7 +331,7 @@ def test_each_trouble_has_its_remedy_and_shows_nothing(
 )
 def test_what_is_no_chat_completion_is_said_to_be_none(scripted: Callable[..., Any], body: bytes) -> None:
     url, _ = scripted((200, body))
-    with pytest.raises(TeacherError, match="no chat completion"):
+    with pytest.raises(TeacherError, match="does not answer with a chat completion"):
         openai_compatible(url, "m")(request())
 
 
@@ -344,7 +344,7 @@ def test_usage_of_another_form_is_unknown(scripted: Callable[..., Any]) -> None:
 def test_a_server_that_is_not_there_or_never_answers_is_given_up(
     scripted: Callable[..., Any], openai_server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(TeacherError, match=r"cannot be reached \(ConnectError\), 4 times asked"):
+    with pytest.raises(TeacherError, match=r"cannot be reached \(ConnectError\), after 4 tries"):
         openai_compatible("http://127.0.0.1:9/v1", "m", KEY)(request())
     monkeypatch.setattr(teachers, "TIMEOUT_S", 0.05)
     monkeypatch.setattr(teachers, "PAUSES_S", ())
@@ -355,7 +355,7 @@ def test_a_server_that_is_not_there_or_never_answers_is_given_up(
 
 @pytest.mark.parametrize("url", ["", "api.openai.com/v1", "ftp://a/v1", "http://", "http://a:b:c/", "http://a\n"])
 def test_an_address_that_is_none(url: str) -> None:
-    with pytest.raises(BadInput, match="Give it whole"):
+    with pytest.raises(BadInput, match="Give the whole address"):
         openai_compatible(url, "m")
 
 

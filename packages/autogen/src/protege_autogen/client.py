@@ -22,10 +22,7 @@ from autogen_core.models import (
     RequestUsage,
 )
 from autogen_core.tools import Tool, ToolSchema
-from protege.call import Answer
-from protege.capture.calls import OpenCall, Records, recorder_of
-from protege.capture.watch import Answerer, Watch, opened, router_of
-from protege.common.files import home_path
+from protege.adapter import Answerer, OpenCall, Records, Reply, Watch, home_path, opened, recorder_of, router_of
 
 from .config import ProtegeClientConfig, load, masked
 from .events import tell
@@ -138,7 +135,7 @@ class ProtegeChatCompletionClient(ChatCompletionClient, Component[ProtegeClientC
     def _router(self) -> Answerer:
         return router_of(self.home) if self.router is None else self.router
 
-    def _read_answer(self, parts: list[Any]) -> Answer | None:
+    def _read_answer(self, parts: list[Any]) -> Reply | None:
         """None for what a cache gave: no request was made."""
         last = parts[-1]
         cached = self._caches and isinstance(last, CreateResult) and last.cached

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from autogen_core import ComponentModel
 from autogen_core.models import ChatCompletionClient
-from protege.errors import BadInput
+from protege.adapter import BadInput
 from pydantic import BaseModel, SecretStr
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from autogen_core import EVENT_LOGGER_NAME
 from autogen_core.logging import LLMCallEvent, LLMStreamEndEvent, LLMStreamStartEvent
 from autogen_core.models import CreateResult
-from protege.common.logs import log_once
+from protege.adapter import log_once
 
 logger = logging.getLogger(EVENT_LOGGER_NAME)
 

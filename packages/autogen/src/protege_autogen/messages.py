@@ -8,9 +8,7 @@ from typing import Any, NamedTuple
 
 from autogen_core import FunctionCall
 from autogen_core.models import AssistantMessage, FunctionExecutionResultMessage, LLMMessage, SystemMessage, UserMessage
-from protege.call import Message
-from protege.chat.openai import tool_call
-from protege.common.logs import log_once
+from protege.adapter import Message, log_once, tool_call
 
 
 class Style(NamedTuple):

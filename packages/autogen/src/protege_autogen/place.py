@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 import uuid_utils
 from autogen_agentchat.base import ChatAgent
 from autogen_core import AgentId, BaseAgent, CancellationToken, MessageHandlerContext
-from protege.capture.calls import Place
+from protege.adapter import Place
 
 _FRAMES: Final = 16
 """How far up the stack to look: an agent stands two to five frames above its model's call."""

@@ -21,8 +21,8 @@ from autogen_core.models import (
     RequestUsage,
 )
 from autogen_core.tools import Tool, ToolSchema
-from protege.call import request_from
-from protege.testing.scripted import Answers, answer_to, tokens, tokens_of, words
+from protege.adapter import request_from
+from protege.testing import Answers, answer_to, tokens, tokens_of, words
 
 from .place import place_of
 from .translate import from_openai, read_request

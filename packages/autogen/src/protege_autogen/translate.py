@@ -10,9 +10,7 @@ from typing import Any, cast
 from autogen_core import FunctionCall
 from autogen_core.models import ChatCompletionClient, CreateResult, LLMMessage, RequestUsage
 from autogen_core.tools import Tool, ToolSchema
-from protege.call import Answer, Message
-from protege.chat.openai import finish_reason, json_text, sampling, schema_format, tool_choice
-from protege.route import Outcome
+from protege.adapter import Message, Outcome, Reply, finish_reason, json_text, sampling, schema_format, tool_choice
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from .messages import as_sent, calls_to_openai, is_openai, to_openai
@@ -53,15 +51,15 @@ def answer_to_openai(result: CreateResult) -> dict[str, Any]:
     return {"role": "assistant", "content": result.thought, "tool_calls": calls_to_openai(result.content)}
 
 
-def read_answer(parts: Sequence[Any]) -> Answer:
+def read_answer(parts: Sequence[Any]) -> Reply:
     """A teacher's answer: one `CreateResult`, or a stream's texts with one at the end, or only the texts."""
     last = parts[-1]
     if not isinstance(last, CreateResult):
-        return Answer({"role": "assistant", "content": _REASONING.sub("", "".join(map(str, parts)))})
+        return Reply({"role": "assistant", "content": _REASONING.sub("", "".join(map(str, parts)))})
     reason = None if last.finish_reason == "unknown" else finish_reason({"finish_reason": last.finish_reason})
     read, written = last.usage.prompt_tokens, last.usage.completion_tokens
     known = bool(read or written)  # a stream's are zeros, unless it was asked for them
-    return Answer(
+    return Reply(
         answer_to_openai(last),
         reason,
         input_tokens=read if known else None,

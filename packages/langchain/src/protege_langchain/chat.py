@@ -22,11 +22,18 @@ from langchain_core.load.serializable import SerializedConstructor, SerializedNo
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
-from protege.capture.calls import OpenCall, Records, recorder_of
-from protege.capture.watch import Answerer, Watch, opened, router_of
-from protege.common.files import home_path
-from protege.common.logs import log_once
-from protege.route import Outcome
+from protege.adapter import (
+    Answerer,
+    OpenCall,
+    Outcome,
+    Records,
+    Watch,
+    home_path,
+    log_once,
+    opened,
+    recorder_of,
+    router_of,
+)
 from pydantic import ConfigDict, Field
 
 from .asking import Parts, asking

@@ -7,7 +7,7 @@ import threading
 from contextvars import ContextVar
 
 from langchain_core.tracers.context import register_configure_hook
-from protege.common.files import home_path
+from protege.adapter import home_path
 
 from .handler import ProtegeCallbackHandler
 

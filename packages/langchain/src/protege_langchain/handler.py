@@ -11,9 +11,7 @@ from uuid import UUID
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, Generation, LLMResult
-from protege.capture.calls import OpenCall, recorder_of
-from protege.common.files import home_path
-from protege.common.logs import log_once
+from protege.adapter import OpenCall, home_path, log_once, recorder_of
 
 from .place import place_of
 from .translate import read_generation, request_fields, to_openai

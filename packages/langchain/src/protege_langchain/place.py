@@ -14,8 +14,7 @@ from uuid import UUID
 import orjson
 import uuid_utils
 from langchain_core.runnables.config import var_child_runnable_config
-from protege.call import Message
-from protege.capture.calls import Place
+from protege.adapter import Message, Place
 
 
 def place_of(

@@ -8,9 +8,7 @@ from typing import Any
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
-from protege.call import Message
-from protege.chat.openai import json_text
-from protege.route import Outcome
+from protege.adapter import Message, Outcome, json_text
 from pydantic import BaseModel, ValidationError
 
 from .translate import finish_metadata, from_openai, usage

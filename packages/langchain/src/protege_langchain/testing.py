@@ -15,8 +15,8 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
 from langchain_core.utils.function_calling import convert_to_openai_tool
-from protege.call import Request, request_from
-from protege.testing.scripted import Answers, answer_to, tokens, tokens_of, words
+from protege.adapter import Request, request_from
+from protege.testing import Answers, answer_to, tokens, tokens_of, words
 
 from .place import node_of, step_metadata
 from .translate import answer_to_openai, from_openai, request_fields, to_chunks, to_openai, usage

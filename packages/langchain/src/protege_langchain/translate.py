@@ -17,8 +17,17 @@ from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult, Generation
 from langchain_core.outputs.chat_generation import merge_chat_generation_chunks
 from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
-from protege.call import ROLES, Answer, Message
-from protege.chat.openai import arguments_of, finish_reason, sampling, schema_format, tool_call, tool_choice
+from protege.adapter import (
+    ROLES,
+    Message,
+    Reply,
+    arguments_of,
+    finish_reason,
+    sampling,
+    schema_format,
+    tool_call,
+    tool_choice,
+)
 from pydantic import BaseModel
 
 
@@ -138,7 +147,7 @@ def finish_metadata(provider: str | None, calls_tools: bool) -> dict[str, str]:
     return {name: tools if calls_tools else stop}
 
 
-def read_answer(parts: Sequence[Any]) -> Answer | None:
+def read_answer(parts: Sequence[Any]) -> Reply | None:
     """A teacher's answer: one `ChatResult`, or a stream's chunks."""
     if isinstance(parts[0], ChatResult):
         return read_generation(parts[0].generations[0], parts[0].llm_output)
@@ -146,15 +155,15 @@ def read_answer(parts: Sequence[Any]) -> Answer | None:
     return None if whole is None else read_generation(whole)
 
 
-def read_generation(generation: Generation, llm_output: Mapping[str, Any] | None = None) -> Answer:
+def read_generation(generation: Generation, llm_output: Mapping[str, Any] | None = None) -> Reply:
     """An answer as LangChain holds it, with its finish reason, its model and its usage."""
     if not isinstance(generation, ChatGeneration):
-        return Answer({"role": "assistant", "content": generation.text})
+        return Reply({"role": "assistant", "content": generation.text})
     message = generation.message
     metadata = message.response_metadata
     info = {**(llm_output or {}), **(generation.generation_info or {})}
     used = message.usage_metadata if isinstance(message, AIMessage) else None
-    return Answer(
+    return Reply(
         answer_to_openai(message),
         finish_reason(metadata) or finish_reason(info),
         metadata.get("model_name") or info.get("model_name") or metadata.get("model"),

@@ -9,7 +9,7 @@ from typing import Any
 
 from langchain.agents.middleware import AgentMiddleware, ModelRequest, ModelResponse
 from langchain_core.language_models import BaseChatModel
-from protege.common.logs import log_once
+from protege.adapter import log_once
 from protege_langchain import ChatProtege
 
 _KEPT = 64

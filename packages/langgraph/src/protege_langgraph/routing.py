@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias, TypeVar
 
 from langchain_core.language_models import BaseChatModel
-from protege.common.files import home_path
+from protege.adapter import home_path
 from protege_langchain import ChatProtege
 
 from .another import Another

@@ -17,8 +17,7 @@ from weakref import WeakKeyDictionary
 
 from langchain_core.language_models import BaseChatModel
 from langgraph.pregel import Pregel
-from protege.call import Request
-from protege.route import Outcome
+from protege.adapter import Outcome, Request
 from protege_langchain import ChatProtege, ProtegeCallbackHandler
 from protege_langchain.asking import is_asked
 from protege_langchain.place import inside, node_of, step_metadata

@@ -13,10 +13,7 @@ from llama_index.core.base.llms.types import (
     CompletionResponse,
     ToolCallBlock,
 )
-from protege.call import Answer
-from protege.capture.watch import Watch
-from protege.chat.openai import finish_reason
-from protege.common.logs import log_once
+from protege.adapter import Reply, Watch, finish_reason, log_once
 
 from .recording import recorded
 from .translate import answer_to_openai
@@ -66,11 +63,11 @@ class Heard:
         """A part could not be read, so that what is there may not be the answer."""
         self._lost = True
 
-    def answer(self) -> Answer:
+    def answer(self) -> Reply:
         """Raises ValueError where nothing came, or not all could be read."""
         if self._lost or self._response is None:
             raise ValueError("The answer could not be read.")
-        return Answer(self._message(), self._finish_reason, self._model, *self._used)
+        return Reply(self._message(), self._finish_reason, self._model, *self._used)
 
     def _message(self) -> dict[str, Any]:
         response = self._response
@@ -84,7 +81,7 @@ class Heard:
         return written
 
 
-def read_answer(parts: Sequence[Any]) -> Answer:
+def read_answer(parts: Sequence[Any]) -> Reply:
     """The answer of a call: its parts are a whole response, or one `Heard` of a stream."""
     heard = parts[0] if isinstance(parts[0], Heard) else Heard(parts[0])
     return heard.answer()

@@ -26,10 +26,7 @@ from llama_index_instrumentation.base.event import BaseEvent
 from llama_index_instrumentation.event_handlers.base import BaseEventHandler
 from llama_index_instrumentation.span.base import BaseSpan
 from llama_index_instrumentation.span_handlers.base import BaseSpanHandler
-from protege.capture.calls import OpenCall, Records, recorder_of
-from protege.capture.watch import EMPTY
-from protege.common.files import home_path
-from protege.common.logs import log_once
+from protege.adapter import EMPTY, OpenCall, Records, home_path, log_once, recorder_of
 
 from .answer import Heard
 from .place import SPANS, Span, follow, place_in

@@ -25,10 +25,7 @@ from llama_index.core.base.llms.types import (
 from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.llms.llm import LLM
 from llama_index.core.llms.structured_llm import StructuredLLM
-from protege.capture.calls import OpenCall, Records, recorder_of
-from protege.capture.watch import Answerer, Watch, opened, router_of
-from protege.common.files import home_path
-from protege.route import Outcome
+from protege.adapter import Answerer, OpenCall, Outcome, Records, Watch, home_path, opened, recorder_of, router_of
 from pydantic import BaseModel, ConfigDict, model_serializer
 
 from .answer import afollowed, followed, read_answer

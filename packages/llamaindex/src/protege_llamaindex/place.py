@@ -15,8 +15,7 @@ from llama_index_instrumentation import root_dispatcher
 from llama_index_instrumentation.dispatcher import active_instrument_tags
 from llama_index_instrumentation.span.base import BaseSpan
 from llama_index_instrumentation.span_handlers.base import BaseSpanHandler
-from protege.capture.calls import Place
-from protege.common.logs import log_once
+from protege.adapter import Place, log_once
 
 _KEPT = 20_000
 """Open spans that are kept; one that never closes must not hold memory for ever."""

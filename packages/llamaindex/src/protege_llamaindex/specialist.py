@@ -19,9 +19,7 @@ from llama_index.core.base.llms.types import (
 )
 from llama_index.core.llms.llm import LLM
 from llama_index.core.output_parsers.utils import extract_json_str
-from protege.call import Message
-from protege.chat.openai import arguments_of
-from protege.route import Outcome
+from protege.adapter import Message, Outcome, arguments_of
 from pydantic import BaseModel
 
 from .saying import SayingLLM

@@ -19,9 +19,8 @@ from llama_index.core.base.llms.types import (
 )
 from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.llms.llm import ToolSelection
-from protege.call import Message, request_from
-from protege.chat.openai import arguments_of
-from protege.testing.scripted import Answers, answer_to, tokens_of, words
+from protege.adapter import Message, arguments_of, request_from
+from protege.testing import Answers, answer_to, tokens_of, words
 
 from .place import here, place_in
 from .saying import SayingLLM

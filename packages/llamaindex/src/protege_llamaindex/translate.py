@@ -21,8 +21,7 @@ from llama_index.core.base.llms.types import (
     ThinkingBlock,
     ToolCallBlock,
 )
-from protege.call import ROLES
-from protege.chat.openai import json_text, sampling, schema_format, tool_call, tool_choice
+from protege.adapter import ROLES, json_text, sampling, schema_format, tool_call, tool_choice
 from pydantic import BaseModel
 
 _ASSISTANT = frozenset({"assistant", "chatbot", "model"})

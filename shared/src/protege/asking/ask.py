@@ -1,4 +1,4 @@
-"""One question to a specialist. The evaluation and the live route both ask here: what was calibrated is what runs."""
+"""One question to a specialist. Evaluation and the live route both ask here: what was calibrated is what runs."""
 
 from __future__ import annotations
 
@@ -22,26 +22,31 @@ if TYPE_CHECKING:
     from ..serve.engine import Completion
 
 LOOP_CHARACTERS, LOOP_WORDS, LOOP_TIMES = 24, 12, 5
+"""An answer of at least this many characters is a loop if its last words, at least this many in all, are the same one
+to eight words this many times in a row."""
 _JSON_TEXT = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What a specialist said.
-
-    message: the assistant message in OpenAI chat form; None where the answer cannot be kept, `fault` then says why:
-    "cut off", "invalid structure", "refusal" or "repetition". confidence: 0 to 1; None without a message. features:
-    what it was made from (`features_of`); None where the engine gave no log-probabilities.
-    """
+    """What a specialist answered."""
 
     text: str
+    """What it wrote."""
     message: Message | None
+    """The assistant message in OpenAI chat form; None if the answer cannot be kept."""
     fault: str
+    """Why there is no message: "cut off", "invalid structure", "refusal" or "repetition"; empty if there is one."""
     confidence: float | None
+    """0 to 1; None without a message."""
     latency_ms: float
+    """How long the engine took."""
     input_tokens: int
+    """Tokens of the prompt."""
     output_tokens: int
+    """Tokens of the answer."""
     features: Mapping[str, float] | None = None
+    """What the confidence is made from (`features_of`); None if the engine gave no log-probabilities."""
 
 
 def ask(
@@ -53,16 +58,17 @@ def ask(
     timeout_s: float,
     scorer: Scorer | None = None,
 ) -> Answered:
-    """Ask the specialist, check what it says, and tell how sure it is; without a scorer, plainly.
+    """Ask the specialist, check its answer, and tell how sure it is.
 
-    Raises CannotRender where it cannot be shown the request, EngineError where the engine fails or is too slow.
+    scorer: how the confidence is made; by default it is the probability of the whole answer. Raises CannotRender if the
+    specialist cannot be shown the request, and EngineError if the engine fails or is too slow.
     """
     scorer = scorer or Scorer.plain()
     shown = messages_for(task, request, specialist.form)
     prompt = render(specialist.base, shown)
     try:
         completion = engine.complete(specialist, prompt, timeout_s=timeout_s)
-    except DoesNotFit as error:  # the engine is well, and must not be taken for one that failed
+    except DoesNotFit as error:  # the engine is well, so this must not count as its failure
         raise CannotRender(error.fact) from None
     message, fault = _checked(completion, task, request)
     features = features_of(completion, task.kind, shown_text(shown), scorer.novelty)
@@ -79,7 +85,7 @@ def ask(
 
 
 def _checked(completion: Completion, task: Task, request: Request) -> tuple[Message | None, str]:
-    """The message that may be kept, or None and the fault."""
+    """The message that may be kept and no fault, or None and the fault."""
     if completion.finish_reason != "stop":
         return None, "cut off"
     try:
@@ -89,20 +95,21 @@ def _checked(completion: Completion, task: Task, request: Request) -> tuple[Mess
     text = completion.text.strip()
     if text in task.labels:
         return message, ""
-    if refuses(text):  # curation takes the teacher's refusals out of train, so that no specialist was taught one
+    if refuses(text):  # curation takes the teacher's refusals out of train, so no specialist was taught one
         return None, "refusal"
     return (None, "repetition") if _repeats(text, task.kind) else (message, "")
 
 
 def _repeats(text: str, kind: Kind) -> bool:
-    """Whether one to eight words come five times in a row or more, as a model's do that has run into a loop.
+    """Whether the same one to eight words come at least five times in a row, as in a model that has run into a loop.
 
-    Twelve words at the least, and not numbers alone. Equal items of a JSON list are none: each text counts by itself.
+    These are at least twelve words, and not numbers alone. Equal items of a JSON list are not a loop: each text in JSON
+    is looked at by itself.
     """
     if len(text) < LOOP_CHARACTERS:
         return False
     texts = _JSON_TEXT.findall(text) if kind in ("json", "tool_calls") else [text]
-    return any(_loops(words_of(one)) for one in texts if len(one) >= LOOP_CHARACTERS)
+    return any(_loops(words_of(text)) for text in texts if len(text) >= LOOP_CHARACTERS)
 
 
 def _loops(words: list[str]) -> bool:

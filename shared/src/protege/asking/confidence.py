@@ -1,9 +1,9 @@
-"""How sure a specialist is of an answer, and what it takes to be kept.
+"""How sure a specialist is of an answer, and whether the answer is kept.
 
-Plainly, the confidence is the probability that greedy decoding gave the whole answer: the product of its tokens'
-probabilities. It asks for nothing but the log-probabilities that every engine gives. Where the validation calls hold
-enough wrong answers to learn from, a logistic model weighs more beside it (`features_of`, `fit`); docs/guarantee.md has
-what that was measured to gain.
+The plain confidence is the probability of the whole answer under greedy decoding: the product of its tokens'
+probabilities. It needs only the log-probabilities, which every engine gives. If the validation calls hold enough wrong
+answers to learn from, a logistic model weighs further features too (`features_of`, `evaluate.fit`); docs/guarantee.md
+has the gain that was measured.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from ..serve.engine import Completion
 
 MOST_LOGIT = 16.0
-"""Engines compute in float32, whose steps below 1 are e^-16.6."""
+"""The largest log-odds. Engines compute in float32, whose steps below 1 are e^-16.6."""
 
-# The parts of an answer that differ from call to call: JSON's strings and numbers that are no keys; of SQL all words
-# and quoted texts but the key words.
+# The parts of an answer that differ from call to call: in JSON, the strings and numbers that are not keys; in SQL, all
+# words and quoted texts except the key words.
 _JSON_VALUE = re.compile(r'"(?:[^"\\]|\\.)*"(?P<key>\s*:)?|-?\d[\d.eE+-]*|\b(?:true|false|null)\b')
 _SQL_VALUE = re.compile(
     r"(?P<key>\b(?:select|distinct|from|where|and|or|not|in|is|null|as|on|join|inner|left|right|outer|group|order|by"
@@ -33,24 +33,24 @@ _SQL_VALUE = re.compile(
     re.IGNORECASE,
 )
 _CHOICES = ("null", "true", "false", "count", "min", "max", "avg", "sum")
-"""Values that nobody copies from an input."""
+"""Values that are not copied from an input."""
 _VALUES: Mapping[Kind, re.Pattern[str]] = {"json": _JSON_VALUE, "tool_calls": _JSON_VALUE, "sql": _SQL_VALUE}
 
 
 def keeps(confidence: float | None, threshold: float) -> bool:
-    """Whether an answer is kept. Calibration and the live route both ask here, so that ties fall the same way."""
+    """Whether an answer is kept. Calibration and the live route both use this, so that they treat ties alike."""
     return confidence is not None and confidence >= threshold
 
 
 def features_of(
     completion: Completion, kind: Kind, shown: str = "", novelty: Novelty | None = None
 ) -> dict[str, float] | None:
-    """What a confidence is made of; None where the engine gave no log-probabilities, or one that is no number.
+    """The features that a confidence is made from; None if the engine gave no log-probabilities, or one is not finite.
 
-    shown: the text that the specialist answered. `sum`: the summed log-probability. `length`: logarithm of the number
-    of tokens. `foreign`: logarithm of 1 + the number of words that do not stand in `shown`, of those that matter
-    (JSON's and tool calls' values without keys, SQL's names and literals; elsewhere all). `novelty`: share of the words
-    of `shown` that no training prompt had, where that is known.
+    shown: the text that the specialist was shown. The features are `sum`, the summed log-probability; `length`, the
+    logarithm of the number of tokens; `foreign`, the logarithm of 1 + the number of the answer's words that are not in
+    `shown` (of JSON and tool calls, only the values count; of SQL, only names and literals); and, if `novelty` is
+    given, `novelty`, the share of the words in `shown` that no training prompt had.
     """
     logs = completion.token_logprobs
     total = math.fsum(logs)
@@ -66,32 +66,30 @@ def features_of(
 
 
 def _values(text: str, kind: Kind) -> str:
-    """The values of an answer; all of it where it has none."""
+    """The values in an answer; the whole answer if it has none."""
     pattern = _VALUES.get(kind)
-    found = [match[0] for match in pattern.finditer(text) if not match["key"]] if pattern else []
-    return " ".join(found) or text
+    values = [match[0] for match in pattern.finditer(text) if not match["key"]] if pattern else []
+    return " ".join(values) or text
 
 
 @dataclass(frozen=True, slots=True)
 class Scorer:
-    """How an answer's features become its confidence.
-
-    weights: by feature, the summed log-probability as the log-odds of its exp; none for the plain confidence.
-    intercept: added to the weighted sum, whose logistic function is the confidence. novelty: what the specialist's
-    training prompts held; None where nothing weighs it.
-    """
+    """How an answer's features become its confidence: the logistic function of their weighted sum."""
 
     weights: Mapping[str, float] = field(default_factory=dict[str, float])
+    """By feature. The summed log-probability is weighed as log-odds (`scaled`). Empty for the plain confidence."""
     intercept: float = 0.0
+    """Added to the weighted sum."""
     novelty: Novelty | None = None
+    """The words of the specialist's training prompts; None if no weight needs them."""
 
     @classmethod
     def plain(cls, novelty: Novelty | None = None) -> Scorer:
-        """The summed log-probability alone. With a novelty, answers get that feature too, for `fit` to weigh."""
+        """The plain confidence. With a novelty, answers get that feature too, so that `fit` can weigh it."""
         return cls(novelty=novelty)
 
     def confidence(self, features: Mapping[str, float] | None) -> float:
-        """0 to 1; 0 where there are no features. Raises KeyError where one that is weighed is missing."""
+        """0 to 1; 0 if there are no features. Raises KeyError if a feature that has a weight is missing."""
         if features is None:
             return 0.0
         if not self.weights:
@@ -100,18 +98,19 @@ class Scorer:
         return 1 / (1 + math.exp(-total)) if total > -700 else 0.0
 
     def to_record(self) -> dict[str, Any]:
-        """As JSON holds it."""
+        """The scorer as a JSON object."""
         novelty = self.novelty.to_record() if self.novelty else None
         return {"weights": dict(self.weights), "intercept": self.intercept, "novelty": novelty}
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Scorer:
+        """Read what `to_record` wrote."""
         novelty = record.get("novelty")
         return cls(record["weights"], record["intercept"], Novelty.from_record(novelty) if novelty else None)
 
 
 def scaled(name: str, value: float) -> float:
-    """A feature as the model weighs it: the summed log-probability as log-odds, at most ±16; others as they are."""
+    """A feature as the model weighs it: the summed log-probability as log-odds within ±16, any other as it is."""
     if name != "sum":
         return value
     if value >= 0:

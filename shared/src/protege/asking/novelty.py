@@ -1,7 +1,7 @@
-"""How much of a text stands in no training prompt: what a specialist has never seen, it may be wrong about and sure.
+"""How much of a text no training prompt had. A specialist may be sure and wrong about what it has never seen.
 
-A Bloom filter (Bloom, CACM 13(7), 1970) over the words of the training prompts: a word that was there is always found;
-one that was not is taken for known in a few cases in a hundred. It holds no text, and fits a route's record.
+The words of the training prompts are held in a Bloom filter (Bloom, CACM 13(7), 1970): a word that was there is always
+found, and a few in a hundred of the others are taken for known. It holds no text, and fits into a route's record.
 """
 
 from __future__ import annotations
@@ -23,19 +23,20 @@ from ..task import Task
 
 BITS_A_WORD = 10
 MOST_BITS = 1 << 19
-"""64 KiB. With 52,000 words, more than any task here has, one new word in 30 is taken for known."""
+"""64 KiB. With 52,000 words, more than any task has had, one new word in 30 is taken for known."""
 
 _WORD = re.compile(r"[^\W_\u2e80-\u9fff]+|[\u2e80-\u9fff]")
 
 
 @dataclass(frozen=True, slots=True)
 class Novelty:
-    """The words of a specialist's training prompts. bits: a Bloom filter, a power of two of bytes; empty knows none."""
+    """The words of a specialist's training prompts."""
 
     bits: bytes
+    """A Bloom filter; its length is a power of two. Empty bytes hold no word."""
 
     def share(self, text: str) -> float:
-        """The share of the text's words that stand in no training prompt, 0 to 1; 0 where it has no words."""
+        """The share of the text's words that no training prompt had, 0 to 1; 0 if it has no words."""
         bits, mask = self.bits, len(self.bits) * 8 - 1
         words = words_of(text)
         if not words:
@@ -51,19 +52,20 @@ class Novelty:
         return unknown / len(words)
 
     def to_record(self) -> dict[str, Any]:
-        """As JSON holds it."""
+        """The novelty as a JSON object."""
         return {"bits": base64.b64encode(self.bits).decode()}
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Novelty:
+        """Read what `to_record` wrote."""
         return cls(base64.b64decode(record["bits"]))
 
 
-_ODD = 0x9E3779B1  # Knuth's multiplicative hash: a second place out of one checksum
+_ODD = 0x9E3779B1  # Knuth's multiplicative hash: a second position from one checksum
 
 
 def words_of(text: str) -> list[str]:
-    """The text's words, case folded; an ideograph or a kana is a word of its own."""
+    """The words of a text, case folded. Each ideograph or kana is a word of its own."""
     return _WORD.findall(text.casefold())
 
 

@@ -1,9 +1,9 @@
-"""A program run as it is, with the recorder of every installed adapter attached: what `protege record` starts.
+"""Runs a program unchanged, with the recorder of every installed adapter attached. `protege record` starts this.
 
-    python -m protege.collect.attaching HOME PROGRAM [ARGUMENT]…
+    python -m protege.capture.attaching HOME PROGRAM [ARGUMENT]…
 
 PROGRAM is a file, or `-m` and a module, as for `python` itself. An adapter names its recorder by an entry point of the
-group `protege.recorders`: a function that takes the home.
+group `protege.recorders`: a function that takes the home folder.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 GROUP = "protege.recorders"
+"""The entry points of the adapters' recorders."""
 
 log = logging.getLogger("protege")
 
 
 def attach_all(home: Path) -> list[str]:
-    """Attach the recorders of the adapters that are installed; their names. One that fails is logged and left out."""
+    """Attach the recorders of all installed adapters. Returns their names. One that fails is logged and left out."""
     attached: list[str] = []
     for entry in entry_points(group=GROUP):
         try:
@@ -32,7 +33,7 @@ def attach_all(home: Path) -> list[str]:
 
 
 def run(program: list[str]) -> None:
-    """Run a program in this process as `python` would: `["agent.py", …]` or `["-m", "package.agent", …]`."""
+    """Run a program in this process, as `python` would: `["agent.py", …]` or `["-m", "package.agent", …]`."""
     if program[0] == "-m":
         sys.argv = program[1:]
         sys.path[0] = ""

@@ -1,40 +1,37 @@
-"""A call inside the agent, from its first word to its last: what every adapter stands on.
+"""A call inside the agent, from its request to its answer. Every adapter is built on this.
 
-    with Watch(opened(read_request), read_answer) as watch:     # read_request: what is asked, as an OpenCall
-        if (kept := watch.routed(router, shape)) is not None:   # a specialist's answer in the framework's shape
-            return kept
+    with Watch(opened(read_request), read_reply) as watch:        # read_request: the request as an OpenCall
+        if (routed := watch.routed(router, shape)) is not None:   # a specialist's answer in the framework's shape
+            return routed
         answer = teacher(…)
-        watch.answered(answer)                                  # or, streamed: watch.part(…) each, then watch.ended()
+        watch.answered(answer)                                    # for a stream: watch.part(…) each, then watch.ended()
         return answer
 
-An adapter brings three translations: the request to an `OpenCall`, the teacher's answer to an `Answer`, and a
-specialist's answer to the framework's. Whatever goes wrong here the teacher answers, the agent goes on, and the trouble
-is logged once, without content.
+An adapter brings three translations: from the request to an `OpenCall`, from the teacher's answer to a `Reply`, and
+from a specialist's answer to the framework's. Whatever goes wrong here, the teacher answers, the agent goes on, and the
+trouble is logged once, without content.
 """
 
 from __future__ import annotations
 
 import functools
-import logging
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol
 
 import uuid_utils
 
-from ..call import Answer, Attempt, Message, Request, request_from
+from ..call import Attempt, Message, Reply, Request, request_from
 from ..collect.recorder import Recorder
-
-logger = logging.getLogger("protege.capture")
-
-T = TypeVar("T")
 
 
 class Records(Protocol):
-    """Who takes a call's record: `protege.collect.recorder.Recorder`, or a list's stand-in in a test."""
+    """Takes the records of calls: `protege.collect.recorder.Recorder`, or a stand-in in a test."""
 
-    def record(self, call_record: dict[str, Any], /) -> None: ...
+    def record(self, call_record: dict[str, Any], /) -> None:
+        """Record one call, in the form of `Call.to_record()`."""
+        ...
 
 
 @functools.cache
@@ -44,21 +41,28 @@ def recorder_of(home: Path) -> Records:
 
 
 class Place(NamedTuple):
-    """Where in an agent a call was made. node: the path of its step. run, parent: ids. call_id: see `OpenCall`."""
+    """Where in an agent a call was made."""
 
     framework: str
+    """The framework's name, such as "langgraph"."""
     node: Sequence[str] = ()
+    """The path of the agent's step, outermost first."""
     agent: str | None = None
+    """The agent's name."""
     run: str | None = None
+    """The id of the agent's run."""
     parent: str | None = None
+    """The id of the step around the call."""
     call_id: str | None = None
+    """The call's id, if a framework may replay the step: a call that is made again must keep its id. None for a new
+    id."""
 
 
 class OpenCall:
-    """A call that has been asked and not yet answered; it is recorded when it is.
+    """A call that was made and is not answered yet. It is recorded once it is answered or has failed.
 
-    fields: what else of a record the request holds (`tools`, `model`, …). The call's id is new, unless its place names
-    one: where a framework replays a step, the call that is made again must have the id that it had.
+    fields: the other fields of a record that the request holds (`tools`, `model`, …). The call gets a new id, unless
+    its place names one.
     """
 
     __slots__ = ("_began", "_recorder", "record")
@@ -81,15 +85,17 @@ class OpenCall:
 
     @property
     def age_s(self) -> float:
+        """Seconds since the call was made."""
         return time.perf_counter() - self._began
 
     @property
     def request(self) -> Request:
-        """The request as a route sees it."""
+        """The request, as a route sees it."""
         return request_from(self.record)
 
     @property
     def run(self) -> str | None:
+        """The id of the agent's run."""
         return self.record.get("run")
 
     def token(self) -> None:
@@ -98,20 +104,20 @@ class OpenCall:
             self.record["ttft_ms"] = round(self.age_s * 1000, 3)
 
     def attempted(self, attempts: Sequence[Attempt], decision: str) -> None:
-        """What the route decided, and what the specialists did that it asked, in their order."""
+        """Note what the route decided, and what the specialists that it asked did, in that order."""
         self.record["decision"] = decision
         if attempts:
-            self.record["attempts"] = [_told(attempt) for attempt in attempts]
+            self.record["attempts"] = [attempt.to_record() for attempt in attempts]
 
-    def answered(self, answer: Answer) -> None:
-        """The answer is there: keep the call."""
-        self._read(answer)
+    def answered(self, reply: Reply) -> None:
+        """The answer is there: record the call."""
+        self._read(reply)
         if "answered_by" not in self.record and "model" in self.record:
             self.record["answered_by"] = self.record["model"]
         self._close()
 
-    def failed(self, error: BaseException | str, partial: Answer | None = None) -> None:
-        """The call came to nothing, or to a part of an answer: keep it with its error."""
+    def failed(self, error: BaseException | str, partial: Reply | None = None) -> None:
+        """The call failed, perhaps after a part of the answer: record it with its error."""
         if (
             partial is not None
             and partial.message
@@ -119,26 +125,21 @@ class OpenCall:
         ):
             self._read(partial)
         text = error if isinstance(error, str) else f"{type(error).__name__}: {error}".rstrip(": ")
-        # An id of its own: where the step is replayed, what it comes to then must not be taken for known.
+        # A new id: if the step is replayed, the call that is made again must not be taken for this one.
         self.record |= {"error": text[:500], "id": str(uuid_utils.uuid7())}
         self._close()
 
-    def _read(self, answer: Answer) -> None:
+    def _read(self, reply: Reply) -> None:
         record = self.record
-        if answer.message is not None:
-            record["response"] = answer.message
-        if answer.finish_reason:
-            record["finish_reason"] = answer.finish_reason
-        if answer.model:
-            record["answered_by"] = answer.model
-        if answer.input_tokens is not None or answer.output_tokens is not None:
-            record["usage"] = {"input_tokens": answer.input_tokens, "output_tokens": answer.output_tokens}
+        if reply.message is not None:
+            record["response"] = reply.message
+        if reply.finish_reason:
+            record["finish_reason"] = reply.finish_reason
+        if reply.model:
+            record["answered_by"] = reply.model
+        if reply.input_tokens is not None or reply.output_tokens is not None:
+            record["usage"] = {"input_tokens": reply.input_tokens, "output_tokens": reply.output_tokens}
 
     def _close(self) -> None:
         self.record["latency_ms"] = round(self.age_s * 1000, 3)
         self._recorder.record(self.record)
-
-
-def _told(attempt: Attempt) -> dict[str, Any]:
-    names = ("by", "outcome", "reason", "confidence", "latency_ms", "content", "rate")
-    return {name: value for name in names if (value := getattr(attempt, name)) is not None}

@@ -1,4 +1,4 @@
-"""A context around one call of a wrapped model: routed, recorded once, its errors passed on."""
+"""A context around one call of a wrapped model: it routes the call, records it once, and lets its errors pass."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
-from ..call import Answer, Attempt, Request
+from ..call import Attempt, Reply, Request
 from ..common.logs import log_once
 from ..route import Outcome, Router
 from .calls import OpenCall
@@ -17,14 +17,19 @@ from .calls import OpenCall
 T = TypeVar("T")
 
 EMPTY = "empty: the stream ended before anything came"
-"""The error of a call whose stream had no part."""
+"""The error of a call whose stream had no parts."""
 
 
 class Answerer(Protocol):
-    """Who answers in a teacher's place: `protege.route.Router`, or a stand-in in a test."""
+    """May answer in the teacher's place: `protege.route.Router`, or a stand-in in a test."""
 
-    def answer(self, request: Request, run: str | None = None) -> Outcome: ...
-    async def aanswer(self, request: Request, run: str | None = None) -> Outcome: ...
+    def answer(self, request: Request, run: str | None = None) -> Outcome:
+        """What became of the request. run: the id of the agent's run."""
+        ...
+
+    async def aanswer(self, request: Request, run: str | None = None) -> Outcome:
+        """Like `answer`, without blocking the event loop."""
+        ...
 
 
 @functools.cache
@@ -34,7 +39,7 @@ def router_of(home: Path) -> Router:
 
 
 def opened(read: Callable[[], OpenCall]) -> OpenCall | None:
-    """The call that `read` gives; None where the request could not be read, which is logged."""
+    """The call that `read` returns; None if the request cannot be read, which is logged."""
     try:
         return read()
     except Exception as error:  # noqa: BLE001 - the agent is protected from the recorder
@@ -43,16 +48,17 @@ def opened(read: Callable[[], OpenCall]) -> OpenCall | None:
 
 
 class Watch:
-    """A context around one call of a wrapped model: it is recorded once, with its answer, or its error, which goes on.
+    """A context around one call of a wrapped model. The call is recorded once, with its answer or with its error, which
+    is then raised on.
 
-    call: None where the request could not be read; then nothing is recorded or routed. read: from the parts of the
-    teacher's answer, of which a stream has many, to the answer; None where it is not to be recorded, since the
+    call: None if the request could not be read; then nothing is recorded or routed. read: from the parts of the
+    teacher's answer (a stream has many) to the reply; it returns None if the answer must not be recorded, because the
     framework's cache gave it.
     """
 
     __slots__ = ("_done", "_parts", "_read", "call")
 
-    def __init__(self, call: OpenCall | None, read: Callable[[list[Any]], Answer | None]) -> None:
+    def __init__(self, call: OpenCall | None, read: Callable[[list[Any]], Reply | None]) -> None:
         self.call = call
         self._read = read
         self._parts: list[Any] = []
@@ -62,7 +68,7 @@ class Watch:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        """BaseException too: a cancelled call and an abandoned stream are recorded as such, with what had come."""
+        """For BaseException too: cancelled calls and abandoned streams are recorded, with the parts that had come."""
         if error is not None:
             self._close(lambda call: call.failed(error, self._partial()))
 
@@ -73,7 +79,7 @@ class Watch:
             self._parts.append(part)
 
     def ended(self) -> None:
-        """The stream has ended; one without any part has failed."""
+        """The stream has ended. A stream without parts counts as failed."""
         self._close(self._answered if self._parts else lambda call: call.failed(EMPTY))
 
     def answered(self, answer: Any) -> None:
@@ -82,9 +88,9 @@ class Watch:
         self._close(self._answered)
 
     def routed(self, router: Callable[[], Answerer], shape: Callable[[Outcome], T | None]) -> T | None:
-        """The specialist's answer where it is kept, None where the teacher must answer; noted in the call either way.
+        """The specialist's answer if it is kept; None if the teacher must answer. The call notes both.
 
-        shape: the answer in the framework's form; None where it is not of the form that the agent asked for.
+        shape: gives the answer the framework's form; returns None if it breaks the form that the agent asked for.
         """
         if self.call is None:
             return None
@@ -95,7 +101,7 @@ class Watch:
             return None
 
     async def arouted(self, router: Callable[[], Answerer], shape: Callable[[Outcome], T | None]) -> T | None:
-        """As `routed`, without blocking the event loop."""
+        """Like `routed`, without blocking the event loop."""
         if self.call is None:
             return None
         try:
@@ -106,29 +112,29 @@ class Watch:
 
     def _kept(self, outcome: Outcome, shape: Callable[[Outcome], T | None]) -> T | None:
         assert self.call is not None
-        attempts, decision, said = outcome.attempts, str(outcome.decision), outcome.message
-        shaped = None if said is None else _shaped(outcome, shape)
-        if said is not None and shaped is None:
+        attempts, decision, message = outcome.attempts, str(outcome.decision), outcome.message
+        shaped = None if message is None else _shaped(outcome, shape)
+        if message is not None and shaped is None:
             decision = "invalid structure"
             attempts = (*attempts[:-1], _misshapen(attempts[-1])) if attempts else ()
         self.call.attempted(attempts, decision)
-        if said is not None and shaped is not None:
-            reason = "tool_calls" if said.get("tool_calls") else "stop"
+        if message is not None and shaped is not None:
+            finish_reason = "tool_calls" if message.get("tool_calls") else "stop"
             by = outcome.specialist_id or outcome.specialist
-            answer = Answer(said, reason, by, outcome.input_tokens, outcome.output_tokens)
-            self._close(lambda call: call.answered(answer))
+            reply = Reply(message, finish_reason, by, outcome.input_tokens, outcome.output_tokens)
+            self._close(lambda call: call.answered(reply))
         return shaped
 
-    def _partial(self) -> Answer | None:
+    def _partial(self) -> Reply | None:
         try:
             return self._read(self._parts) if self._parts else None
-        except Exception as error:  # noqa: BLE001 - the error is recorded, whatever there is of an answer
+        except Exception as error:  # noqa: BLE001 - the error is recorded, with or without the parts
             log_once("Reading a part of an answer", error)
             return None
 
     def _answered(self, call: OpenCall) -> None:
-        if (answer := self._read(self._parts)) is not None:
-            call.answered(answer)
+        if (reply := self._read(self._parts)) is not None:
+            call.answered(reply)
 
     def _close(self, write: Callable[[OpenCall], None]) -> None:
         if self._done or self.call is None:
@@ -145,7 +151,10 @@ def _misshapen(attempt: Attempt) -> Attempt:
 
 
 def _shaped(outcome: Outcome, shape: Callable[[Outcome], T | None]) -> T | None:
-    """In the framework's form; None where that cannot be, of a tool call without JSON, say: what was decided counts."""
+    """The answer in the framework's form; None if it has none, such as a tool call without JSON.
+
+    The error stays here, so that the call still notes what was decided.
+    """
     try:
         return shape(outcome)
     except Exception as error:  # noqa: BLE001 - whatever goes wrong, the teacher answers

@@ -1,13 +1,13 @@
-"""An answer as text and back: what a specialist learns to write, and what an agent's framework is given.
+"""An answer as text and back: the text that a specialist learns to write, and the message that an agent gets.
 
-Text, labels, JSON and SQL are written as they are. Tool calls are written as JSON, one object
-`{"name": …, "arguments": {…}}`, or a list of them where there are several.
+Text, labels, JSON and SQL are written as they are. A tool call is written as a JSON object
+`{"name": …, "arguments": {…}}`; several are written as a list of such objects.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import orjson
@@ -19,11 +19,11 @@ from ..task import Task
 
 
 def tool_calls_of(message: Message) -> tuple[tuple[str, Mapping[str, Any]], ...]:
-    """Name and arguments of each tool call of an assistant message.
+    """Name and arguments of each tool call in an assistant message.
 
-    Raises InvalidAnswer on arguments that are not an object.
+    Raises InvalidAnswer if the arguments are not an object.
     """
-    found: list[tuple[str, Mapping[str, Any]]] = []
+    calls: list[tuple[str, Mapping[str, Any]]] = []
     for call in cast(Sequence[Mapping[str, Any]], message.get("tool_calls") or ()):
         function = call.get("function") or call
         arguments = function.get("arguments") or {}
@@ -34,12 +34,12 @@ def tool_calls_of(message: Message) -> tuple[tuple[str, Mapping[str, Any]], ...]
                 raise InvalidAnswer("tool arguments are not JSON") from None
         if not isinstance(arguments, Mapping):
             raise InvalidAnswer("tool arguments are not an object")
-        found.append((str(function.get("name", "")), arguments))
-    return tuple(found)
+        calls.append((str(function.get("name", "")), arguments))
+    return tuple(calls)
 
 
 def answer_text(message: Message) -> str:
-    """What a specialist writes for this assistant message."""
+    """The text that a specialist writes for this assistant message."""
     calls = [{"name": name, "arguments": arguments} for name, arguments in tool_calls_of(message)]
     if calls:
         return orjson.dumps(calls[0] if len(calls) == 1 else calls).decode()
@@ -47,10 +47,10 @@ def answer_text(message: Message) -> str:
 
 
 def message_from(text: str, task: Task, request: Request) -> Message:
-    """The assistant message that a specialist's text stands for, its structure checked against task and request.
+    """The assistant message that a specialist's text stands for. Its structure is checked against task and request.
 
-    Raises InvalidAnswer: empty; a label never seen; JSON that does not parse or breaks the request's schema; a tool
-    that was not offered, or arguments that break its schema.
+    Raises InvalidAnswer if the text is empty, is a label that was never seen, is JSON that does not parse or breaks the
+    request's schema, or calls a tool that was not offered or with arguments that break its schema.
     """
     text = text.strip()
     if not text:
@@ -69,7 +69,8 @@ def message_from(text: str, task: Task, request: Request) -> Message:
 def _tool_message(text: str, request: Request) -> Message:
     value = _parsed(text)
     calls = value if isinstance(value, list) else [value]
-    offered = {str(f.get("name")): f for f in (tool.get("function", tool) for tool in request.tools)}
+    functions = (tool.get("function", tool) for tool in request.tools)
+    offered = {str(function.get("name")): function for function in functions}
     written: list[dict[str, Any]] = []
     for call in calls:
         if not isinstance(call, Mapping) or not isinstance(call.get("arguments"), Mapping):
@@ -86,7 +87,7 @@ def _tool_message(text: str, request: Request) -> Message:
 
 
 def _required_tools(request: Request) -> set[str] | None:
-    """The tools of which the request's `tool_choice` wants one called; None where words will do."""
+    """The tools one of which must be called by the request's `tool_choice`; None if a text will do."""
     choice = request.tool_choice
     if isinstance(choice, Mapping) and (name := (choice.get("function") or choice).get("name")):
         return {str(name)}
@@ -101,20 +102,15 @@ def _parsed(text: str) -> Any:
 
 
 def schema_of(request: Request) -> Mapping[str, Any] | None:
-    """The JSON schema that the request's response format asks for; None where it asks for none."""
+    """The JSON schema that the request's response format asks for; None if it asks for none."""
     response_format = request.response_format or {}
     return (response_format.get("json_schema") or {}).get("schema")
 
 
 def breaks(value: Any, schema: Mapping[str, Any] | None) -> bool:
-    """Whether the value breaks the schema; one that is itself wrong, or refers to what is not in it, says nothing."""
-    from referencing.exceptions import Unresolvable
-
-    validator = _validator(orjson.dumps(schema)) if schema else None
-    try:
-        return validator is not None and not validator.is_valid(value)
-    except Unresolvable:
-        return False
+    """Whether the value breaks the schema. No value breaks a schema that is itself wrong or has unresolved
+    references."""
+    return bool(schema) and _check(orjson.dumps(schema))(value)
 
 
 def _check_schema(value: Any, schema: Mapping[str, Any] | None) -> None:
@@ -123,19 +119,29 @@ def _check_schema(value: Any, schema: Mapping[str, Any] | None) -> None:
 
 
 @functools.lru_cache(maxsize=1024)
-def _validator(schema: bytes) -> Any:
-    """A schema's validator, kept: making one costs some 4 ms. None for a schema that is itself wrong, as many are.
+def _check(schema: bytes) -> Callable[[Any], bool]:
+    """Tells whether a value breaks this schema. Cached, because a validator takes some 4 ms to make.
 
-    Its registry is empty because the default one fetches what a schema refers to over the network.
+    The registry is empty because the default one fetches referenced schemas over the network.
     """
+    # Here, since the route loads this module inside the agent: jsonschema takes 90 ms to import.
     import jsonschema
     from jsonschema.validators import validator_for
     from referencing import Registry
+    from referencing.exceptions import Unresolvable
 
     plain = orjson.loads(schema)
     kind = validator_for(plain, default=jsonschema.Draft202012Validator)
     try:
         kind.check_schema(plain)
-    except jsonschema.SchemaError:
-        return None
-    return kind(plain, registry=Registry())
+    except jsonschema.SchemaError:  # many schemas are wrong; they constrain nothing
+        return lambda value: False
+    validator = kind(plain, registry=Registry())
+
+    def is_broken_by(value: Any) -> bool:
+        try:
+            return not validator.is_valid(value)
+        except Unresolvable:
+            return False
+
+    return is_broken_by

@@ -1,6 +1,6 @@
-"""OpenAI's chat form, in which calls are kept: what every adapter needs to write it.
+"""OpenAI's chat form, in which calls are stored, and what every adapter needs to write it.
 
-Frameworks and providers have their own words for the same things; here they are brought to OpenAI's.
+Frameworks and providers have their own words for the same things. Here they are translated into OpenAI's.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SAMPLING = frozenset(
         "reasoning_effort",
     }
 )
-"""The parameters of a request that say how to answer, by their OpenAI names."""
+"""The parameters of a request that say how to answer, under their OpenAI names."""
 
 _REASONS = {
     "end_turn": "stop",
@@ -40,17 +40,17 @@ _REASONS = {
 
 
 def sampling(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Of a request's options those that say how to answer."""
+    """Those of a request's options that say how to answer."""
     return {name: value for name, value in options.items() if name in SAMPLING and value not in (None, [])}
 
 
 def tool_call(call_id: str | None, name: str, arguments: str) -> dict[str, Any]:
-    """A call of a tool. arguments: JSON text, as it was written."""
+    """A tool call. arguments: JSON text, as the model wrote it."""
     return {"id": call_id or "", "type": "function", "function": {"name": name, "arguments": arguments}}
 
 
 def tool_choice(choice: Any) -> Any:
-    """OpenAI's word for a choice of tools; None for "auto" or nothing, which is what no choice means."""
+    """OpenAI's `tool_choice` for a framework's choice of tools; None for "auto" or nothing, which mean the same."""
     if isinstance(choice, dict):
         if choice.get("type") == "tool":
             return {"type": "function", "function": {"name": choice.get("name")}}
@@ -67,12 +67,12 @@ def tool_choice(choice: Any) -> Any:
 
 
 def schema_format(name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The response format that asks for JSON of this schema."""
+    """The response format that asks for JSON with this schema."""
     return {"type": "json_schema", "json_schema": {"name": name, "schema": schema}}
 
 
 def finish_reason(metadata: Mapping[str, Any]) -> str | None:
-    """Why an answer ended, in OpenAI's words, from any provider's metadata of it."""
+    """Why an answer ended, in OpenAI's words, from any provider's metadata; None if the metadata does not say."""
     for name in ("finish_reason", "stop_reason", "done_reason", "stopReason"):
         if reason := metadata.get(name):
             return _REASONS.get(str(reason).lower(), str(reason).lower())
@@ -80,13 +80,13 @@ def finish_reason(metadata: Mapping[str, Any]) -> str | None:
 
 
 def json_text(value: Any) -> str:
-    """JSON text of a tool's arguments; text is taken as JSON already."""
+    """A tool's arguments as JSON text. A text is taken as JSON already."""
     if isinstance(value, str):
         return value
     return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
 def arguments_of(function: Mapping[str, Any]) -> Any:
-    """The arguments of a tool call's function, read. Raises ValueError where they are no JSON."""
+    """The arguments of a tool call's function, parsed. Raises ValueError if they are not JSON."""
     arguments = function.get("arguments") or {}
     return orjson.loads(arguments) if isinstance(arguments, str | bytes) else arguments

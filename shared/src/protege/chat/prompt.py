@@ -1,6 +1,6 @@
-"""What a specialist is shown: messages, rendered by its base's chat template.
+"""The prompt that a specialist is shown: messages, rendered by its base's chat template.
 
-Tuning and serving both come through here, so that a specialist is asked as it was taught.
+Tuning and serving both use this module, so that a specialist is asked as it was taught.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from ..call import Message, Request, text_of
-from ..errors import CannotRender
+from ..errors import CannotRender, InvalidAnswer
 from ..specialist import Base, PromptForm
 from ..task import Task, Template
+from .answer import answer_text
 
 if TYPE_CHECKING:
     from jinja2 import Template as JinjaTemplate
@@ -23,21 +24,22 @@ if TYPE_CHECKING:
 def messages_for(task: Task, request: Request, form: PromptForm) -> tuple[Message, ...]:
     """The messages that a specialist of `task` is shown: the slots, or the whole prompt.
 
-    Under "slots" the constant text is left out, since tuning replaces it; tools stand in the system text only where
-    they differ from call to call. An empty system message comes first, because many chat templates put one of their own
-    where there is none. Raises CannotRender where no wording of the task's prompt fits, or content is not text.
+    form: "slots" leaves the constant text out, because tuning replaces it; tools are in the system text only if they
+    differ from call to call. "whole" shows the whole prompt. A system message always comes first, even an empty one,
+    because many chat templates add one of their own if there is none. Raises CannotRender if no wording of the task's
+    prompt fits, or if content is not text.
     """
     if form == "whole":
         return as_messages(request.messages, request.tools)
-    found = fitting_template(task, request)
-    if found is None:
+    fitting = fitting_template(task, request)
+    if fitting is None:
         raise CannotRender("The request fits no known wording of the task's prompt.")
-    template, slots = found
+    template, slots = fitting
     return as_messages(slots, () if template.constant_tools else request.tools)
 
 
 def as_messages(turns: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()) -> tuple[Message, ...]:
-    """Turns and tools as any base's chat template takes them. Raises CannotRender on content that is not text."""
+    """Turns and tools in a form that any base's chat template takes. Raises CannotRender if content is not text."""
     plain = [_plain(message) for message in turns]
     system = "\n".join(text for role, text in plain if role == "system")
     if tools:
@@ -47,9 +49,9 @@ def as_messages(turns: Sequence[Message], tools: Sequence[Mapping[str, Any]] = (
 
 
 def render(base: Base, messages: Sequence[Message]) -> str:
-    """The prompt as the base's chat template writes it, up to where the answer begins.
+    """The prompt as the base's chat template writes it, up to the beginning of the answer.
 
-    Raises CannotRender where a message holds a control token: text from outside must not end a turn.
+    Raises CannotRender if a message holds a control token: text from outside must not end a turn.
     """
     for message in messages:
         text = text_of(message)
@@ -65,12 +67,12 @@ def render(base: Base, messages: Sequence[Message]) -> str:
 
 
 def tools_text(tools: Sequence[Mapping[str, Any]]) -> str:
-    """Tools as one JSON line each."""
+    """The tools, each as one line of JSON."""
     return "\n".join(orjson.dumps(tool.get("function", tool)).decode() for tool in tools)
 
 
 def fitting_template(task: Task, request: Request) -> tuple[Template, tuple[Message, ...]] | None:
-    """The first wording of the task's prompt that fits the request, and the slots; None where none does."""
+    """The first wording of the task's prompt that fits the request, and the request's slots; None if none fits."""
     for template in task.templates:
         slots = template.slots(request)
         if slots is not None:
@@ -79,15 +81,12 @@ def fitting_template(task: Task, request: Request) -> tuple[Template, tuple[Mess
 
 
 def _plain(message: Message) -> tuple[str, str]:
-    """Role and text as any chat template takes them: tool calls as their JSON, tool results as the user's turn."""
+    """Role and text for any chat template: tool calls become JSON, tool results become the user's turn."""
     content = message.get("content")
     if not (content is None or isinstance(content, str)):
         raise CannotRender("A message holds content that is not text.")
     role = str(message["role"])
     if role == "assistant":
-        from ..errors import InvalidAnswer
-        from .answer import answer_text
-
         try:
             return "assistant", answer_text(message)
         except InvalidAnswer as error:
@@ -98,7 +97,7 @@ def _plain(message: Message) -> tuple[str, str]:
 
 
 def _alternate(turns: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Neighbouring turns of one role joined: some templates refuse two in a row."""
+    """The turns, with neighbours of one role joined: some templates refuse two in a row."""
     joined: list[tuple[str, str]] = []
     for role, text in turns:
         if joined and joined[-1][0] == role:
@@ -110,7 +109,8 @@ def _alternate(turns: list[tuple[str, str]]) -> list[tuple[str, str]]:
 
 @functools.lru_cache(maxsize=64)
 def _compiled(chat_template: str) -> JinjaTemplate:
-    """The template in a sandbox: it comes with a model from outside."""
+    """The template in a sandbox, because it comes with a model from outside."""
+    # Here, since the route loads this module inside the agent: jinja2 takes 55 ms to import.
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     def raise_exception(message: str) -> None:

@@ -1,4 +1,4 @@
-"""Answers by which a model declines to help."""
+"""Recognises answers in which a model declines to help."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ _REFUSAL = re.compile(
 
 
 def refuses(text: str) -> bool:
-    """Whether the text opens as a model's refusal does. An apology alone is none: "I'm sorry, but the ticket is not
-    refundable" is what a customer service says."""
+    """Whether the text begins like a model's refusal.
+
+    An apology alone is not a refusal: customer service says "I'm sorry, but the ticket is not refundable".
+    """
     return _REFUSAL.match(text[:400]) is not None

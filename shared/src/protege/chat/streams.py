@@ -1,4 +1,4 @@
-"""Streams put together again: the chunks of an OpenAI chat stream as one message."""
+"""Assembles the chunks of an OpenAI chat stream into one message."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 def assemble(
     chunks: Iterable[Mapping[str, Any]],
 ) -> tuple[dict[str, Any] | None, str | None, dict[str, Any] | None]:
-    """Message, finish reason and usage of a stream's chunks; None each where the stream did not say.
+    """Message, finish reason and usage of a stream's chunks; each is None if the stream does not tell it.
 
-    Takes the first choice. Tool calls are joined by their index. The usage stands in the last chunk, whose `choices`
-    are empty.
+    Takes the first choice. Tool calls are joined by their index. The usage comes in the last chunk, whose `choices` are
+    empty.
     """
     text: dict[str, list[str]] = {"content": [], "refusal": []}
     calls: dict[int, dict[str, Any]] = {}
@@ -51,7 +51,7 @@ def _new_call() -> dict[str, Any]:
 def _add(call: dict[str, Any], piece: Mapping[str, Any]) -> None:
     call["id"] = piece.get("id") or call["id"]
     function: Mapping[str, Any] = piece.get("function") or {}
-    # Some servers send the name again with every chunk; OpenAI's sends it once.
+    # Some servers repeat the name in every chunk; OpenAI's sends it once.
     if function.get("name") and not call["function"]["arguments"] and call["function"]["name"] != function["name"]:
         call["function"]["name"] += function["name"]
     call["function"]["arguments"] += function.get("arguments") or ""

@@ -1,4 +1,4 @@
-"""The teacher behind an OpenAI-compatible server, asked by Protégé itself: not as an agent's framework would ask it."""
+"""A teacher behind an OpenAI-compatible server. Protégé itself asks it here, not an agent's framework."""
 
 from __future__ import annotations
 
@@ -6,38 +6,37 @@ import random
 import threading
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import httpx
 import orjson
 
-from ..call import Answer, Message, Request
+from ..call import Message, Reply, Request
 from ..errors import BadInput, Refused, TeacherError
 from .openai import json_text, sampling, tool_call
 
-if TYPE_CHECKING:
-    import httpx
-
 TIMEOUT_S = 120.0
-"""For one answer: a large model writes a long one in a minute."""
+"""For one answer. A large model takes a minute to write a long one."""
 PAUSES_S = (1.0, 2.0, 4.0, 8.0, 16.0)
-"""Between one try and the next, where the server is busy or away."""
+"""The pauses between tries, if the server is busy or away."""
 LONGEST_S = 60.0
-"""The longest pause that the server may ask for."""
+"""The longest pause that is granted to the server."""
 
 
 def openai_compatible(url: str, model: str, key: str | None = None) -> OpenAICompatible:
-    """A teacher behind an OpenAI-compatible server; `url` up to `/v1`. key: None for a server that wants none.
+    """A teacher behind an OpenAI-compatible server.
 
-    Raises BadInput for an address or a key that cannot be one.
+    url: the address up to `/v1`. key: None if the server needs none. Raises BadInput if the address or the key is not
+    valid.
     """
-    import httpx
-
     try:
         address = httpx.URL(url.removesuffix("/").removesuffix("/chat/completions"))
     except httpx.InvalidURL:
         address = httpx.URL("")
     if address.scheme not in ("http", "https") or not address.host:
-        raise BadInput("The address of the teacher is none.", "Give it whole: --url https://api.openai.com/v1")
+        raise BadInput(
+            "The address of the teacher is not valid.", "Give the whole address: --url https://api.openai.com/v1"
+        )
     key = (key or "").strip()
     if not (key.isascii() and key.isprintable()) or " " in key:  # checked here: httpx would show it in its error
         raise BadInput("The teacher's key holds characters that no key holds.", "Set its variable to the key alone.")
@@ -47,8 +46,9 @@ def openai_compatible(url: str, model: str, key: str | None = None) -> OpenAICom
 class OpenAICompatible:
     """Asks a model at `POST …/chat/completions`. Safe for many threads.
 
-    Raises Refused for a request that the server does not take, and TeacherError where it cannot be reached, refuses the
-    key, is busy still after several tries, or answers in another form. No key and no content is in an error's text.
+    Raises Refused if the server does not accept the request. Raises TeacherError if the server cannot be reached,
+    refuses the key, is still busy after several tries, or answers in another form. No error's text holds the key or
+    content.
     """
 
     def __init__(self, address: httpx.URL, model: str, key: str) -> None:
@@ -59,18 +59,17 @@ class OpenAICompatible:
         self._lock = threading.Lock()
         self._made: httpx.Client | None = None
 
-    def __call__(self, request: Request) -> Answer:
-        reply = self._post(orjson.dumps(body_of(self._model, request), option=orjson.OPT_NON_STR_KEYS))
-        return self._read(reply)
+    def __call__(self, request: Request) -> Reply:
+        response = self._post(orjson.dumps(body_of(self._model, request), option=orjson.OPT_NON_STR_KEYS))
+        return self._read(response)
 
     def close(self) -> None:
+        """Close the connections."""
         if self._made is not None:
             self._made.close()
 
     @property
     def _http(self) -> httpx.Client:
-        import httpx
-
         with self._lock:
             if self._made is None:
                 headers = {**self._headers, "Content-Type": "application/json"}
@@ -78,32 +77,30 @@ class OpenAICompatible:
             return self._made
 
     def _post(self, body: bytes) -> httpx.Response:
-        """The reply, once there is one with a status that says that it was taken."""
-        import httpx
-
-        trouble, wanted_s = "", 0.0
+        """The server's response, once it accepts the request."""
+        trouble, asked_s = "", 0.0
         for pause_s in (0.0, *PAUSES_S):
-            # Spread out, so that those that were refused together do not come back together.
-            time.sleep(max(wanted_s, pause_s * random.uniform(0.5, 1.0)))
+            # At random, so that requests that were refused together do not come back together.
+            time.sleep(max(asked_s, pause_s * random.uniform(0.5, 1.0)))
             try:
-                reply = self._http.post(self._url, content=body)
+                response = self._http.post(self._url, content=body)
             except httpx.TimeoutException:
                 trouble = "does not answer in time"
             except httpx.HTTPError as error:
                 trouble = f"cannot be reached ({type(error).__name__})"
             else:
-                if reply.status_code != 429 and reply.status_code < 500:
-                    return self._taken(reply)
-                trouble, wanted_s = f"answers with status {reply.status_code}", _retry_after(reply)
+                if response.status_code != 429 and response.status_code < 500:
+                    return self._accepted(response)
+                trouble, asked_s = f"answers with status {response.status_code}", _retry_after(response)
         raise TeacherError(
-            f"The teacher at {self._place} {trouble}, {len(PAUSES_S) + 1} times asked.",
-            "See whether --url is right and it is up, or try again later; of a rate limit, ask fewer with --calls.",
+            f"The teacher at {self._place} {trouble}, after {len(PAUSES_S) + 1} tries.",
+            "Check --url and whether the server is up, or try later; at a rate limit, ask fewer calls with --calls.",
         )
 
-    def _taken(self, reply: httpx.Response) -> httpx.Response:
-        status = reply.status_code
+    def _accepted(self, response: httpx.Response) -> httpx.Response:
+        status = response.status_code
         if status == 200:
-            return reply
+            return response
         if status in (401, 403):
             raise TeacherError(
                 f"The teacher at {self._place} refuses the key (status {status}).",
@@ -112,33 +109,33 @@ class OpenAICompatible:
         if status == 404:
             raise TeacherError(
                 f"The teacher at {self._place} knows no such model or path (status 404).",
-                "Look at --model, and at --url, which ends in /v1 with most servers.",
+                "Check --model, and --url, which ends in /v1 with most servers.",
             )
         if status in (400, 413, 422):
             raise Refused(
-                f"The teacher at {self._place} does not take the request (status {status}).",
-                "Does it know the parameters, tools and response format that were recorded? Name another with --model.",
+                f"The teacher at {self._place} does not accept the request (status {status}).",
+                "It may not know the recorded parameters, tools or response format. Name another model with --model.",
             )
-        raise TeacherError(f"The teacher at {self._place} answers with status {status}.", "Look at --url.")
+        raise TeacherError(f"The teacher at {self._place} answers with status {status}.", "Check --url.")
 
-    def _read(self, reply: httpx.Response) -> Answer:
+    def _read(self, response: httpx.Response) -> Reply:
         try:
-            document = orjson.loads(reply.content)
+            document = orjson.loads(response.content)
             choice = document["choices"][0]
-            said = choice["message"]
-            message = {"role": "assistant", "content": said.get("content"), "tool_calls": said.get("tool_calls")}
+            answer = choice["message"]
+            message = {"role": "assistant", "content": answer.get("content"), "tool_calls": answer.get("tool_calls")}
             usage, reason = document.get("usage"), choice.get("finish_reason")
         except (orjson.JSONDecodeError, LookupError, TypeError, AttributeError):
             raise TeacherError(
-                f"What the server at {self._place} answers is no chat completion.", "Look at --url."
+                f"The server at {self._place} does not answer with a chat completion.", "Check --url."
             ) from None
-        # By the name that it was asked for by, as calls are priced; servers answer with a longer one.
-        return Answer(message, reason, self._model, _count(usage, "prompt_tokens"), _count(usage, "completion_tokens"))
+        # Under the name that was asked for, by which calls are priced; servers answer with a longer one.
+        return Reply(message, reason, self._model, _count(usage, "prompt_tokens"), _count(usage, "completion_tokens"))
 
 
 def body_of(model: str, request: Request) -> dict[str, Any]:
-    """The request as an OpenAI-compatible server takes it; one answer, without log-probabilities, whatever was
-    recorded."""
+    """The request as an OpenAI-compatible server takes it. It asks for one answer without log-probabilities, whatever
+    was recorded."""
     left_out = ("n", "logprobs", "top_logprobs")
     parameters = {name: value for name, value in sampling(request.parameters).items() if name not in left_out}
     body: dict[str, Any] = {"model": model, "messages": [_message(m) for m in request.messages], **parameters}
@@ -152,7 +149,7 @@ def body_of(model: str, request: Request) -> dict[str, Any]:
 
 
 def _message(message: Message) -> Message:
-    """As servers want it: arguments of tool calls as JSON text, each under `function`."""
+    """The message in the form that servers want: each tool call under `function`, with its arguments as JSON text."""
     if not message.get("tool_calls"):
         return message
     calls = [
@@ -168,9 +165,9 @@ def _count(usage: Any, name: str) -> int | None:
     return count if isinstance(count, int) else None
 
 
-def _retry_after(reply: httpx.Response) -> float:
-    """Seconds that the server asks to wait; 0 where it says nothing that can be read."""
+def _retry_after(response: httpx.Response) -> float:
+    """The seconds that the server asks to wait; 0 if it does not say so in a readable form."""
     try:
-        return min(max(0.0, float(reply.headers.get("retry-after", 0))), LONGEST_S)
+        return min(max(0.0, float(response.headers.get("retry-after", 0))), LONGEST_S)
     except ValueError:
         return 0.0

@@ -1,8 +1,8 @@
 """Step S1: recorded calls come into the workspace.
 
-Takes files of calls (`collect`), or what recorders wrote inside running agents (`Recorder`, then `drain`). Gives calls
-in the store, their secrets masked and their costs filled in. Never raises into the agent, never stores a call twice,
-and never changes a call that is stored.
+Takes files of calls (`collect`), or what a `Recorder` wrote inside a running agent (`drain`). Gives calls in the store,
+with their secrets masked and their costs filled in. Never raises into the agent, never stores a call twice, and never
+changes a stored call.
 """
 
 import lazy_loader

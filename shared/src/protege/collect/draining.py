@@ -1,4 +1,4 @@
-"""Journals into the store, idempotently: a call that is there already, by its id, is left as it is."""
+"""Journals come into the store. A call that is there already, by its id, stays as it is."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import orjson
 
 from ..call import Call
-from ..common.prices import priced
 from ..errors import BadCall
 from .journal import MAGIC, PLAIN, SUFFIX, Damage, Frame, frames, without_writer
+from .pricing import priced
 
 if TYPE_CHECKING:
     from ..workspace import Workspace
@@ -20,10 +20,10 @@ log = logging.getLogger("protege")
 
 
 def drain(workspace: Workspace) -> int:
-    """Bring what recorders wrote into the store. Returns how many calls were added.
+    """Bring what recorders wrote into the store. Returns the number of calls added.
 
-    Files that no process writes to any more are deleted once they are drained; those that hold damaged frames are kept
-    under the name `….damaged`. May run at any time, in several processes at once, and be killed anywhere.
+    A file that no process writes to any more is deleted once it is drained; one with damaged frames is kept under the
+    name `….damaged`. May run at any time and in several processes at once, and may be killed at any point.
     """
     offsets = workspace.journal_offsets()
     paths = sorted((workspace.home / "journal").glob(f"*{SUFFIX}"))
@@ -33,23 +33,23 @@ def drain(workspace: Workspace) -> int:
 
 def _drain_file(workspace: Workspace, path: Path, offset: int) -> int:
     try:
-        # The lock comes first: what a writer that is gone has written is then all there to be read.
-        with without_writer(path) as left:
+        # Lock before reading: if the writer is gone, all that it wrote is then there.
+        with without_writer(path) as abandoned:
             data = path.read_bytes()
             calls, end = _calls(path, data, offset)
             added = workspace.add_calls(calls)
-            if left:
+            if abandoned:
                 _put_away(path, data, end)
                 workspace.forget_journals({path.name})
             elif end > offset:
                 workspace.save_journal_offset(path.name, end)
             return added
     except FileNotFoundError:
-        return 0  # another drain was quicker
+        return 0  # another drain was faster
 
 
 def _calls(path: Path, data: bytes, offset: int) -> tuple[list[Call], int]:
-    """The calls behind `offset`, and the offset behind the last whole frame."""
+    """The calls after `offset`, and the offset after the last whole frame."""
     calls: list[Call] = []
     bad = 0
     for item in frames(data, offset):
@@ -69,12 +69,14 @@ def _calls(path: Path, data: bytes, offset: int) -> tuple[list[Call], int]:
 
 
 def _put_away(path: Path, data: bytes, end: int) -> None:
-    """Delete a file that is drained; keep one that holds what could not be read."""
+    """Delete a drained file; keep one that holds something unreadable."""
     whole = all(isinstance(item, Frame) and item.key_id == PLAIN for item in frames(data))
-    # A frame cut off at the end is a call that had not returned when its process was killed.
+    # A frame that is cut off at the end is a call that had not returned when its process was killed.
     if whole and (end == len(data) or data.startswith(MAGIC[: len(data) - end], end)):
         path.unlink(missing_ok=True)
     else:
-        kept = path.with_suffix(path.suffix + ".damaged")
-        path.replace(kept)
-        log.warning("%s is damaged; what could be read is in the store, and the file is kept as %s.", path, kept.name)
+        damaged = path.with_suffix(path.suffix + ".damaged")
+        path.replace(damaged)
+        log.warning(
+            "%s is damaged; what could be read is in the store, and the file is kept as %s.", path, damaged.name
+        )

@@ -1,4 +1,4 @@
-"""Files of calls into the workspace: their form is recognised, secrets are masked, costs filled in."""
+"""Files of calls come into the workspace: their form is recognised, secrets are masked, costs are filled in."""
 
 from __future__ import annotations
 
@@ -13,24 +13,23 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import orjson
 
 from ..call import Call, content_hash
-from ..common.prices import priced
 from ..common.progress import Bar, Progress, Silent
 from ..errors import BadCall, BadInput
 from ..masking.masking import mask
-from . import lines as files
-from .formats import calls as jsonl
-from .formats import openai as openai_finetune
-from .formats import otlp
+from . import json_files
+from .formats import calls, openai, otlp
+from .pricing import priced
 
 if TYPE_CHECKING:
     from ..workspace import Workspace
 
 Form: TypeAlias = Literal["calls", "openai", "otlp"]
-"""calls: JSON lines of calls. openai: a chat fine-tuning file. otlp: OpenTelemetry GenAI spans in OTLP JSON."""
+"""The form of a file. calls: one call a line, as JSON. openai: a chat fine-tuning file. otlp: OpenTelemetry GenAI spans
+in OTLP JSON."""
 
 _READERS: Mapping[Form, Callable[[Any], Iterator[dict[str, Any] | BadCall]]] = {
-    "calls": jsonl.records,
-    "openai": openai_finetune.records,
+    "calls": calls.records,
+    "openai": openai.records,
     "otlp": otlp.records,
 }
 _BATCH = 2000
@@ -38,21 +37,27 @@ _BATCH = 2000
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A line that could not be used. reason: why, without the line's content."""
+    """A line that could not be used."""
 
     file: Path
     line: int
+    """Its number, from 1."""
     reason: str
+    """Why it could not be used, without its content."""
 
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """read: calls found. added: those of them that the workspace did not have."""
+    """What came of an import."""
 
     read: int
+    """How many calls the files hold."""
     added: int
+    """How many of them the workspace did not have."""
     skipped: tuple[Skipped, ...]
+    """The lines that could not be used."""
     files: tuple[Path, ...]
+    """The files that were read."""
 
 
 def collect(
@@ -63,56 +68,56 @@ def collect(
     form: Form | None = None,
     progress: Progress | None = None,
 ) -> Collected:
-    """Add the calls of these files to the workspace; those it has already, by id, are left as they are.
+    """Add the calls of these files to the workspace. Calls that it has already, by id, stay as they are.
 
-    Lines that cannot be used are skipped and named in the result. `form` says what all the files are; else it is seen
-    from each file's first lines. Raises BadInput before anything is added: where a file is missing, a folder or empty,
-    and, under `strict`, where any line of any file cannot be used (the files are read twice then).
+    Lines that cannot be used are skipped and named in the result. form: that of all the files; by default each file's
+    first lines tell. Raises BadInput, before anything is added, if a file is missing, a folder or empty. With `strict`
+    it also raises BadInput if any line of any file cannot be used; the files are then read twice.
     """
-    found = [Path(path) for path in paths]
-    for path in found:
-        files.check(path)
-    forms: dict[Path, Form] = {path: form or form_of(path) for path in found}
+    files = [Path(path) for path in paths]
+    for path in files:
+        json_files.check(path)
+    forms: dict[Path, Form] = {path: form or form_of(path) for path in files}
     if strict:
-        for path in found:
+        for path in files:
             for item in _read(path, forms[path]):
                 if isinstance(item, Skipped):
                     raise BadInput(f"{path}, line {item.line}: {item.reason}.", "Mend the line, or leave out --strict.")
     read = added = 0
     skipped: list[Skipped] = []
-    total = sum(path.stat().st_size for path in found)
+    total = sum(path.stat().st_size for path in files)
     with (progress or Silent()).step("collect", total) as bar:
-        for path in found:
+        for path in files:
             items = _read(path, forms[path], bar)
             while batch := list(islice(items, _BATCH)):
-                calls = [item for item in batch if isinstance(item, Call)]
+                batch_calls = [item for item in batch if isinstance(item, Call)]
                 skipped += (item for item in batch if isinstance(item, Skipped))
-                read += len(calls)
-                added += workspace.add_calls(calls)
-    return Collected(read, added, tuple(skipped), tuple(found))
+                read += len(batch_calls)
+                added += workspace.add_calls(batch_calls)
+    return Collected(read, added, tuple(skipped), tuple(files))
 
 
 def read(path: Path, form: Form | None = None) -> Iterator[Call]:
-    """The calls of a file, without storing them; lines that cannot be used are left out. Raises BadInput."""
-    files.check(path)
+    """The calls of a file, without storing them. Lines that cannot be used are left out. Raises BadInput."""
+    json_files.check(path)
     return (item for item in _read(path, form or form_of(path)) if isinstance(item, Call))
 
 
 def form_of(path: Path) -> Form:
-    """What kind of file this is, seen from its first lines; "calls" where they do not tell."""
-    heads: Sequence[Mapping[str, Any]] = [d for d in files.head(path) if isinstance(d, Mapping)]
+    """The form of a file, by its first lines; "calls" if they do not tell."""
+    heads: Sequence[Mapping[str, Any]] = [d for d in json_files.head(path) if isinstance(d, Mapping)]
     if any("resourceSpans" in head for head in heads):
         return "otlp"
-    # A file of calls may begin with one that failed and has no response: all must look like fine-tuning lines.
-    if heads and all("messages" in head and openai_finetune.FIELDS.issuperset(head) for head in heads):
+    # A file of calls may begin with a failed one, which has no response. So all lines must look like fine-tuning.
+    if heads and all("messages" in head and openai.FIELDS.issuperset(head) for head in heads):
         return "openai"
     return "calls"
 
 
 def _read(path: Path, form: Form, bar: Bar | None = None) -> Iterator[Call | Skipped]:
     seen: Counter[str] = Counter()
-    for line, document in files.documents(path, bar):
-        if isinstance(document, files.Unreadable):
+    for line, document in json_files.documents(path, bar):
+        if isinstance(document, json_files.Unreadable):
             yield Skipped(path, line, str(document))
             continue
         try:
@@ -126,8 +131,12 @@ def _read(path: Path, form: Form, bar: Bar | None = None) -> Iterator[Call | Ski
 
 
 def _call(record: Mapping[str, Any], seen: Counter[str]) -> Call:
-    """seen: how often each content has come in this file. A call without an id is told from its repeats by that alone:
-    lines that came before or are gone must not make it another call, that calibration would count again."""
+    """The call of a record.
+
+    seen: how often each content has come in this file so far, which alone tells a call without an id from its repeats.
+    Its id must not depend on other lines: if they change, it must not become another call that calibration counts
+    again.
+    """
     payload = orjson.dumps(record)
     masked = mask(payload)
     if masked is not payload:

@@ -1,14 +1,14 @@
-"""The journal: what recorders write before anything else, one file for each process.
+"""The journal: where recorders write calls first, one file for each process.
 
-A file is a row of frames, each written by one `write`, so that a killed process loses nothing that had returned:
+A file is a sequence of frames. Each is written by one `write`, so a killed process loses nothing that had returned:
 
     magic ff 50 4a 01 | key id, 2 bytes | length, 4 bytes | CRC-32, 4 bytes | payload
 
-Numbers are big-endian. The checksum covers key id, length and payload. Key id 0: the payload is plain JSON, in which
-the byte ff cannot occur, so that the next frame is found again behind a damaged one.
+Numbers are big-endian. The checksum covers key id, length and payload. Key id 0 means that the payload is plain JSON.
+The byte ff cannot occur in it, so the next frame can be found after a damaged one.
 
-A writer holds a shared lock (flock) on its file for as long as it lives. Who wants to delete a file takes the lock
-alone first: unlike a process id, a lock cannot be mistaken across containers, nor outlive its process.
+A writer holds a shared lock (flock) on its file as long as it lives. Whoever wants to delete the file first takes the
+exclusive lock. Unlike a process id, a lock means the same in every container and does not outlive its process.
 """
 
 from __future__ import annotations
@@ -36,13 +36,14 @@ HEADER = struct.Struct(">4sHII")
 PLAIN = 0
 SUFFIX = ".journal"
 ROTATE_BYTES = 32 << 20
-"""A file is left for a new one at this size, so that it can be drained and deleted while its process lives on."""
+"""At this size a new file is begun, so that the old one can be drained and deleted while its process lives on."""
 
 
 class JournalWriter:
-    """Appends frames to this process's own file in `folder`; made at the first frame, readable by its owner only.
+    """Appends frames to this process's own file in `folder`.
 
-    May be used by many threads. A forked child writes to a file of its own.
+    The file is made at the first frame, and only its owner can read it. Safe for many threads. A forked child writes to
+    a file of its own.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -54,7 +55,8 @@ class JournalWriter:
         _writers.add(self)
 
     def append(self, payload: bytes) -> None:
-        """Write one frame. It is whole in the file when this returns; else raises OSError, and no part of it stays."""
+        """Write one frame. When this returns, the whole frame is in the file. If it raises OSError, no part of it
+        is."""
         frame = encode(payload)
         with self._lock:
             if self._file is None or self._size >= ROTATE_BYTES or not os.fstat(self._file).st_nlink:
@@ -69,7 +71,7 @@ class JournalWriter:
             self._size += len(frame)
 
     def close(self) -> None:
-        """Let go of the file, which may be deleted once it is drained; the next frame goes to a new one."""
+        """Close the file, which may then be drained and deleted. The next frame goes to a new file."""
         with self._lock:
             file, self._file = self._file, None
             if file is not None:
@@ -82,14 +84,14 @@ class JournalWriter:
             name = f"{time.time_ns() // 1_000_000}-{os.getpid()}-{secrets.token_hex(4)}{SUFFIX}"
             path = self.folder / name
             file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | _CLOSE_ON_EXEC, 0o600)
-            # A drain may have seen the new file, and deleted it, before the lock was taken: then once more.
+            # A drain may have deleted the new file before the lock was taken: then try again.
             if _lock(file, shared=True) and os.fstat(file).st_nlink:
                 self._file, self._size, self._path = file, 0, path
             else:
                 os.close(file)
 
     def _take_back(self) -> None:
-        """Cut off what a failed write left, and leave the file; an empty one is removed."""
+        """Cut off what a failed write left, and close the file. An empty one is removed."""
         assert self._file is not None
         try:
             os.ftruncate(self._file, self._size)
@@ -99,7 +101,7 @@ class JournalWriter:
             self.close()
 
     def forked(self) -> None:
-        """Called in a forked child: let go of the parent's file."""
+        """Called in a forked child: close the parent's file."""
         self._lock = threading.RLock()
         self.close()
 
@@ -112,7 +114,7 @@ _CLOSE_ON_EXEC = getattr(os, "O_CLOEXEC", 0)
 
 
 def _after_fork_in_child() -> None:
-    # Another thread of the parent may have held the lock at the fork; nobody is left to release it here.
+    # Another thread of the parent may have held the lock at the fork. Nobody here would release it.
     for writer in list(_writers):
         writer.forked()
 
@@ -133,35 +135,38 @@ _CRC = struct.Struct(">I")
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One entry. end: offset just behind it."""
+    """One entry of the journal."""
 
     end: int
+    """The offset just after it."""
     key_id: int
+    """The key that the payload is encrypted with; PLAIN if it is not encrypted."""
     payload: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """Bytes start to end hold no whole frame; sound ones follow."""
+    """The bytes from `start` to `end` hold no whole frame. Sound frames follow."""
 
     start: int
     end: int
 
 
 def frames(data: bytes, offset: int = 0) -> Iterator[Frame | Damage]:
-    """The whole frames of a journal file's bytes from `offset` on, and the damaged stretches between them.
+    """The whole frames of a journal file from `offset` on, and the damaged stretches between them.
 
-    Ends at a tail that is no whole frame (yet): a frame being written, or one that its process did not finish.
+    data: the bytes of the file. Ends before an incomplete last frame: one that is being written, or that its process
+    did not finish.
     """
     at = offset
     while at < len(data):
         frame = _frame_at(data, at)
         if frame is None:
-            found = _next_frame(data, at + 1)
-            if found is None:
+            sound = _next_frame(data, at + 1)
+            if sound is None:
                 return
-            yield Damage(at, found)
-            at = found
+            yield Damage(at, sound)
+            at = sound
             continue
         yield frame
         at = frame.end
@@ -188,7 +193,7 @@ def _next_frame(data: bytes, at: int) -> int | None:
 
 @contextmanager
 def without_writer(path: Path) -> Iterator[bool]:
-    """Whether no process writes to this file (any more); none can start to while the context lasts."""
+    """Gives whether no process writes to this file any more. While the context lasts, none can start to."""
     if fcntl is None:
         yield True
         return

@@ -1,4 +1,5 @@
-"""The recorder: what runs inside the agent. One JSON text, one search for secrets, one write; nothing else.
+"""The recorder, which runs inside the agent. For each call it writes one JSON text, searches it for secrets once, and
+makes one `write`.
 
 It imports neither SQLAlchemy nor pydantic, starts no thread, and never raises into the agent.
 """
@@ -22,9 +23,9 @@ log = logging.getLogger("protege")
 
 
 class Recorder:
-    """Records calls into the journal of `home`; `drain` brings them into the store from there.
+    """Records calls into the journal of `home`, from where `drain` brings them into the store.
 
-    May be used by many threads and after a fork. `lost` counts the calls that could not be written.
+    Safe for many threads and after a fork. `lost` counts the calls that could not be written.
     """
 
     def __init__(self, home: str | os.PathLike[str] | None = None) -> None:
@@ -33,10 +34,10 @@ class Recorder:
         self._journal = JournalWriter(self.home / "journal")
 
     def record(self, record: Mapping[str, Any]) -> None:
-        """Record one call, in the form of `Call.to_record()`; `id` and `time` (now) are filled in where missing.
+        """Record one call, in the form of `Call.to_record()`. A missing `id` or `time` (now) is filled in.
 
-        The call is in the journal when this returns. Never raises: what cannot be written (disk full, home not
-        writable) is counted in `lost` and logged once; recording goes on when it can.
+        The call is in the journal when this returns. Never raises: a call that cannot be written (disk full, home not
+        writable) is counted in `lost` and logged once. Recording goes on as soon as it can.
         """
         try:
             if "id" not in record or "time" not in record:
@@ -46,7 +47,7 @@ class Recorder:
             self._lose(error)
 
     def close(self) -> None:
-        """Let go of the journal file; recording again opens a new one."""
+        """Close the journal file. Recording again opens a new one."""
         self._journal.close()
 
     def _lose(self, error: Exception) -> None:
@@ -70,7 +71,7 @@ def _json(record: Mapping[str, Any]) -> bytes:
 
 
 def _unserialisable(value: Any) -> Any:
-    """What stands for a value that JSON has no form for: sets and tuples as lists, anything else its type's name."""
+    """What is written for a value that JSON has no form for: a list for a set, else the name of its type."""
     if isinstance(value, Mapping):
         return dict(value)
     if isinstance(value, set | frozenset):
@@ -79,7 +80,7 @@ def _unserialisable(value: Any) -> Any:
 
 
 def _plain(value: Any, depth: int) -> Any:
-    """For what orjson refuses outright: odd keys, integers over 64 bits, lone surrogates, circles."""
+    """A copy without what orjson refuses: odd keys, integers over 64 bits, lone surrogates, circles."""
     if depth > _MAX_DEPTH:
         return "<too deep>"
     if isinstance(value, str):

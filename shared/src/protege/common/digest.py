@@ -1,4 +1,4 @@
-"""SHA-256 of files, remembered by path, size and times: hashing 5 GB anew at every start would cost about 7 s."""
+"""SHA-256 of files, cached by path, size and times: hashing 5 GB again at every start would take about 7 s."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from .files import write_private
 
 def sha256_of(path: Path) -> str:
     """SHA-256 (hex) of a file's content."""
-    found = path.stat()
-    # The time of the last change of the inode cannot be set back by hand, unlike that of the content.
-    key = f"{path.resolve()}:{found.st_size}:{found.st_mtime_ns}:{found.st_ctime_ns}:{found.st_ino}"
-    kept = _cache_file()
-    known = _read(kept)
-    if key not in known:
+    stat = path.stat()
+    # ctime too: unlike mtime, it cannot be set back by hand.
+    key = f"{path.resolve()}:{stat.st_size}:{stat.st_mtime_ns}:{stat.st_ctime_ns}:{stat.st_ino}"
+    cache = _cache_file()
+    digests = _read(cache)
+    if key not in digests:
         with path.open("rb") as file:
-            known[key] = hashlib.file_digest(file, "sha256").hexdigest()
+            digests[key] = hashlib.file_digest(file, "sha256").hexdigest()
         with contextlib.suppress(OSError):  # a cache that cannot be written costs time, nothing else
-            kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            write_private(kept, orjson.dumps({**_read(kept), key: known[key]}))
-    return known[key]
+            cache.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_private(cache, orjson.dumps({**_read(cache), key: digests[key]}))
+    return digests[key]
 
 
 def sha256_of_all(paths: list[Path]) -> str:

@@ -1,4 +1,4 @@
-"""Files in the home folder: whole or not at all, and private to their owner."""
+"""The home folder, and files that are written whole or not at all and are private to their owner."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def home_path(home: str | os.PathLike[str] | None = None) -> Path:
 
 
 def write_private(path: Path, body: bytes) -> None:
-    """Write a file whole or not at all, readable by its owner only."""
+    """Write a file whole or not at all. Only its owner can read it."""
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -29,7 +29,10 @@ def write_private(path: Path, body: bytes) -> None:
 
 
 def made_once(file: Path, body: bytes) -> bytes:
-    """What the file holds; `body` where there is none yet. Of two processes that come here at once, one makes it."""
+    """The content of a file, which is written with `body` if it does not exist yet.
+
+    If two processes do this at the same time, one of them writes the file and both get the same content.
+    """
     if not file.exists():
         fresh = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
         write_private(fresh, body)

@@ -9,6 +9,6 @@ import orjson
 
 
 def hash_of(*made_from: Any) -> str:
-    """SHA-256 (hex, 32 digits) over values that orjson can write, dataclasses among them."""
+    """The first 32 hex digits of the SHA-256 over values that orjson can write, such as dataclasses."""
     body = orjson.dumps(made_from, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
     return hashlib.sha256(body).hexdigest()[:32]

@@ -1,16 +1,17 @@
-"""Warnings that are given once: a part that fails in every call must not fill the log."""
+"""Warnings that are logged once: a part that fails in every call must not fill the log."""
 
 from __future__ import annotations
 
+import logging
 import traceback
 
-from ..capture.calls import logger
+logger = logging.getLogger("protege.capture")
 
 
 def log_once(what: str, error: Exception | None = None) -> None:
-    """Say that a part of Protégé fails, the first time it does; the agent goes on without it.
+    """Warn that a part of Protégé failed, the first time it does. The agent goes on without that part.
 
-    Where it failed is told to those who debug, but not the error's message, which may hold what the agent was asked.
+    The error's message is left out, because it may hold what the agent was asked. Its traceback goes to the debug log.
     """
     reason = type(error).__name__ if error else "its form is not known"
     if (what, reason) not in _logged:

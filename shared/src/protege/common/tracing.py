@@ -1,9 +1,9 @@
 """Spans of the loop and of the route, for programs that trace themselves with OpenTelemetry.
 
-A span is made only where the program has imported opentelemetry-api and set a tracer provider; Protégé itself never
-imports it, so those who do not trace pay for one look at `sys.modules`. Attributes carry names of OpenTelemetry's GenAI
-conventions where one exists, else `protege.…`. What is asked and answered is never among them, nor an exception's text:
-of an exception the span tells its type (`error.type`).
+A span is made only if the program has imported opentelemetry-api and set a tracer provider. Protégé itself never
+imports it, so a program that does not trace pays for one look at `sys.modules`. Attributes have the names of
+OpenTelemetry's GenAI conventions where these have one, else `protege.…`. They never hold what was asked or answered,
+nor the text of an exception: a span tells only the exception's type (`error.type`).
 """
 
 from __future__ import annotations
@@ -33,31 +33,32 @@ _CONVENTIONS = {
 
 
 class Span(Protocol):
-    """What `span` gives."""
+    """What `span` returns."""
 
     def set(self, **attributes: Value) -> None:
-        """Add attributes; those that are None are left out."""
+        """Add attributes. Those that are None are left out."""
         ...
 
 
 def span(name: str, **attributes: Value) -> AbstractContextManager[Span]:
-    """A span around a block, below the program's current one; nothing where the program does not trace.
+    """A span around a block, inside the program's current span; does nothing if the program does not trace.
 
-    name: such as "protege.tune". attributes: figures, names and ids; never text of calls. Those that are None are left
-    out. Off, it takes a fraction of a microsecond.
+    name: such as "protege.tune". attributes: figures, names and ids, never the text of calls; those that are None are
+    left out. Without tracing this takes a fraction of a microsecond.
     """
     api = sys.modules.get("opentelemetry.trace")
-    # The public question costs a microsecond where no provider is set, for it looks into the environment each time.
+    # A private name, since `get_tracer_provider` takes a microsecond if none is set: it reads the environment each
+    # time.
     if api is None or getattr(api, "_TRACER_PROVIDER", api) is None:
         return OFF_SPAN
     provider = api.get_tracer_provider()
-    if isinstance(provider, api.ProxyTracerProvider):  # imported, by a framework perhaps, and not set up
+    if isinstance(provider, api.ProxyTracerProvider):  # imported, perhaps by a framework, but not set up
         return OFF_SPAN
     return _On(provider.get_tracer("protege"), name, attributes)
 
 
 def traced(step: Callable[P, R]) -> Callable[P, R]:
-    """A step of the loop, in a span of its name."""
+    """Run a step of the loop in a span of its name."""
 
     @functools.wraps(step)
     def inside(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -68,7 +69,7 @@ def traced(step: Callable[P, R]) -> Callable[P, R]:
 
 
 class _Off:
-    """The span that nobody sees."""
+    """A span that nobody sees."""
 
     __slots__ = ()
 
@@ -83,7 +84,7 @@ class _Off:
 
 
 OFF_SPAN = _Off()
-"""What `span` gives a program that does not trace."""
+"""What `span` returns in a program that does not trace."""
 
 
 class _On:
@@ -106,10 +107,8 @@ class _On:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if kind is not None:
-            from opentelemetry.trace import StatusCode  # loaded already, else this span would not be
-
             self._span.set_attribute("error.type", kind.__qualname__)
-            self._span.set_status(StatusCode.ERROR)
+            self._span.set_status(sys.modules["opentelemetry.trace"].StatusCode.ERROR)
         self._manager.__exit__(kind, error, at)
 
     def set(self, **attributes: Value) -> None:

@@ -1,9 +1,9 @@
-"""Secrets are masked before anything is written: keys, tokens, passwords, private keys. Personal data is not (curate).
+"""Masks keys, tokens, passwords and private keys before anything is written. Personal data is masked in curation.
 
-`mask` takes a call as JSON bytes. Nearly all calls hold no secret, and that is what must be fast: one search by
-Hyperscan over the bytes (1 µs for 100 B, 4 µs for 8 KB; Python's `re` took 1,300 µs), and one by RE2 where it finds
-something. Only where that does too is the JSON read, each of its texts masked by itself, and written again, so that
-what comes out is JSON whatever stood inside. Both are linear in the text: no text can make them slow.
+`mask` takes a call as JSON bytes. Nearly all calls hold no secret, so that case must be fast: Hyperscan searches the
+bytes once (1 µs for 100 B, 4 µs for 8 KB; Python's `re` took 1,300 µs). If it finds something, RE2 searches them again.
+If RE2 does too, the JSON is read, each of its texts is masked by itself, and it is written again, so the result is JSON
+whatever the texts held. Both engines are linear in the length of the text: no text can make them slow.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from typing import Any
 import orjson
 
 from .patterns import IS_NAME, KINDS, NAMES, SECRET, SUSPECT, SUSPECTS
-from .prefilter import quick_no
+from .prefilter import prefilter
 
 
 def mask(payload: bytes) -> bytes:
-    """The JSON text with `[masked:<kind>]` in the place of each secret; the very same object where there is none.
+    """The JSON text with `[masked:<kind>]` in place of each secret; the very same object if there is none.
 
-    Bytes that are no JSON are masked as plain text.
+    Bytes that are not JSON are masked as plain text.
     """
-    if _nothing_in(payload) or SUSPECT.search(payload) is None:
+    if _holds_none(payload) or SUSPECT.search(payload) is None:
         return payload
     try:
         return orjson.dumps(_masked(orjson.loads(payload)))
@@ -32,7 +32,7 @@ def mask(payload: bytes) -> bytes:
 
 
 def mask_text(text: str) -> str:
-    """The text with `[masked:<kind>]` in the place of each secret; a text that is JSON stays JSON."""
+    """The text with `[masked:<kind>]` in place of each secret. A text that is JSON stays JSON."""
     raw = text.encode("utf-8", "surrogatepass")
     if SUSPECT.search(raw) is None:
         return text
@@ -41,7 +41,7 @@ def mask_text(text: str) -> str:
             value = json.loads(text)
             masked = _masked(value)
         except (ValueError, RecursionError):
-            pass  # no JSON after all
+            pass  # not JSON after all
         else:
             indent = 2 if "\n" in text.strip() else None
             return text if masked == value else json.dumps(masked, ensure_ascii=False, indent=indent)
@@ -67,14 +67,14 @@ def _masked_object(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def _masked_entry(name: str, value: Any) -> Any:
-    """What stands under a name; under that of secrets each text of a list is one."""
+    """The value under a name. Under the name of secrets, each text of a list is one."""
     if IS_NAME.search(name) is None:
         return _masked(value)
     return [_masked_value(name, item) for item in value] if isinstance(value, list) else _masked_value(name, value)
 
 
 def _masked_value(name: str, value: Any) -> Any:
-    """Under the name of a secret a text or a number is masked whole, quotes and backslashes included."""
+    """Under the name of a secret, a text or a number is masked whole, with its quotes and backslashes."""
     masked = _masked(value)
     text = str(value) if type(value) is int else value
     secret = isinstance(text, str) and masked == value and _is_secret(text, name, quoted=True)
@@ -92,29 +92,29 @@ def _masked_plain(raw: bytes) -> bytes:
             written += (raw[done:start], mark)
             done = at = start + len(secret)
         else:
-            # What was taken for a password may hold a key further on. A long one is not searched again, so that time
-            # stays linear in the text.
+            # What looked like a password may hold a key further on. A long one is not searched again, so that the time
+            # stays linear in the length of the text.
             at = start + 1 if end - start < 256 else end
     return b"".join((*written, raw[done:]))
 
 
 def _judged(kind: str, match: Any) -> tuple[bytes, bytes]:
-    """The secret, empty where it is none after all, and the mark that replaces it."""
-    found: bytes = match.group(kind)
-    text = found.decode("utf-8", "replace")
+    """The secret, empty if it is none after all, and the mark that replaces it."""
+    value: bytes = match.group(kind)
+    text = value.decode("utf-8", "replace")
     if kind in NAMES:
         return _judged_by_name(kind, match, text)
     if kind == "url_password":
         certain = not _PLACEHOLDER.match(text)
     else:
         certain = kind == "private_key" or _DIGIT.search(text) is not None
-    return found if certain else b"", f"[masked:{kind}]".encode()
+    return value if certain else b"", f"[masked:{kind}]".encode()
 
 
 def _judged_by_name(kind: str, match: Any, value: str) -> tuple[bytes, bytes]:
     raw: bytes = match.string
     name_start, name_end = match.span(NAMES[kind])
-    # What stands before the name counts too: `next_page_token` is no secret.
+    # The words before the name count too: `next_page_token` is not a secret.
     before = _LAST_WORD.search(raw[max(0, name_start - 40) : name_start].decode("utf-8", "replace"))
     name = (before[0] if before else "") + raw[name_start:name_end].decode()
     start = match.start(KINDS[kind])
@@ -125,11 +125,11 @@ def _judged_by_name(kind: str, match: Any, value: str) -> tuple[bytes, bytes]:
 
 
 def _is_secret(value: str, name: str, *, quoted: bool) -> bool:
-    """Whether a value under the name of a secret is one, and no placeholder, no code and no ordinary word."""
+    """Whether a value under the name of a secret is one, rather than a placeholder, code or an ordinary word."""
     if len(value) < 4 or _PLACEHOLDER.match(value) or _NO_SECRET_NAME.search(name) or "[masked:" in value:
         return False
     if _PASSWORD_NAME.search(name):
-        # In quotes "letmein" is a password; in a sentence ("password: required") it takes more to tell.
+        # In quotes, "letmein" is a password. In a sentence ("password: required") it takes more to tell.
         return " " not in value if quoted else len(value) >= 6 and _UNLIKE_WORDS.search(value) is not None
     return len(value) >= 8 and " " not in value and bool(_DIGIT.search(value)) and bool(_LETTER.search(value))
 
@@ -138,7 +138,7 @@ def _mark(name: str) -> str:
     return "[masked:password]" if _PASSWORD_NAME.search(name) else "[masked:secret]"
 
 
-_nothing_in = quick_no(SUSPECTS)
+_holds_none = prefilter(SUSPECTS)
 _PAIRS = (("name", "value"), ("key", "value"), ("Name", "Value"), ("Key", "Value"))
 _DIGIT = re.compile(r"[0-9]")
 _LETTER = re.compile(r"[A-Za-z]")

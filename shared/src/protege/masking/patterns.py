@@ -1,4 +1,4 @@
-"""What secrets look like, as patterns for RE2: tokens by their known prefix, the rest by what stands before them."""
+"""Patterns of secrets for RE2: tokens are known by their prefix, other secrets by what comes before them."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ TOKENS = {
     ),
 }
 
-# A token begins where a word does. A line break may be written `\n`: then a letter stands before it, and no boundary.
+# A token begins where a word does. If a line break is written `\n`, a letter comes before the token, not a boundary.
 _BEGIN = r"(?:\b|\\[bfnrt]|\\u00[01][0-9a-f])"
 _PEM_BEGIN = r"-----BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY[A-Z ]{0,8}-----"
 _PEM_HEADERS = r"(?:(?:\s|\\+[nr])*[A-Za-z-]{1,30}: [^\n\\]{1,100})*"
-# A line break inside may be written `\n`, once or more than once. The end may be cut off.
+# A line break inside may be written `\n`, escaped once or several times. The end may be cut off.
 _PEM = rf"{_PEM_BEGIN}{_PEM_HEADERS}(?:[A-Za-z0-9+/=\s]|\\+[nrt/])*(?:-----END [A-Z0-9 ]{{1,50}}-----)?"
 
 _KEY = r"(?:api|secret|private|access|account)(?:[_ -]?access)?[_ -]?key"
 _NAME = rf"(?:passw(?:or)?d|passphrase|pwd|secret|token|credentials?|{_KEY})"
-# Of tokens there are many that are no secrets: every call has their numbers, and texts are cut into them.
+# Not "tokens": every call has their numbers, and texts are cut into them.
 _NAME_OF_MANY = rf"(?:{_NAME}|(?:passw(?:or)?d|passphrase|secret|{_KEY})s)"
 _VALUE = r"[^\s\"'\\]"
 _LIKELY = rf"{_VALUE}*(?:[0-9!@#$%^&*+=~]|(?-i:[a-z][A-Z])){_VALUE}*"
@@ -74,10 +74,10 @@ SECRET = re2.compile(
 _NAMED = {"assigned": "name", "spoken": "said", "flagged": "flag", "tagged": "tag"}
 
 NAMES = {kind: SECRET.groupindex[name] for kind, name in _NAMED.items()}
-"""Where a secret is known by its name alone: the group that holds the name."""
+"""For the kinds of secret that are known by their name alone: the group that holds the name."""
 
 KINDS = {kind: group for kind, group in SECRET.groupindex.items() if kind not in _NAMED.values()}
-"""The groups of `SECRET` that hold a secret; one of them does."""
+"""The groups of `SECRET` that hold a secret. In each match, one of them does."""
 
 
 def _without_groups(pattern: str) -> Any:
@@ -93,14 +93,14 @@ _BY_CONTEXT = (
     rf"(?i:{_NAME}{_IS}{_LIKELY})",
     rf"(?i:{_FLAG}{_NAME}{_FLAG_END}{_VALUE})",
     rf"(?i:{_TAG}{_NAME}{_TAG_END}{_VALUE})",
-    rf"(?i:{_NAME_OF_MANY}\\*\"{_BLANK}*[,}}])",  # the name of a value that stands beside it: {"name": …, "value": …}
+    rf"(?i:{_NAME_OF_MANY}\\*\"{_BLANK}*[,}}])",  # a name whose value comes beside it: {"name": …, "value": …}
 )
 
 SUSPECT = _without_groups("|".join((*_BY_CONTEXT, rf"{_BEGIN}(?:{'|'.join(TOKENS.values())})")))
-"""Whether JSON text may hold a secret: finds whatever `SECRET` finds in the texts inside, and a little more."""
+"""Tells whether JSON text may hold a secret: finds all that `SECRET` finds in the texts inside, and a little more."""
 
 SUSPECTS = (*_BY_CONTEXT, *TOKENS.values())
-"""`SUSPECT` in parts, for a quicker search."""
+"""`SUSPECT` in parts, for a faster search."""
 
 IS_NAME = _without_groups(rf"(?i:{_NAME_OF_MANY}\z)")
-"""Whether what stands under this name is a secret."""
+"""Matches a name whose value is a secret."""

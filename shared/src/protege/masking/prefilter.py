@@ -1,8 +1,8 @@
-"""A first look for secrets: says of most calls, in a few microseconds, that they hold none.
+"""A first search for secrets. For most calls it shows, in a few microseconds, that they hold none.
 
-Hyperscan looks for all patterns at once with vector instructions: 3 µs for 8 KB, and 15 µs where the agent's own work
+Hyperscan searches for all patterns at once with vector instructions: 3 µs for 8 KB, and 15 µs when the agent's own work
 has emptied the processor's caches; RE2 takes 17 and 55. The patterns are loosened for it (repetitions shortened, word
-boundaries gone), so that it finds at least what RE2 finds; whatever it finds is left to RE2 to decide.
+boundaries removed), so it finds at least what RE2 finds. RE2 then decides about whatever it finds.
 """
 
 from __future__ import annotations
@@ -15,27 +15,27 @@ from collections.abc import Callable, Sequence
 import hyperscan
 
 
-def quick_no(patterns: Sequence[str]) -> Callable[[bytes], bool]:
-    """A function that is true only of bytes in which none of these patterns for RE2 is found.
+def prefilter(patterns: Sequence[str]) -> Callable[[bytes], bool]:
+    """A function that is true only for bytes in which RE2 would find none of these patterns.
 
-    They are compiled at the first call, some 100 ms; the function may be used by many threads, in a signal's handler,
-    and after a fork.
+    The first call compiles them, which takes some 100 ms. Safe for many threads, in a signal's handler, and after a
+    fork.
     """
     scratches = threading.local()  # a scratch serves one scan at a time
     compiled = functools.cache(lambda: _compiled(patterns))
 
-    def nothing_in(payload: bytes) -> bool:
+    def holds_none(payload: bytes) -> bool:
         database = compiled()
         scratch = getattr(scratches, "own", None)
         if scratch is None:
             scratch = scratches.own = hyperscan.Scratch(database)
         try:
             database.scan(payload, _stop, scratch=scratch)
-        except hyperscan.error:  # found; or not looked for, in a signal's handler amid another scan of this thread
+        except hyperscan.error:  # a match; or a signal's handler amid another scan of this thread
             return False
         return True
 
-    return nothing_in
+    return holds_none
 
 
 def _compiled(patterns: Sequence[str]) -> hyperscan.Database:
@@ -52,6 +52,6 @@ def _stop(*match: object) -> bool:
 
 
 def _loosened(pattern: str) -> str:
-    """A pattern that finds at least what this one does, and that compiles ten times as fast."""
+    """A pattern that finds at least what this one finds, and compiles ten times as fast."""
     shorter = re.sub(r"\{(\d+),?\d*\}", lambda times: f"{{{min(int(times[1]), 2)},}}", pattern)
     return shorter.replace(r"\b", "")

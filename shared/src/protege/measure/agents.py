@@ -21,7 +21,7 @@ from ..collect import drain
 from ..common.prices import cost_usd
 from ..common.progress import Progress, Silent
 from ..errors import BadInput
-from ..route.router import OFF
+from ..route.router import ROUTE_VAR
 from ..stats.intervals import clopper_pearson, difference, paired_difference
 from ..workspace import Workspace
 
@@ -89,15 +89,15 @@ def compare_agents(
 @contextmanager
 def _routing(on: bool) -> Iterator[None]:
     """Switch routes on or off by the environment, which they read at every call; then restore it."""
-    before = os.environ.pop(OFF, None)
+    before = os.environ.pop(ROUTE_VAR, None)
     if not on:
-        os.environ[OFF] = "off"
+        os.environ[ROUTE_VAR] = "off"
     try:
         yield
     finally:
-        os.environ.pop(OFF, None)
+        os.environ.pop(ROUTE_VAR, None)
         if before is not None:
-            os.environ[OFF] = before
+            os.environ[ROUTE_VAR] = before
 
 
 def _run(run: Callable[[Case], bool], case: Case, specialists: bool) -> _Ran:

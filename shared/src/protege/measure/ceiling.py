@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import orjson
 
-from ..call import Answer, Message, Request, request_from
+from ..call import Message, Reply, Request, request_from
 from ..chat.answer import answer_text
 from ..common.progress import Progress, Silent
 from ..errors import BadInput, InvalidAnswer, Refused
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 AT_ONCE = 4
 """Calls that are asked at a time."""
-Ask: TypeAlias = Callable[[Request], Message | Answer]
-"""The teacher: gives an assistant message in OpenAI chat form, or an `Answer`, which tells its model and tokens too.
+Ask: TypeAlias = Callable[[Request], Message | Reply]
+"""The teacher: gives an assistant message in OpenAI chat form, or a `Reply`, which tells its model and tokens too.
 Called from several threads. Raises Refused for a request that it does not take; any other error ends the measurement.
 """
 
@@ -128,13 +128,13 @@ def measure_ceiling(
     rows, grader = held_out(workspace, task, calls), grader_of(workspace, task)
     requests = [request_from(orjson.loads(row["request"])) for row in rows]
     answers = _asked(task, ask, requests, progress or Silent())
-    given = [answer for answer in answers if isinstance(answer, Answer)]
+    given = [answer for answer in answers if isinstance(answer, Reply)]
     if not given:
         raise next(answer for answer in answers if isinstance(answer, Refused))
     agreed = sum(
         _agrees(grader.for_request(request), answer, str(row["answer"]))
         for row, request, answer in zip(rows, requests, answers, strict=True)
-        if isinstance(answer, Answer)
+        if isinstance(answer, Reply)
     )
     found = Ceiling(
         agreement=agreed / len(given),
@@ -159,17 +159,17 @@ def _key(task_id: str) -> str:
     return f"ceiling:{task_id}"
 
 
-def _asked(task: Task, ask: Ask, requests: Sequence[Request], progress: Progress) -> list[Answer | Refused]:
+def _asked(task: Task, ask: Ask, requests: Sequence[Request], progress: Progress) -> list[Reply | Refused]:
     """The answers in the order of their requests. An error but Refused ends it: nobody is asked any more."""
 
-    def one(request: Request) -> Answer | Refused:
+    def one(request: Request) -> Reply | Refused:
         try:
             answer = ask(request)
         except Refused as error:
             return error
-        return answer if isinstance(answer, Answer) else Answer(answer)
+        return answer if isinstance(answer, Reply) else Reply(answer)
 
-    answers: list[Answer | Refused] = []
+    answers: list[Reply | Refused] = []
     with (
         progress.step(f"{task.name}: asking the teacher again", len(requests)) as bar,
         ThreadPoolExecutor(AT_ONCE, "protege-teacher") as pool,
@@ -184,7 +184,7 @@ def _asked(task: Task, ask: Ask, requests: Sequence[Request], progress: Progress
     return answers
 
 
-def _agrees(grader: Grader, second: Answer, first: str) -> bool:
+def _agrees(grader: Grader, second: Reply, first: str) -> bool:
     """Never where there is no second answer, or its tool calls cannot be read."""
     try:
         return second.message is not None and grader.agree(answer_text(second.message), first)
@@ -204,7 +204,7 @@ def _sum(counts: Sequence[int | None]) -> int | None:
     return sum(known) if len(known) == len(counts) else None
 
 
-def _cost(answers: Sequence[Answer]) -> float | None:
+def _cost(answers: Sequence[Reply]) -> float | None:
     """US dollars of them all; None where the tokens or the price of one are unknown."""
     from ..common.prices import cost_usd
 

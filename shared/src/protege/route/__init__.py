@@ -1,9 +1,8 @@
-"""route: the specialist answers where that was shown to hold, the teacher everywhere else.
+"""Step S6, route: the specialist answers where that is certified, the teacher everywhere else.
 
-Before: `grid_from` the validation split and `calibrate` on the calibration split give a threshold with a guarantee, or
-the number of calls that are missing; `publish` tells running agents. In the agent: `Router`, which takes a request and
-gives the specialist's answer, or none and the reason. Never raises into the agent, never waits beyond the route's
-time-out, never starts an engine on the agent's thread, and never keeps an answer that calibration did not speak for.
+This is the agent's side. `Router` takes a request and gives the specialist's answer, or none and the reason. It reads
+what `certify` proved and `rollout` published. Never raises into the agent, never waits beyond the route's time-out,
+never starts an engine on the agent's thread, and never keeps an answer that calibration does not cover.
 """
 
 import lazy_loader

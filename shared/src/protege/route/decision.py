@@ -1,4 +1,4 @@
-"""Where a call goes, by its request alone."""
+"""Where a call goes, decided by its request alone."""
 
 from __future__ import annotations
 
@@ -39,39 +39,48 @@ Reason: TypeAlias = Literal[
     "sampling asks for several answers",
     "router failed",
 ]
-"""Why a call went where it went. "routed" is a decision to ask the specialist, "kept" and "audited" (it would have been
-kept, and was drawn to be compared) are outcomes."""
+"""Why a call went where it went. "routed" is a decision to ask the specialist. "kept" and "audited" are outcomes: an
+audited answer would have been kept, but its call was drawn for a comparison."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Where a call goes. route and specialist are None where the teacher answers; scorer: see `table.Entry`. then: who
-    is asked where this one's answer is handed back."""
+    """Where a call goes."""
 
     route: Route | None
+    """The route that the call takes; None if the teacher answers."""
     task: Task | None
+    """The task that the request belongs to; None if it belongs to none."""
     reason: Reason
+    """Why."""
     specialist: Specialist | None = None
+    """The specialist that is asked; None if the teacher answers."""
     scorer: Scorer | None = None
+    """How its confidence is made: see `table.Entry`."""
     then: Decision | None = None
+    """In a cascade: who is asked if this specialist's answer is handed back."""
 
 
 def objection(request: Request, run: str | None, task: Task, route: Route) -> Reason | None:
-    """Why this route may not answer this request."""
+    """Why this route may not answer this request; None if it may.
+
+    run: the id of the agent's run, by which the share is drawn.
+    """
     if (request.parameters.get("n") or 1) != 1:
         return "sampling asks for several answers"
     if not all(isinstance(m.get("content"), str | None) for m in request.messages):
         return "content is not text"
-    found = fitting_template(task, request)
-    if found is None or found[0].signature not in route.signatures:
+    fitting = fitting_template(task, request)
+    if fitting is None or fitting[0].signature not in route.signatures:
         return "another wording"
-    if route.share < 1 and _place(request, run, route.specialist_id) >= route.share:
+    if route.share < 1 and _position(request, run, route.specialist_id) >= route.share:
         return "outside the share"
     return None
 
 
-def _place(request: Request, run: str | None, specialist_id: str) -> float:
-    """0 to 1, the same for all calls in a run, another for each specialist; without a run, by what is asked."""
+def _position(request: Request, run: str | None, specialist_id: str) -> float:
+    """A number from 0 to 1, the same for all calls in a run but different for each specialist; without a run, the
+    messages decide instead."""
     key = run.encode() if run else orjson.dumps(request.messages, option=orjson.OPT_NON_STR_KEYS)
     digest = hashlib.blake2b(specialist_id.encode() + b"\0" + key, digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64

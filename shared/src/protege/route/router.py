@@ -31,58 +31,70 @@ if TYPE_CHECKING:
     from ..serve import Engine
 
 _CHANCE = random.SystemRandom()
-"""Not the program's own stream: an agent that seeds it would have no audits, and its own draws would become others."""
-OFF = "PROTEGE_ROUTE"
-"""With this environment variable at "off" the teacher answers all calls, whatever routes.json says."""
+"""Not the program's own generator: an agent that seeds that one would draw no audits, and its own draws would
+change."""
+ROUTE_VAR = "PROTEGE_ROUTE"
+"""If this environment variable is "off", the teacher answers all calls, whatever routes.json says."""
 
 log = logging.getLogger("protege.route")
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a call.
-
-    message: the answer in OpenAI chat form; None where the teacher must answer. attempt: what the specialist did, the
-    last of those that were asked; None where none was. decision: the reason. specialist, specialist_id: name and id of
-    that one, or of the route's where none was asked. Tokens are of its answer, None without one; latency_ms is all the
-    time that the route took. earlier: what those did in a cascade that were asked before, in their order.
-    """
+    """What became of a call that was routed."""
 
     message: Message | None
+    """The answer in OpenAI chat form; None if the teacher must answer."""
     attempt: Attempt | None
+    """What the specialist did, the last one if several were asked; None if none was."""
     decision: Reason
+    """Why the call goes where it goes."""
     specialist: str | None = None
+    """The name of that specialist, or of the route's specialist if none was asked."""
     specialist_id: str | None = None
+    """Its id."""
     task_id: str | None = None
+    """The task that the request belongs to."""
     input_tokens: int | None = None
+    """Tokens of the specialist's prompt; None without an answer."""
     output_tokens: int | None = None
+    """Tokens of the specialist's answer; None without one."""
     latency_ms: float = 0.0
+    """All the time that the route took."""
     earlier: tuple[Attempt, ...] = ()
+    """In a cascade: what the specialists that were asked before did, in order."""
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:
-        """What every specialist did that was asked, in their order."""
+        """What each specialist that was asked did, in order."""
         return self.earlier if self.attempt is None else (*self.earlier, self.attempt)
 
 
 @dataclass(slots=True)
 class _Asking:
-    """A call that specialists are being asked. at: whom now, and what those did before; set in one step, since the
-    agent's thread reads it when the time is over."""
+    """A call that specialists are being asked about."""
 
     at: tuple[Decision, tuple[Attempt, ...]]
+    """Who is asked now, and what earlier specialists did. Set in one step, because the agent's thread reads it when the
+    time is over."""
     begin_s: float
+    """When the call came, on `time.perf_counter`."""
     until_s: float
+    """When its time is over, on the same clock."""
     drawn: float
+    """A random number from 0 to 1: the call is audited if it is below the rate of audits."""
 
     @property
     def left_s(self) -> float:
+        """The seconds left."""
         return max(0.0, self.until_s - time.perf_counter())
 
     @property
     def rate(self) -> float | None:
-        """With which the call was drawn to be audited; None where it was not. Who is asked after one that is audited is
-        audited too."""
+        """The probability with which the call was drawn for an audit; None if it was not drawn.
+
+        A specialist that is asked after an audited one is audited too.
+        """
         decision, earlier = self.at
         own = decision.route.audit if decision.route else 0.0
         rate = max([own, *(attempt.rate or 0.0 for attempt in earlier)])
@@ -90,12 +102,12 @@ class _Asking:
 
 
 class Router:
-    """Answers calls by specialists where it may. Safe for many threads and event loops; keep one a home folder.
+    """Has specialists answer the calls that they may answer. Safe for many threads and event loops.
 
-    home: the workspace's folder, else PROTEGE_HOME, else `.protege`. Nothing is read, started or connected before the
-    first call, no call waits for an engine to start, and none waits longer than its route's time-out. No method raises
-    (but for the cancelling of `aanswer`). `connect(home) -> Engine | None` and `start(home)` stand in for those of
-    `protege.serve`.
+    home: the workspace's folder; by default PROTEGE_HOME, else `.protege`. Keep one router for each home folder.
+    Nothing is read, started or connected before the first call. No call waits for an engine to start, and none waits
+    longer than its route's time-out. No method raises, except that `aanswer` can be cancelled. `connect(home) -> Engine
+    | None` and `start(home)` replace those of `protege.serve`.
     """
 
     def __init__(
@@ -110,20 +122,21 @@ class Router:
         self._borders = connect, start
         self._links: dict[str, EngineLink] = {}
         self._lock = threading.Lock()
-        self._told: set[str] = set()
+        self._logged: set[str] = set()
 
     def decide(self, request: Request, run: str | None = None) -> Decision:
-        """Whether a specialist is asked, by the request alone. run: the agent's run, which the share goes by."""
+        """Whether a specialist is asked, by the request alone. run: the id of the agent's run, by which the share is
+        drawn."""
         try:
             return self._decide(request, run)
-        except Exception as error:  # noqa: BLE001 — the agent must get its answer, whatever is wrong here
-            self._tell("deciding", error)
+        except Exception as error:  # noqa: BLE001 - the agent must get its answer, whatever is wrong here
+            self._log_once("deciding", error)
             return Decision(None, None, "router failed")
 
     def answer(self, request: Request, run: str | None = None) -> Outcome:
-        """The specialist's answer where it may be kept; else an outcome without message, and the teacher answers."""
+        """The specialist's answer if it is kept; else an outcome without a message, and the teacher must answer."""
         with span("protege.route", run=run) as traced:
-            return _told(traced, self._answer(request, run))
+            return _described(traced, self._answer(request, run))
 
     def _answer(self, request: Request, run: str | None) -> Outcome:
         asked = self._asked(request, run)
@@ -132,13 +145,13 @@ class Router:
         asking, answer = asked
         try:
             return answer.result(asking.left_s)
-        except TimeoutError:  # the engine's client should have given up by itself; it does not get to hold the agent
+        except TimeoutError:  # the engine's client should have given up by itself; the agent does not wait for it
             return self._timed_out(asking)
 
     async def aanswer(self, request: Request, run: str | None = None) -> Outcome:
-        """As `answer`, without blocking the event loop."""
+        """Like `answer`, without blocking the event loop."""
         with span("protege.route", run=run) as traced:
-            return _told(traced, await self._aanswer(request, run))
+            return _described(traced, await self._aanswer(request, run))
 
     async def _aanswer(self, request: Request, run: str | None) -> Outcome:
         asked = self._asked(request, run)
@@ -151,19 +164,20 @@ class Router:
             return self._timed_out(asking)
 
     def wait_until_ready(self, timeout_s: float) -> bool:
-        """Have the engine connected (started, where none runs) before the first call; whether it is by then."""
+        """Connect to the engine before the first call, and start it if none runs. Returns whether it is connected in
+        time."""
         until_s = time.monotonic() + timeout_s
         entries = (entry for entries in self._table.current().routes.values() for entry in entries)
         needed = {_engine_of(entry.specialist) for entry in entries} or {"embedded"}
         return all(self._link(engine).wait(until_s - time.monotonic()) for engine in sorted(needed))
 
     def close(self) -> None:
-        """Close the connection to the engine, not the engine."""
+        """Close the connection to the engine. The engine itself goes on."""
         for link in list(self._links.values()):
             link.close()
 
     def _decide(self, request: Request, run: str | None) -> Decision:
-        if os.environ.get(OFF, "").lower() == "off":
+        if os.environ.get(ROUTE_VAR, "").lower() == "off":
             return Decision(None, None, "off")
         table = self._table.current()
         if table.assigner is None:
@@ -174,7 +188,7 @@ class Router:
         return _chain(request, run, task, table.routes.get(task.id, ()))
 
     def _asked(self, request: Request, run: str | None) -> tuple[_Asking, Future[Outcome]] | Outcome:
-        """The outcome that specialists are working on; or the outcome at once where none is asked."""
+        """The outcome that specialists are working on; or the outcome itself, at once, if none is asked."""
         begin_s = time.perf_counter()
         decision = self.decide(request, run)
         try:
@@ -184,15 +198,15 @@ class Router:
             engine = link.engine()
             if engine is None:
                 return _unasked(decision, "engine failed" if link.failed else "engine starting", begin_s)
-            # Drawn once, before anything is known of the answers: a fair sample of all that a specialist is asked.
+            # Drawn once, before any answer is known, so that audits are a fair sample of all questions.
             asking = _Asking((decision, ()), begin_s, begin_s + decision.route.timeout_s, _CHANCE.random())
             return asking, _in_thread(lambda: self._cascade(engine, request, asking))
-        except Exception as error:  # noqa: BLE001 — as in decide
-            self._tell("asking", error)
+        except Exception as error:  # noqa: BLE001 - as in decide
+            self._log_once("asking", error)
             return _unasked(decision, "router failed", begin_s)
 
     def _cascade(self, engine: Engine, request: Request, asking: _Asking) -> Outcome:
-        """The first one's outcome; where it hands the answer back, that of the next, as far as one can be asked."""
+        """The outcome of the first specialist; if it hands its answer back, that of the next one that can be asked."""
         decision, _ = asking.at
         outcome = self._tried(engine, request, asking)
         while (then := _next(decision, outcome, asking.left_s)) is not None and then.specialist is not None:
@@ -207,7 +221,7 @@ class Router:
         return outcome
 
     def _tried(self, engine: Engine, request: Request, asking: _Asking) -> Outcome:
-        """What comes of asking the one whose turn it is."""
+        """The outcome of asking the specialist whose turn it is."""
         decision, earlier = asking.at
         answered, reason = self._work(engine, decision, request, asking)
         return replace(_outcome(decision, answered, reason, asking.begin_s, asking.rate), earlier=earlier)
@@ -228,23 +242,23 @@ class Router:
                 left_s = asking.until_s - time.perf_counter()
                 answered = ask(engine, specialist, task, request, timeout_s=left_s, scorer=decision.scorer)
                 link.succeeded()
-                # Once more: it may have been updated meanwhile, and answered as another.
+                # Again, because the engine may have been updated meanwhile, and answered as another.
                 same = engine.fingerprint(specialist) == route.fingerprint
                 reason = _verdict(answered, route) if same else "fingerprint differs"
         except CannotRender:
             reason = "cannot be shown"
-        except NotServed:  # not yet, as after a promotion, or not any more; the others may be
+        except NotServed:  # not yet, as after a promotion, or no longer; other specialists may be
             link.refresh()
             reason = "not served"
-        except EngineBusy:  # it is well; but for a moment the teacher is sooner
+        except EngineBusy:  # the engine is well, but for now the teacher is faster
             reason = "engine busy"
         except EngineError as error:
             link.failure(engine)
             late = isinstance(error, EngineTimeout) or asking.left_s <= 0.05 * (asking.until_s - asking.begin_s)
             reason = "timed out" if late else "engine failed"
-            self._tell("the engine", error)
-        except Exception as error:  # noqa: BLE001 — as in decide
-            self._tell("asking", error)
+            self._log_once("the engine", error)
+        except Exception as error:  # noqa: BLE001 - as in decide
+            self._log_once("asking", error)
             reason = "router failed"
         return answered, reason
 
@@ -260,16 +274,16 @@ class Router:
             self._link(_engine_of(decision.specialist)).failure()
         return replace(_outcome(decision, None, "timed out", asking.begin_s, asking.rate), earlier=earlier)
 
-    def _tell(self, what: str, error: Exception) -> None:
-        """Log a trouble once; by its type alone, since a message could hold the content of a call."""
+    def _log_once(self, what: str, error: Exception) -> None:
+        """Log a trouble once, by its type alone: its message could hold the content of a call."""
         trouble = f"{what}: {type(error).__name__}"
-        if trouble not in self._told:
-            self._told.add(trouble)
+        if trouble not in self._logged:
+            self._logged.add(trouble)
             log.warning("Routing failed while %s; the teacher answers. (Told once.)", trouble)
 
 
-def _told(traced: Span, outcome: Outcome) -> Outcome:
-    """The outcome, once its span tells of it."""
+def _described(traced: Span, outcome: Outcome) -> Outcome:
+    """The outcome, after its span was given its attributes."""
     if traced is not OFF_SPAN:
         confidence = outcome.attempt.confidence if outcome.attempt else None
         tokens = {"input_tokens": outcome.input_tokens, "output_tokens": outcome.output_tokens}
@@ -279,30 +293,31 @@ def _told(traced: Span, outcome: Outcome) -> Outcome:
 
 
 def _engine_of(specialist: Specialist) -> str:
-    """Which engine has it, told apart from others that may fail without it: an Ollama by its address."""
+    """The engine that has the specialist: "embedded", or the address of an Ollama. Each engine fails by itself."""
     return "embedded" if specialist.engine == "embedded" else str(specialist.imported.get("address"))
 
 
 def _chain(request: Request, run: str | None, task: Task, entries: Sequence[Entry], after: str = "") -> Decision:
-    """The first of these that may answer and is asked after this one, with those behind it."""
+    """The first of these entries that may answer and is asked after the specialist `after`, with those that follow
+    it."""
     reason: Reason = "no live route"
     for route, specialist, scorer in entries:
         if route.after != after:
             continue
-        if (found := objection(request, run, task, route)) is None:
+        if (refusal := objection(request, run, task, route)) is None:
             then = _chain(request, run, task, [e for e in entries if e.route.after], specialist.id)
             return Decision(route, task, "routed", specialist, scorer, then if then.route else None)
-        reason = found
+        reason = refusal
     return Decision(None, task, reason)
 
 
 _HANDED_ON = ("below threshold", "invalid structure", "cut off", "repetition", "refusal")
-"""What may be said of an answer that the next one in a cascade is asked about. On other troubles, of the engine or of
-what cannot be shown, nothing was certified."""
+"""The reasons after which the next specialist in a cascade is asked. For other troubles, such as an engine that fails
+or a request that cannot be shown, nothing was certified."""
 
 
 def _next(decision: Decision, outcome: Outcome, left_s: float) -> Decision | None:
-    """Who is asked next; None where the answer is kept, nobody is there, or the time does not suffice."""
+    """Who is asked next; None if the answer is kept, if nobody is left, or if the time does not suffice."""
     then, attempt = decision.then, outcome.attempt
     if then is None or then.route is None or attempt is None or attempt.reason not in _HANDED_ON:
         return None
@@ -323,7 +338,7 @@ def _verdict(answered: Answered, route: Route) -> Reason:
 def _outcome(
     decision: Decision, answered: Answered | None, reason: Reason, begin_s: float, rate: float | None = None
 ) -> Outcome:
-    """rate: with which it was drawn to be audited; None where it was not drawn."""
+    """The outcome of asking a specialist. rate: that of the audit that drew the call; None if none did."""
     specialist = decision.specialist
     assert specialist is not None
     kept = reason == "kept" and answered is not None and rate is None
@@ -349,6 +364,7 @@ def _outcome(
 
 
 def _unasked(decision: Decision, reason: Reason, begin_s: float) -> Outcome:
+    """The outcome of a call that no specialist was asked about."""
     return Outcome(
         message=None,
         attempt=None,
@@ -361,11 +377,11 @@ def _unasked(decision: Decision, reason: Reason, begin_s: float) -> Outcome:
 
 
 def _in_thread(work: Callable[[], Outcome]) -> Future[Outcome]:
-    """Run in a thread of its own. A pool's threads are joined at exit, so a stuck engine would hold the agent up."""
+    """Run in a thread of its own. A pool's threads are joined at exit, so a stuck engine would keep the agent alive."""
     future: Future[Outcome] = Future()
 
     def run() -> None:
-        if future.set_running_or_notify_cancel():  # from here on a cancelled caller leaves the future as it is
+        if future.set_running_or_notify_cancel():  # from here on, a caller that is cancelled leaves the future as it is
             future.set_result(work())
 
     context = contextvars.copy_context()

@@ -1,1 +1,8 @@
-"""Statistics: exact intervals, and tests that may be looked at after every observation. Plain functions on numbers."""
+"""Statistics: plain functions on numbers.
+
+intervals: exact intervals of shares and of their differences. sequential: tests that can be read after every call.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

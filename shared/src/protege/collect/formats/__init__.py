@@ -1,1 +1,4 @@
-"""The files that recorded calls come in, a module each: from a line or a document to a call's record."""
+"""The forms of files with recorded calls, one module each: from a line or a document to the records of calls.
+
+calls: our own. openai: chat fine-tuning files. otlp, otlp_messages: OpenTelemetry GenAI spans.
+"""

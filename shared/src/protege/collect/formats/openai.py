@@ -1,4 +1,5 @@
-"""OpenAI's chat fine-tuning files: `{"messages": […], "tools": […]}` a line, the answer the last assistant message."""
+"""OpenAI's chat fine-tuning files: `{"messages": […], "tools": […]}` a line. The last assistant message is the
+answer."""
 
 from __future__ import annotations
 
@@ -9,10 +10,11 @@ from ...call import request_from
 from ...errors import BadCall
 
 FIELDS = frozenset({"messages", "tools", "functions", "parallel_tool_calls"})
+"""All that a line of such a file may hold."""
 
 
 def records(document: Any) -> Iterator[dict[str, Any]]:
-    """The call that ends in the last assistant message whose `weight` is not 0; what comes after it is left out.
+    """The call that ends in the last assistant message whose `weight` is not 0. What comes after it is left out.
 
     The older `functions` and `function_call` become tools and tool calls. Raises BadCall.
     """
@@ -34,7 +36,7 @@ def records(document: Any) -> Iterator[dict[str, Any]]:
 
 
 def _message(message: Mapping[str, Any]) -> dict[str, Any]:
-    kept = {name: value for name, value in message.items() if name not in ("weight", "function_call")}
+    written = {name: value for name, value in message.items() if name not in ("weight", "function_call")}
     if function := message.get("function_call"):
-        kept["tool_calls"] = [{"id": None, "type": "function", "function": function}]
-    return kept
+        written["tool_calls"] = [{"id": None, "type": "function", "function": function}]
+    return written

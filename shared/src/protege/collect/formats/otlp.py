@@ -1,8 +1,8 @@
 """OpenTelemetry GenAI spans in OTLP JSON: resourceSpans → scopeSpans → spans.
 
-Reads what the conventions say today (`gen_ai.input.messages` with parts, on the span or on its event) and what they
-said up to v1.36 (an event a message: `gen_ai.user.message`, …, `gen_ai.choice`). A span is a call where its operation
-is a chat or a completion; spans of tools, agents and embeddings are passed over.
+Reads today's conventions (`gen_ai.input.messages` with parts, on the span or on its event) and those up to v1.36 (one
+event for each message: `gen_ai.user.message`, …, `gen_ai.choice`). A span is a call if its operation is a chat or a
+completion; spans of tools, agents and embeddings are passed over.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from ...errors import BadCall
 from .otlp_messages import finish_reason, from_events, from_parts, tools_of
 
 CHAT = frozenset({"chat", "text_completion", "generate_content"})
+"""The operations that are calls."""
 _PARAMETERS = {
     "temperature": "temperature",
     "top_p": "top_p",
@@ -28,7 +29,7 @@ _PARAMETERS = {
 
 
 def records(document: Any) -> Iterator[dict[str, Any] | BadCall]:
-    """The calls of one export, and a BadCall for each call span that cannot be used. Raises BadCall."""
+    """The calls of one export, and a BadCall for each span of a call that cannot be used. Raises BadCall."""
     if not isinstance(document, Mapping) or not isinstance(document.get("resourceSpans"), list):
         raise BadCall("holds no resourceSpans.")
     for resource in document["resourceSpans"]:
@@ -44,9 +45,9 @@ def records(document: Any) -> Iterator[dict[str, Any] | BadCall]:
 
 
 def _record(span: Mapping[str, Any], scope: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The call of a span; None where it is the span of something else."""
+    """The call of a span; None if it is the span of something else."""
     events = [(str(event.get("name", "")), attributes_of(event)) for event in span.get("events") or ()]
-    details = {k: v for name, found in events if name == _DETAILS for k, v in found.items()}
+    details = {k: v for name, held in events if name == _DETAILS for k, v in held.items()}
     attributes = {**attributes_of(span), **details}
     operation = attributes.get("gen_ai.operation.name")
     if operation not in CHAT and (operation or "gen_ai.request.model" not in attributes):
@@ -95,8 +96,8 @@ def _value(value: Mapping[str, Any]) -> Any:
 
 
 def _named(attributes: Mapping[str, Any], prefix: str, names: Mapping[str, str]) -> dict[str, Any]:
-    found = {ours: attributes.get(prefix + theirs) for theirs, ours in names.items()}
-    return {name: value for name, value in found.items() if value is not None}
+    values = {ours: attributes.get(prefix + theirs) for theirs, ours in names.items()}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _usage(attributes: Mapping[str, Any]) -> dict[str, Any]:
@@ -114,11 +115,11 @@ def _error(span: Mapping[str, Any], attributes: Mapping[str, Any]) -> str | None
 
 def _times(span: Mapping[str, Any], attributes: Mapping[str, Any]) -> dict[str, float]:
     start, end = int(span.get("startTimeUnixNano") or 0), int(span.get("endTimeUnixNano") or 0)
-    found: dict[str, float] = {}
+    times: dict[str, float] = {}
     if start:
-        found["time"] = start / 1e9
+        times["time"] = start / 1e9
     if start and end >= start:
-        found["latency_ms"] = (end - start) / 1e6
+        times["latency_ms"] = (end - start) / 1e6
     if (first := attributes.get("gen_ai.response.time_to_first_chunk")) is not None:
-        found["ttft_ms"] = float(first) * 1000  # the convention gives seconds
-    return found
+        times["ttft_ms"] = float(first) * 1000  # the convention gives seconds
+    return times

@@ -9,9 +9,9 @@ import orjson
 
 
 def from_parts(attributes: Mapping[str, Any]) -> dict[str, Any] | None:
-    """`messages`, `response` and `finish_reason` from `gen_ai.input.messages` and its kin; None where there are none.
+    """`messages`, `response` and `finish_reason` from `gen_ai.input.messages` and its kin; None if there are none.
 
-    The first of several answers is taken.
+    Of several answers, the first is taken.
     """
     asked = _json(attributes.get("gen_ai.input.messages"))
     if not asked:
@@ -29,7 +29,7 @@ def from_parts(attributes: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def from_events(events: Iterable[tuple[str, Mapping[str, Any]]]) -> dict[str, Any] | None:
-    """The same from the events `gen_ai.<role>.message` and `gen_ai.choice`; None where there are none."""
+    """The same from the events `gen_ai.<role>.message` and `gen_ai.choice`; None if there are none."""
     messages: list[dict[str, Any]] = []
     response = reason = None
     for name, attributes in events:
@@ -63,7 +63,7 @@ _ROLE_OF_EVENT = {f"gen_ai.{role}.message": role for role in ("system", "user", 
 
 
 def _json(value: Any) -> Any:
-    """What is written as JSON text where structures are not supported; other text stays text."""
+    """A value that was written as JSON text because structures were not supported; other text stays text."""
     if not isinstance(value, str) or value[:1] not in ("{", "["):
         return value
     try:
@@ -73,7 +73,7 @@ def _json(value: Any) -> Any:
 
 
 def _messages(message: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """A message of parts as one in chat form; each tool's answer in it is a message of its own."""
+    """A message of parts in chat form. The answer of each tool in it becomes a message of its own."""
     if "parts" not in message:
         yield _plain(str(message.get("role")), message)
         return
@@ -88,7 +88,7 @@ def _messages(message: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             yield {"role": "tool", "tool_call_id": part.get("id"), "content": _text(answer)}
         elif kind == "tool_call":
             calls.append(_tool_call(part))
-        elif kind != "reasoning":  # thoughts are no part of what was asked or answered
+        elif kind != "reasoning":  # reasoning is not part of what was asked or answered
             content.append(_part(part))
     if content or calls or not results:
         written: dict[str, Any] = {"role": message["role"], "content": _content(content)}
@@ -114,7 +114,7 @@ def _part(part: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _plain(role: str, body: Mapping[str, Any]) -> dict[str, Any]:
-    """A message that is in chat form already, except that values may be written as JSON text."""
+    """A message that is in chat form already, except that its values may be written as JSON text."""
     message: dict[str, Any] = {"role": body.get("role") or role}
     content = body.get("content")
     message["content"] = content if content is None or isinstance(content, str | list) else _text(content)

@@ -1,4 +1,4 @@
-"""Files of recorded calls, opened: plain or gzip, one JSON document a line, or a single one."""
+"""Files of JSON documents, plain or gzip: one document a line, or a single document."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _LINES_BETWEEN_REPORTS = 500
 
 
 class Unreadable(ValueError):
-    """A document that is no JSON; the message says why and holds no content."""
+    """A document is not JSON. The message says why and holds no content."""
 
 
 def check(path: Path) -> None:
-    """Raises BadInput where there is nothing to read: missing, a folder, no permission, empty, a list."""
+    """Raises BadInput if the file cannot be read: it is missing, a folder, empty, one JSON list, or not permitted."""
     try:
         with _opened(path) as (file, _):
             head = file.read(4096).removeprefix(_BOM).lstrip()
@@ -43,25 +43,25 @@ def check(path: Path) -> None:
 
 
 def documents(path: Path, bar: Bar | None = None) -> Iterator[tuple[int, Any]]:
-    """Each JSON document with the number of its line, from 1; an `Unreadable` in its place where it is no JSON.
+    """Each JSON document with the number of its line, from 1; an `Unreadable` in its place if it is not JSON.
 
-    A file that is one document over many lines is read whole. `bar` advances by the bytes read from the disk.
+    A file with one document over many lines is read whole. `bar` advances by the bytes read from the disk.
     """
-    told = 0
+    reported = 0
     with _opened(path) as (file, raw):
         for number, line in _whole(_numbered(file)):
             yield number, _parsed(line)
             if bar and number % _LINES_BETWEEN_REPORTS == 0:
-                bar.advance(raw.tell() - told)
-                told = raw.tell()
+                bar.advance(raw.tell() - reported)
+                reported = raw.tell()
         if bar:
-            bar.advance(raw.tell() - told)
+            bar.advance(raw.tell() - reported)
 
 
 def head(path: Path, count: int = 20) -> list[Any]:
-    """The first documents of a file, unreadable ones left out."""
-    found = (document for _, document in itertools.islice(documents(path), count))
-    return [document for document in found if not isinstance(document, Unreadable)]
+    """The first documents of a file; unreadable ones are left out."""
+    first = (document for _, document in itertools.islice(documents(path), count))
+    return [document for document in first if not isinstance(document, Unreadable)]
 
 
 _BOM = b"\xef\xbb\xbf"
@@ -69,7 +69,7 @@ _BOM = b"\xef\xbb\xbf"
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
-    """The file's bytes, and the file on the disk; what is compressed is seen by its first bytes, not by its name."""
+    """The file's content, and the file on the disk. Its first bytes, not its name, tell whether it is compressed."""
     with path.open("rb") as raw:
         if raw.peek(2)[:2] == b"\x1f\x8b":
             with gzip.open(raw) as file:
@@ -79,7 +79,7 @@ def _opened(path: Path) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
 
 
 def _numbered(file: IO[bytes]) -> Iterator[tuple[int, bytes | Unreadable]]:
-    """The lines that are not blank; an `Unreadable` last where a compressed file is cut off or damaged."""
+    """The lines that are not blank. If a compressed file is cut off or damaged, an `Unreadable` comes last."""
     number = 0
     try:
         for number, line in enumerate(file, 1):
@@ -92,7 +92,7 @@ def _numbered(file: IO[bytes]) -> Iterator[tuple[int, bytes | Unreadable]]:
 
 
 def _whole(numbered: Iterator[tuple[int, bytes | Unreadable]]) -> Iterator[tuple[int, bytes | Unreadable]]:
-    """The lines; or all of them as one, where the first opens an object and the file is one document."""
+    """The lines; or all of them as one, if the first opens an object and the file is one document."""
     for number, line in numbered:
         if isinstance(line, bytes) and line.rstrip().endswith((b"{", b"[", b",")):
             rest = list(numbered)

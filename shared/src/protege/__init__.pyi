@@ -1,0 +1,36 @@
+from . import collect as collect
+from . import measure as measure
+from . import report as report
+from .call import Attempt as Attempt
+from .call import Call as Call
+from .call import Message as Message
+from .call import Reply as Reply
+from .call import Request as Request
+from .call import text_of as text_of
+from .collect import Recorder as Recorder
+from .collect import drain as drain
+from .curate import CurateSettings as CurateSettings
+from .errors import ProtegeError as ProtegeError
+from .flywheel import improve as improve
+from .loop.settings import Improvement as Improvement
+from .loop.settings import Settings as Settings
+from .loop.tasks import find_tasks as find_tasks
+from .measure import compare_agents as compare_agents
+from .measure import measure_ceiling as measure_ceiling
+from .report import status as status
+from .report import write_report as write_report
+from .rollout import TaskPolicy as TaskPolicy
+from .rollout import promote as promote
+from .rollout import retire as retire
+from .rollout import rollback as rollback
+from .rollout import set_policy as set_policy
+from .route import Router as Router
+from .specialist import Base as Base
+from .specialist import Route as Route
+from .specialist import Specialist as Specialist
+from .task import Task as Task
+from .task import Template as Template
+from .tune import TuneSettings as TuneSettings
+from .workspace import Workspace as Workspace
+
+__version__: str

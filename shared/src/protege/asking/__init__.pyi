@@ -1,0 +1,10 @@
+from .ask import Answered as Answered
+from .ask import ask as ask
+from .confidence import Scorer as Scorer
+from .confidence import features_of as features_of
+from .confidence import keeps as keeps
+from .confidence import scaled as scaled
+from .novelty import Novelty as Novelty
+from .novelty import novelty_from as novelty_from
+from .novelty import shown_text as shown_text
+from .novelty import words_of as words_of

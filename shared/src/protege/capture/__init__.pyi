@@ -1,0 +1,9 @@
+from .calls import OpenCall as OpenCall
+from .calls import Place as Place
+from .calls import Records as Records
+from .calls import recorder_of as recorder_of
+from .watch import EMPTY as EMPTY
+from .watch import Answerer as Answerer
+from .watch import Watch as Watch
+from .watch import opened as opened
+from .watch import router_of as router_of

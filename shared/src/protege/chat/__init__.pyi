@@ -1,0 +1,15 @@
+from .answer import answer_text as answer_text
+from .answer import breaks as breaks
+from .answer import message_from as message_from
+from .answer import schema_of as schema_of
+from .answer import tool_calls_of as tool_calls_of
+from .prompt import as_messages as as_messages
+from .prompt import fitting_template as fitting_template
+from .prompt import messages_for as messages_for
+from .prompt import render as render
+from .prompt import tools_text as tools_text
+from .refusal import refuses as refuses
+from .streams import assemble as assemble
+from .teacher import OpenAICompatible as OpenAICompatible
+from .teacher import body_of as body_of
+from .teacher import openai_compatible as openai_compatible
