@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 """The version of the report as JSON."""
-Outcome: TypeAlias = Literal["right", "wrong", "handed back"]
+Verdict: TypeAlias = Literal["right", "wrong", "handed back"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class Realised:
 class ShownExample:
     """One held-out call as it may be shown: redacted, and cut."""
 
-    outcome: Outcome
+    outcome: Verdict
     prompt: str
     """What was asked."""
     answer: str
