@@ -16,7 +16,6 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import orjson
 import pytest
 from langchain_core.messages import HumanMessage, SystemMessage
 from langgraph.graph import END, START, MessagesState, StateGraph
@@ -25,8 +24,8 @@ from protege.call import text_of
 from protege.curate import CurateSettings
 from protege.loop import tasks as finding
 from protege.loop.settings import Improvement, Settings
-from protege.measure.parity import compare
-from protege.measure.specialists import held_out_rows, measure
+from protege.measure.parity import check_parity
+from protege.measure.specialists import held_out_examples, measure
 from protege.report import gather, status, write_report
 from protege.rollout import lifecycle
 from protege.route import Router
@@ -132,10 +131,10 @@ def test_a_killed_improvement_leaves_nothing_half_written_for_whole(home):
 def test_the_loop_ends_with_a_live_specialist(home, improved):
     assert improved.decision == "live", improved.reason
     figures = improved.figures
-    assert figures["evaluation"]["agreement"] >= 0.9
-    assert figures["certificate"]["upper_bound"] <= 0.05
-    assert figures["certificate"]["kept"] >= 59
-    assert 0 < figures["certified_coverage"] <= figures["hindsight_coverage"] + 1e-9
+    assert figures.evaluation.agreement >= 0.9
+    assert figures.certificate.upper_bound <= 0.05
+    assert figures.certificate.kept >= 59
+    assert 0 < figures.certificate.coverage <= figures.hindsight_coverage + 1e-9
     (specialist,) = Workspace(home).specialists()
     assert specialist.state == "live" and specialist.name.endswith("-v1")
 
@@ -150,7 +149,7 @@ def test_a_second_run_reuses_every_step(home, improved, monkeypatch):
     monkeypatch.setattr(protege.tune, "tune", fail)
     (again,) = flywheel.improve(Workspace(home), (), SETTINGS)
     assert again.specialist_id == improved.specialist_id
-    assert again.figures["certificate"] == orjson.loads(orjson.dumps(improved.figures["certificate"]))
+    assert again.figures.certificate == improved.figures.certificate
 
 
 def test_the_specialist_answers_in_the_running_agent_and_stops_when_it_is_retired(home, improved):
@@ -181,7 +180,7 @@ def test_the_specialist_answers_in_the_running_agent_and_stops_when_it_is_retire
 def test_measured_again_a_specialist_has_the_same_figures(home, improved):
     workspace = Workspace(home)
     (specialist,) = workspace.specialists()
-    again, before = measure(workspace, specialist), improved.figures["evaluation"]
+    again, before = measure(workspace, specialist), improved.figures.evaluation.to_record()
     assert again["n"] == before["n"] > 0
     assert again["agreement"] == before["agreement"]
     assert again["kept"]["n"] == before["kept"]["n"]
@@ -220,7 +219,7 @@ def test_what_the_report_and_the_status_say_is_what_happened(home, improved, tmp
 def test_what_is_served_and_is_not_what_was_tuned_is_told(home, improved):
     workspace = Workspace(home)
     (specialist,), (task,) = workspace.specialists(), workspace.tasks()
-    rows = held_out_rows(workspace, specialist, ("validation",))
+    rows = held_out_examples(workspace, specialist, ("validation",))
     untuned = replace(
         specialist,
         files={**specialist.files, "gguf": specialist.base.path},
@@ -228,7 +227,7 @@ def test_what_is_served_and_is_not_what_was_tuned_is_told(home, improved):
     )
     for served, holds in ((specialist, True), (untuned, False)):
         with open_engine(workspace, served) as engine:
-            found = compare(workspace, task, served, engine, rows[:12])
+            found = check_parity(workspace, task, served, engine, rows[:12])
         assert found.holds is holds, found.reason
         assert found.n == found.prompts == 12 and found.template is None
     assert "not what was tuned" in found.reason and found.same < 6
@@ -246,10 +245,10 @@ def test_in_a_running_ollama_the_same_specialist_is_compared_certified_anew_and_
     assert specialist.engine == "ollama"
     parity = specialist.report["parity"]
     assert parity["holds"] and parity["n"] == parity["prompts"] and parity["template"] == "same"
-    assert moved.figures["fingerprint"] != improved.figures["fingerprint"]
-    assert abs(moved.figures["evaluation"]["agreement"] - improved.figures["evaluation"]["agreement"]) <= 0.03
+    assert moved.figures.fingerprint != improved.figures.fingerprint
+    assert abs(moved.figures.evaluation.agreement - improved.figures.evaluation.agreement) <= 0.03
     told = next(s for s in status(workspace)["specialists"] if s["id"] == specialist.id)["ollama"]
-    assert told["provenance"]["report"]["agreement"] == moved.figures["evaluation"]["agreement"]
+    assert told["provenance"]["report"]["agreement"] == moved.figures.evaluation.agreement
     assert told["memory_bytes"] > 100_000_000
 
     graph = agent(workspace.home, wait_s=30)

@@ -14,22 +14,25 @@ import pytest
 from memory_engine import BASE
 from protege import Attempt, Call, Workspace, flywheel
 from protege.asking.confidence import Scorer
-from protege.certify import gate
+from protege.certify import Candidate, Certificate, certify
 from protege.cli.phrases import who
 from protege.common.progress import Silent
 from protege.curate import Curated, CurateSettings, curate
 from protege.errors import BaseModelError, EngineError, ResourceError
 from protege.evaluate import Judged
 from protege.evaluate.judging import Answers
-from protege.loop import admit, cascade, retraining, steps
+from protege.loop import cascade, retraining, steps
+from protege.loop.admit import admit
 from protege.loop.retraining import HARD as HARD_CALLS
-from protege.loop.settings import Improvement, Settings
+from protege.loop.run import Improvement, Run, Second
+from protege.loop.settings import Settings
 from protege.redact import Policy
 from protege.report import exposition, status
 from protege.rollout import lifecycle
 from protege.rollout.switching import set_policy
 from protege.specialist import Specialist
-from watched import call, colour_task, specialist
+from protege.task import Task
+from watched import PARITY, call, colour_task, figures, specialist
 
 TASK = colour_task()
 LARGER = replace(BASE, name="larger", sha256="1")
@@ -90,16 +93,20 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     return workspace
 
 
-def first_of(workspace: Workspace, settings: Settings = DIRECT) -> tuple[Answers, Improvement]:
+def run_of(workspace: Workspace, settings: Settings = DIRECT, task: Task = TASK) -> Run:
+    return Run(workspace, task, settings, Silent())
+
+
+def first_of(workspace: Workspace, settings: Settings = DIRECT) -> tuple[Candidate, Improvement]:
     """colour-v1, live: certified on calls of which those it is not sure of are wrong."""
     curated, one = data_set(), specialist(1, "candidate")
     n = len(curated.calibration)
     answers = answered(curated, sure=falling, wrong=range(round(n * (1 - HARD)), n))
-    promise = cascade.promise_of_each(settings)
-    figures = gate.certify(workspace, TASK, one, curated, answers, promise)
-    routed, reason = admit.route(workspace, TASK, one, curated, figures, replace(promise, rollout="direct"))
+    first = Candidate(TASK, one, curated, PARITY, answers)
+    figures = certify(workspace, first, settings.promise)
+    routed, reason = admit(run_of(workspace, replace(settings, rollout="direct")), first, figures)
     assert routed, reason
-    return answers, Improvement(TASK.id, "live", reason, one.id, figures)
+    return first, Improvement(TASK.id, "live", reason, one.id, figures)
 
 
 @pytest.fixture
@@ -107,19 +114,18 @@ def second(monkeypatch: pytest.MonkeyPatch) -> Any:
     """The steps of the second stood in for: `second.answers` is what it answers of what it is asked."""
     made = SimpleNamespace(asked=[], tuned=0, refused=[], answers=lambda curated: answered(curated, sure=falling))
 
-    def tune(workspace: Workspace, *_: Any) -> Specialist:
+    def tune(run: Run, *_: Any) -> Specialist:
         made.tuned += 1
-        known = next((s for s in workspace.specialists() if s.version == 2), None)
+        known = next((s for s in run.workspace.specialists() if s.version == 2), None)
         return known or replace(specialist(2, "candidate"), base=LARGER)
 
-    def answers(workspace: Workspace, task: Any, one: Specialist, curated: Curated, *_: Any) -> Answers:
+    def answers(run: Run, one: Specialist, curated: Curated) -> Answers:
         made.asked.append(curated)
         return made.answers(curated)
 
-    parity = SimpleNamespace(holds=True, reason="", to_record=lambda: {})
     monkeypatch.setattr(steps, "tune", tune)
-    monkeypatch.setattr(steps, "place", lambda workspace, one, *_: one)
-    monkeypatch.setattr(steps, "parity", lambda *_: parity)
+    monkeypatch.setattr(steps, "place", lambda run, one: one)
+    monkeypatch.setattr(steps, "parity", lambda *_: PARITY)
     monkeypatch.setattr("protege.serve.check_room", lambda *_: None)
     monkeypatch.setattr(steps, "answers", answers)
     monkeypatch.setattr(cascade, "refuse", lambda workspace, one: made.refused.append(one.name))
@@ -127,8 +133,18 @@ def second(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def extended(workspace: Workspace, settings: Settings = DIRECT) -> Improvement:
-    answers, found = first_of(workspace, settings)
-    return cascade.extended(workspace, TASK, data_set(), answers, found, settings, Silent())
+    first, found = first_of(workspace, settings)
+    return cascade.extended(run_of(workspace, settings), first, found)
+
+
+def certificate_of(improvement: Improvement) -> Certificate:
+    assert improvement.figures is not None
+    return improvement.figures.certificate
+
+
+def second_of(improvement: Improvement) -> Second:
+    assert improvement.second is not None
+    return improvement.second
 
 
 def states(workspace: Workspace) -> dict[str, str]:
@@ -136,11 +152,12 @@ def states(workspace: Workspace) -> dict[str, str]:
 
 
 def test_what_the_first_hands_on_is_what_its_decision_never_looked_at(workspace: Workspace) -> None:
-    answers, found = first_of(workspace)
-    (first,) = workspace.specialists()
-    handed = cascade.handed_on(workspace, TASK, first, data_set(), answers, DIRECT)
-    certificate = found.figures["certificate"]
-    assert certificate["failed"] == handed.below < certificate["threshold"]
+    first, found = first_of(workspace)
+    answers = first.answers
+    handed = cascade.handed_on(run_of(workspace), replace(first, specialist=workspace.specialists()[0]))
+    certificate = certificate_of(found)
+    assert certificate.failed == handed.below and certificate.threshold is not None
+    assert handed.below < certificate.threshold
     sure = {one.call_id: one.confidence for one in (*answers.validation, *answers.calibration, *answers.test)}
     for part in ("validation", "calibration", "test"):
         mine, whole = handed.curated.parts[part]["id"], data_set().parts[part]["id"]
@@ -168,9 +185,9 @@ def test_a_second_that_is_right_answers_beside_the_first(workspace: Workspace, s
     terms, first = workspace.routes()["s2"], workspace.routes()["s1"]
     assert (terms.after, terms.rests_on, terms.takes_s) == ("s1", first.identity, 0.04)
     assert (first.delta, terms.delta) == (0.025, 0.05), "half of δ each; together all of it"
-    assert terms.below == found.figures["certificate"]["failed"]
+    assert terms.below == certificate_of(found).failed
     assert second.asked[0].hash != data_set().hash and terms.calibration_calls == len(second.asked[0].calibration)
-    assert found.figures["cascade"]["answers"] and "colour-v2 keeps 100%" in found.reason
+    assert second_of(found).answers and "colour-v2 keeps 100%" in found.reason
 
 
 def test_again_it_is_the_same_decision_and_nothing_is_spent(workspace: Workspace, second: Any) -> None:
@@ -198,7 +215,7 @@ def test_one_that_is_no_better_than_the_first_is_refused(workspace: Workspace, s
     second.answers = lambda curated: answered(curated, sure=falling, wrong=range(len(curated.calibration)))
     found = extended(workspace)
     assert second.refused == ["colour-v2"] and "s2" not in workspace.routes()
-    assert found.decision == "live" and not found.figures["cascade"]["answers"]
+    assert found.decision == "live" and not second_of(found).answers
     assert "more than the 5% allowed" in found.reason
 
 
@@ -216,31 +233,25 @@ def test_it_answers_only_where_it_saves(workspace: Workspace, second: Any, usd: 
     # 40 ms of this machine cost 1.1e-6 dollars.
     workspace.save_tasks([replace(TASK, cost_usd=usd)], {})
     global_task = workspace.tasks()[0]
-    given, found = first_of(workspace)
-    found = cascade.extended(workspace, global_task, data_set(), given, found, DIRECT, Silent())
-    assert found.figures["cascade"]["answers"] is answers
-    assert (found.figures["cascade"]["saving_usd"] > 0) is answers
+    first, found = first_of(workspace)
+    found = cascade.extended(run_of(workspace, task=global_task), first, found)
+    assert second_of(found).answers is answers
+    assert ((second_of(found).saving_usd or 0) > 0) is answers
     assert ("saves $" if answers else "costs $") in found.reason
     assert second.refused == ([] if answers else ["colour-v2"])
 
 
 def test_without_a_price_it_answers_where_it_keeps_a_tenth_of_the_calls(workspace: Workspace) -> None:
     first = SimpleNamespace(name="colour-v1", report={})
-    figures = {
-        "certificate": {"threshold": 0.5},
-        "certified_coverage": 0.5,
-        "evaluation": {"latency_p50_ms": 40.0, "latency_p95_ms": 50.0},
-    }
     for share, answers in ((0.19, False), (0.2, True)):
-        handed: Any = SimpleNamespace(first=first, share=share, terms=SimpleNamespace(task_id="colour"))
-        found = cascade.judged(workspace, TASK, specialist(2, "candidate"), handed, figures)
+        handed: Any = SimpleNamespace(first=first, share=share, route=SimpleNamespace(task_id="colour"))
+        found = cascade.decided(run_of(workspace), specialist(2, "candidate"), handed, figures(0.5))
         assert found.answers is answers and found.saving_usd is None
 
 
 def test_too_few_handed_on_are_told_before_anything_is_tuned(workspace: Workspace, second: Any) -> None:
-    answers, found = first_of(workspace)
-    strict = replace(DIRECT, epsilon=0.01)
-    found = cascade.extended(workspace, TASK, data_set(), answers, found, strict, Silent())
+    first, found = first_of(workspace)
+    found = cascade.extended(run_of(workspace, replace(DIRECT, epsilon=0.01)), first, found)
     assert second.tuned == 0 and "are missing at the least" in found.reason
     assert found.decision == "live" and states(workspace) == {"colour-v1": "live"}
 
@@ -253,12 +264,13 @@ def test_the_base_of_the_first_is_no_second(workspace: Workspace, second: Any, m
 def test_nothing_is_tuned_where_the_first_keeps_enough_or_does_not_answer_all(
     workspace: Workspace, second: Any
 ) -> None:
-    answers, found = first_of(workspace)
-    enough = replace(found, figures={**found.figures, "certified_coverage": 0.96})
-    assert cascade.extended(workspace, TASK, data_set(), answers, enough, DIRECT, Silent()) is enough
-    assert cascade.extended(workspace, TASK, data_set(), answers, found, Settings(), Silent()) is found
+    first, found = first_of(workspace)
+    assert found.figures is not None
+    enough = replace(found, figures=replace(found.figures, certificate=figures(0.96).certificate))
+    assert cascade.extended(run_of(workspace), first, enough) is enough
+    assert cascade.extended(run_of(workspace, Settings()), first, found) is found
     lifecycle.retire(workspace, workspace.specialists()[0])
-    assert cascade.extended(workspace, TASK, data_set(), answers, found, DIRECT, Silent()) is found
+    assert cascade.extended(run_of(workspace), first, found) is found
     assert second.tuned == 0
 
 
@@ -305,38 +317,38 @@ def test_the_loop_makes_both_one_after_the_other(
     n = len(data_set().calibration)
     first_answers = answered(data_set(), sure=falling, wrong=range(round(n * (1 - HARD)), n))
 
-    def tune(workspace: Workspace, task: Any, curated: Any, base: Any, *_: Any) -> Specialist:
+    def tune(run: Run, curated: Any, base: Any) -> Specialist:
         assert curated is data_set(), "both learn from the whole data set"
         return specialist(1, "candidate") if base == BASE else replace(specialist(2, "candidate"), base=LARGER)
 
-    def answers(workspace: Workspace, task: Any, one: Specialist, curated: Curated, *_: Any) -> Answers:
+    def answers(run: Run, one: Specialist, curated: Curated) -> Answers:
         return first_answers if one.version == 1 else second.answers(curated)
 
-    monkeypatch.setattr("protege.loop.tasks.unfit", lambda *_: None)
+    monkeypatch.setattr("protege.flywheel.unfit", lambda *_: None)
     for name, found in (("curate", data_set()), ("select", (BASE, "", []))):
         monkeypatch.setattr(steps, name, lambda *_, found=found: found)
     monkeypatch.setattr(steps, "tune", tune)
     monkeypatch.setattr(steps, "answers", answers)
     told = flywheel.improve_task(workspace, TASK, DIRECT, Silent())
     assert states(workspace) == {"colour-v1": "live", "colour-v2": "live"}
-    assert told.specialist_id == "s1" and told.figures["cascade"]["specialist_id"] == "s2"
+    assert told.specialist_id == "s1" and second_of(told).specialist_id == "s2"
     (shown,) = status(workspace)["tasks"]
     assert shown["answered_by"] == "colour-v1, then colour-v2"
-    both = told.figures["certified_coverage"] + told.figures["cascade"]["share"]
+    both = certificate_of(told).coverage + second_of(told).share
     assert shown["certified_coverage"] == pytest.approx(both) and who(shown) == "v1, then v2"
 
 
 def test_what_the_second_keeps_makes_no_retraining_due(workspace: Workspace, second: Any) -> None:
     found = extended(workspace)
-    few = {**found.figures, "cascade": {**found.figures["cascade"], "coverage": 0.5}}
-    workspace.save_result(f"improvement:{TASK.id}", vars(replace(found, figures=few)))
+    few = replace(found, second=replace(second_of(found), coverage=0.5))
+    workspace.save_result(f"improvement:{TASK.id}", few.to_record())
     workspace.save_result(f"data:{TASK.id}", {"calls": 1_000, "after": 0, "time": 0.0})
     handed = Attempt("s1", "handed_back", "below threshold", 0.4)
     for outcome, due in (("kept", False), ("handed_back", True)):
         tries = (handed, Attempt("s2", outcome, "below threshold", 0.6))
         workspace.add_calls(replace(call(n), id=f"{outcome}-{n}", attempts=tries) for n in range(HARD_CALLS))
         assert retraining.retraining(workspace, TASK)[0] is due
-    workspace.save_result(f"improvement:{TASK.id}", vars(found))
+    workspace.save_result(f"improvement:{TASK.id}", found.to_record())
     assert "are kept already" in retraining.retraining(workspace, TASK)[1]
 
 

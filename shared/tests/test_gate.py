@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import orjson
 import pytest
-from protege import Workspace
-from protege.certify import ledger
+from protege import Call, Request, Specialist, Workspace
+from protege.certify import Candidate, Figures, ledger
+from protege.common.progress import Silent
 from protege.evaluate import Judged
-from protege.loop import admit
+from protege.loop.admit import admit
+from protege.loop.run import Run
 from protege.loop.settings import Settings
 from protege.rollout import lifecycle
 from protege.rollout.switching import set_policy
+from protege.task import Example
 from protege.watch import Reason, open_reason, reason_of
-from watched import colour_task, specialist
+from watched import PARITY, colour_task, figures, specialist
 
 TASK = colour_task()
 
@@ -28,13 +32,12 @@ def workspace(tmp_path: Path) -> Workspace:
     return workspace
 
 
-def answers(*numbers: int) -> Any:
-    judged = [Judged(f"c{n}", "", "red", "red", agreed=True, confidence=0.9, valid=True) for n in numbers]
-    return SimpleNamespace(calibration=judged)
+def judged(*numbers: int) -> list[Judged]:
+    return [Judged(f"c{n}", "", "red", "red", agreed=True, confidence=0.9, valid=True) for n in numbers]
 
 
 def spent(workspace: Workspace, calls: range, of: str) -> tuple[int, float]:
-    found = ledger.spend(workspace, TASK, answers(*calls), [of], 0.05)
+    found = ledger.spend(workspace, TASK.id, of, judged(*calls), 0.05)
     return len(found.calls), found.delta
 
 
@@ -57,27 +60,23 @@ def test_calls_that_no_decision_has_used_are_enough_where_they_are_half(workspac
     assert spent(workspace, range(1_000, 1_100), "v3") == (100, 0.05)
 
 
-def figures(coverage: float = 0.9, *, threshold: float | None = 0.6, p95_ms: float = 300.0) -> dict[str, Any]:
-    certificate = {"threshold": threshold, "epsilon": 0.05, "delta": 0.05, "n": 100, "kept": 90, "errors": 0}
-    return {
-        "certificate": {**certificate, "kept": round(100 * coverage), "reason": "So it is."},
-        "certified_coverage": coverage if threshold is not None else 0.0,
-        "evaluation": {"latency_p95_ms": p95_ms},
-        "fingerprint": "f",
-        "scorer": None,
-    }
-
-
-def decided(workspace: Workspace, version: int, found: dict[str, Any], rollout: Any = "direct") -> tuple[bool, str]:
+def decided(workspace: Workspace, version: int, measured: Figures, rollout: Any = "direct") -> tuple[bool, str]:
     known = next((s for s in workspace.specialists() if s.version == version), specialist(version, "candidate"))
-    return admit.route(workspace, TASK, known, curated(), found, Settings(rollout=rollout))
+    return admitted(workspace, known, measured, Settings(rollout=rollout))
+
+
+def admitted(workspace: Workspace, one: Specialist, measured: Figures, settings: Settings) -> tuple[bool, str]:
+    return admit(Run(workspace, TASK, settings, Silent()), Candidate(TASK, one, curated(), PARITY, ANSWERS), measured)
+
+
+ANSWERS: Any = SimpleNamespace()
 
 
 def curated() -> Any:
-    request = '{"messages": [], "answered_by": "large"}'
-    rows = {"signature": ["sig-colour"] * 4, "answer": ["red", "red", "red", "blue"], "request": [request] * 4}
-    calibration = type("Rows", (dict,), {"__len__": lambda self: 4})(rows)
-    return SimpleNamespace(calibration=calibration)
+    """Of a data set, the calibration calls alone."""
+    call = Call(id="c", request=Request(({"role": "user", "content": "thing"},)), answered_by="large")
+    calibration = [Example("c", call, answer, "sig-colour") for answer in ("red", "red", "red", "blue")]
+    return SimpleNamespace(examples={"calibration": calibration}.__getitem__)
 
 
 def published(workspace: Workspace) -> list[str]:
@@ -103,7 +102,7 @@ def test_staged_it_goes_into_the_shadow_and_stays_on_its_way_when_decided_again(
     lifecycle.canary(workspace, workspace.specialists()[0], "shown")
     assert decided(workspace, 1, figures(), "staged")[0]
     assert states(workspace) == {"colour-v1": "canary"}
-    decided(workspace, 1, {**figures(), "fingerprint": "another engine"}, "staged")
+    decided(workspace, 1, replace(figures(), fingerprint="another engine"), "staged")
     assert states(workspace) == {"colour-v1": "shadow"}
 
 
@@ -143,12 +142,12 @@ def test_one_that_is_slower_than_its_policy_allows_is_refused(workspace: Workspa
     assert decided(workspace, 1, figures(p95_ms=200.0))[0]
 
 
-@pytest.mark.parametrize("found", [figures(), figures(threshold=None)])
-def test_a_rollback_while_the_loop_is_at_work_is_not_undone(workspace: Workspace, found: dict[str, Any]) -> None:
+@pytest.mark.parametrize("measured", [figures(), figures(threshold=None)])
+def test_a_rollback_while_the_loop_is_at_work_is_not_undone(workspace: Workspace, measured: Figures) -> None:
     """The loop read the specialist hours ago, when it was live."""
     decided(workspace, 1, figures())
     (stale,) = workspace.specialists()
     lifecycle.rollback(workspace, stale, "an alarm")
-    admit.route(workspace, TASK, stale, curated(), found, Settings())
+    admitted(workspace, stale, measured, Settings())
     assert states(workspace) == {"colour-v1": "retired"}
     assert published(workspace) == []

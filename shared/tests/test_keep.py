@@ -47,11 +47,11 @@ def retired(workspace: Workspace) -> bool:
 def keep(workspace: Workspace, rounds: int, every_s: float) -> None:
     left = iter([False] * (rounds - 1) + [True])
 
-    def stopped(seconds: float) -> bool:
+    def wait(seconds: float) -> bool:
         time.sleep(min(seconds, 0.01))
         return next(left)
 
-    loop.keep(workspace, every_s=every_s, stopped=stopped)
+    loop.keep(workspace, every_s=every_s, wait=wait)
 
 
 def test_a_breach_is_rolled_back_while_a_tuning_goes_on(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,19 +9,25 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from protege import Call, Request
+from protege.certify import Candidate
 from protege.common.progress import Silent
 from protege.flywheel import conclude
-from protege.loop import admit, steps
-from protege.loop.settings import Improvement, Settings
+from protege.loop import steps
+from protege.loop.admit import admit
+from protege.loop.run import Improvement, Run
+from protege.loop.settings import Settings
 from protege.rollout import lifecycle
 from protege.specialist import Base, Specialist
-from protege.task import Task
+from protege.task import Example, Task
 from protege.workspace import Workspace
+from watched import PARITY, figures
 
 BASE = Base("b", "b.gguf", "0", "gguf", "llama", "Apache-2.0", 2048, "")
 TASK = Task("t-1", "sort", "label", calls=400)
-CALIBRATION = {"signature": ["s1"], "answer": ["a"], "request": ['{"model": "large"}']}
-CURATED: Any = SimpleNamespace(calibration=CALIBRATION)
+CALL = Call(id="c", request=Request(({"role": "user", "content": "a"},)), model="large")
+CURATED: Any = SimpleNamespace(examples=lambda part: [Example("c", CALL, "a", "s1")])
+ANSWERS: Any = SimpleNamespace()
 
 
 @pytest.fixture
@@ -33,21 +39,12 @@ def specialist(version: int = 1) -> Specialist:
     return Specialist(f"sp-{version}", f"sort-v{version}", "t-1", version, BASE, "slots", created=version)
 
 
-def figures(threshold: float | None) -> dict[str, Any]:
-    certificate = {"threshold": threshold, "epsilon": 0.05, "delta": 0.05, "n": 100, "kept": 90, "errors": 0}
-    return {
-        "certificate": {**certificate, "reason": "Ninety of a hundred."},
-        "certified_coverage": 0.9 if threshold is not None else 0.0,
-        "evaluation": {"latency_p95_ms": 300.0},
-        "fingerprint": "f",
-        "scorer": None,
-    }
-
-
 def route(workspace: Workspace, version: int, threshold: float | None) -> tuple[bool, str]:
     known = {s.id: s for s in workspace.specialists()}
     one = known.get(f"sp-{version}", specialist(version))
-    return admit.route(workspace, TASK, one, CURATED, figures(threshold), Settings())
+    candidate = Candidate(TASK, one, CURATED, PARITY, ANSWERS)
+    measured = figures(threshold=threshold, reason="Ninety of a hundred.")
+    return admit(Run(workspace, TASK, Settings(), Silent()), candidate, measured)
 
 
 def live(workspace: Workspace) -> list[str]:
@@ -98,7 +95,7 @@ def test_of_the_two_prompts_the_one_with_the_better_answers_goes_on(
     removed: list[str] = []
 
     def tuned(*given: Any) -> Specialist:
-        form = given[4].tune.form
+        form = given[0].settings.tune.form
         return replace(specialist(), id=f"sp-{form}", name=f"sort-{form}", form=form)
 
     def answered(engines: Any, tuned: Specialist, *_: Any, **__: Any) -> list[Any]:
@@ -106,15 +103,16 @@ def test_of_the_two_prompts_the_one_with_the_better_answers_goes_on(
         return [SimpleNamespace(agreed=i < agreed[tuned.form == "whole"]) for i in range(4)]
 
     monkeypatch.setattr(steps, "tune", tuned)
-    monkeypatch.setattr(steps, "place", lambda workspace, one, *_: one)
+    monkeypatch.setattr(steps, "place", lambda run, one: one)
     monkeypatch.setattr(steps, "refuse", lambda workspace, one: removed.append(one.form))
     monkeypatch.setattr("protege.serve.open_engines", lambda *_: nullcontext(SimpleNamespace(count=1)))
     monkeypatch.setattr("protege.evaluate.answer_all", answered)
-    task, curated = Task("t-1", "sort", "label"), SimpleNamespace(hash="h", validation=[])
-    compared = Settings(compare_prompts=True)
+    curated: Any = SimpleNamespace(hash="h", examples=lambda part: [])
+    plain = Run(workspace, TASK, Settings(), Silent())
+    compared = replace(plain, settings=Settings(compare_prompts=True))
     for _ in range(2):  # the second time from what was kept
-        chosen = steps.better_prompt(workspace, task, curated, BASE, compared, Silent())  # type: ignore[arg-type]
-        assert chosen.tune is not None and chosen.tune.form == best
+        chosen = steps.better_prompt(compared, curated, BASE).settings.tune
+        assert chosen is not None and chosen.form == best
     assert asked == ["slots", "whole"]
     assert set(removed) == {"slots", "whole"} - {best}
-    assert steps.better_prompt(workspace, task, curated, BASE, Settings(), Silent()) == Settings()  # type: ignore[arg-type]
+    assert steps.better_prompt(plain, curated, BASE) is plain

@@ -41,6 +41,7 @@ from protege.capture.watch import Watch
 from protege.collect.recorder import Recorder
 from protege.common.progress import Silent
 from protege.curate import CurateSettings
+from protege.loop.run import Run
 from protege.loop.settings import Settings
 from protege.measure.parity import Parity
 from protege.route import Outcome, Router
@@ -181,13 +182,14 @@ def number(*parts: str) -> int:
 def made_up(engine: Made) -> Iterator[None]:
     """The loop with its tuning and serving stood in for."""
 
-    def tune(workspace: Workspace, task: Any, curated: Any, *_: Any) -> Specialist:
+    def tune(run: Run, curated: Any, base: Any) -> Specialist:
+        workspace, task = run.workspace, run.task
         mine = workspace.specialists(task_id=task.id)
         identity = f"sp-{task.id}-{curated.hash[:12]}"
         if known := next((s for s in mine if s.id == identity), None):
             return known
-        rows = curated.train.to_list()
-        knows = {orjson.loads(row["request"])["messages"][-1]["content"].split()[-1]: row["answer"] for row in rows}
+        examples = curated.examples("train")
+        knows = {str(e.request.messages[-1]["content"]).split()[-1]: e.answer for e in examples}
         version = max((s.version for s in mine), default=0) + 1
         one = Specialist(
             identity,
@@ -209,7 +211,7 @@ def made_up(engine: Made) -> Iterator[None]:
             ("decided", lambda settings: settings),
             ("select", lambda *_: (BASE, "", [])),
             ("tune", tune),
-            ("place", lambda workspace, specialist, *_: specialist),
+            ("place", lambda run, specialist: specialist),
             ("parity", lambda *_: holds),
         ):
             stack.enter_context(patch(f"protege.loop.steps.{name}", stand_in))

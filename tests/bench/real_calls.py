@@ -27,7 +27,7 @@ import orjson
 from protege import Specialist, Workspace
 from protege.asking.confidence import Scorer
 from protege.asking.novelty import Novelty, novelty_from
-from protege.certify import Certificate, calibrate, grid_from, hindsight_coverage, hopeless
+from protege.certify import Certificate, calibrate, early_refusal, grid_from, hindsight_coverage
 from protege.collect import collect
 from protege.common.progress import Silent
 from protege.curate import CurateSettings
@@ -35,6 +35,7 @@ from protege.errors import DoesNotFit
 from protege.evaluate import Judged, answer_all, rescored
 from protege.evaluate.figures import auroc
 from protege.evaluate.fitting import fit
+from protege.loop.run import Run
 from protege.loop.settings import Settings
 from protege.loop.steps import curate, place, select, tune
 from protege.loop.tasks import find_tasks
@@ -86,15 +87,16 @@ def answers(path: Path, home: Path, name: str, settings: Settings) -> None:
     workspace = Workspace(home)
     collect(workspace, [only])
     task = find_tasks(workspace)[0]
-    curated = curate(workspace, task, settings)
-    base, _, _ = select(workspace, task, curated, settings, Silent())
+    run = Run(workspace, task, settings, Silent())
+    curated = curate(run)
+    base, _, _ = select(run, curated)
     assert base is not None
-    specialist = place(workspace, tune(workspace, task, curated, base, settings, Silent()), settings, Silent())
+    specialist = place(run, tune(run, curated, base))
     tuned_s = time.perf_counter() - begin_s
     with open_engines(workspace, specialist) as engines:
         heard = Heard(engines)
         for part in HELD_OUT:
-            judged = answer_all(heard, specialist, task, curated.parts[part], parallel=engines.count)
+            judged = answer_all(heard, specialist, task, curated.examples(part), parallel=engines.count)
             agreed = sum(one.agreed for one in judged)
             print(f"{name}: {part} {agreed} of {len(judged)} agree", flush=True)
     kept.write_bytes(b"".join(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE) for line in heard.lines))
@@ -212,12 +214,12 @@ def replayed(home: Path) -> tuple[str, dict[str, list[Judged]], Novelty]:
     """The task's kind, what its specialist answered by part, with plain confidences, and what it was trained on."""
     workspace = Workspace(home)
     task = find_tasks(workspace)[0]
-    curated = curate(workspace, task, settings_for(TuneSettings().steps))
+    curated = curate(Run(workspace, task, settings_for(TuneSettings().steps), Silent()))
     specialist = workspace.specialists(task_id=task.id)[0]
     workspace.close()
-    novelty = novelty_from(task, specialist.form, curated.train)
+    novelty = novelty_from(task, specialist.form, curated.examples("train"))
     replay, scorer = Replay(home / "completions.jsonl"), Scorer.plain(novelty)
-    plain = {part: answer_all(replay, specialist, task, curated.parts[part], scorer=scorer) for part in HELD_OUT}
+    plain = {part: answer_all(replay, specialist, task, curated.examples(part), scorer=scorer) for part in HELD_OUT}
     return task.kind, plain, novelty
 
 
@@ -242,7 +244,7 @@ def certified(judged: Mapping[str, list[Judged]], epsilon: float) -> Certificate
     """As the program certifies, by its own functions."""
     validation, calibration = judged["validation"], judged["calibration"]
     grid = grid_from(validation, calibration_calls=len(calibration), epsilon=epsilon, delta=DELTA)
-    refused = hopeless(validation, grid, epsilon=epsilon)
+    refused = early_refusal(validation, grid, epsilon=epsilon)
     return refused or calibrate(calibration, grid, epsilon=epsilon, delta=DELTA)
 
 

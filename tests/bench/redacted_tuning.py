@@ -17,6 +17,7 @@ from protege.collect import collect
 from protege.common.progress import Silent
 from protege.curate import CurateSettings
 from protege.evaluate import answer_all
+from protege.loop.run import Run
 from protege.loop.settings import Settings
 from protege.loop.steps import curate, place, select, tune
 from protege.loop.tasks import choose, find_tasks
@@ -57,15 +58,16 @@ def agreements(options: argparse.Namespace, policy: str) -> dict[str, bool]:
         collect(workspace, [options.path])
         tasks = find_tasks(workspace)
         task = choose(tasks, [options.task])[0] if options.task else tasks[0]
-        curated = curate(workspace, task, settings)
+        run = Run(workspace, task, settings, Silent())
+        curated = curate(run)
         counts, redacted = curated.provenance["counts"], curated.provenance["redacted"]
         print(f"{task.name}: {counts['train']} train, {counts['test']} test; replaced {redacted}", flush=True)
-        base, _, _ = select(workspace, task, curated, settings, Silent())
+        base, _, _ = select(run, curated)
         assert base is not None
-        specialist = place(workspace, tune(workspace, task, curated, base, settings, Silent()), settings, Silent())
+        specialist = place(run, tune(run, curated, base))
         with open_engines(workspace, specialist) as engines:
             assert isinstance(engines, Replicas)
-            judged = answer_all(engines, specialist, task, curated.test, parallel=engines.count)
+            judged = answer_all(engines, specialist, task, curated.examples("test"), parallel=engines.count)
         workspace.close()
         return dict(zip(curated.test["id"], (bool(one.agreed) for one in judged), strict=True))
 

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from memory_engine import BASE, FINGERPRINT
 from protege import Attempt, Call, Request, Route, Specialist, Task, Template
+from protege.asking.confidence import Scorer
+from protege.certify import Certificate, Figures
+from protege.evaluate import evaluate
+from protege.evaluate.graders import Exact
+from protege.measure import Parity
 from protege.task import TemplatePart
 
 INSTRUCTION = "You name the colour of a thing. Answer with one word."
@@ -47,4 +53,25 @@ def call(number: int, said: str | None = "red", answer: str = "red", **fields: A
         attempts=attempts,
         time=START + number,
         **fields,
+    )
+
+
+PARITY = Parity(24, 24, 24, 0.0, None, "", True, "made up")
+
+
+def figures(
+    coverage: float = 0.9, *, threshold: float | None = 0.6, p95_ms: float = 300.0, reason: str = "So it is."
+) -> Figures:
+    """As if a hundred calibration calls had certified this coverage at ε = δ = .05."""
+    kept = round(100 * coverage)
+    return Figures(
+        evaluation=replace(evaluate([], Exact()), latency_p50_ms=40.0, latency_p95_ms=p95_ms),
+        certificate=Certificate(threshold, kept, 0, 100, 0.04, 0, reason),
+        hindsight_coverage=coverage,
+        fingerprint="f",
+        scorer=Scorer.plain(),
+        ceiling=None,
+        calls={},
+        confidences=(),
+        parity=PARITY,
     )

@@ -13,7 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias, get_args
 
-from .call import Message, Request, canonical_json, text_of
+import orjson
+
+from .call import Call, Message, Request, canonical_json, text_of
 
 Kind: TypeAlias = Literal["label", "json", "tool_calls", "sql", "code", "text"]
 """What a task's answers are: one of a few labels, JSON, calls of tools, SQL, code, or free text."""
@@ -216,3 +218,29 @@ def _part(record: Mapping[str, Any]) -> TemplatePart:
     plain = dict(record)
     plain["lines"] = tuple(record.get("lines", ()))
     return TemplatePart(**plain)
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A call of a task beside the teacher's answer: a specialist learns from it, or is judged by it."""
+
+    id: str
+    call: Call
+    """The request and what is known about it (model, node, time, …), without the answer."""
+    answer: str
+    """The teacher's answer, as text that a specialist would write."""
+    signature: str = ""
+    """The wording of the request (`Template.signature`); empty where nobody asked."""
+
+    @property
+    def request(self) -> Request:
+        return self.call.request
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Example:
+        """The example in a data set's row: `id`, `request` (the call's record as JSON), `answer`, `signature`.
+
+        Raises BadCall where the record is no call.
+        """
+        call = Call.from_record(orjson.loads(row["request"]), default_id=str(row["id"]))
+        return cls(str(row["id"]), call, str(row["answer"]), str(row.get("signature", "")))

@@ -6,12 +6,11 @@ import json
 import random
 import string
 import time
-from typing import Any
 
 import pytest
-from protege import Task, Template
+from protege import Call, Request, Task, Template
 from protege.asking.novelty import Novelty, novelty_from
-from protege.task import TemplatePart
+from protege.task import Example, TemplatePart
 
 TASK = Task(
     id="colour",
@@ -21,9 +20,9 @@ TASK = Task(
 )
 
 
-def row(text: str, system: str = "Say the colour.") -> dict[str, Any]:
+def row(text: str, system: str = "Say the colour.") -> Example:
     messages = [{"role": "system", "content": system}, {"role": "user", "content": text}]
-    return {"request": json.dumps({"messages": messages})}
+    return Example("c", Call(id="c", request=Request(tuple(messages))), "")
 
 
 def words(n: int, seed: int) -> list[str]:

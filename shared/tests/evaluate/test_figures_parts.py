@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from protege import Call
 from protege.evaluate import Judged, evaluate
 from protege.evaluate.differences import Confusion, FieldDifference, confusions, field_differences, tools_called
 from protege.evaluate.figures import aurc
@@ -15,6 +16,7 @@ from protege.evaluate.graders import Exact
 from protege.evaluate.reliability import reliability
 from protege.evaluate.slices import OTHERS, slices
 from protege.stats.intervals import clopper_pearson
+from protege.task import Example
 
 DAY_S = 86_400.0
 
@@ -31,9 +33,9 @@ def sure(confidence: float | None, agreed: bool) -> Judged:
     return judged("yes" if agreed else "no", "yes", confidence)
 
 
-def row(call_id: str, text: str = "x", **known: Any) -> dict[str, str]:
+def row(call_id: str, text: str = "x", **known: Any) -> Example:
     record = {"id": call_id, "messages": [{"role": "user", "content": text}], **known}
-    return {"id": call_id, "request": json.dumps(record)}
+    return Example(call_id, Call.from_record(record), "")
 
 
 # Confidence
@@ -78,7 +80,7 @@ def test_brier_and_ece_are_zero_where_confidence_came_true_and_none_without_an_a
 # Kinds of call
 
 
-def by(kind: str, judged: Sequence[Judged], rows: Sequence[dict[str, str]] = ()) -> dict[str, tuple[int, int]]:
+def by(kind: str, judged: Sequence[Judged], rows: Sequence[Example] = ()) -> dict[str, tuple[int, int]]:
     return {s.value: (s.n, s.agreed) for s in slices(judged, rows) if s.by == kind}
 
 
@@ -210,7 +212,7 @@ def test_the_surest_wrong_answers_come_first_and_what_is_not_valid_is_none_of_th
 def test_the_record_of_all_parts_is_json() -> None:
     split = [judged("a", "a" if i % 3 else "b", i / 10, str(i)) for i in range(10)]
     record = json.loads(
-        json.dumps(evaluate(split, Exact(), rows=[row(str(i), "x" * i) for i in range(10)]).to_record())
+        json.dumps(evaluate(split, Exact(), examples=[row(str(i), "x" * i) for i in range(10)]).to_record())
     )
     assert {s["by"] for s in record["slices"]} == {"answer", "length"}
     assert record["confusions"] == [{"teacher": "b", "specialist": "a", "n": 4}]

@@ -12,7 +12,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from datasets import Dataset
 from protege import Base, Request, Specialist, Task, Template
 from protege.asking.ask import ask
 from protege.asking.confidence import Scorer
@@ -20,7 +19,7 @@ from protege.asking.novelty import novelty_from
 from protege.errors import EngineError
 from protege.evaluate import answer_all, evaluate, judged_from, judged_to, rescored
 from protege.evaluate.graders import grader_for
-from protege.task import Kind, TemplatePart
+from protege.task import Example, Kind, TemplatePart
 
 BASE = Base(
     name="tiny",
@@ -74,9 +73,9 @@ class Engine:
         pass
 
 
-def rows(*texts: str, answer: str = "red", system: str = "Say the colour.") -> Dataset:
-    return Dataset.from_list(
-        [
+def rows(*texts: str, answer: str = "red", system: str = "Say the colour.") -> list[Example]:
+    return [
+        Example.from_row(
             {
                 "id": f"c{i}",
                 "run": "r",
@@ -86,9 +85,9 @@ def rows(*texts: str, answer: str = "red", system: str = "Say the colour.") -> D
                 "answer": answer,
                 "signature": "sig",
             }
-            for i, text in enumerate(texts)
-        ]
-    )
+        )
+        for i, text in enumerate(texts)
+    ]
 
 
 def test_a_right_answer_is_judged_with_its_confidence_and_figures() -> None:
@@ -136,7 +135,7 @@ def test_an_engine_that_is_down_is_an_error_and_not_a_bad_specialist() -> None:
 
 
 def test_no_rows_give_no_answers() -> None:
-    empty = rows("x").select([])
+    empty = rows()
     assert answer_all(Engine(lambda prompt: "red"), SPECIALIST, TASK, empty) == []
 
 

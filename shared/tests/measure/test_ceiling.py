@@ -22,7 +22,7 @@ from protege.chat.teacher import body_of, openai_compatible
 from protege.curate import CurateSettings, curate
 from protege.errors import BadInput, Refused, TeacherError
 from protege.evaluate.graders import grader_for
-from protege.measure.ceiling import Ceiling, held_out, known_ceiling, measure_ceiling
+from protege.measure.ceiling import Ceiling, examples_to_ask, known_ceiling, measure_ceiling
 from protege.redact import Policy
 from protege.report import gather, status, write_report
 from protege.task import Kind, TemplatePart
@@ -91,7 +91,7 @@ def test_a_teacher_that_answers_the_same_agrees_with_itself(workspace: Workspace
 
 
 def test_second_answers_are_graded_and_the_calls_are_the_held_out_ones(workspace: Workspace) -> None:
-    rows = held_out(workspace, task(), 1000)
+    rows = examples_to_ask(workspace, task(), 1000)
     asked: list[str] = []
 
     def always_red(request: Request) -> dict[str, Any]:
@@ -99,9 +99,9 @@ def test_second_answers_are_graded_and_the_calls_are_the_held_out_ones(workspace
         return {"role": "assistant", "content": " red "}
 
     found = measure_ceiling(workspace, task(), always_red, calls=1000)
-    reds = sum(row["answer"] == "red" for row in rows)
+    reds = sum(row.answer == "red" for row in rows)
     assert 0 < reds < len(rows) and (found.n, found.agreed) == (len(rows), reds)
-    assert sorted(asked) == sorted(json.loads(row["request"])["messages"][-1]["content"] for row in rows)
+    assert sorted(asked) == sorted(row.request.messages[-1]["content"] for row in rows)
     low, high = found.interval or (0, 0)
     assert low < found.agreement < high and found.agreement < found.best == pytest.approx(found.agreement**0.5)
 
@@ -121,7 +121,7 @@ def test_answers_without_content_or_with_unreadable_arguments_do_not_agree(tmp_p
 
 
 def test_what_the_teacher_refuses_is_counted_apart(workspace: Workspace) -> None:
-    first = json.loads(held_out(workspace, task(), 1)[0]["request"])["messages"][-1]["content"]
+    first = examples_to_ask(workspace, task(), 1)[0].request.messages[-1]["content"]
 
     def ask(request: Request) -> dict[str, Any]:
         if text_of(request.messages[-1]) == first:
@@ -175,7 +175,7 @@ def test_without_divided_calls_there_is_nothing_to_ask(tmp_path: Path, workspace
     with pytest.raises(BadInput, match="protege improve colour"):
         measure_ceiling(Workspace(tmp_path / "other"), task(), right)
     with pytest.raises(BadInput, match="one at the least"):
-        held_out(workspace, task(), 0)
+        examples_to_ask(workspace, task(), 0)
 
 
 def test_recorded_repeats_stand_in_until_it_is_measured(workspace: Workspace) -> None:

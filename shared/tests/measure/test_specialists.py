@@ -99,9 +99,9 @@ def test_without_a_test_call_in_common_there_is_no_comparison(
 ) -> None:
     data = curated(workspace, 0)
     first, second = made(1, "red", data), made(2, "red", data)
-    rows = data.test.to_list()
+    rows = data.examples("test")
     monkeypatch.setattr(
-        "protege.measure.specialists.held_out_rows", lambda _, s: rows[: s.version] if s == second else rows[2:]
+        "protege.measure.specialists.held_out_examples", lambda _, s: rows[: s.version] if s == second else rows[2:]
     )
     with pytest.raises(BadInput, match=r"share no test call.*--calls"):
         measure_pair(workspace, first, second)

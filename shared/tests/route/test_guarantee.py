@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from protege.certify import Certificate, calibrate, calls_needed, grid_from, hindsight_coverage, hopeless
+from protege.certify import Certificate, calibrate, calls_needed, early_refusal, grid_from, hindsight_coverage
 from protege.evaluate import Judged
 from protege.stats.intervals import upper_bound
 from scipy.stats import norm
@@ -41,7 +41,7 @@ def test_the_certificate_gives_the_counts_behind_it() -> None:
 
 
 def test_calibration_is_not_asked_where_validation_alone_tells_that_it_would_fail() -> None:
-    refused = hopeless(calls(30, 10), (0.5, 0.0))
+    refused = early_refusal(calls(30, 10), (0.5, 0.0))
     assert refused is not None
     assert refused.threshold is None and refused.coverage == 0 and "10 of them disagree" in refused.reason
     assert calibrate(calls(300, 100), (0.5, 0.0)).threshold is None
@@ -50,7 +50,7 @@ def test_calibration_is_not_asked_where_validation_alone_tells_that_it_would_fai
 @pytest.mark.parametrize("validation", [calls(38, 2), calls(4, 2), calls(40, 40, 0.3), []])
 def test_calibration_is_asked_where_it_may_pass(validation: list[Judged]) -> None:
     # Few errors, too few calls to tell, errors below the strictest threshold only, or no call at all.
-    assert hopeless(validation, (0.5, 0.0)) is None
+    assert early_refusal(validation, (0.5, 0.0)) is None
 
 
 def test_testing_stops_at_the_first_threshold_that_fails() -> None:

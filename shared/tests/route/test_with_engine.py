@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from datasets import Dataset
-from protege import Request, Route, Specialist, Task, Template, Workspace
+from protege import Call, Request, Route, Specialist, Task, Template, Workspace
 from protege.evaluate import answer_all
 from protege.rollout import publish
 from protege.route import Router
 from protege.select import load_base
 from protege.serve import serve
 from protege.serve.embedded.starting import background
-from protege.task import TemplatePart
+from protege.task import Example, TemplatePart
 
 INSTRUCTION = "Answer with the capital city only, and nothing else."
 PATIENCE_S = 120.0
@@ -60,12 +58,7 @@ def served(tmp_path: Path) -> tuple[Workspace, Task, Specialist]:
 @pytest.mark.slow
 def test_what_was_calibrated_is_what_answers_live(served: tuple[Workspace, Task, Specialist]) -> None:
     workspace, task, specialist = served
-    rows = Dataset.from_list(
-        [
-            {"id": place, "request": json.dumps({"messages": request(place).messages}), "answer": "?"}
-            for place in ("France", "Italy", "Japan")
-        ]
-    )
+    rows = [Example(place, Call(id=place, request=request(place)), "?") for place in ("France", "Italy", "Japan")]
     with serve(workspace, [specialist]) as engine:
         judged = answer_all(engine, specialist, task, rows, timeout_s=PATIENCE_S)
         fingerprint = engine.fingerprint(specialist)

@@ -81,7 +81,7 @@ def test_a_rollback_of_the_second_leaves_the_first(both: Workspace) -> None:
 
 def test_another_second_takes_the_place_of_the_second_alone(both: Workspace) -> None:
     both.save_specialist(specialist(3, "candidate"))
-    lifecycle.canary(both, specialist(3, "candidate"), "certified", terms=after_first(both, 3))
+    lifecycle.canary(both, specialist(3, "candidate"), "certified", route=after_first(both, 3))
     assert set(states(both).values()) == {"live", "canary"}
     lifecycle.promote(both, named(both, 3))
     assert states(both) == {"colour-v1": "live", "colour-v2": "retired", "colour-v3": "live"}
@@ -130,7 +130,7 @@ def test_the_first_s_breach_ends_both(both: Workspace) -> None:
 
 def test_a_canary_after_the_first_goes_live_by_its_own_audits(workspace: Workspace) -> None:
     workspace.save_specialist(specialist(2, "candidate"))
-    lifecycle.canary(workspace, specialist(2, "candidate"), "certified", terms=after_first(workspace))
+    lifecycle.canary(workspace, specialist(2, "candidate"), "certified", route=after_first(workspace))
     drawn(workspace, 170, first_right=True, second_right=True)
     assert "live" in told(look(workspace))
     assert states(workspace) == {"colour-v1": "live", "colour-v2": "live"}

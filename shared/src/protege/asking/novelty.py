@@ -13,13 +13,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
-from ..call import Message, request_from, text_of
+from ..call import Message, text_of
 from ..chat.prompt import messages_for
 from ..errors import CannotRender
 from ..specialist import PromptForm
-from ..task import Task
+from ..task import Example, Task
 
 BITS_A_WORD = 10
 MOST_BITS = 1 << 19
@@ -69,15 +67,15 @@ def words_of(text: str) -> list[str]:
     return _WORD.findall(text.casefold())
 
 
-def novelty_from(task: Task, form: PromptForm, rows: Iterable[Mapping[str, Any]]) -> Novelty:
-    """What is known after training on these rows (column `request`, a record as JSON), shown as `form` says.
+def novelty_from(task: Task, form: PromptForm, examples: Iterable[Example]) -> Novelty:
+    """What is known after training on these examples, shown as `form` says.
 
-    Rows that a specialist cannot be shown are passed over, as tuning does.
+    Examples that a specialist cannot be shown are skipped, as in tuning.
     """
     known: set[str] = set()
-    for row in rows:
+    for example in examples:
         try:
-            known.update(words_of(shown_text(messages_for(task, request_from(orjson.loads(row["request"])), form))))
+            known.update(words_of(shown_text(messages_for(task, example.request, form))))
         except CannotRender:
             continue
     return _filter(known)

@@ -1,6 +1,15 @@
+from .gate import Candidate as Candidate
+from .gate import Figures as Figures
+from .gate import certify as certify
+from .gate import route_from as route_from
+from .gate import spent_on as spent_on
+from .gate import thresholds as thresholds
 from .guarantee import Certificate as Certificate
 from .guarantee import calibrate as calibrate
 from .guarantee import calls_needed as calls_needed
+from .guarantee import early_refusal as early_refusal
 from .guarantee import grid_from as grid_from
 from .guarantee import hindsight_coverage as hindsight_coverage
-from .guarantee import hopeless as hopeless
+from .ledger import Spent as Spent
+from .ledger import spend as spend
+from .promise import Promise as Promise

@@ -1,108 +1,156 @@
-"""The gate: what a specialist's held-out answers certify, and what follows for who answers.
-
-δ is spent with every decision. The first on a set of calibration calls has all of it: P(disagreement among kept > ε) ≤
-δ. Whoever looks at the same calls again, to certify a retrained specialist, another engine or another ε, has seen what
-came of them, and chooses by it. So a later decision is taken on calls that none has used, where those are half of the
-calibration calls or more; else on all of them with δ/4, the next with δ/16, and so on. What bears on a later decision
-is which of the earlier ones passed: 2 ** k histories before the k-th, and each may choose another specialist. The
-chance that any route certified on these calls breaks its promise is then at most the sum of 2 ** k · δ / 4 ** k, which
-is 2 δ (a union bound over histories), however many there are.
-"""
+"""The gate: what a specialist's held-out answers certify, and the route that follows from it."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
+from .. import evaluate
+from ..asking.confidence import Scorer
+from ..common.hashing import hash_of
 from ..common.tracing import traced
-from ..rollout.policy import policy_of
+from ..rollout.policy import grader_of, policy_of
 from ..specialist import Route, Specialist
 from ..task import Task
 from ..workspace import Workspace
-from .guarantee import grid
-from .ledger import spent_on
+from .guarantee import Certificate, calibrate, early_refusal, grid_from, hindsight_coverage
+from .ledger import Spent, spend
+from .promise import Promise
 
 if TYPE_CHECKING:
     from ..curate import Curated
-    from ..evaluate.judging import Answers
-    from ..loop.settings import Settings
+    from ..evaluate import Answers, Evaluation, Judged
+    from ..measure import Parity
 
 LEAST_SEEN = 5
-"""Calibration calls of a wording, or a fiftieth of all."""
+"""Calibration calls of a wording, or a fiftieth of all: fewer may well be another matter."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A specialist with all that is known about it before it is certified."""
+
+    task: Task
+    specialist: Specialist
+    curated: Curated
+    """Its data set; of the second in a cascade, only the held-out calls that the first hands on."""
+    parity: Parity
+    answers: Answers
+    """Its answers to the held-out calls of `curated`."""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What was measured of a specialist, and what that certifies."""
+
+    evaluation: Evaluation
+    """Of its answers to the test calls."""
+    certificate: Certificate
+    hindsight_coverage: float
+    """What an oracle would have kept of the calibration calls, or of the test calls if those were not asked."""
+    fingerprint: str
+    """Of the engine that answered."""
+    scorer: Scorer
+    ceiling: Mapping[str, Any] | None
+    """How far the teacher agreed with itself on prompts that were recorded more than once."""
+    calls: Mapping[str, int]
+    """Calls in each part of the data set."""
+    confidences: Sequence[tuple[float, bool]]
+    """Of each test answer that has one: its confidence, and whether it agreed."""
+    parity: Parity
+
+    def to_record(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        return {
+            "evaluation": self.evaluation.to_record(),
+            "certificate": self.certificate.to_record(),
+            "certified_coverage": self.certificate.coverage,
+            "hindsight_coverage": self.hindsight_coverage,
+            "fingerprint": self.fingerprint,
+            "scorer": self.scorer.to_record(),
+            "ceiling": self.ceiling,
+            "calls": dict(self.calls),
+            "confidences": list(self.confidences),
+            "parity": self.parity.to_record(),
+        }
 
 
 @traced
-def certify(
-    workspace: Workspace,
-    task: Task,
-    specialist: Specialist,
-    curated: Curated,
-    answers: Answers,
-    settings: Settings,
-    beside: int = 0,
-) -> dict[str, Any]:
-    """The figures of an improvement: agreement on test calls, and the threshold that calibration calls certify.
+def certify(workspace: Workspace, candidate: Candidate, promise: Promise, beside: int = 0) -> Figures:
+    """The figures of a candidate: agreement on test calls, and the threshold that calibration calls certify.
 
-    Coverage in hindsight is of the calibration calls; of the test calls where those were not asked. beside: see
-    `spend`.
+    Spends δ from the task's ledger, unless the validation calls show that no threshold would pass. beside: see
+    `ledger.spend`.
     """
-    from ..evaluate import evaluate
-    from ..rollout.policy import grader_of
-    from .guarantee import calibrate, hindsight_coverage, hopeless
-
-    epsilon = settings.epsilon
-    levels = grid(answers.validation, curated, settings)
-    certificate = hopeless(answers.validation, levels, epsilon=epsilon)
+    answers, curated = candidate.answers, candidate.curated
+    grid = thresholds(answers.validation, curated, promise)
+    certificate = early_refusal(answers.validation, grid, epsilon=promise.epsilon)
     if certificate is None:
-        spent = spent_on(workspace, task, specialist, curated, answers, settings, beside)
-        certificate = calibrate(spent.calls, levels, epsilon=epsilon, delta=spent.delta)
-    evaluation = evaluate(
-        answers.test, grader_of(workspace, task), threshold=certificate.threshold, rows=curated.test.to_list()
+        spent = spent_on(workspace, candidate, promise, beside)
+        certificate = calibrate(spent.calls, grid, epsilon=promise.epsilon, delta=spent.delta)
+    return Figures(
+        evaluation=evaluate.evaluate(
+            answers.test,
+            grader_of(workspace, candidate.task),
+            threshold=certificate.threshold,
+            examples=curated.examples("test"),
+        ),
+        certificate=certificate,
+        hindsight_coverage=hindsight_coverage(answers.calibration or answers.test, promise.epsilon),
+        fingerprint=answers.fingerprint,
+        scorer=answers.scorer,
+        ceiling=curated.provenance.get("agreement"),
+        calls=curated.provenance["counts"],
+        confidences=[(j.confidence, j.agreed) for j in answers.test if j.confidence is not None],
+        parity=candidate.parity,
     )
-    return {
-        "evaluation": evaluation.to_record(),
-        "certificate": certificate.to_record(),
-        "certified_coverage": certificate.coverage,
-        "hindsight_coverage": hindsight_coverage(answers.calibration or answers.test, epsilon),
-        "fingerprint": answers.fingerprint,
-        "scorer": answers.scorer.to_record(),
-        "ceiling": curated.provenance.get("agreement"),
-        "calls": dict(curated.provenance["counts"]),
-        "confidences": [(j.confidence, j.agreed) for j in answers.test if j.confidence is not None],
-    }
 
 
-def terms_from(
-    workspace: Workspace, task: Task, specialist: Specialist, curated: Curated, figures: Mapping[str, Any]
-) -> Route:
-    """The route that these figures certify."""
-    certificate, calibration = figures["certificate"], curated.calibration
-    answered = [orjson.loads(request) for request in calibration["request"]]
-    teachers = Counter(str(model) for call in answered if (model := call.get("answered_by") or call.get("model")))
-    labels = Counter(calibration["answer"]) if task.kind == "label" else Counter[str]()
+def thresholds(validation: Sequence[Judged], curated: Curated, promise: Promise) -> tuple[float, ...]:
+    """The thresholds to test: fixed before any calibration call is looked at."""
+    calls = len(curated.calibration)
+    return grid_from(validation, calibration_calls=calls, epsilon=promise.epsilon, delta=promise.delta)
+
+
+def route_from(workspace: Workspace, candidate: Candidate, figures: Figures) -> Route:
+    """The route that these figures certify. Raises ValueError if they certify no threshold."""
+    certificate, calibration = figures.certificate, candidate.curated.examples("calibration")
+    if certificate.threshold is None:
+        raise ValueError("no threshold is certified")
+    asked = [example.call for example in calibration]
+    teachers = Counter(model for call in asked if (model := call.answered_by or call.model))
+    is_label = candidate.task.kind == "label"
+    labels = Counter(example.answer for example in calibration) if is_label else Counter[str]()
     return Route(
-        task_id=specialist.task_id,
-        specialist_id=specialist.id,
-        threshold=certificate["threshold"],
-        fingerprint=figures["fingerprint"],
-        epsilon=certificate["epsilon"],
-        delta=certificate["delta"],
-        calibration_calls=certificate["n"],
-        kept=certificate["kept"],
-        errors=certificate["errors"],
-        signatures=_wordings(calibration["signature"]),
-        scorer=figures["scorer"],
+        task_id=candidate.task.id,
+        specialist_id=candidate.specialist.id,
+        threshold=certificate.threshold,
+        fingerprint=figures.fingerprint,
+        epsilon=certificate.epsilon,
+        delta=certificate.delta,
+        calibration_calls=certificate.n,
+        kept=certificate.kept,
+        errors=certificate.errors,
+        signatures=_wordings([example.signature for example in calibration]),
+        scorer=figures.scorer.to_record(),
         teachers=tuple(teacher for teacher, _ in teachers.most_common()),
         labels={label: count / len(calibration) for label, count in labels.items()},
-        grader=policy_of(workspace, task.id).grader,
+        grader=policy_of(workspace, candidate.task.id).grader,
     )
+
+
+def spent_on(workspace: Workspace, candidate: Candidate, promise: Promise, beside: int = 0) -> Spent:
+    """What the decision about this specialist, in this engine, on this data set, for this promise, may look at."""
+    answers, grader = candidate.answers, grader_of(workspace, candidate.task).name
+    made_from = (candidate.specialist.id, answers.fingerprint, candidate.curated.hash, grader)
+    decision = hash_of(*made_from, answers.scorer.to_record(), promise.epsilon, promise.delta)
+    return spend(workspace, candidate.task.id, decision, answers.calibration, promise.delta, beside)
 
 
 def _wordings(signatures: Sequence[str]) -> tuple[str, ...]:
-    """The wordings that calibration speaks of: one that was seen a few times may well be another matter."""
+    """The wordings that calibration speaks of."""
     counts = Counter(signatures)
     least = min(LEAST_SEEN, 0.02 * len(signatures))
     return tuple(sorted(signature for signature, count in counts.items() if count >= least))

@@ -18,13 +18,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ..asking.confidence import keeps
-from ..curate import Curated
 from ..evaluate import Judged
-from ..loop.settings import Settings
 from ..stats.intervals import clopper_pearson, upper_bound
-
-EPSILON = 0.05
-DELTA = 0.05
+from .promise import DELTA, EPSILON
 
 # Where the sequence starts decides nearly all. Too strict a start keeps so few calls that one stray error ends
 # everything; too loose a one fails for a specialist that is only right about the calls it is sure of. Mean certified
@@ -139,7 +135,9 @@ def calibrate(
     return replace(passed, reason=reason, failed=failed)
 
 
-def hopeless(validation: Sequence[Judged], grid: Sequence[float], *, epsilon: float = EPSILON) -> Certificate | None:
+def early_refusal(
+    validation: Sequence[Judged], grid: Sequence[float], *, epsilon: float = EPSILON
+) -> Certificate | None:
     """The refusal that is certain enough before any calibration call is asked; None where calibration may pass.
 
     Where, of the validation calls that the strictest threshold keeps, so many disagree that their share exceeds ε with
@@ -238,11 +236,3 @@ def _fewest(errors: Callable[[int], float], above: int, epsilon: float, delta: f
         else:
             high = middle
     return high
-
-
-def grid(validation: Sequence[Judged], curated: Curated, settings: Settings) -> tuple[float, ...]:
-    """The thresholds to test: known before any calibration call is."""
-    from .guarantee import grid_from
-
-    calls = len(curated.calibration)
-    return grid_from(validation, calibration_calls=calls, epsilon=settings.epsilon, delta=settings.delta)

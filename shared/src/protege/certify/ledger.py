@@ -1,4 +1,13 @@
-"""The ledger of δ: which calibration calls have been looked at, and what each further look costs."""
+"""The ledger of δ: which calibration calls have been looked at, and what each further look costs.
+
+The first decision on a set of calibration calls has all of δ: P(disagreement among kept > ε) ≤ δ. Whoever looks at the
+same calls again, to certify a retrained specialist, another engine or another ε, has seen what came of them, and
+chooses by it. So a later decision is taken on calls that no decision has used, if these are half of the calibration
+calls or more; otherwise on all of them with δ/4, the next with δ/16, and so on. Which of the earlier decisions passed
+bears on a later one: before the k-th there are 2 ** k histories, and each may choose another specialist. The chance
+that any route certified on these calls breaks its promise is then at most the sum of 2 ** k · δ / 4 ** k, which is 2 δ
+(a union bound over histories), however many decisions there are.
+"""
 
 from __future__ import annotations
 
@@ -6,61 +15,44 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..common.hashing import hash_of
-from ..curate import Curated
-from ..evaluate.judging import Answers, Judged
-from ..loop.settings import Settings
-from ..specialist import Specialist
-from ..task import Task
+from ..evaluate import Judged
 from ..workspace import Workspace
 
 FRESH = 0.5
+"""A decision is taken on unused calls alone if they are at least this share of the calibration calls."""
 
 
 @dataclass(frozen=True)
 class Spent:
-    """The calibration calls of a decision, and the δ that it may spend on them."""
+    """What a decision may look at, and spend."""
 
     calls: Sequence[Judged]
+    """The calibration calls that the decision is taken on."""
     delta: float
 
 
 def spend(
-    workspace: Workspace, task: Task, answers: Answers, of: Sequence[Any], delta: float, beside: int = 0
+    workspace: Workspace, task_id: str, decision: str, calibration: Sequence[Judged], delta: float, beside: int = 0
 ) -> Spent:
-    """The calls and the δ of this decision, which `of` names; asked again, the same as the first time. beside: so many
-    of those before it have not looked at these calls, though they are recorded for them (`cascade`).
+    """The calls and the δ of a decision; asked again, the same as the first time.
 
-    Kept before anything is decided: what was looked at is spent, also where the process is killed then.
+    decision: a hash of all that the decision is about. beside: how many of the earlier decisions did not look at these
+    calls, although the ledger names them (`loop.cascade`). Written before anything is decided: what was looked at is
+    spent even if the process is killed then.
     """
-    key, decisions = hash_of(*of), list[dict[str, Any]](workspace.result(f"decisions:{task.id}") or [])
-    ids = [one.call_id for one in answers.calibration]
-    known: dict[str, Any] | None = next((d for d in decisions if d["key"] == key), None)
-    if known is None:
-        used = {call for decision in decisions for call in decision["calls"]}
-        fresh = [call for call in ids if call not in used]
-        if len(fresh) >= FRESH * len(ids):
-            known = {"key": key, "calls": fresh, "delta": delta}
-        else:
-            again = sum(not set(ids).isdisjoint(decision["calls"]) for decision in decisions)
-            known = {"key": key, "calls": ids, "delta": delta / 4 ** max(0, again - beside)}
-        workspace.save_result(f"decisions:{task.id}", [*decisions, known])
-    chosen = set(known["calls"])
-    return Spent([one for one in answers.calibration if one.call_id in chosen], known["delta"])
+    decisions = list[dict[str, Any]](workspace.result(f"decisions:{task_id}") or [])
+    entry: dict[str, Any] | None = next((known for known in decisions if known["key"] == decision), None)
+    if entry is None:
+        entry = {"key": decision, **_look(decisions, [judged.call_id for judged in calibration], delta, beside)}
+        workspace.save_result(f"decisions:{task_id}", [*decisions, entry])
+    chosen = set(entry["calls"])
+    return Spent([judged for judged in calibration if judged.call_id in chosen], entry["delta"])
 
 
-def spent_on(
-    workspace: Workspace,
-    task: Task,
-    specialist: Specialist,
-    curated: Curated,
-    answers: Answers,
-    settings: Settings,
-    beside: int = 0,
-) -> Spent:
-    """The calls and the δ of the decision about this specialist, in this engine, on this data set, for this promise."""
-    from ..rollout.policy import grader_of
-
-    scorer, grader = answers.scorer.to_record(), grader_of(workspace, task).name
-    of = (specialist.id, answers.fingerprint, curated.hash, grader, scorer, settings.epsilon, settings.delta)
-    return spend(workspace, task, answers, of, settings.delta, beside)
+def _look(decisions: Sequence[dict[str, Any]], ids: Sequence[str], delta: float, beside: int) -> dict[str, Any]:
+    used = {call for decision in decisions for call in decision["calls"]}
+    fresh = [call for call in ids if call not in used]
+    if len(fresh) >= FRESH * len(ids):
+        return {"calls": fresh, "delta": delta}
+    again = sum(not set(ids).isdisjoint(decision["calls"]) for decision in decisions)
+    return {"calls": list(ids), "delta": delta / 4 ** max(0, again - beside)}

@@ -15,7 +15,8 @@ from .. import flywheel
 from ..common.files import home_path
 from ..errors import BadInput, ProtegeError
 from ..loop import tasks as finding
-from ..loop.settings import Improvement, Settings
+from ..loop.run import Improvement
+from ..loop.settings import Settings
 from ..service.loop import keep
 from ..workspace import Workspace
 from . import output
@@ -241,7 +242,7 @@ def improve(
         return _told(workspace, flywheel.improve(workspace, wanted or (), settings, progress(as_json)), as_json)
     every_s = seconds_of(every)
 
-    def stopped(seconds: float) -> bool:
+    def wait(seconds: float) -> bool:
         time.sleep(seconds)
         return False
 
@@ -250,8 +251,8 @@ def improve(
         wanted or (),
         settings,
         every_s=every_s,
-        stopped=stopped,
-        told=lambda improved: _told(workspace, improved, as_json),
+        wait=wait,
+        on_result=lambda improved: _told(workspace, improved, as_json),
         progress=progress(as_json),
     )
 
@@ -305,7 +306,7 @@ def ceiling(
     import os
 
     from ..chat.teacher import openai_compatible
-    from ..measure.ceiling import held_out, measure_ceiling
+    from ..measure.ceiling import examples_to_ask, measure_ceiling
     from ..report.formatting import ceiling as said
 
     key = os.environ.get(key_variable)
@@ -314,7 +315,7 @@ def ceiling(
     workspace = Workspace(home)
     found = task_named(workspace, task)
     teacher = openai_compatible(url, model, key)
-    asked = len(held_out(workspace, found, calls))
+    asked = len(examples_to_ask(workspace, found, calls))
     output.errors.print(f"{asked} calls will be asked of {model} again.", highlight=False, markup=False)
     with contextlib.closing(teacher):
         measured = measure_ceiling(workspace, found, teacher, calls=calls, progress=progress(as_json))
@@ -355,11 +356,13 @@ def status(home: Home = None, as_json: Json = False) -> None:
 def _told(workspace: Workspace, improved: Sequence[Improvement], as_json: bool) -> None:
     names = {task.id: task.name for task in workspace.tasks()}
     if as_json:
-        return output.print_json({"tasks": [{"name": names[i.task_id], **vars(i)} for i in improved]})
+        return output.print_json({"tasks": [{"name": names[i.task_id], **i.to_record()} for i in improved]})
     if not improved:
         return output.console.print("No calls yet. Record an agent, or import calls: protege collect FILE")
     for one in improved:
-        output.print_block(f"{names[one.task_id]}: {one.decision}", [*figures_of(one.figures), one.reason])
+        output.print_block(
+            f"{names[one.task_id]}: {one.decision}", [*figures_of(one.to_record()["figures"]), one.reason]
+        )
 
 
 def _task_record(task: Any) -> dict[str, Any]:

@@ -47,7 +47,7 @@ def promote(name: Name, home: Home = None, as_json: Json = False) -> None:
     workspace = Workspace(home)
     specialist = specialist_named(workspace, name)
     lifecycle.promote(workspace, specialist)
-    may = in_force(lifecycle.terms_of(workspace, specialist), specialist, policy_of(workspace, specialist.task_id))
+    may = in_force(lifecycle.route_of(workspace, specialist), specialist, policy_of(workspace, specialist.task_id))
     said = (
         f"{name} answers from now on." if may else f"{name} is live, but its task's policy gives the calls to another."
     )

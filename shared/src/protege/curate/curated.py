@@ -15,6 +15,7 @@ import orjson
 
 from ..common.files import write_private
 from ..errors import BadInput, WorkspaceError
+from ..task import Example
 from .rows import Row
 
 if TYPE_CHECKING:
@@ -50,6 +51,10 @@ class Curated:
     def __post_init__(self, token: object) -> None:
         if token is not _MADE_HERE:
             raise TypeError("A data set is made by protege.curate.curate, or read by Curated.load.")
+
+    def examples(self, part: str) -> list[Example]:
+        """The calls of a part ("train", "validation", "calibration", "test"), in its order, read anew each time."""
+        return [Example.from_row(row) for row in self.parts[part].to_list()]
 
     @property
     def parts(self) -> dict[str, datasets.Dataset]:

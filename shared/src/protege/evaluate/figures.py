@@ -5,11 +5,12 @@ from __future__ import annotations
 import itertools
 import math
 import statistics
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..stats.intervals import clopper_pearson
+from ..task import Example
 from .differences import Confusion, FieldDifference, confusions, field_differences
 from .graders import Grader
 from .judging import Judged
@@ -44,7 +45,7 @@ class CurvePoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
+class AnswerSample:
     """One call: the slots' first characters, both answers, and what became of it ("right", "wrong", "handed back")."""
 
     outcome: str
@@ -81,14 +82,14 @@ class Evaluation:
     input_tokens: float | None
     output_tokens: float | None
     curve: tuple[CurvePoint, ...]
-    examples: tuple[Example, ...]
+    examples: tuple[AnswerSample, ...]
     kept: Kept | None = None
     aurc: float | None = None
     reliability: Reliability | None = None
     slices: tuple[Slice, ...] = ()
     confusions: tuple[Confusion, ...] = ()
     fields: tuple[FieldDifference, ...] = ()
-    worst: tuple[Example, ...] = ()
+    worst: tuple[AnswerSample, ...] = ()
 
     def to_record(self) -> dict[str, Any]:
         """As JSON holds it."""
@@ -100,11 +101,11 @@ def evaluate(
     grader: Grader,
     *,
     threshold: float | None = None,
-    rows: Iterable[Mapping[str, Any]] = (),
+    examples: Iterable[Example] = (),
 ) -> Evaluation:
     """The figures of `judged`. With a threshold, also what it keeps, and examples of what is handed back.
 
-    rows: of the split that was judged, with columns `id` and `request`; agreement by length, node and time needs them.
+    examples: those that were judged; agreement by length, node and time needs them.
     """
     n, agreed = len(judged), sum(j.agreed for j in judged)
     latencies = sorted(j.latency_ms for j in judged if j.latency_ms is not None)
@@ -127,7 +128,7 @@ def evaluate(
         kept=None if threshold is None else _kept(judged, threshold),
         aurc=aurc(judged),
         reliability=reliability(judged),
-        slices=slices(judged, rows),
+        slices=slices(judged, examples),
         confusions=confusions(judged),
         fields=field_differences(judged),
         worst=_worst(judged),
@@ -187,9 +188,9 @@ def _kept(judged: Sequence[Judged], threshold: float) -> Kept:
     )
 
 
-def _examples(judged: Sequence[Judged], threshold: float | None) -> tuple[Example, ...]:
+def _examples(judged: Sequence[Judged], threshold: float | None) -> tuple[AnswerSample, ...]:
     """The first few of each sort; without a threshold, only what is not valid is handed back."""
-    sorts: dict[str, list[Example]] = {"right": [], "wrong": [], "handed back": []}
+    sorts: dict[str, list[AnswerSample]] = {"right": [], "wrong": [], "handed back": []}
     for j in judged:
         outcome = "handed back" if not j.kept_at(threshold or 0.0) else "right" if j.agreed else "wrong"
         if len(sorts[outcome]) < EXAMPLES:
@@ -197,13 +198,13 @@ def _examples(judged: Sequence[Judged], threshold: float | None) -> tuple[Exampl
     return tuple(itertools.chain.from_iterable(sorts.values()))
 
 
-def _worst(judged: Sequence[Judged]) -> tuple[Example, ...]:
+def _worst(judged: Sequence[Judged]) -> tuple[AnswerSample, ...]:
     wrong = sorted((j for j in judged if j.kept_at(0.0) and not j.agreed), key=lambda j: -(j.confidence or 0.0))
     return tuple(_example("wrong", j) for j in wrong[:WORST])
 
 
-def _example(outcome: str, j: Judged) -> Example:
-    return Example(outcome, j.prompt_preview, j.answer, j.teacher, j.confidence)
+def _example(outcome: str, j: Judged) -> AnswerSample:
+    return AnswerSample(outcome, j.prompt_preview, j.answer, j.teacher, j.confidence)
 
 
 def _mean(values: Iterable[float]) -> float | None:

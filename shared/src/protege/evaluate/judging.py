@@ -8,21 +8,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
 from ..asking.ask import Answered, ask
 from ..asking.confidence import Scorer, keeps
-from ..call import Request, request_from, text_of
+from ..call import Request, text_of
 from ..chat.prompt import fitting_template
 from ..common.progress import Bar, Silent
 from ..errors import CannotRender, EngineError
 from ..specialist import Specialist
-from ..task import Task
+from ..task import Example, Task
 from .graders import Grader, grader_for
 
 if TYPE_CHECKING:
-    from datasets import Dataset
-
     from ..serve import Completer
 
 PREVIEW_CHARACTERS = 200
@@ -85,7 +81,7 @@ def answer_all(
     engine: Completer,
     specialist: Specialist,
     task: Task,
-    rows: Dataset | Sequence[Mapping[str, Any]],
+    examples: Sequence[Example],
     *,
     parallel: int = 2,
     timeout_s: float = 10.0,
@@ -93,19 +89,18 @@ def answer_all(
     bar: Bar | None = None,
     scorer: Scorer | None = None,
 ) -> list[Judged]:
-    """Ask the specialist every row of a split, in order; `parallel` at a time.
+    """Ask the specialist every example, in order; `parallel` at a time.
 
-    rows: columns `id`, `request` (a record as JSON) and `answer` (the teacher's). A row that cannot be asked, fails,
-    takes longer than `timeout_s` (the route's own time-out) or comes back malformed stays in, as not valid: live, the
-    teacher would answer it. `bar` advances by one a row; scorer: as `ask` takes it. Raises EngineError where the engine
-    is down.
+    An example that cannot be asked, fails, takes longer than `timeout_s` (the route's own time-out) or comes back
+    malformed stays in, as not valid: live, the teacher would answer it. `bar` advances by one an example; scorer: as
+    `ask` takes it. Raises EngineError if the engine is down.
     """
     judge = grader or grader_for(task)
-    patience = _Patience(min(PATIENCE, len(rows)))
+    patience = _Patience(min(PATIENCE, len(examples)))
 
-    def one(row: Mapping[str, Any]) -> Judged:
+    def judged_answer(example: Example) -> Judged:
         patience.check()
-        request = request_from(orjson.loads(row["request"]))
+        request = example.request
         try:
             answered = ask(engine, specialist, task, request, timeout_s=timeout_s, scorer=scorer)
             patience.renew()
@@ -114,13 +109,13 @@ def answer_all(
         except EngineError as error:
             patience.spend(error)
             answered = None
-        return _judged(row, _preview(task, request), answered, judge.for_request(request))
+        return _judged(example, _preview(task, request), answered, judge.for_request(request))
 
     judged: list[Judged] = []
     shown = bar or Silent()
     with ThreadPoolExecutor(parallel, "protege-evaluate") as pool:
         try:
-            for result in pool.map(one, rows):
+            for result in pool.map(judged_answer, examples):
                 judged.append(result)
                 shown.advance()
         except BaseException:
@@ -129,17 +124,16 @@ def answer_all(
     return judged
 
 
-def _judged(row: Mapping[str, Any], preview: str, answered: Answered | None, grader: Grader) -> Judged:
-    teacher = str(row["answer"])
+def _judged(example: Example, preview: str, answered: Answered | None, grader: Grader) -> Judged:
     if answered is None:
-        return Judged(row["id"], preview, "", teacher, agreed=False, confidence=None, valid=False)
+        return Judged(example.id, preview, "", example.answer, agreed=False, confidence=None, valid=False)
     valid = answered.message is not None
     return Judged(
-        call_id=row["id"],
+        call_id=example.id,
         prompt_preview=preview,
         answer=answered.text,
-        teacher=teacher,
-        agreed=valid and grader.agree(answered.text, teacher),
+        teacher=example.answer,
+        agreed=valid and grader.agree(answered.text, example.answer),
         confidence=answered.confidence,
         valid=valid,
         latency_ms=answered.latency_ms,

@@ -8,12 +8,10 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
-
-import orjson
 
 from ..call import Call, text_of
 from ..stats.intervals import clopper_pearson
+from ..task import Example
 from .differences import repeated_answers, tools_called
 from .judging import Judged
 
@@ -39,14 +37,14 @@ class Slice:
     interval: tuple[float, float]
 
 
-def slices(judged: Sequence[Judged], rows: Iterable[Mapping[str, Any]] = ()) -> tuple[Slice, ...]:
-    """Agreement by answer, and as far as `rows` tell by length of the input, node, agent, framework and time.
+def slices(judged: Sequence[Judged], examples: Iterable[Example] = ()) -> tuple[Slice, ...]:
+    """Agreement by answer, and as far as `examples` tell by length of the input, node, agent, framework and time.
 
-    rows: of the split that was judged, with columns `id` and `request` (a record as JSON). "answer": the teacher's
+    examples: those that were judged. "answer": the teacher's
     label, or the tools it called; left out where answers do not repeat. "length": quartiles of the messages'
     characters. "time": UTC days, or weeks by their Mondays. A kind with one value only is left out.
     """
-    asked = {str(row["id"]): Call.from_record(orjson.loads(row["request"])) for row in rows}
+    asked = {example.id: example.call for example in examples}
     found = _sliced("answer", judged, _answers(judged), ordered=False)
     known = [j for j in judged if j.call_id in asked]
     calls = {j.call_id: asked[j.call_id] for j in known}

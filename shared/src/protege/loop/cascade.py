@@ -4,165 +4,121 @@
          └── not sure ──► larger specialist ── sure ──► its answer
                                └── not sure ──► teacher
 
-As in FrugalGPT (Chen, Zaharia, Zou, 2023; arXiv:2305.05176), with a promise: of all answers that the two keep, more
-than ε disagree with probability δ at most. Each is certified at half of the δ that one alone would have. Where each
-keeps its own promise so do both together, and one of them breaks its own with probability δ at most (a union bound).
+As in FrugalGPT (Chen, Zaharia, Zou, 2023; arXiv:2305.05176), with a promise: more than ε of all the answers that the
+two keep disagree with probability δ at most. Each is certified at half of the δ that one alone would have. If each
+keeps its own promise, so do both together, and one of them breaks its own with probability δ at most (a union bound).
 
-The second is certified on the calibration calls that the first hands on. Which ones these are depends on the first
-one's threshold, and that was found on calibration calls too: so only those are handed on that its finding never looked
-at. The sequence of tests ended at the first threshold that failed; the answers below that one had no part in it, and
-given where it ended they are a plain sample of what the route will see there. Calls between the two thresholds, about a
-fiftieth of all, go to the teacher.
+The second is certified on the calibration calls that the first hands on. Which calls these are depends on the first
+one's threshold, and that was found on calibration calls too. So only those calls are handed on that the search for the
+threshold never looked at: the sequence of tests ended at the first threshold that failed; the answers below that one
+had no part in it, and given where it ended they are a plain sample of what the route will see there. Calls between the
+two thresholds, about a fiftieth of all, go to the teacher.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ..certify import gate, ledger
-from ..common.progress import Progress
+from .. import select as selecting
+from .. import serve
+from ..certify import Candidate, Figures, Promise, calls_needed, certify, route_from, spent_on
+from ..cluster import MACHINE_USD_PER_HOUR, teacher_usd
 from ..errors import ProtegeError
 from ..rollout.lifecycle import canary, keep_record, promote, prune, refuse, taken_out
 from ..rollout.policy import policy_of
 from ..specialist import Base, Route, Specialist
-from ..task import Task
-from ..workspace import Workspace
-from . import admit, steps
+from . import steps
+from .admit import is_in_service
 from .retraining import ENOUGH
+from .run import Improvement, Run, Second
 
 if TYPE_CHECKING:
     from ..curate import Curated
     from ..evaluate import Judged
-    from ..evaluate.judging import Answers
-    from .settings import Improvement, Settings
 
 LEAST = 0.1
-"""Where costs are unknown, the share of a task's calls that a second specialist must keep."""
+"""If costs are unknown, the share of a task's calls that a second specialist must keep."""
 
 
 @dataclass(frozen=True)
 class HandedOn:
-    """What the second is asked, and is certified on.
-
-    first, terms: the specialist before it and its route. curated: the data set, of whose held-out calls only these are
-    left. share: of the calibration calls. below: they are those that the first answered, and not with so much
-    confidence.
-    """
+    """What the second is asked, and is certified on."""
 
     first: Specialist
-    terms: Route
+    route: Route
+    """The first one's."""
     curated: Curated
+    """The data set, with only those held-out calls that the first hands on."""
     share: float
+    """Of the calibration calls, the share handed on."""
     below: float
+    """Handed on is what the first answered with less confidence than this."""
 
 
-@dataclass(frozen=True)
-class Second:
-    """What became of the second specialist. answers: whether it answers now; reason: why, for people.
+def extended(run: Run, first: Candidate, improvement: Improvement) -> Improvement:
+    """The improvement with a second specialist, if one is asked for, the first is live and leaves enough to it.
 
-    share: of the task's calls, that is handed on to it. coverage: of these, what it is certified to keep. saving_usd:
-    by each of these; None where costs are unknown.
+    Whatever stands in the way of the second becomes a part of the reason; the first goes on.
     """
-
-    reason: str
-    specialist_id: str | None = None
-    answers: bool = False
-    share: float = 0.0
-    coverage: float = 0.0
-    saving_usd: float | None = None
-    certificate: Mapping[str, Any] | None = None
-
-
-def promise_of_each(settings: Settings) -> Settings:
-    """The settings that each is certified by: with half of δ, where there are to be two."""
-    return replace(settings, delta=settings.delta / 2) if settings.cascade else settings
-
-
-def extended(
-    workspace: Workspace,
-    task: Task,
-    curated: Curated,
-    answers: Answers,
-    found: Improvement,
-    settings: Settings,
-    progress: Progress,
-) -> Improvement:
-    """The improvement with a second specialist, where one is asked for, the first is live and leaves enough to it.
-
-    Whatever stands in the way of the second is a part of the reason; the first goes on.
-    """
-    first = next((s for s in workspace.specialists(task_id=task.id) if s.id == found.specialist_id), None)
-    if not settings.cascade or first is None or first.state != "live":
-        return found
-    if found.figures["certified_coverage"] >= ENOUGH:
-        return found
+    figures = improvement.figures
+    live = next((s for s in run.workspace.specialists(task_id=run.task.id) if s.id == first.specialist.id), None)
+    if not run.settings.cascade or figures is None or live is None or live.state != "live":
+        return improvement
+    if figures.certificate.coverage >= ENOUGH:
+        return improvement
     try:
-        handed = handed_on(workspace, task, first, curated, answers, settings)
-        second = _second(workspace, task, curated, handed, settings, progress)
+        second = _second(run, first, handed_on(run, replace(first, specialist=live)))
     except ProtegeError as error:
         second = Second(f"No second specialist: {error}")
-    reason = f"{found.reason} {second.reason}"
-    return replace(found, reason=reason, figures={**found.figures, "cascade": asdict(second)})
+    return replace(improvement, reason=f"{improvement.reason} {second.reason}", second=second)
 
 
-def handed_on(
-    workspace: Workspace, task: Task, first: Specialist, curated: Curated, answers: Answers, settings: Settings
-) -> HandedOn:
+def handed_on(run: Run, first: Candidate) -> HandedOn:
     """Of the held-out calls those that the first hands on; of calibration, of those that its decision was taken on."""
-    terms = workspace.routes()[first.id]
-    below = ((first.report or {}).get("certificate") or {}).get("failed") or 0.0
-    spent = ledger.spent_on(workspace, task, first, curated, answers, promise_of_each(settings)).calls
-    asked = [one for one in (*answers.validation, *spent, *answers.test) if is_handed_on(one, below)]
-    rest = curated.held_out({one.call_id for one in asked})
-    return HandedOn(first, terms, rest, len(rest.calibration) / max(1, len(spent)), below)
+    route, answers = run.workspace.routes()[first.specialist.id], first.answers
+    below = ((first.specialist.report or {}).get("certificate") or {}).get("failed") or 0.0
+    spent = spent_on(run.workspace, first, run.settings.promise).calls
+    judged = [*answers.validation, *spent, *answers.test]
+    rest = first.curated.held_out({answer.call_id for answer in judged if is_handed_on(answer, below)})
+    return HandedOn(first.specialist, route, rest, len(rest.calibration) / max(1, len(spent)), below)
 
 
-def is_handed_on(one: Judged, below: float) -> bool:
-    """Whether the live route asks the next one, too. Not where nothing came back: the route's time, or the engine's
-    trouble, is the reason then, or what cannot be shown."""
-    return one.latency_ms is not None and not one.kept_at(below)
+def is_handed_on(answer: Judged, below: float) -> bool:
+    """Whether the live route asks the next one, too.
+
+    Not if nothing came back: the reason is then the route's time, the engine's trouble, or a call that cannot be shown.
+    """
+    return answer.latency_ms is not None and not answer.kept_at(below)
 
 
-def _second(
-    workspace: Workspace, task: Task, curated: Curated, handed: HandedOn, settings: Settings, progress: Progress
-) -> Second:
-    """The steps of the loop, once more: from the same data set, measured on what is handed on."""
-    from ..serve import check_room
-
-    base, promise = _base(workspace, settings), promise_of_each(settings)
+def _second(run: Run, first: Candidate, handed: HandedOn) -> Second:
+    """The steps of the loop once more: from the same data set, measured on what is handed on."""
+    workspace, promise = run.workspace, run.settings.promise
+    base = selecting.base_named(run.settings.cascade or "", workspace.home)
     if reason := _unfit(base, handed, promise):
         return Second(f"No second specialist: {reason}", share=handed.share)
-    specialist = steps.tune(workspace, task, curated, base, settings, progress)
-    specialist = steps.place(workspace, specialist, settings, progress)
-    check_room(workspace, [handed.first, specialist])
-    parity = steps.parity(workspace, task, specialist, curated, progress)
+    specialist = steps.place(run, steps.tune(run, first.curated, base))
+    serve.check_room(workspace, [handed.first, specialist])
+    parity = steps.parity(run, specialist, first.curated)
     if not parity.holds:
         return Second(f"{specialist.name}: {parity.reason}", specialist.id, share=handed.share)
-    answers = steps.answers(workspace, task, specialist, handed.curated, promise, progress)
-    figures = gate.certify(workspace, task, specialist, handed.curated, answers, promise, beside=1)
-    figures["parity"] = parity.to_record()
-    second = judged(workspace, task, specialist, handed, figures)
-    specialist = replace(specialist, report={**(specialist.report or {}), **figures, "cascade": asdict(second)})
+    answers = steps.answers(run, specialist, handed.curated)
+    candidate = Candidate(run.task, specialist, handed.curated, parity, answers)
+    figures = certify(workspace, candidate, promise, beside=1)
+    second = decided(run, specialist, handed, figures)
+    report = {**(specialist.report or {}), **figures.to_record(), "cascade": asdict(second)}
+    candidate = replace(candidate, specialist=replace(specialist, report=report))
     if second.answers:
-        second = let_in(workspace, task, specialist, handed, second, settings)
+        second = let_in(run, candidate, handed, figures, second)
     else:
-        refuse(workspace, specialist)
-    prune(workspace, task.id, settings.keep_versions)
+        refuse(workspace, candidate.specialist)
+    prune(workspace, run.task.id, run.settings.keep_versions)
     return second
 
 
-def _base(workspace: Workspace, settings: Settings) -> Base:
-    from ..select import base_named
-
-    return base_named(settings.cascade or "", workspace.home)
-
-
-def _unfit(base: Base, handed: HandedOn, promise: Settings) -> str | None:
-    """Why there is no use in tuning one."""
-    from ..certify import calls_needed
-
+def _unfit(base: Base, handed: HandedOn, promise: Promise) -> str | None:
+    """Why there is no use in tuning one; None if there is."""
     if base.sha256 == handed.first.base.sha256:
         return f"{handed.first.name} was tuned from {base.name} already. Name a larger base."
     has, least = len(handed.curated.calibration), calls_needed(0, promise.epsilon, promise.delta)
@@ -172,72 +128,66 @@ def _unfit(base: Base, handed: HandedOn, promise: Settings) -> str | None:
     return f"{handed.first.name} hands on {has} calibration calls, and {least - has} are missing at the least{more}."
 
 
-def judged(
-    workspace: Workspace, task: Task, specialist: Specialist, handed: HandedOn, figures: Mapping[str, Any]
-) -> Second:
-    """Whether it is certified, in time, and saves."""
-    certificate, coverage = figures["certificate"], figures["certified_coverage"]
-    saving = saving_usd(workspace, task, coverage, figures["evaluation"]["latency_p50_ms"])
-    second = Second("", specialist.id, False, handed.share, coverage, saving, certificate)
-    if certificate["threshold"] is None:
-        return replace(
-            second, reason=f"{specialist.name}, on what {handed.first.name} hands on: {certificate['reason']}"
-        )
-    if late := _late(workspace, handed, figures):
+def decided(run: Run, specialist: Specialist, handed: HandedOn, figures: Figures) -> Second:
+    """Whether the second may answer: certified, in time, and worth its cost."""
+    certificate, coverage = figures.certificate, figures.certificate.coverage
+    saving = saving_usd(run, coverage, figures.evaluation.latency_p50_ms)
+    second = Second("", specialist.id, False, handed.share, coverage, saving, certificate.to_record())
+    if certificate.threshold is None:
+        reason = f"{specialist.name}, on what {handed.first.name} hands on: {certificate.reason}"
+        return replace(second, reason=reason)
+    if late := _late(run, handed, figures):
         return replace(second, reason=f"{specialist.name} does not answer: {late}")
-    said = f"{specialist.name} keeps {coverage:.0%} of the {handed.share:.0%} that {handed.first.name} hands on"
+    keeps = f"{specialist.name} keeps {coverage:.0%} of the {handed.share:.0%} that {handed.first.name} hands on"
     if saving is None:
         saves = coverage * handed.share >= LEAST
         why = f"; without a price of the teacher's, at least {LEAST:.0%} of all calls must be."
-        return replace(second, answers=saves, reason=f"{said}{'.' if saves else why}")
+        return replace(second, answers=saves, reason=f"{keeps}{'.' if saves else why}")
     each = f"{'saves' if saving > 0 else 'costs'} ${abs(saving) * 1000:.2g} for a thousand of them"
-    return replace(second, answers=saving > 0, reason=f"{said} and {each}.")
+    return replace(second, answers=saving > 0, reason=f"{keeps} and {each}.")
 
 
-def saving_usd(workspace: Workspace, task: Task, coverage: float, latency_ms: float | None) -> float | None:
-    """US dollars that each call saves which is handed on: what the teacher costs, for those kept, less the time of this
-    machine, for all. None where a cost is unknown."""
-    from ..cluster.worth import MACHINE_USD_PER_HOUR, teacher_usd
+def saving_usd(run: Run, coverage: float, latency_ms: float | None) -> float | None:
+    """US dollars saved by each call that is handed on; None if a cost is unknown.
 
-    teacher = teacher_usd(task, (workspace.result("teacher") or {}).get("price_as"))
+    That is the teacher's cost of those kept, less this machine's time for all.
+    """
+    teacher = teacher_usd(run.task, (run.workspace.result("teacher") or {}).get("price_as"))
     if teacher is None or latency_ms is None:
         return None
     return coverage * teacher - latency_ms / 3_600_000 * MACHINE_USD_PER_HOUR
 
 
-def _late(workspace: Workspace, handed: HandedOn, figures: Mapping[str, Any]) -> str | None:
-    limit_ms = policy_of(workspace, handed.terms.task_id).latency_ms
-    before = ((handed.first.report or {}).get("evaluation") or {}).get("latency_p95_ms") or 0.0
-    both = before + (figures["evaluation"]["latency_p95_ms"] or 0.0)
-    if limit_ms is None or both <= limit_ms:
+def _late(run: Run, handed: HandedOn, figures: Figures) -> str | None:
+    limit_ms = policy_of(run.workspace, run.task.id).latency_ms
+    before_ms = ((handed.first.report or {}).get("evaluation") or {}).get("latency_p95_ms") or 0.0
+    both_ms = before_ms + (figures.evaluation.latency_p95_ms or 0.0)
+    if limit_ms is None or both_ms <= limit_ms:
         return None
-    return f"both one after the other take {both:.0f} ms or more for some calls, and the policy allows {limit_ms:.0f}."
+    return (
+        f"both one after the other take {both_ms:.0f} ms or more for some calls, and the policy allows {limit_ms:.0f}."
+    )
 
 
-def let_in(
-    workspace: Workspace, task: Task, specialist: Specialist, handed: HandedOn, second: Second, settings: Settings
-) -> Second:
-    """Let it answer beside the first. Staged, a share of the runs first: the shadow would ask it about all calls."""
-    from ..serve import describe, unload
-
-    figures = specialist.report or {}
-    own = gate.terms_from(workspace, task, specialist, handed.curated, figures)
-    terms = replace(
+def let_in(run: Run, candidate: Candidate, handed: HandedOn, figures: Figures, second: Second) -> Second:
+    """Let it answer beside the first. If staged, a share of the runs first: the shadow would ask it about all calls."""
+    workspace, own = run.workspace, route_from(run.workspace, candidate, figures)
+    route = replace(
         own,
-        delta=handed.terms.delta + own.delta,
+        delta=handed.route.delta + own.delta,
         after=handed.first.id,
         below=handed.below,
-        rests_on=handed.terms.identity,
-        takes_s=(figures["evaluation"]["latency_p95_ms"] or 0.0) / 1000,
+        rests_on=handed.route.identity,
+        takes_s=(figures.evaluation.latency_p95_ms or 0.0) / 1000,
     )
-    specialist = describe(workspace, specialist)
+    specialist = serve.describe(workspace, candidate.specialist)
     if taken_out(workspace, specialist):
-        keep_record(workspace, specialist, terms)
-        unload(specialist)
+        keep_record(workspace, specialist, route)
+        serve.unload(specialist)
         why = f"{specialist.name} was taken out of service. `protege promote {specialist.name}` lets it answer."
         return replace(second, answers=False, reason=why)
-    if settings.rollout == "direct":
-        promote(workspace, specialist, terms, second.reason)
-    elif not admit.stands(workspace, specialist, terms):
-        canary(workspace, specialist, second.reason, terms=terms)
+    if run.settings.rollout == "direct":
+        promote(workspace, specialist, route, second.reason)
+    elif not is_in_service(workspace, specialist, route):
+        canary(workspace, specialist, second.reason, route=route)
     return second

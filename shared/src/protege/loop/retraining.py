@@ -11,83 +11,40 @@ from typing import Any
 from ..rollout.lifecycle import stage
 from ..specialist import Specialist
 from ..task import Task
+from ..watch.reasons import last_reason
 from ..workspace import Workspace
 
 STAGE_DAYS = 14
-"""After so many days in the shadow or as a canary a specialist keeps no other from being made."""
-
-
-def retraining(workspace: Workspace, task: Task) -> tuple[bool, str]:
-    """Whether a retraining of the task's specialist is due, and why or why not."""
-    kept = workspace.result(f"data:{task.id}")
-    return due_for(workspace, task, kept) if kept else (True, "It was never trained.")
-
-
-def due_for(workspace: Workspace, task: Task, kept: Mapping[str, Any]) -> tuple[bool, str]:
-    from ..watch import last_reason
-
-    improvement = workspace.result(f"improvement:{task.id}") or {}
-    mine = workspace.specialists(task_id=task.id)
-    reason = last_reason(workspace, task.id)
-    since = reason.since if reason is not None else None
-    terms = workspace.routes()
-    last = next((s.id for s in mine if s.answers and s.id in terms and terms[s.id].after), None)  # of a cascade
-    handed_back = workspace.attempts(task.id, after=kept["after"], specialist_id=last, outcomes=("handed_back",))
-    return due(
-        Standing(
-            calls=workspace.count_calls(task_id=task.id, teacher_only=True, since=since),
-            then=kept["calls"],
-            coverage=_certified_coverage(improvement) if any(s.answers for s in mine) else 0.0,
-            handed_back=sum(1 for _ in handed_back),
-            reason=reason.why if reason is not None and not reason.closed else "",
-            new=reason is not None and not reason.closed and reason.opened > kept["time"],
-            shown=any(s.state in ("shadow", "canary") and _recent(workspace, s) for s in mine),
-        )
-    )
-
-
-def _recent(workspace: Workspace, specialist: Specialist) -> bool:
-    """Whether it may still be shown soon: with one run id for all calls, a canary may never see one."""
-    return time.time() - stage(workspace, specialist)["time"] < STAGE_DAYS * 86_400
-
-
-def _certified_coverage(improvement: Mapping[str, Any]) -> float:
-    figures = improvement.get("figures") or {}
-    then = figures.get("cascade") or {}
-    more = then["share"] * then["coverage"] if then.get("answers") else 0.0
-    return (figures.get("certified_coverage") or 0.0) + more
-
-
+"""After this many days a shadow or a canary no longer blocks a new specialist."""
 GROWTH = 1.5
-
-
+"""A retraining is due once the teacher has answered this many times as many calls as the last one learnt from."""
 SOONER = 1.2
-"""Where a reason is open and no specialist was certified since: what few calls did not show, some more may."""
-
-
+"""In place of GROWTH while a reason is open and no specialist was certified since: what few calls did not show, some
+more may."""
 ENOUGH = 0.95
-
-
+"""Coverage from which more calls alone bring nothing."""
 HARD = 200
+"""Calls handed back since the last time that make a retraining due by themselves."""
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What speaks for a retraining.
-
-    calls: that the teacher answered; then: when the data set was made. coverage: what is certified, 0 where nothing is.
-    handed_back: since then. reason: an open one (an alarm, another teacher, a new wording), "" where none; the calls
-    are those since it began, then. new: it was opened after the data set was made. shown: one is in the shadow or a
-    canary.
-    """
+    """What speaks for a retraining."""
 
     calls: int
+    """Calls that the teacher has answered; since the open reason began if there is one."""
     then: int
+    """The same count when the last data set was made."""
     coverage: float
+    """The certified share of calls kept; 0 if no specialist answers."""
     handed_back: int
+    """Calls that specialists handed back since the last data set."""
     reason: str = ""
+    """An open reason (an alarm, another teacher, a new wording); "" if there is none."""
     new: bool = False
+    """Whether the reason was opened after the last data set was made."""
     shown: bool = False
+    """Whether a specialist is in the shadow or a canary."""
 
 
 def due(standing: Standing) -> tuple[bool, str]:
@@ -105,3 +62,44 @@ def due(standing: Standing) -> tuple[bool, str]:
         return True, f"{standing.handed_back} calls were handed back since."
     more = max(1, math.ceil(growth * standing.then) - standing.calls)
     return False, f"{standing.calls - standing.then:,} calls have come since; {more:,} more make a retraining due."
+
+
+def retraining(workspace: Workspace, task: Task) -> tuple[bool, str]:
+    """Whether a retraining of the task's specialist is due, and why or why not."""
+    last = workspace.result(f"data:{task.id}")
+    return due_since(workspace, task, last) if last else (True, "It was never trained.")
+
+
+def due_since(workspace: Workspace, task: Task, last: Mapping[str, Any]) -> tuple[bool, str]:
+    """As `retraining`, for a task whose last data set was `last`."""
+    improvement = workspace.result(f"improvement:{task.id}") or {}
+    specialists = workspace.specialists(task_id=task.id)
+    reason = last_reason(workspace, task.id)
+    is_open = reason is not None and not reason.closed
+    routes = workspace.routes()
+    second = next((s.id for s in specialists if s.answers and s.id in routes and routes[s.id].after), None)
+    handed_back = workspace.attempts(task.id, after=last["after"], specialist_id=second, outcomes=("handed_back",))
+    since = reason.since if reason is not None else None
+    return due(
+        Standing(
+            calls=workspace.count_calls(task_id=task.id, teacher_only=True, since=since),
+            then=last["calls"],
+            coverage=_certified_coverage(improvement) if any(s.answers for s in specialists) else 0.0,
+            handed_back=sum(1 for _ in handed_back),
+            reason=reason.why if reason is not None and is_open else "",
+            new=reason is not None and is_open and reason.opened > last["time"],
+            shown=any(s.state in ("shadow", "canary") and _recent(workspace, s) for s in specialists),
+        )
+    )
+
+
+def _recent(workspace: Workspace, specialist: Specialist) -> bool:
+    """Whether it may still be shown soon: with one run id for all calls, a canary may never see a call."""
+    return time.time() - stage(workspace, specialist)["time"] < STAGE_DAYS * 86_400
+
+
+def _certified_coverage(improvement: Mapping[str, Any]) -> float:
+    figures = improvement.get("figures") or {}
+    second = figures.get("cascade") or {}
+    more = second["share"] * second["coverage"] if second.get("answers") else 0.0
+    return (figures.get("certified_coverage") or 0.0) + more

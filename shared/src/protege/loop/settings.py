@@ -1,53 +1,50 @@
-"""How to improve, and what the loop did for a task."""
+"""How to improve."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
-from ..curate import CurateSettings
-from ..select import Policy
-from ..tune import TuneSettings
+from ..certify.promise import DELTA, EPSILON, Promise
+
+if TYPE_CHECKING:
+    from ..curate import CurateSettings
+    from ..select import Policy
+    from ..tune import TuneSettings
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How to improve.
+    """How to improve. What is None has the default of the step that takes it."""
 
-    epsilon, delta: P(disagreement among kept answers > epsilon) ≤ delta. base: a GGUF file or a folder to tune from, in
-    place of choosing one; `ollama:NAME` for one that Ollama has. serve_as: "merged" (soonest) or "lora" (one base in
-    memory for many). engine: "ollama", "embedded", or "auto": Ollama where one answers. keep_alive, keep_versions: how
-    long a specialist stays in Ollama's memory after an answer, and how many of a task's stay in its store.
-    compare_prompts: tune for the slots and for the whole prompt, and go on with the better. rollout: "direct", what is
-    certified answers at once; "staged", it is shown in the shadow and on a share of the runs first. retrain: on all
-    calls, whether that is due or not. cascade: as base, of a larger one: a second specialist is tuned from it, which is
-    asked what the first hands back, where that saves. The rest: what the steps take, None for their defaults.
-    """
-
-    epsilon: float = 0.05
-    delta: float = 0.05
+    epsilon: float = EPSILON
+    """At most this share of kept answers may disagree with the teacher …"""
+    delta: float = DELTA
+    """… but for this probability: P(disagreement among kept answers > epsilon) ≤ delta."""
     base: str | None = None
+    """A GGUF file or a folder to tune from, instead of choosing one; `ollama:NAME` for a model that Ollama has."""
     serve_as: Literal["lora", "merged"] = "merged"
+    """`merged` answers soonest; `lora` holds one base in memory for many specialists."""
     engine: Literal["auto", "embedded", "ollama"] = "auto"
+    """What serves the specialist. "auto": Ollama if one answers, else the embedded engine."""
     keep_alive: str = "30m"
+    """How long a specialist stays in Ollama's memory after an answer."""
     keep_versions: int = 3
+    """How many specialists of a task stay in Ollama's store."""
     compare_prompts: bool = False
+    """Tune for the slots and for the whole prompt, and go on with the better."""
     rollout: Literal["direct", "staged"] = "direct"
+    """`direct`: what is certified answers at once. `staged`: it is shown in the shadow and on a share of runs first."""
     retrain: bool = False
+    """Learn from all calls again, whether a retraining is due or not."""
     cascade: str | None = None
+    """A larger base, named as `base` is: a second specialist is tuned from it for what the first hands back, if that
+    saves money."""
     curate: CurateSettings | None = None
     tune: TuneSettings | None = None
     policy: Policy | None = None
 
-
-@dataclass(frozen=True)
-class Improvement:
-    """What the loop did for a task. decision: "live", or "teacher" (stays with it); reason: why, for people."""
-
-    task_id: str
-    decision: Literal["live", "teacher"]
-    reason: str
-    specialist_id: str | None = None
-    figures: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    passed_over: Sequence[tuple[str, str]] = ()
+    @property
+    def promise(self) -> Promise:
+        """The promise that each specialist is certified by: with half of δ if there are to be two."""
+        return Promise(self.epsilon, self.delta / 2 if self.cascade else self.delta)

@@ -7,38 +7,49 @@ import functools
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .. import curate as curating
+from .. import evaluate, measure, serve
+from .. import select as selecting
+from .. import tune as tuning
+from ..asking.confidence import Scorer
+from ..asking.novelty import novelty_from
+from ..certify import early_refusal, thresholds
 from ..common.hashing import hash_of
-from ..common.progress import Progress
 from ..common.tracing import traced
 from ..errors import EngineError
-from ..evaluate.judging import Answers
+from ..redact import load_policy
 from ..rollout.lifecycle import keep_record, refuse
 from ..rollout.policy import grader_of
 from ..specialist import Base, PromptForm, Specialist
-from ..task import Task
-from ..workspace import Workspace
-from .retraining import due_for
+from ..watch.reasons import Reason, last_reason
+from .retraining import due_since
+from .run import Run
+from .settings import Settings
 
 if TYPE_CHECKING:
+    from ..call import Call
     from ..curate import Curated
-    from ..evaluate import Judged
-    from ..measure.parity import Parity
-    from .settings import Settings
+    from ..evaluate import Answers, Judged
+    from ..measure import Parity
+    from ..serve import Replicas
+    from ..workspace import Workspace
 
 ANEW = 500
-"""So many answers of the teacher's since a change are enough to learn from them alone: what was right before may be
-wrong now, and teaching both teaches neither."""
+"""With this many of the teacher's answers since a change, learn from them alone: what was right before may be wrong
+now, and teaching both teaches neither."""
 
 
 def decided(settings: Settings) -> Settings:
-    """The settings with the engine decided, once for all tasks. Raises, before any work is done, what would stand in
-    its way at its end: an engine that cannot be had, a duration that is none."""
-    from ..serve import check_keep_alive, choose_ollama
+    """The settings with the engine decided, once for all tasks.
 
-    check_keep_alive(settings.keep_alive)
-    server = choose_ollama(settings.engine, settings.serve_as)
+    Raises, before any work is done, what would stand in its way at its end: an engine that cannot be had, or a
+    duration that is none.
+    """
+    serve.check_keep_alive(settings.keep_alive)
+    server = serve.choose_ollama(settings.engine, settings.serve_as)
     if server is None:
         return replace(settings, engine="embedded")
     server.close()
@@ -47,225 +58,229 @@ def decided(settings: Settings) -> Settings:
 
 def check_bases(workspace: Workspace, settings: Settings) -> None:
     """Raise, before any work is done, what `select.base_named` raises for a base that is not here, or is none."""
-    from ..select import base_named
-
     for name in (settings.base, settings.cascade):
         if name:
-            base_named(name, workspace.home)
+            selecting.base_named(name, workspace.home)
 
 
 @traced
-def curate(workspace: Workspace, task: Task, settings: Settings) -> Curated:
-    """The task's data set: of all its calls where a retraining is due, else that of the last time."""
-    from ..curate import Curated, CurateSettings, curate
-    from ..redact.policy import load_policy
-    from ..watch import last_reason
-
-    chosen = settings.curate or CurateSettings()
+def curate(run: Run) -> Curated:
+    """The task's data set: made of all its calls if a retraining is due, else the last one."""
+    workspace, task = run.workspace, run.task
+    settings = run.settings.curate or curating.CurateSettings()
     policy = load_policy(workspace.home, task.name, key=workspace.key)
     reason = last_reason(workspace, task.id)
     if reason is not None:
-        chosen = replace(chosen, since=reason.since)
-    terms = hash_of(task.to_record()["templates"], task.kind, chosen, policy.identity)
-    kept = workspace.result(f"data:{task.id}")
-    last = workspace.home / "datasets" / str(kept and kept["folder"])
-    if (
-        kept
-        and kept["terms"] == terms
-        and last.exists()
-        and not (settings.retrain or due_for(workspace, task, kept)[0])
-    ):
-        return Curated.load(last)
+        settings = replace(settings, since=reason.since)
+    terms = hash_of(task.to_record()["templates"], task.kind, settings, policy.identity)
+    last = workspace.result(f"data:{task.id}")
+    is_here = last and last["terms"] == terms and _folder(workspace, last["folder"]).exists()
+    if is_here and not (run.settings.retrain or due_since(workspace, task, last)[0]):
+        return curating.Curated.load(_folder(workspace, last["folder"]))
     began = time.time()
-    calls = list(workspace.calls(task_id=task.id))
-    if reason is not None:
-        since = workspace.count_calls(task_id=task.id, teacher_only=True, since=reason.since)
-        learn_since = reason.since if since >= ANEW else reason.learn_since
-        calls = [call for call in calls if (call.time or 0.0) >= learn_since]
-    made_from = (task.to_record(), [(c.id, c.content_hash) for c in calls], chosen, policy.identity)
-    folder = workspace.home / "datasets" / hash_of(*made_from)
+    calls = _calls_to_learn_from(run, reason)
+    made_from = (task.to_record(), [(c.id, c.content_hash) for c in calls], settings, policy.identity)
+    folder = _folder(workspace, hash_of(*made_from))
     if folder.exists():
-        curated = Curated.load(folder)
+        curated = curating.Curated.load(folder)
     else:
-        curated = curate(task, calls, chosen, policy)
+        curated = curating.curate(task, calls, settings, policy)
         curated.save(folder)
     since = reason.since if reason is not None else None
     answered = workspace.count_calls(task_id=task.id, teacher_only=True, since=since)
     record = {"folder": folder.name, "terms": terms, "calls": answered, "time": began}
-    record["after"] = workspace.last_attempt()
-    workspace.save_result(f"data:{task.id}", record)
+    workspace.save_result(f"data:{task.id}", {**record, "after": workspace.last_attempt()})
     return curated
 
 
-@traced
-def select(
-    workspace: Workspace, task: Task, curated: Curated, settings: Settings, progress: Progress
-) -> tuple[Base | None, str, list[tuple[str, str]]]:
-    from ..select import Policy, base_named, find_bases, machine, select
+def _folder(workspace: Workspace, name: str) -> Path:
+    return workspace.home / "datasets" / name
 
+
+def _calls_to_learn_from(run: Run, reason: Reason | None) -> list[Call]:
+    calls = list(run.workspace.calls(task_id=run.task.id))
+    if reason is None:
+        return calls
+    since = run.workspace.count_calls(task_id=run.task.id, teacher_only=True, since=reason.since)
+    learn_since = reason.since if since >= ANEW else reason.learn_since
+    return [call for call in calls if (call.time or 0.0) >= learn_since]
+
+
+@traced
+def select(run: Run, curated: Curated) -> tuple[Base | None, str, list[tuple[str, str]]]:
+    """The base to tune from, or None; why; and those that were not chosen, each with its reason."""
+    workspace, settings = run.workspace, run.settings
     if settings.base:
-        base = base_named(settings.base, workspace.home)
+        base = selecting.base_named(settings.base, workspace.home)
         return base, f"{base.name} was asked for.", []
-    found = find_bases(workspace.home)
-    policy = settings.policy or Policy()
-    key = f"select:{hash_of(curated.hash, [base.sha256 for base in found], policy)}"
-    kept: dict[str, Any] | None = workspace.result(key)
-    if kept is None:
-        with progress.step(f"{task.name}: choosing a base"):
-            chosen = select(task, curated.train.to_list(), machine(workspace.home), policy, found)
-        digest = chosen.base.sha256 if chosen.base else ""
-        kept = dict[str, Any](base=digest, reason=chosen.reason, passed_over=list(chosen.passed_over))
-        if chosen.base:  # what stands in the way of all of them, memory say, may be gone the next time
-            workspace.save_result(key, kept)
-    base = next((base for base in found if base.sha256 == kept["base"]), None)
-    return base, kept["reason"], [(name, reason) for name, reason in kept["passed_over"]]
+    bases = selecting.find_bases(workspace.home)
+    policy = settings.policy or selecting.Policy()
+    key = f"select:{hash_of(curated.hash, [base.sha256 for base in bases], policy)}"
+    cached: dict[str, Any] | None = workspace.result(key)
+    if cached is None:
+        with run.progress.step(f"{run.task.name}: choosing a base"):
+            machine, examples = selecting.machine(workspace.home), curated.examples("train")
+            selection = selecting.select(run.task, examples, machine, policy, bases)
+        digest = selection.base.sha256 if selection.base else ""
+        cached = dict[str, Any](base=digest, reason=selection.reason, passed_over=list(selection.passed_over))
+        if selection.base:  # what stands in the way of all of them, memory say, may be gone the next time
+            workspace.save_result(key, cached)
+    base = next((base for base in bases if base.sha256 == cached["base"]), None)
+    return base, cached["reason"], [(name, reason) for name, reason in cached["passed_over"]]
 
 
 @traced
-def tune(
-    workspace: Workspace, task: Task, curated: Curated, base: Base, settings: Settings, progress: Progress
-) -> Specialist:
-    from ..tune import TuneSettings, tune
+def better_prompt(run: Run, curated: Curated, base: Base) -> Run:
+    """The run with the better of the two prompts, if its settings ask for a comparison.
 
-    tuning = settings.tune or TuneSettings()
-    identity = f"sp-{hash_of(task.id, task.to_record()['templates'], curated.hash, base.sha256, tuning)[:12]}"
-    mine = workspace.specialists(task_id=task.id)
-    if known := next((s for s in mine if s.id == identity), None):
-        return replace(known, serve_as=settings.serve_as)  # kept once it is certified so
-    tuned = tune(curated, task, base, workspace.home / "specialists" / identity, tuning, progress=progress)
-    version = max((s.version for s in mine), default=0) + 1
+    A specialist is tuned for each, and the one whose validation answers agree more often goes on; if both agree as
+    often, the slots alone, which cost less.
+    """
+    if not run.settings.compare_prompts:
+        return run
+    settings = run.settings.tune or tuning.TuneSettings()
+    key = f"prompts:{hash_of(run.task.id, run.task.to_record()['templates'], curated.hash, base.sha256, settings)}"
+    agreed: dict[PromptForm, int] = run.workspace.result(key) or {}
+    forms: tuple[PromptForm, ...] = ("slots", "whole")
+    runs = {f: replace(run, settings=replace(run.settings, tune=replace(settings, form=f))) for f in forms}
+    if not agreed:
+        agreed = {form: _agreed_on_validation(runs[form], curated, base, form) for form in forms}
+    run.workspace.save_result(key, agreed)
+    best = max(forms, key=lambda form: agreed[form])
+    loser = next(form for form in forms if form != best)
+    refuse(run.workspace, tune(runs[loser], curated, base))
+    return runs[best]
+
+
+def _agreed_on_validation(run: Run, curated: Curated, base: Base, form: PromptForm) -> int:
+    specialist = place(run, tune(run, curated, base))
+    examples = curated.examples("validation")
+    with (
+        serve.open_engines(run.workspace, specialist) as engines,
+        run.progress.step(f"{run.task.name}: answering, {form}") as bar,
+    ):
+        grader = grader_of(run.workspace, run.task)
+        judged = evaluate.answer_all(
+            engines, specialist, run.task, examples, parallel=engines.count, grader=grader, bar=bar
+        )
+    return sum(answer.agreed for answer in judged)
+
+
+@traced
+def tune(run: Run, curated: Curated, base: Base) -> Specialist:
+    """A specialist tuned from the base; the one that was tuned from the same inputs before if there is one."""
+    task, settings = run.task, run.settings.tune or tuning.TuneSettings()
+    identity = f"sp-{hash_of(task.id, task.to_record()['templates'], curated.hash, base.sha256, settings)[:12]}"
+    specialists = run.workspace.specialists(task_id=task.id)
+    if known := next((s for s in specialists if s.id == identity), None):
+        return replace(known, serve_as=run.settings.serve_as)  # stored once it is certified so
+    folder = run.workspace.home / "specialists" / identity
+    tuned = tuning.tune(curated, task, base, folder, settings, progress=run.progress)
+    version = max((s.version for s in specialists), default=0) + 1
     specialist = Specialist(
         id=identity,
         name=f"{task.name}-v{version}",
         task_id=task.id,
         version=version,
         base=base,
-        form=tuning.form,
+        form=settings.form,
         files=tuned.files,
         digests=tuned.digests,
         settings=tuned.settings,
         lineage=tuned.lineage,
         report={"tuning": tuned.figures},
         max_tokens=tuned.max_tokens,
-        serve_as=settings.serve_as,
+        serve_as=run.settings.serve_as,
         created=time.time(),
     )
-    workspace.save_specialist(specialist)
+    run.workspace.save_specialist(specialist)
     return specialist
 
 
 @traced
-def better_prompt(
-    workspace: Workspace, task: Task, curated: Curated, base: Base, settings: Settings, progress: Progress
-) -> Settings:
-    """The settings with the better of the two prompts, where they ask for a comparison: a specialist is tuned for each,
-    and the one whose validation answers agree more often goes on; the slots alone, which cost less, where both do."""
-    from ..evaluate import answer_all
-    from ..serve import open_engines
-    from ..tune import TuneSettings
-
-    if not settings.compare_prompts:
-        return settings
-    tuning = settings.tune or TuneSettings()
-    key = f"prompts:{hash_of(task.id, task.to_record()['templates'], curated.hash, base.sha256, tuning)}"
-    agreed: dict[PromptForm, int] = workspace.result(key) or {}
-    forms: tuple[PromptForm, ...] = ("slots", "whole")
-    made = {form: replace(settings, tune=replace(tuning, form=form)) for form in forms}
-    for form in forms if not agreed else ():
-        tuned = place(workspace, tune(workspace, task, curated, base, made[form], progress), settings, progress)
-        with open_engines(workspace, tuned) as engines, progress.step(f"{task.name}: answering, {form}") as bar:
-            rows = curated.validation
-            grader = grader_of(workspace, task)
-            judged = answer_all(engines, tuned, task, rows, parallel=engines.count, grader=grader, bar=bar)
-        agreed[form] = sum(one.agreed for one in judged)
-    workspace.save_result(key, agreed)
-    best = max(forms, key=lambda form: agreed[form])
-    loser = next(form for form in forms if form != best)
-    refuse(workspace, tune(workspace, task, curated, base, made[loser], progress))
-    return made[best]
-
-
-@traced
-def place(workspace: Workspace, specialist: Specialist, settings: Settings, progress: Progress) -> Specialist:
-    """The specialist in the engine that is to serve it. What is live is saved so only when it has its new terms."""
-    from ..serve import choose_ollama, place
-
-    server = choose_ollama(settings.engine, settings.serve_as)
+def place(run: Run, specialist: Specialist) -> Specialist:
+    """The specialist in the engine that is to serve it. A live one is stored so only when it has its new route."""
+    server = serve.choose_ollama(run.settings.engine, run.settings.serve_as)
     try:
-        placed = place(workspace, specialist, server, keep_alive=settings.keep_alive, progress=progress)
+        placed = serve.place(
+            run.workspace, specialist, server, keep_alive=run.settings.keep_alive, progress=run.progress
+        )
     finally:
         if server is not None:
             server.close()
     if not placed.answers and placed != specialist:
-        keep_record(workspace, placed)
+        keep_record(run.workspace, placed)
     return placed
 
 
 @traced
-def parity(workspace: Workspace, task: Task, specialist: Specialist, curated: Curated, progress: Progress) -> Parity:
-    """Whether what is served is what was tuned, on validation calls; a specialist of which it is not so may not serve.
+def parity(run: Run, specialist: Specialist, curated: Curated) -> Parity:
+    """Whether what is served is what was tuned, on validation calls; if not, the specialist may not serve.
 
-    Kept under the engine's fingerprint: another engine or version is compared anew.
+    Cached under the engine's fingerprint: another engine or version is compared anew.
     """
-    from ..measure.parity import Parity, compare
-    from ..serve import open_engine, remove
-
-    with open_engine(workspace, specialist) as engine:
+    with serve.open_engine(run.workspace, specialist) as engine:
         key = f"parity:{specialist.id}:{engine.fingerprint(specialist)}"
-        kept = workspace.result(key)
-        if kept is None:
-            found = compare(workspace, task, specialist, engine, curated.validation.to_list(), progress)
-            workspace.save_result(key, found.to_record())
+        cached = run.workspace.result(key)
+        if cached is not None:
+            compared = measure.Parity(**cached)
         else:
-            found = Parity(**kept)
-    if not found.holds:
-        refuse(workspace, remove(workspace, specialist))
-    return found
+            examples = curated.examples("validation")
+            compared = measure.check_parity(run.workspace, run.task, specialist, engine, examples, run.progress)
+            run.workspace.save_result(key, compared.to_record())
+    if not compared.holds:
+        refuse(run.workspace, serve.remove(run.workspace, specialist))
+    return compared
 
 
 @traced
-def answers(
-    workspace: Workspace, task: Task, specialist: Specialist, curated: Curated, settings: Settings, progress: Progress
-) -> Answers:
+def answers(run: Run, specialist: Specialist, curated: Curated) -> Answers:
     """What the specialist answers to every held-out call, through the kind of engine that is to serve it."""
-    from ..asking.confidence import Scorer
-    from ..asking.novelty import novelty_from
-    from ..certify import hopeless
-    from ..certify.guarantee import grid
-    from ..evaluate import answer_all, judged_from, judged_to, rescored
-    from ..evaluate.fitting import fit
-    from ..serve import Replicas, open_engine, open_engines
-
+    promise = run.settings.promise
     with contextlib.ExitStack() as running:
-        alone = Replicas([running.enter_context(open_engine(workspace, specialist))])
+        alone = serve.Replicas([running.enter_context(serve.open_engine(run.workspace, specialist))])
         fingerprint = alone.fingerprint(specialist)
-        grader = grader_of(workspace, task)
-        known = Scorer.plain(novelty_from(task, specialist.form, curated.train.to_list()))
+        plain = Scorer.plain(novelty_from(run.task, specialist.form, curated.examples("train")))
 
         @functools.cache
         def many() -> Replicas:
-            return running.enter_context(open_engines(workspace, specialist))
+            return running.enter_context(serve.open_engines(run.workspace, specialist))
 
         def part(name: str, engines: Callable[[], Replicas]) -> list[Judged]:
-            key = f"judged:{specialist.id}:{fingerprint}:{name}:{hash_of(curated.hash, grader.name)}"
-            kept = workspace.result(key)
-            if kept is not None:
-                return judged_from(kept)
-            engine, rows = engines(), curated.parts[name]
-            with progress.step(f"{task.name}: answering {name} calls", len(rows)) as bar:
-                judged = answer_all(
-                    engine, specialist, task, rows, parallel=engine.count, grader=grader, bar=bar, scorer=known
-                )
-            if engine.fingerprint(specialist) != fingerprint:
-                raise EngineError("Two engines of one specialist differ.", "Did its files change? `protege improve`.")
-            workspace.save_result(key, judged_to(judged))
-            return judged
+            return _answers_to(run, specialist, curated, name, engines, fingerprint, plain)
 
         # The test calls as agents are answered, one at a time: their latencies are reported.
         test = part("test", lambda: alone)
         validation = part("validation", many)
-        scorer = fit(validation, known.novelty)
-        validation = rescored(validation, scorer)
-        refused = hopeless(validation, grid(validation, curated, settings), epsilon=settings.epsilon)
-        calibration = [] if refused else rescored(part("calibration", many), scorer)
-    return Answers(fingerprint, scorer, validation, calibration, rescored(test, scorer))
+        scorer = evaluate.fit(validation, plain.novelty)
+        validation = evaluate.rescored(validation, scorer)
+        grid = thresholds(validation, curated, promise)
+        refused = early_refusal(validation, grid, epsilon=promise.epsilon)
+        calibration = [] if refused else evaluate.rescored(part("calibration", many), scorer)
+    return evaluate.Answers(fingerprint, scorer, validation, calibration, evaluate.rescored(test, scorer))
+
+
+def _answers_to(
+    run: Run,
+    specialist: Specialist,
+    curated: Curated,
+    part: str,
+    engines: Callable[[], Replicas],
+    fingerprint: str,
+    scorer: Scorer,
+) -> list[Judged]:
+    """The specialist's answers to one part of the data set. Raises EngineError if the engines are not all alike."""
+    grader = grader_of(run.workspace, run.task)
+    key = f"judged:{specialist.id}:{fingerprint}:{part}:{hash_of(curated.hash, grader.name)}"
+    cached = run.workspace.result(key)
+    if cached is not None:
+        return evaluate.judged_from(cached)
+    engine, examples = engines(), curated.examples(part)
+    with run.progress.step(f"{run.task.name}: answering {part} calls", len(examples)) as bar:
+        judged = evaluate.answer_all(
+            engine, specialist, run.task, examples, parallel=engine.count, grader=grader, bar=bar, scorer=scorer
+        )
+    if engine.fingerprint(specialist) != fingerprint:
+        raise EngineError("Two engines of one specialist differ.", "Did its files change? `protege improve`.")
+    run.workspace.save_result(key, evaluate.judged_to(judged))
+    return judged

@@ -5,35 +5,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from .. import cluster, collect
 from ..common.hashing import hash_of
 from ..common.progress import Progress, Silent
 from ..errors import BadInput
-from ..rollout.lifecycle import publish
+from ..rollout import publish
 from ..rollout.policy import policy_of
 from ..task import Task
 from ..workspace import Workspace
 
 if TYPE_CHECKING:
-    from ..cluster import Change
-    from ..cluster.worth import Worth
+    from ..cluster import Change, Worth
 
 
 def find_tasks(workspace: Workspace, progress: Progress | None = None) -> list[Task]:
     """Bring the journal in, and say which kinds of call repeat; anew only where calls have come since the last time."""
-    from ..collect import drain
-
-    drain(workspace)
+    collect.drain(workspace)
     if workspace.result(f"tasks:{workspace.count_calls()}") is None:
         _discover(workspace, workspace.tasks(), progress)
     return workspace.tasks()
 
 
 def _discover(workspace: Workspace, known: Sequence[Task], progress: Progress | None) -> None:
-    from ..cluster import discover
-
     key = f"tasks:{workspace.count_calls()}"
     with (progress or Silent()).step("Finding tasks"):
-        found = discover(workspace.calls, known)
+        found = cluster.discover(workspace.calls, known)
     workspace.save_tasks(found.tasks, found.assignment)
     if workspace.routes():
         publish(workspace)
@@ -42,11 +38,9 @@ def _discover(workspace: Workspace, known: Sequence[Task], progress: Progress | 
 
 def merge_tasks(workspace: Workspace, into: str, other: str, progress: Progress | None = None) -> Task:
     """Make two tasks (names or ids) one, also in what is discovered later. Raises BadInput."""
-    from ..cluster import merge
-
     tasks = find_tasks(workspace, progress)
     first, second = choose(tasks, [into, other])
-    _discover(workspace, merge(tasks, first, second), progress)
+    _discover(workspace, cluster.merge(tasks, first, second), progress)
     return next(task for task in workspace.tasks() if {first.id, second.id} & {task.id, *task.merged})
 
 
@@ -56,45 +50,39 @@ def split_task(workspace: Workspace, name: str, phrase: str = "", progress: Prog
     Without a phrase what was merged by hand is told apart again. Returns the tasks of which it is one afterwards.
     Raises BadInput.
     """
-    from ..cluster import split
-
     tasks = find_tasks(workspace, progress)
     [task] = choose(tasks, [name])
     before = {other.id for other in tasks if other.id != task.id}
-    _discover(workspace, split(tasks, task, phrase), progress)
+    _discover(workspace, cluster.split(tasks, task, phrase), progress)
     return [other for other in workspace.tasks() if other.id not in before]
 
 
 def task_changes(workspace: Workspace, progress: Progress | None = None) -> list[Change]:
     """What has changed in the traffic: new kinds of call, new wordings, kinds that come more or less often."""
-    from ..cluster import changes
-
     tasks = find_tasks(workspace, progress)
-    return changes(workspace.calls(), tasks, workspace.assignments())
+    return cluster.changes(workspace.calls(), tasks, workspace.assignments())
 
 
 def weigh_tasks(workspace: Workspace, tasks: Sequence[Task], progress: Progress | None = None) -> list[Worth]:
     """What the tasks are worth, the most first; a task's calls are read again only where the task has changed."""
-    from ..cluster.worth import HOW, Worth, ranked, weigh
-
     price_as: str | None = (workspace.result("teacher") or {}).get("price_as")
 
     def terms(task: Task) -> tuple[str | None, float | None]:
         figures = (workspace.result(f"improvement:{task.id}") or {}).get("figures") or {}
         return unfit(workspace, task), figures.get("certified_coverage")
 
-    made_from = {task.id: hash_of(task.to_record(), terms(task), price_as, HOW) for task in tasks}
+    made_from = {task.id: hash_of(task.to_record(), terms(task), price_as, cluster.HOW) for task in tasks}
     kept: dict[str, Any] = {task.id: workspace.result(f"worth:{task.id}") or {} for task in tasks}
     if changed := [task for task in tasks if kept[task.id].get("made_from") != made_from[task.id]]:
         with (progress or Silent()).step("Weighing tasks", len(changed)) as bar:
             for task in changed:
                 barred, measured = terms(task)
                 calls = workspace.calls(task_id=task.id)
-                worth = weigh(task, calls, barred=barred, measured=measured, price_as=price_as)
+                worth = cluster.weigh(task, calls, barred=barred, measured=measured, price_as=price_as)
                 kept[task.id] = {"made_from": made_from[task.id], "worth": worth.to_record()}
                 workspace.save_result(f"worth:{task.id}", kept[task.id])
                 bar.advance()
-    return ranked([Worth.from_record(kept[task.id]["worth"]) for task in tasks])
+    return cluster.ranked([cluster.Worth.from_record(kept[task.id]["worth"]) for task in tasks])
 
 
 def unfit(workspace: Workspace, task: Task) -> str | None:

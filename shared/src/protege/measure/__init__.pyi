@@ -1,10 +1,10 @@
 from .agents import compare_agents as compare_agents
 from .ceiling import Ceiling as Ceiling
-from .ceiling import held_out as held_out
+from .ceiling import examples_to_ask as examples_to_ask
 from .ceiling import known_ceiling as known_ceiling
 from .ceiling import measure_ceiling as measure_ceiling
 from .parity import Parity as Parity
-from .parity import compare as compare
-from .specialists import held_out_rows as held_out_rows
+from .parity import check_parity as check_parity
+from .specialists import held_out_examples as held_out_examples
 from .specialists import measure as measure
 from .specialists import measure_pair as measure_pair

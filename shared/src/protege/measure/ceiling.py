@@ -16,18 +16,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import orjson
-
-from ..call import Message, Reply, Request, request_from
+from ..call import Message, Reply, Request
 from ..chat.answer import answer_text
 from ..common.progress import Progress, Silent
 from ..errors import BadInput, InvalidAnswer, Refused
-from ..task import Task
+from ..task import Example, Task
 from ..workspace import Workspace
 
 if TYPE_CHECKING:
     from ..evaluate.graders import Grader
-    from .specialists import Rows
 
 AT_ONCE = 4
 """Calls that are asked at a time."""
@@ -97,7 +94,7 @@ def known_ceiling(workspace: Workspace, task_id: str) -> Ceiling | None:
     return Ceiling(agreement=recorded["share"], n=recorded["prompts"], grader="same answer")
 
 
-def held_out(workspace: Workspace, task: Task, calls: int) -> Rows:
+def examples_to_ask(workspace: Workspace, task: Task, calls: int) -> list[Example]:
     """The first `calls` test calls of the task's data set, which is shuffled; all where there are fewer.
 
     Raises BadInput where there is no data set, or no such call in it.
@@ -108,10 +105,10 @@ def held_out(workspace: Workspace, task: Task, calls: int) -> Rows:
     folder = workspace.home / "datasets" / str(kept and kept["folder"])
     if kept is None or not folder.exists():
         raise BadInput(f"The calls of {task.name} are not divided yet.", f"protege improve {task.name}")
-    test = Curated.load(folder).test
-    if not len(test) or calls < 1:
+    test = Curated.load(folder).examples("test")
+    if not test or calls < 1:
         raise BadInput(f"There is no test call of {task.name} to ask.", "Record more calls; ask one at the least.")
-    return test.select(range(min(calls, len(test)))).to_list()
+    return test[:calls]
 
 
 def measure_ceiling(
@@ -119,21 +116,20 @@ def measure_ceiling(
 ) -> Ceiling:
     """Ask the teacher held-out test calls again, as they were recorded, and grade each second answer against the first.
 
-    A second answer of another structure does not agree. Kept in the workspace. Raises what `held_out` and `ask` raise;
-    Refused only where no call was answered.
+    A second answer of another structure does not agree. Kept in the workspace. Raises what `examples_to_ask` and `ask`
+    raise; Refused only if no call was answered.
     """
     from ..rollout.policy import grader_of
     from ..stats.intervals import clopper_pearson
 
-    rows, grader = held_out(workspace, task, calls), grader_of(workspace, task)
-    requests = [request_from(orjson.loads(row["request"])) for row in rows]
-    answers = _asked(task, ask, requests, progress or Silent())
+    examples, grader = examples_to_ask(workspace, task, calls), grader_of(workspace, task)
+    answers = _asked(task, ask, [example.request for example in examples], progress or Silent())
     given = [answer for answer in answers if isinstance(answer, Reply)]
     if not given:
         raise next(answer for answer in answers if isinstance(answer, Refused))
     agreed = sum(
-        _agrees(grader.for_request(request), answer, str(row["answer"]))
-        for row, request, answer in zip(rows, requests, answers, strict=True)
+        _agrees(grader.for_request(example.request), answer, example.answer)
+        for example, answer in zip(examples, answers, strict=True)
         if isinstance(answer, Reply)
     )
     found = Ceiling(
@@ -143,9 +139,9 @@ def measure_ceiling(
         asked_again=True,
         agreed=agreed,
         grader=grader.name,
-        refused=len(rows) - len(given),
+        refused=len(examples) - len(given),
         model=next((answer.model for answer in given if answer.model), None),
-        teachers=_teachers(rows),
+        teachers=_teachers(examples),
         input_tokens=_sum([answer.input_tokens for answer in given]),
         output_tokens=_sum([answer.output_tokens for answer in given]),
         cost_usd=_cost(given),
@@ -192,10 +188,9 @@ def _agrees(grader: Grader, second: Reply, first: str) -> bool:
         return False
 
 
-def _teachers(rows: Rows) -> tuple[str, ...]:
+def _teachers(examples: Sequence[Example]) -> tuple[str, ...]:
     """The models whose answers these are, under the names that they were asked for by, and answered by."""
-    records = [orjson.loads(row["request"]) for row in rows]
-    named = {str(record[name]) for record in records for name in ("model", "answered_by") if record.get(name)}
+    named = {name for example in examples for name in (example.call.model, example.call.answered_by) if name}
     return tuple(sorted(named))
 
 

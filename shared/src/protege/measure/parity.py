@@ -11,19 +11,16 @@ from __future__ import annotations
 
 import contextlib
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-import orjson
-
-from ..call import request_from
 from ..chat.prompt import messages_for, render
 from ..common.progress import Progress, Silent
 from ..errors import CannotRender, DoesNotFit
 from ..serve.ollama.template import compare_template
 from ..specialist import Specialist
-from ..task import Task
+from ..task import Example, Task
 from ..workspace import Workspace
 
 if TYPE_CHECKING:
@@ -64,21 +61,21 @@ class Parity:
         return asdict(self)
 
 
-def compare(
+def check_parity(
     workspace: Workspace,
     task: Task,
     specialist: Specialist,
     engine: Engine,
-    rows: Sequence[Mapping[str, Any]],
+    examples: Sequence[Example],
     progress: Progress | None = None,
 ) -> Parity:
-    """Compare what the engine serves with the tuned model, on rows (column `request`) that it never learnt from.
+    """Compare what the engine serves with the tuned model, on examples that it never learnt from.
 
     Raises EngineError where the engine fails, MissingDependency, BaseModelError.
     """
     from ..tune import reference
 
-    prompts = list(_prompts(task, specialist, rows))[:CALLS]
+    prompts = list(_prompts(task, specialist, examples))[:CALLS]
     with (progress or Silent()).step(f"{specialist.name}: comparing with the tuned model", 2 * len(prompts)) as bar:
         served: list[tuple[str, Completion]] = []
         for prompt in prompts:
@@ -95,12 +92,11 @@ def compare(
     return _judged(pairs, engine.tells_end, template, difference)
 
 
-def _prompts(task: Task, specialist: Specialist, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+def _prompts(task: Task, specialist: Specialist, examples: Sequence[Example]) -> list[str]:
     found: list[str] = []
-    for row in rows:
-        request = request_from(orjson.loads(row["request"]))
+    for example in examples:
         try:
-            found.append(render(specialist.base, messages_for(task, request, specialist.form)))
+            found.append(render(specialist.base, messages_for(task, example.request, specialist.form)))
         except CannotRender:
             continue  # live, such a call goes to the teacher
     return found

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
-
-import orjson
 
 from ..call import Call
 from ..chat.answer import answer_text
 from ..common.progress import Progress, Silent
 from ..errors import BadInput
 from ..specialist import Specialist
-from ..task import Task
+from ..task import Example, Task
 from ..workspace import Workspace
 
 if TYPE_CHECKING:
     from ..curate import Curated
     from ..evaluate import Evaluation, Judged
-
-Rows = Sequence[Mapping[str, Any]]
-"""With columns `id`, `request` (a call's record as JSON) and `answer` (the teacher's text)."""
 
 
 def measure(
@@ -36,8 +32,8 @@ def measure(
     left, or where the test calls are gone.
     """
     task = _task(workspace, specialist)
-    rows = held_out_rows(workspace, specialist) if calls is None else _rows_of(workspace, task, calls)
-    return _measured(workspace, specialist, task, rows, progress)[1].to_record()
+    examples = held_out_examples(workspace, specialist) if calls is None else _examples_of(workspace, task, calls)
+    return _measured(workspace, specialist, task, examples, progress)[1].to_record()
 
 
 def measure_pair(
@@ -58,9 +54,9 @@ def measure_pair(
     if first.task_id != second.task_id:
         raise BadInput(f"{first.name} and {second.name} have different tasks.", "Compare two of one task.")
     task = _task(workspace, first)
-    rows = _shared_rows(workspace, first, second) if calls is None else _rows_of(workspace, task, calls)
-    one, one_figures = _measured(workspace, first, task, rows, progress)
-    other, other_figures = _measured(workspace, second, task, rows, progress)
+    examples = _shared(workspace, first, second) if calls is None else _examples_of(workspace, task, calls)
+    one, one_figures = _measured(workspace, first, task, examples, progress)
+    other, other_figures = _measured(workspace, second, task, examples, progress)
     return {
         "first": {"name": first.name, **one_figures.to_record()},
         "second": {"name": second.name, **other_figures.to_record()},
@@ -68,14 +64,14 @@ def measure_pair(
     }
 
 
-def held_out_rows(workspace: Workspace, specialist: Specialist, parts: Sequence[str] = ("test",)) -> Rows:
+def held_out_examples(workspace: Workspace, specialist: Specialist, parts: Sequence[str] = ("test",)) -> list[Example]:
     """The test calls of the data set that it was tuned on, or other parts'. Raises BadInput where that is gone."""
     curated = _data_set(workspace, specialist)
-    return [row for part in parts for row in curated.parts[part].to_list()]
+    return [example for part in parts for example in curated.examples(part)]
 
 
 def _measured(
-    workspace: Workspace, specialist: Specialist, task: Task, rows: Rows, progress: Progress | None
+    workspace: Workspace, specialist: Specialist, task: Task, examples: Sequence[Example], progress: Progress | None
 ) -> tuple[list[Judged], Evaluation]:
     """Its answers, with the confidences that its route goes by, and their figures.
 
@@ -89,13 +85,13 @@ def _measured(
     terms = workspace.routes().get(specialist.id)
     scorer = Scorer.from_record(terms.scorer) if terms and terms.scorer else None
     with open_engine(workspace, specialist) as engine:
-        with (progress or Silent()).step(f"{specialist.name}: answering", len(rows)) as bar:
+        with (progress or Silent()).step(f"{specialist.name}: answering", len(examples)) as bar:
             grader = grader_of(workspace, task)
-            judged = answer_all(engine, specialist, task, rows, parallel=1, grader=grader, bar=bar, scorer=scorer)
+            judged = answer_all(engine, specialist, task, examples, parallel=1, grader=grader, bar=bar, scorer=scorer)
         same = engine.fingerprint(specialist) == (specialist.report or {}).get("fingerprint")
     certificate = (specialist.report or {}).get("certificate") or {}
     threshold = certificate.get("threshold") if same else None
-    return judged, evaluate(judged, grader, threshold=threshold, rows=rows)
+    return judged, evaluate(judged, grader, threshold=threshold, examples=examples)
 
 
 def _task(workspace: Workspace, specialist: Specialist) -> Task:
@@ -112,31 +108,30 @@ def _data_set(workspace: Workspace, specialist: Specialist) -> Curated:
     raise BadInput(f"The data set of {specialist.name} is gone.", "Give other calls: --calls FILE.")
 
 
-def _shared_rows(workspace: Workspace, first: Specialist, second: Specialist) -> Rows:
+def _shared(workspace: Workspace, first: Specialist, second: Specialist) -> list[Example]:
     """The test calls of both: a test call of the one may be what the other learnt from."""
-    others = {row["id"] for row in held_out_rows(workspace, second)}
-    rows = [row for row in held_out_rows(workspace, first) if row["id"] in others]
-    if not rows:
+    others = {example.id for example in held_out_examples(workspace, second)}
+    examples = [example for example in held_out_examples(workspace, first) if example.id in others]
+    if not examples:
         raise BadInput(
             f"{first.name} and {second.name} share no test call: what one is tested by, the other may have learnt.",
             "Give calls that neither has seen: --calls FILE.",
         )
-    return rows
+    return examples
 
 
-def _rows_of(workspace: Workspace, task: Task, calls: Sequence[Call]) -> Rows:
-    """Calls of this task as a data set's rows."""
+def _examples_of(workspace: Workspace, task: Task, calls: Sequence[Call]) -> list[Example]:
+    """Those of the calls that are of this task."""
     from ..cluster import Assigner
 
     assigner = Assigner(workspace.tasks())
-    rows: list[dict[str, Any]] = []
+    examples: list[Example] = []
     for call in calls:
         found = assigner.assign(call.request)
         if call.response is not None and call.from_teacher and found is not None and found.id == task.id:
-            record = {name: value for name, value in call.to_record().items() if name != "response"}
-            rows.append({"id": call.id, "request": orjson.dumps(record), "answer": answer_text(call.response)})
-    if not rows:
+            examples.append(Example(call.id, replace(call, response=None), answer_text(call.response)))
+    if not examples:
         raise BadInput(
             f"None of these calls is of the task {task.name}.", "`protege tasks` tells what repeats in them."
         )
-    return rows
+    return examples

@@ -37,7 +37,7 @@ def promote(
     nothing is changed then, nor where its state is not the `expected` one any more (BadInput). The second in a cascade
     is let in beside the first, on whose route it was certified: BadInput where that is not live so any more.
     """
-    terms = terms or terms_of(workspace, specialist)
+    terms = terms or route_of(workspace, specialist)
     terms = replace(terms, share=1.0, audit=audit_rate(workspace, specialist))
     _advance(workspace, specialist, "live", terms, why, expected)
 
@@ -52,11 +52,11 @@ def canary(
     specialist: Specialist,
     why: str,
     expected: State | None = None,
-    terms: Route | None = None,
+    route: Route | None = None,
 ) -> None:
     """Let a specialist answer a share of its task's runs, beside who answers now. Terms and errors as of `promote`."""
     rate = audit_rate(workspace, specialist, RULES.canary_audit)
-    terms = replace(terms or terms_of(workspace, specialist), share=RULES.canary_share, audit=rate)
+    terms = replace(route or route_of(workspace, specialist), share=RULES.canary_share, audit=rate)
     _advance(workspace, specialist, "canary", terms, why, expected)
 
 
@@ -162,7 +162,7 @@ def prune(workspace: Workspace, task_id: str, keep: int) -> list[str]:
     return prune(workspace, task_id, keep, spared)
 
 
-def terms_of(workspace: Workspace, specialist: Specialist) -> Route:
+def route_of(workspace: Workspace, specialist: Specialist) -> Route:
     """What was last certified for it. Raises BadInput where nothing was."""
     if (terms := workspace.routes().get(specialist.id)) is None:
         raise BadInput(

@@ -11,7 +11,7 @@ from ..specialist import Specialist
 from ..store.history import Event
 from ..task import Task
 from ..workspace import Workspace
-from .lifecycle import promote, terms_of
+from .lifecycle import promote, route_of
 from .policy import EVERY, TEACHER, TaskPolicy, policy_of, stated
 
 
@@ -44,7 +44,7 @@ def _pinned(workspace: Workspace, task: Task | None, name: str | None) -> Specia
     found = next((s for s in mine if name in (s.id, s.name)), None)
     if found is None:
         raise BadInput(f"{task.name} has no specialist {name!r}.", "`protege status` lists them.")
-    terms_of(workspace, found)
+    route_of(workspace, found)
     return found
 
 

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from ..call import Call
 from ..errors import BaseModelError
 from ..specialist import Base, PromptForm
-from ..task import Task
+from ..task import Example, Task
 from .fit import Needs, Policy, obstacle, obstacle_of_model
 from .hardware import Machine
 from .models import Model, catalogue, model_of
-from .probing import Example, ProbeResult, examples, longest_tokens, probe, shown_form
+from .probing import ProbeResult, longest_tokens, probe, shown_form
 
 CLEARLY = 0.15
 """The larger of two bases must lower the loss by this share to be worth its memory and time; by half of it where the
@@ -40,7 +38,7 @@ class Selection:
 
 def select(
     task: Task,
-    sample: Sequence[Call | Mapping[str, Any]],
+    examples: Sequence[Example],
     machine: Machine,
     policy: Policy | None = None,
     found: Sequence[Base] = (),
@@ -51,7 +49,7 @@ def select(
 ) -> Selection:
     """Choose among the bases found on this machine.
 
-    sample: calls, or rows of a curated data set, from train or validation. form: what the specialist is to be shown.
+    examples: from train or validation. form: what the specialist is to be shown.
     A base qualifies by licence, size, context, memory, disk, and a way to tune and serve it. Tool calling is a
     preference and no condition, since tuning teaches it. Of several that qualify, a probe without training decides: the
     smaller is kept unless the larger lowers the loss (bits a byte of the teacher's answers) by at least CLEARLY, and by
@@ -59,8 +57,7 @@ def select(
     tuning closes most of a small gap.
     """
     policy = policy or Policy()
-    rows = examples(sample)
-    needs = Needs(longest_tokens(task, rows, form), tools=task.kind == "tool_calls")
+    needs = Needs(longest_tokens(task, examples, form), tools=task.kind == "tool_calls")
     passed: list[tuple[str, str]] = []
     fit: list[Base] = []
     for base in found:
@@ -71,7 +68,7 @@ def select(
     fit.sort(key=lambda base: base.parameters)
     probes: list[ProbeResult] = []
     if len(fit) > 1 or (fit and probe_always):
-        fit, probes, failed = _probe_all(fit, task, rows, prober)
+        fit, probes, failed = _probe_all(fit, task, examples, prober)
         passed += failed
     absent = [(model.name, _why_absent(model, needs, machine, policy)) for model in _absent(found)]
     if not fit:
@@ -82,16 +79,18 @@ def select(
 
 
 def _probe_all(
-    bases: Sequence[Base], task: Task, rows: Sequence[Example], prober: Prober
+    bases: Sequence[Base], task: Task, examples: Sequence[Example], prober: Prober
 ) -> tuple[list[Base], list[ProbeResult], list[tuple[str, str]]]:
     """Those that could be probed, what was measured, and why others could not."""
-    form = shown_form(task, rows)
+    form = shown_form(task, examples)
     probed: list[Base] = []
     results: list[ProbeResult] = []
     failed: list[tuple[str, str]] = []
     for base in bases:
         try:
-            results.append(prober(base, task, rows) if prober is not probe else probe(base, task, rows, form=form))
+            results.append(
+                prober(base, task, examples) if prober is not probe else probe(base, task, examples, form=form)
+            )
             probed.append(base)
         except BaseModelError as error:
             failed.append((base.name, error.fact))

@@ -8,20 +8,17 @@ import io
 import math
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import orjson
-
-from ..call import Call, Request, request_from
-from ..chat.answer import answer_text
+from ..call import Request
 from ..chat.prompt import messages_for, render
 from ..errors import BaseModelError, CannotRender, MissingDependency
 from ..gguf.reading import read_once
 from ..specialist import Base, PromptForm
-from ..task import Task
+from ..task import Example, Task
 
 CALLS = 20
 WHOLE_TOKENS = 400
@@ -48,46 +45,27 @@ class ProbeResult:
     losses: tuple[float, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Example:
-    """A request and the teacher's answer to it."""
-
-    request: Request
-    answer: str
-
-
-def examples(sample: Sequence[Call | Mapping[str, Any]]) -> list[Example]:
-    """Calls, or rows of a curated data set, as requests and answers; calls without an answer are left out."""
-    found = [
-        Example(call.request, answer_text(call.response) if call.response else "")
-        if isinstance(call, Call)
-        else Example(request_from(orjson.loads(call["request"])), str(call["answer"]))
-        for call in sample
-    ]
-    return [example for example in found if example.answer]
-
-
-def shown_form(task: Task, rows: Sequence[Example]) -> PromptForm:
+def shown_form(task: Task, examples: Sequence[Example]) -> PromptForm:
     """Whole prompts where they are short, since an untrained model has but the instruction to go by; else slots."""
-    whole = statistics.fmean(len(_text(task, row.request, "whole")) for row in rows) if rows else 0
+    whole = statistics.fmean(len(_text(task, example.request, "whole")) for example in examples) if examples else 0
     return "whole" if whole / CHARACTERS_PER_TOKEN <= WHOLE_TOKENS else "slots"
 
 
-def longest_tokens(task: Task, rows: Sequence[Example], form: PromptForm) -> int:
+def longest_tokens(task: Task, examples: Sequence[Example], form: PromptForm) -> int:
     """The estimated length in tokens of the longest prompt with its answer; 0 where there is none."""
-    characters = (len(_text(task, row.request, form)) + len(row.answer) for row in rows)
+    characters = (len(_text(task, example.request, form)) + len(example.answer) for example in examples)
     return math.ceil(max(characters, default=0) / CHARACTERS_PER_TOKEN)
 
 
-def probe(base: Base, task: Task, rows: Sequence[Example], *, form: PromptForm | None = None) -> ProbeResult:
+def probe(base: Base, task: Task, examples: Sequence[Example], *, form: PromptForm | None = None) -> ProbeResult:
     """Mean log-loss of the teacher's answers under the base as it is, without any training.
 
-    At most CALLS rows, spread evenly; they must come from train or validation, never from calibration or test. Loaded
-    as `tune` loads it (dequantised). Raises BaseModelError where the base cannot be loaded or shown any of
-    the calls, MissingDependency where torch, transformers or gguf is missing.
+    At most CALLS examples, spread evenly; they must come from train or validation, never from calibration or test. The
+    base is loaded as `tune` loads it (dequantised). Raises BaseModelError if the base cannot be loaded, or shown any of
+    the calls; MissingDependency if torch, transformers or gguf is missing.
     """
-    form = form or shown_form(task, rows)
-    prompts = _prompts(base, task, rows[:: max(1, len(rows) // CALLS)][:CALLS], form)
+    form = form or shown_form(task, examples)
+    prompts = _prompts(base, task, examples[:: max(1, len(examples) // CALLS)][:CALLS], form)
     if not prompts:
         raise BaseModelError(f"{base.name} can be shown none of the sampled calls.", "Choose another base.")
     model, tokenizer = _load(base)
@@ -116,11 +94,11 @@ def _text(task: Task, request: Request, form: PromptForm) -> str:
     return "\n".join(message["content"] for message in messages)
 
 
-def _prompts(base: Base, task: Task, rows: Sequence[Example], form: PromptForm) -> list[tuple[str, str]]:
+def _prompts(base: Base, task: Task, examples: Sequence[Example], form: PromptForm) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
-    for row in rows:
+    for example in examples:
         try:
-            found.append((render(base, messages_for(task, row.request, form)), row.answer))
+            found.append((render(base, messages_for(task, example.request, form)), example.answer))
         except CannotRender:
             continue
     return found

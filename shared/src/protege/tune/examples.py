@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import orjson
-
-from ..call import request_from
 from ..chat.prompt import messages_for, render
 from ..errors import CannotRender
 from ..specialist import Base, PromptForm
-from ..task import Task
+from ..task import Example, Task
 
 if TYPE_CHECKING:
     import torch
@@ -44,23 +41,23 @@ class Examples:
 
 
 def encode(
-    rows: Sequence[Mapping[str, Any]], task: Task, base: Base, form: PromptForm, encoder: Encoder, max_tokens: int
+    examples: Sequence[Example], task: Task, base: Base, form: PromptForm, encoder: Encoder, max_tokens: int
 ) -> Examples:
-    """Tokenise rows with `request` (JSON) and `answer` (text), but for those that cannot be shown or are too long."""
+    """Tokenise examples, except those that cannot be shown or are too long."""
     kept: list[Mapping[str, list[int]]] = []
     left_out: dict[str, int] = {}
     longest = 0
-    for row in rows:
+    for example in examples:
         try:
-            shown = messages_for(task, request_from(orjson.loads(row["request"])), form)
+            shown = messages_for(task, example.request, form)
             prompt = encoder.prompt(render(base, shown))
         except CannotRender:
             left_out["cannot be shown"] = left_out.get("cannot be shown", 0) + 1
             continue
-        if any(token in row["answer"] for token in base.control_tokens):
+        if any(token in example.answer for token in base.control_tokens):
             left_out["control token in the answer"] = left_out.get("control token in the answer", 0) + 1
             continue
-        answer = encoder.answer(row["answer"])
+        answer = encoder.answer(example.answer)
         if len(prompt) + len(answer) > max_tokens:
             left_out["too long"] = left_out.get("too long", 0) + 1
             continue

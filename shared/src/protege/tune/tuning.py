@@ -110,14 +110,14 @@ def _tune(
     with reading(base):
         encoder = Encoder(base)
     longest = min(settings.max_tokens, base.context)
-    train = encode(curated.train.to_list(), task, base, settings.form, encoder, longest)
+    train = encode(curated.examples("train"), task, base, settings.form, encoder, longest)
     if (missing := MIN_ROWS - len(train.rows)) > 0:
         raise NotEnoughCalls(
             f"Only {len(train.rows)} training examples can be used; {MIN_ROWS} are needed.",
             "Record more calls.",
             missing=missing,
         )
-    validation = encode(curated.validation.to_list(), task, base, settings.form, encoder, longest)
+    validation = encode(curated.examples("validation"), task, base, settings.form, encoder, longest)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     checkpoints = _checkpoints(folder, inputs)
     about = {

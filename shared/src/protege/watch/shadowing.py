@@ -13,7 +13,7 @@ from ..evaluate import Judged, answer_all
 from ..evaluate.graders import grader_for
 from ..rollout.lifecycle import stage
 from ..specialist import Specialist
-from ..task import Task
+from ..task import Example, Task
 from ..workspace import Workspace
 
 MOST = 300
@@ -50,7 +50,7 @@ def shadow(workspace: Workspace, specialist: Specialist, progress: Progress | No
                 engines,
                 specialist,
                 task,
-                [asdict(row) for row in rows],
+                [Example.from_row(asdict(row)) for row in rows],
                 parallel=engines.count,
                 timeout_s=terms.timeout_s,
                 grader=grader_for(task, terms.grader),

@@ -1,0 +1,16 @@
+"""What a route promises."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+EPSILON = 0.05
+DELTA = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """P(disagreement among kept answers > epsilon) ≤ delta."""
+
+    epsilon: float = EPSILON
+    delta: float = DELTA
