@@ -20,6 +20,7 @@ say "Structure (import-linter, tests/support/structure.py)"
 $python tests/support/structure.py
 say "Types (pyright)"
 .venv/bin/pyright
+.venv/bin/pyright -p tests
 if [ $# -gt 0 ]; then
     say "Tests (pytest)"
     exec $python -m pytest "$@"

@@ -42,7 +42,7 @@ async def in_langchain(home: LiveHome) -> str:
 
 async def in_langgraph(home: LiveHome) -> str:
     model = ScriptedTeacher(never)
-    graph = StateGraph(dict)
+    graph = StateGraph(dict)  # pyright: ignore[reportArgumentType]
     asked = [SystemMessage(INSTRUCTIONS["label"]), HumanMessage(THING)]
     graph.add_node("colour", lambda state: {"said": model.invoke(asked).text})
     graph.add_edge(START, "colour")

@@ -243,7 +243,7 @@ def test_in_a_running_ollama_the_same_specialist_is_compared_certified_anew_and_
     assert (moved.decision, moved.specialist_id) == ("live", improved.specialist_id), moved.reason
     (specialist,) = workspace.specialists()
     assert specialist.engine == "ollama"
-    parity = specialist.report["parity"]
+    parity = specialist.report["parity"]  # pyright: ignore[reportOptionalSubscript]
     assert parity["holds"] and parity["n"] == parity["prompts"] and parity["template"] == "same"
     assert moved.figures.fingerprint != improved.figures.fingerprint
     assert abs(moved.figures.evaluation.agreement - improved.figures.evaluation.agreement) <= 0.03

@@ -161,7 +161,7 @@ def test_what_the_first_hands_on_is_what_its_decision_never_looked_at(workspace:
     sure = {one.call_id: one.confidence for one in (*answers.validation, *answers.calibration, *answers.test)}
     for part in ("validation", "calibration", "test"):
         mine, whole = handed.curated.parts[part]["id"], data_set().parts[part]["id"]
-        assert set(mine) == {identity for identity in whole if sure[identity] < handed.below}
+        assert set(mine) == {identity for identity in whole if sure[identity] < handed.below}  # pyright: ignore[reportOptionalOperand]
     assert handed.curated.train.to_list() == data_set().train.to_list()
     assert handed.curated.hash != data_set().hash
     assert handed.share == len(handed.curated.calibration) / len(answers.calibration)
@@ -345,7 +345,7 @@ def test_what_the_second_keeps_makes_no_retraining_due(workspace: Workspace, sec
     workspace.save_result(f"data:{TASK.id}", {"calls": 1_000, "after": 0, "time": 0.0})
     handed = Attempt("s1", "handed_back", "below threshold", 0.4)
     for outcome, due in (("kept", False), ("handed_back", True)):
-        tries = (handed, Attempt("s2", outcome, "below threshold", 0.6))
+        tries = (handed, Attempt("s2", outcome, "below threshold", 0.6))  # pyright: ignore[reportArgumentType]
         workspace.add_calls(replace(call(n), id=f"{outcome}-{n}", attempts=tries) for n in range(HARD_CALLS))
         assert retraining.retraining(workspace, TASK)[0] is due
     workspace.save_result(f"improvement:{TASK.id}", found.to_record())

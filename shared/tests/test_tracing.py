@@ -56,8 +56,8 @@ def test_spans_stand_within_the_programs_own(exported: InMemorySpanExporter) -> 
         pass
     inner, outer, agent = exported.get_finished_spans()
     assert inner.parent is not None and outer.parent is not None
-    assert inner.parent.span_id == outer.context.span_id
-    assert outer.parent.span_id == agent.context.span_id
+    assert inner.parent.span_id == outer.context.span_id  # pyright: ignore[reportOptionalMemberAccess]
+    assert outer.parent.span_id == agent.context.span_id  # pyright: ignore[reportOptionalMemberAccess]
 
 
 def test_an_exception_goes_through_and_leaves_its_type_and_no_word_of_it(exported: InMemorySpanExporter) -> None:

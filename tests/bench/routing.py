@@ -140,7 +140,7 @@ def make_task(number: int) -> Task:
         kind="label",
         labels=("late", "damaged"),
         templates=(Template(f"sig{number}", (TemplatePart(0, "system", lines=lines),)),),
-        centre=dict.fromkeys(words, len(words) ** -0.5),
+        centre=dict.fromkeys(words, len(words) ** -0.5),  # pyright: ignore[reportArgumentType]
     )
 
 

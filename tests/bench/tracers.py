@@ -48,17 +48,17 @@ def sink() -> Iterator[str]:
 
 
 def _langfuse(url: str) -> BaseCallbackHandler:
-    from langfuse import Langfuse
-    from langfuse.langchain import CallbackHandler
+    from langfuse import Langfuse  # pyright: ignore[reportMissingImports]
+    from langfuse.langchain import CallbackHandler  # pyright: ignore[reportMissingImports]
 
     Langfuse(public_key="pk-lf-bench", secret_key="sk-lf-bench", host=url)
     return _quick(CallbackHandler())
 
 
 def _openinference(url: str) -> BaseCallbackHandler:
-    from openinference.instrumentation import OITracer, TraceConfig
-    from openinference.instrumentation.langchain._tracer import OpenInferenceTracer
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from openinference.instrumentation import OITracer, TraceConfig  # pyright: ignore[reportMissingImports]
+    from openinference.instrumentation.langchain._tracer import OpenInferenceTracer  # pyright: ignore[reportMissingImports]
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # pyright: ignore[reportMissingImports]
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
@@ -70,8 +70,8 @@ def _openinference(url: str) -> BaseCallbackHandler:
 
 def _mlflow(url: str) -> BaseCallbackHandler:
     os.environ["MLFLOW_ENABLE_ASYNC_TRACE_LOGGING"] = "true"
-    import mlflow
-    from mlflow.langchain.langchain_tracer import MlflowLangchainTracer
+    import mlflow  # pyright: ignore[reportMissingImports]
+    from mlflow.langchain.langchain_tracer import MlflowLangchainTracer  # pyright: ignore[reportMissingImports]
 
     mlflow.set_tracking_uri(f"sqlite:///{tempfile.mkdtemp()}/mlflow.db")
     return _quick(MlflowLangchainTracer())

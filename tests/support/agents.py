@@ -190,7 +190,7 @@ def _task(kind: Kind, instruction: str) -> Task:
         kind=kind,
         labels=("red", "blue") if kind == "label" else (),
         templates=(Template(f"sig-{kind}", (TemplatePart(0, "system", lines=(instruction,)),)),),
-        centre=dict.fromkeys(words, len(words) ** -0.5),
+        centre=dict.fromkeys(words, len(words) ** -0.5),  # pyright: ignore[reportArgumentType]
         calls=500,
     )
 

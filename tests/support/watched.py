@@ -24,7 +24,7 @@ def colour_task() -> Task:
     template = Template("sig-colour", (TemplatePart(0, "system", lines=(INSTRUCTION,)),))
     words = {word.strip(".").lower() for word in INSTRUCTION.split()}
     centre = dict.fromkeys(words, len(words) ** -0.5)
-    return Task("colour", "colour", "label", labels=("red", "blue"), templates=(template,), centre=centre, calls=500)
+    return Task("colour", "colour", "label", labels=("red", "blue"), templates=(template,), centre=centre, calls=500)  # pyright: ignore[reportArgumentType]
 
 
 def specialist(version: int, state: Any) -> Specialist:

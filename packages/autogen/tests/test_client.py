@@ -98,7 +98,7 @@ def test_only_a_model_client_can_be_wrapped():
 def test_it_can_be_copied_and_pickled(tmp_path: Path):
     client = ProtegeChatCompletionClient(ScriptedClient({"Hello": "done"}), tmp_path, agent="writer")
     for again in (copy.copy(client), copy.deepcopy(client), pickle.loads(pickle.dumps(client))):
-        assert (again.agent, again.home, again.client.model) == ("writer", tmp_path, "scripted-teacher")
+        assert (again.agent, again.home, again.client.model) == ("writer", tmp_path, "scripted-teacher")  # pyright: ignore[reportAttributeAccessIssue]
 
 
 @pytest.mark.parametrize("error", [ValueError("bad"), KeyboardInterrupt(), SystemExit(1)])

@@ -1,5 +1,7 @@
 """The declarative form: it comes back as it was, and holds no secret."""
 
+# pyright: reportArgumentType=false
+
 from __future__ import annotations
 
 import json

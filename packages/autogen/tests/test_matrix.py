@@ -47,7 +47,11 @@ class Shape(BaseModel):
 def client(endpoint: str, live_home: LiveHome) -> ProtegeChatCompletionClient:
     able: Any = dict.fromkeys(("vision", "function_calling", "json_output", "structured_output"), True)
     teacher = OpenAIChatCompletionClient(
-        model="large", base_url=endpoint, api_key="none", max_retries=0, model_info={**able, "family": "unknown"}
+        model="large",
+        base_url=endpoint,
+        api_key="none",
+        max_retries=0,
+        model_info={**able, "family": "unknown"},  # pyright: ignore[reportArgumentType]
     )
     return ProtegeChatCompletionClient(teacher, live_home.path, router=live_home.router)
 
@@ -182,7 +186,7 @@ async def test_many_at_once(
 ):
     with in_mode(live_home, mode):
         results = await asyncio.gather(*(client.create(asked("label", f"thing {i}")) for i in range(24)))
-    assert {result.content for result in results} == {"red" if mode == "routed" else WORDS}
+    assert {result.content for result in results} == {"red" if mode == "routed" else WORDS}  # pyright: ignore[reportUnhashable]
     assert len(live_home.calls()) == 24
     check(live_home, openai_server, mode, "label")
 

@@ -1,5 +1,7 @@
 """Real agents over ChatProtege: create_agent with tools, graphs, sub-agents; where each call was made."""
 
+# pyright: reportIndexIssue=false
+
 from __future__ import annotations
 
 import asyncio

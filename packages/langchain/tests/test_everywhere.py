@@ -34,7 +34,7 @@ async def test_every_call_is_recorded_wherever_it_is_made(records: Records):
     model.invoke("a")
     await model.ainvoke("b")
     list(model.stream("c"))
-    create_agent(model, [], name="helper").invoke({"messages": [("user", "d")]})
+    create_agent(model, [], name="helper").invoke({"messages": [("user", "d")]})  # pyright: ignore[reportArgumentType]
     thread = threading.Thread(target=lambda: model.invoke("e"))
     thread.start()
     thread.join()

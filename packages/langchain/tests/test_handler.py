@@ -51,7 +51,7 @@ async def test_every_way_of_asking_is_recorded_once(config: Any, records: Record
 
 
 def test_a_call_is_recorded_with_all_that_was_asked(config: Any, records: Records, endpoint: str):
-    model = ChatOpenAI(base_url=endpoint, api_key="none", model="large", temperature=0.2)
+    model = ChatOpenAI(base_url=endpoint, api_key="none", model="large", temperature=0.2)  # pyright: ignore[reportArgumentType]
     model.bind_tools([add], tool_choice="any").invoke("1 and 2", config, stop=["\n"])
     record = records.only
     assert record["model"] == record["answered_by"] == "large"
@@ -98,7 +98,7 @@ async def test_a_cancelled_call_is_written_down_as_lost(config: Any, records: Re
         async def _agenerate(self, *args: Any, **kwargs: Any) -> Any:
             await asyncio.sleep(60)
 
-    task = asyncio.create_task(Slow({}).ainvoke("x", config))
+    task = asyncio.create_task(Slow({}).ainvoke("x", config))  # pyright: ignore[reportCallIssue]
     await asyncio.sleep(0.05)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -35,7 +35,7 @@ class Shape(BaseModel):
 
 @pytest.fixture
 def teacher(openai_server: OpenAIServer) -> ChatOpenAI:
-    return ChatOpenAI(base_url=openai_server.url, api_key="none", model="large", stream_usage=True, max_retries=0)
+    return ChatOpenAI(base_url=openai_server.url, api_key="none", model="large", stream_usage=True, max_retries=0)  # pyright: ignore[reportArgumentType]
 
 
 @pytest.fixture

@@ -114,7 +114,7 @@ def test_the_route_is_asked_with_all_that_the_teacher_would_get(tmp_path: Path, 
 def test_a_kept_answer_fills_the_class_that_was_asked_for(
     tmp_path: Path, records: Records, keeping: Keeping, endpoint: str
 ):
-    teacher = ChatOpenAI(base_url=endpoint, api_key="none", model="large")
+    teacher = ChatOpenAI(base_url=endpoint, api_key="none", model="large")  # pyright: ignore[reportArgumentType]
     router = keeping({"role": "assistant", "content": '{"team": "billing"}'})
     model = ChatProtege(teacher, tmp_path, recorder=records, router=router)
     assert model.with_structured_output(Ticket, method="json_schema").invoke("x") == Ticket(team="billing")
@@ -129,7 +129,7 @@ def test_a_kept_answer_that_breaks_the_class_goes_to_the_teacher(tmp_path: Path,
             return self.bind(response_format=schema) | (lambda message: message.content)
 
     router = keeping({"role": "assistant", "content": '{"team": "gardening"}'})
-    model = ChatProtege(Parsing({"x": '{"team": "billing"}'}), tmp_path, recorder=records, router=router)
+    model = ChatProtege(Parsing({"x": '{"team": "billing"}'}), tmp_path, recorder=records, router=router)  # pyright: ignore[reportCallIssue]
     assert model.with_structured_output(Ticket).invoke("x") == '{"team": "billing"}'
     call = Call.from_record(records.only)
     assert call.from_teacher

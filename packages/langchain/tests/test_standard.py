@@ -3,6 +3,8 @@
 Each runs twice: with the teacher answering, and with a specialist answering every call.
 """
 
+# pyright: reportAssignmentType=false
+
 from __future__ import annotations
 
 import os

@@ -56,7 +56,7 @@ def test_images_stay_parts_in_openai_form():
 
 def test_roles_of_providers_are_kept_where_openai_knows_them():
     developer = SystemMessage("Be brief.", additional_kwargs={"__openai_role__": "developer"})
-    assert [m["role"] for m in to_openai([developer, ChatMessage("x", role="user"), ChatMessage("x", role="bot")])] == [
+    assert [m["role"] for m in to_openai([developer, ChatMessage("x", role="user"), ChatMessage("x", role="bot")])] == [  # pyright: ignore[reportCallIssue]
         "developer",
         "user",
         "user",
@@ -91,7 +91,7 @@ def test_the_chunks_of_an_answer_add_up_to_it(message: AIMessage):
     first, *rest = [chunk.message for chunk in to_chunks(message)]
     for chunk in rest:
         first = first + chunk
-    assert (first.content, first.tool_calls) == (message.content, message.tool_calls)
+    assert (first.content, first.tool_calls) == (message.content, message.tool_calls)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 @pytest.mark.parametrize(

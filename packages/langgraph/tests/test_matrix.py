@@ -41,7 +41,7 @@ def add(a: int, b: int) -> int:
 @pytest.fixture
 def graph_of(live_home: LiveHome, openai_server: OpenAIServer) -> Any:
     """Makes a routed graph of one step that asks its model for this kind of answer."""
-    model = ChatOpenAI(base_url=openai_server.url, api_key="none", model="large", stream_usage=True, max_retries=0)
+    model = ChatOpenAI(base_url=openai_server.url, api_key="none", model="large", stream_usage=True, max_retries=0)  # pyright: ignore[reportArgumentType]
 
     def make(kind: Kind) -> Any:
         asks: dict[Kind, Any] = {
@@ -51,7 +51,7 @@ def graph_of(live_home: LiveHome, openai_server: OpenAIServer) -> Any:
         }
 
         def messages(state: State) -> Any:
-            return [SystemMessage(INSTRUCTIONS[kind]), HumanMessage(state["text"])]
+            return [SystemMessage(INSTRUCTIONS[kind]), HumanMessage(state["text"])]  # pyright: ignore[reportTypedDictNotRequiredAccess]
 
         def step(state: State) -> State:
             return {"answer": asks[kind].invoke(messages(state))}

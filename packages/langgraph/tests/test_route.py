@@ -1,5 +1,7 @@
 """route(): which models of a graph it finds, and that they go on as what they were."""
 
+# pyright: reportArgumentType=false
+
 from __future__ import annotations
 
 import functools
@@ -121,7 +123,7 @@ WAYS: dict[str, Callable[[], Any]] = {
 
 def test_a_chain_that_is_a_node_knows_it_when_it_streams_too(tmp_path: Path, records: Records):
     graph = route(graph_of(step=_sequence()).compile(), tmp_path, recorder=records)
-    assert "".join(chunk.text for chunk, _ in graph.stream({}, stream_mode="messages")) == "echo"
+    assert "".join(chunk.text for chunk, _ in graph.stream({}, stream_mode="messages")) == "echo"  # pyright: ignore[reportAttributeAccessIssue]
     assert records.only["node"] == ["step"]
 
 
@@ -185,10 +187,10 @@ def test_a_nested_graphs_nodes_are_told_by_their_path(tmp_path: Path):
 
 def test_a_routed_model_is_what_it_was(tmp_path: Path, records: Records, endpoint: str):
     model = ChatOpenAI(base_url=endpoint, api_key="none", model="large")
-    before = (repr(model), model.lc_id(), model._llm_type, model.bind_tools([add]).kwargs)
+    before = (repr(model), model.lc_id(), model._llm_type, model.bind_tools([add]).kwargs)  # pyright: ignore[reportAttributeAccessIssue]
     graph = route(graph_of(step=lambda state: {"said": model.invoke("a").text}).compile(), tmp_path, recorder=records)
     assert isinstance(model, ChatOpenAI)
-    assert before == (repr(model), model.lc_id(), model._llm_type, model.bind_tools([add]).kwargs)
+    assert before == (repr(model), model.lc_id(), model._llm_type, model.bind_tools([add]).kwargs)  # pyright: ignore[reportAttributeAccessIssue]
     assert model.invoke("outside of the graph").text
     assert records.kept == []
     model.temperature = 0.25
@@ -231,7 +233,7 @@ def test_a_rate_limit_is_waited_for_once(tmp_path: Path, records: Records):
 
     limiter: Any = Limiter()
     model = echo()
-    model.__dict__["rate_limiter"] = limiter
+    model.__dict__["rate_limiter"] = limiter  # pyright: ignore[reportIndexIssue]
     route(graph_of(step=lambda s: {"said": model.invoke("a").text}).compile(), tmp_path, recorder=records).invoke({})
     assert limiter.acquired == 1
     assert len(records.kept) == 1
@@ -298,7 +300,7 @@ def test_a_copy_of_a_model_answers_with_its_own_settings(tmp_path: Path, records
             asked_with.append(self.temperature)
             return super()._generate(*args, **kwargs)
 
-    model = Warm(lambda request: "fine")
+    model = Warm(lambda request: "fine")  # pyright: ignore[reportCallIssue]
     warmths = [i / 100 for i in range(100)]
 
     def ask(state: State) -> State:

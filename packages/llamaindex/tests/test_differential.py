@@ -12,7 +12,7 @@ import pytest
 from llama_index.core.base.llms.types import ChatMessage, MessageRole
 from llama_index.core.callbacks import CallbackManager, TokenCountingHandler
 from llama_index.core.callbacks.base_handler import BaseCallbackHandler
-from llama_index.core.instrumentation import get_dispatcher
+from llama_index.core.instrumentation import get_dispatcher  # pyright: ignore[reportPrivateImportUsage]
 from llama_index.core.instrumentation.event_handlers import BaseEventHandler
 from llama_index.core.instrumentation.span_handlers import BaseSpanHandler
 from llama_index.core.llms.function_calling import FunctionCallingLLM
@@ -257,7 +257,7 @@ async def test_a_stream_that_is_left_is_closed_as_the_bare_ones_is(
     for llm in (bare, wrapped):
         watched[0].seen.clear()
         parts = llm.stream_chat(MESSAGES)
-        next(parts), next(parts)
+        next(parts), next(parts)  # pyright: ignore[reportUnusedExpression]
         parts.close()
         aparts = await llm.astream_chat(MESSAGES)
         await anext(aparts)

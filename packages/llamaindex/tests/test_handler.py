@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from llama_index.core.base.llms.types import ChatMessage, CompletionResponse, LLMMetadata
-from llama_index.core.instrumentation import get_dispatcher
+from llama_index.core.instrumentation import get_dispatcher  # pyright: ignore[reportPrivateImportUsage]
 from llama_index.core.llms.callbacks import llm_completion_callback
 from llama_index.core.llms.custom import CustomLLM
 from llama_index.core.llms.mock import MockLLM
@@ -260,7 +260,7 @@ async def test_a_stream_without_any_part_is_recorded_as_failed(tmp_path: Path, r
         def _parts(self, messages: Any, options: Any) -> list[Any]:
             return []
 
-    silent = Silent({})
+    silent = Silent({})  # pyright: ignore[reportCallIssue]
     wrapped = ProtegeLLM(silent, tmp_path, recorder=records, router=teacher_only)
     for llm in (silent, wrapped):
         assert list(llm.stream_chat([ChatMessage("a")])) == []

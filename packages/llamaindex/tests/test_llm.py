@@ -1,5 +1,7 @@
 """ProtegeLLM around LLMs of all makes: whatever goes wrong the teacher answers, and nothing of it is lost."""
 
+# pyright: reportCallIssue=false
+
 from __future__ import annotations
 
 import asyncio
@@ -248,7 +250,7 @@ def test_its_limit_is_not_used_up_by_specialists(wrap: Wrap, keeping: Keeping):
 def test_its_attributes_are_read_and_set(wrap: Wrap):
     teacher = OpenAI(model="gpt-4o-mini", api_key=KEY, system_prompt="Be brief.", messages_to_prompt=lambda m: "own")
     llm = wrap(teacher)
-    assert (llm.model, llm.system_prompt, llm.messages_to_prompt([])) == ("gpt-4o-mini", "Be brief.", "own")
+    assert (llm.model, llm.system_prompt, llm.messages_to_prompt([])) == ("gpt-4o-mini", "Be brief.", "own")  # pyright: ignore[reportOptionalCall]
     assert (llm.class_name(), ProtegeLLM.class_name()) == ("openai_llm", "protege_llm")
     assert llm.to_payload() == teacher.to_payload()
     assert llm.metadata == teacher.metadata

@@ -124,7 +124,7 @@ async def test_words(llm: ProtegeLLM, live_home: LiveHome, openai_server: OpenAI
     assert answer.message.content == ("red" if routed else WORDS)
     assert isinstance(answer.raw, ChatCompletion if ask in (plain, plain_async) else ChatCompletionChunk)
     assert answer.raw.model == ("label-v1" if routed else "gpt-4o-mini")
-    assert answer.raw.usage.prompt_tokens == answer.additional_kwargs["prompt_tokens"] == (5 if routed else 11)
+    assert answer.raw.usage.prompt_tokens == answer.additional_kwargs["prompt_tokens"] == (5 if routed else 11)  # pyright: ignore[reportOptionalMemberAccess]
     check(live_home, openai_server, mode, "label")
     assert {call.finish_reason for call in live_home.calls()} == {"stop"}
 
@@ -347,7 +347,7 @@ async def test_attached_records_a_call_once_through_whatever_it_goes(
     prompt = ChatPromptTemplate(asked("json"))
     if way == "as_structured_llm":
         teacher.as_structured_llm(Shape).chat(asked("json"))
-        assert [part.raw.shape for part in teacher.as_structured_llm(Shape).stream_chat(asked("json"))][-1] == "why?"
+        assert [part.raw.shape for part in teacher.as_structured_llm(Shape).stream_chat(asked("json"))][-1] == "why?"  # pyright: ignore[reportOptionalMemberAccess]
     elif way == "predict":
         teacher.predict(prompt)
     elif way == "structured_predict":

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from llama_index.core.agent.workflow import AgentWorkflow, FunctionAgent
 from llama_index.core.base.llms.types import ChatMessage
-from llama_index.core.instrumentation import get_dispatcher
+from llama_index.core.instrumentation import get_dispatcher  # pyright: ignore[reportPrivateImportUsage]
 from llama_index.core.workflow import Context, Event, StartEvent, StopEvent, Workflow, step
 from protege.call import text_of
 from protege_llamaindex import ProtegeLLM, attach, detach, place

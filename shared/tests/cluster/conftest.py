@@ -1,5 +1,7 @@
 """Made-up agents whose calls repeat: each function gives `count` calls of one node, in the form of a file of calls."""
 
+# pyright: reportArgumentType=false
+
 from __future__ import annotations
 
 import random
@@ -34,7 +36,7 @@ class Agents:
 
         found = []
         for n in range(count):
-            said = [{"role": role, "content": text} for role, text in value(messages, n)]
+            said = [{"role": role, "content": text} for role, text in value(messages, n)]  # pyright: ignore[reportGeneralTypeIssues]
             response = value(answer, n)
             response = response if isinstance(response, dict) else {"role": "assistant", "content": response}
             extra = {name: value(given, n) for name, given in fields.items()}

@@ -231,7 +231,7 @@ def test_slots_leave_little_of_a_prompt_with_one_wording_and_cover_nearly_all_ca
 
 def test_a_tool_is_the_same_whichever_framework_offers_it():
     def offers(description: str, properties: dict, **more: object) -> str:
-        parameters = {"type": "object", "properties": properties, **more.pop("schema", {})}
+        parameters = {"type": "object", "properties": properties, **more.pop("schema", {})}  # pyright: ignore[reportGeneralTypeIssues]
         function = {"name": "add", "description": description, "parameters": parameters, **more}
         return offered(None, [{"type": "function", "function": function}])
 

@@ -172,7 +172,7 @@ def test_older_records_without_features_are_read_and_keep_their_confidence() -> 
 
 def test_confidences_are_made_anew_as_the_scorer_would_have_given_them() -> None:
     data, engine = rows("a rose", "zebra", "never"), Engine(lambda prompt: "green" if "never" in prompt else "red")
-    known = novelty_from(TASK, "slots", rows("a rose"))
+    known = novelty_from(TASK, "slots", rows("a rose"))  # pyright: ignore[reportArgumentType]
     scorer = Scorer({"sum": 1.0, "novelty": -2.0}, 0.5, known)
     plain = answer_all(engine, SPECIALIST, TASK, data, scorer=Scorer.plain(known))
     scored = answer_all(engine, SPECIALIST, TASK, data, scorer=scorer)

@@ -25,7 +25,7 @@ def make_task(task_id: str = "colour", instruction: str = INSTRUCTION) -> Task:
         kind="label",
         labels=("red", "blue"),
         templates=(template,),
-        centre=dict.fromkeys(words, len(words) ** -0.5),
+        centre=dict.fromkeys(words, len(words) ** -0.5),  # pyright: ignore[reportArgumentType]
         calls=500,
     )
 
