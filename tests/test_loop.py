@@ -23,7 +23,8 @@ from protege import Request, Workspace, flywheel
 from protege.call import text_of
 from protege.curate import CurateSettings
 from protege.loop import tasks as finding
-from protege.loop.settings import Improvement, Settings
+from protege.loop.run import Improvement
+from protege.loop.settings import Settings
 from protege.measure.parity import check_parity
 from protege.measure.specialists import held_out_examples, measure
 from protege.report import gather, status, write_report

@@ -17,7 +17,7 @@ import orjson
 from protege import Workspace
 from protege.call import request_from
 from protege.chat.prompt import messages_for, render
-from protege.measure.specialists import held_out
+from protege.measure.specialists import held_out_examples
 from protege.serve import Engine, OllamaEngine, find_ollama, place, serve
 from protege.specialist import Specialist
 from protege.tune.inprocess import Generator
@@ -62,7 +62,7 @@ def compare(
 def asked(workspace: Workspace, specialist: Specialist, calls: int) -> tuple[list[str], list[str]]:
     """The prompts of test calls as the specialist is shown them, and the teacher's answers."""
     task = next(t for t in workspace.tasks() if t.id == specialist.task_id)
-    rows = held_out(workspace, specialist, ("test", "calibration"))[:calls]
+    rows = held_out_examples(workspace, specialist, ("test", "calibration"))[:calls]
     requests = [request_from(orjson.loads(row["request"])) for row in rows]
     prompts = [render(specialist.base, messages_for(task, request, specialist.form)) for request in requests]
     return prompts, [row["answer"] for row in rows]
