@@ -1,4 +1,9 @@
-"""certify: what a specialist's held-out answers prove, and how much of δ has been spent on them."""
+"""certify: what a specialist's held-out answers prove.
+
+Takes a `Candidate` (a specialist with its answers to the held-out calls) and a `Promise`; gives `Figures` with a
+`Certificate`: a threshold with a guarantee, or the number of calls that are missing; and the `Route` that follows.
+Every look at calibration calls is charged to the task's ledger of δ. Never asks a specialist, never changes who answers.
+"""
 
 import lazy_loader
 

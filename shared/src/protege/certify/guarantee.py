@@ -2,10 +2,10 @@
 
 Learn-then-test (Angelopoulos, Bates, Candès, Jordan, Lei: "Learn then Test", arXiv:2110.01052) with fixed-sequence
 testing. A grid of thresholds is fixed before the calibration calls are looked at. From the strictest down, each is
-tested at level δ: H0 "of the answers kept here more than ε disagree" against the exact binomial. The first that fails
-ends it; the last that passed is the route's. A wrong certificate needs the first true H0 of the sequence to be
-rejected, which has probability δ at most: no correction for the number of thresholds. Taking the best of all thresholds
-that pass is another matter and breaks the bound (tests/bench/guarantee.py shows by how much).
+tested at level δ: H0 "of the answers kept here more than ε disagree" against the exact binomial. The first threshold
+that fails ends the sequence; the last that passed is the route's. A certificate is wrong only if the first true H0 of
+the sequence is rejected, which has probability δ at most, so the number of thresholds needs no correction. Taking the
+best of all thresholds that pass would break the bound (tests/bench/guarantee.py shows by how much).
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from ..evaluate import Judged
 from ..stats.intervals import clopper_pearson, upper_bound
 from .promise import DELTA, EPSILON
 
-# Where the sequence starts decides nearly all. Too strict a start keeps so few calls that one stray error ends
-# everything; too loose a one fails for a specialist that is only right about the calls it is sure of. Mean certified
-# coverage in simulation (errors at lower scores, a tenth of them at any; 400–1,500 draws; tests/bench/routing.py), by
-# the number of 260 calibration calls that the start is expected to keep:
+# Where the sequence starts matters most. Too strict a start keeps so few calls that one stray error ends the sequence;
+# too loose a start fails for a specialist that is right only about the calls it is sure of. Mean certified coverage in
+# simulation (errors at lower scores, a tenth of them at any; 400–1,500 draws; tests/bench/routing.py), by the number
+# of 260 calibration calls that the start is expected to keep:
 #     error, AUROC     70    100    124    153    181    208
 #     .025, .98      .645   .887   .955   .976   .983   .977
 #     .05,  .98      .506   .747   .845   .914   .931   .924
@@ -33,12 +33,12 @@ from .promise import DELTA, EPSILON
 #     .10,  .95      .242   .422   .479   .557   .557   .428
 #     .19,  .82      .034   .027   .016   .006   .002   .000
 # With 160 calls 124–140 did best. With 200 calls, 153 did better than 170 (.421 against .194 at an error of .12 and
-# AUROC .95). With 400 calls, 181 did better than 160 (of 300 draws a route came of .93 against .85 at an error of .10
-# and AUROC .98, .99 against .96 at .04 and .90). With 600 calls, 300 did best at an error of .10 (.82 against .75 at
-# AUROC .95), and 181 at .19 (.088 against .013). Hence: what bears three errors (153 at ε = δ = .05), or four (181)
-# where that is no more than 70% of the calls, or 40% of the calls where that is more, and never above 85%. Choosing the
+# AUROC .95). With 400 calls, 181 did better than 160 (of 300 draws .93 gave a route against .85 at an error of .10 and
+# AUROC .98; .99 against .96 at .04 and .90). With 600 calls, 300 did best at an error of .10 (.82 against .75 at AUROC
+# .95), and 181 at .19 (.088 against .013). Hence the start keeps what bears three errors (153 at ε = δ = .05), or four
+# (181) if that is at most 70% of the calls, or 40% of the calls if that is more, and never above 85%. Choosing the
 # start by the validation split's errors (40–110 calls) did no better than these fixed numbers. Steps of .02 beat .05 by
-# up to .03 and .1 by up to .07: more tests, but dependent ones, cost little.
+# up to .03 and .1 by up to .07: more tests cost little, because they depend on each other.
 START_ERRORS = 3
 ROOM_ERRORS = 4
 ROOM_SHARE = 0.7
@@ -51,25 +51,26 @@ MOST_CALLS = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """What calibration showed.
-
-    threshold: the answers with at least this confidence may be kept; None where no threshold is certified. kept,
-    errors: of the n calibration calls, how many are kept there, and how many of those disagree (without a threshold:
-    at the strictest one). upper_bound: their disagreement is at most this with probability 1 - delta. missing:
-    how many more calibration calls it takes, at the least, for a threshold; 0 where there is one, or where more calls
-    would not help. reason: all that in words. failed: the threshold at which the sequence ended; None where all passed.
-    """
+    """What calibration showed."""
 
     threshold: float | None
+    """Answers with at least this confidence may be kept; None if no threshold is certified."""
     kept: int
+    """Calibration calls that the threshold keeps; without one, those that the strictest threshold keeps."""
     errors: int
+    """Of those kept, how many disagree with the teacher."""
     n: int
+    """Calibration calls."""
     upper_bound: float
+    """Their disagreement is at most this, with probability 1 - delta."""
     missing: int
+    """How many more calibration calls a threshold needs at the least; 0 if there is one, or if more would not help."""
     reason: str
+    """All that in words."""
     epsilon: float = EPSILON
     delta: float = DELTA
     failed: float | None = None
+    """The threshold at which the sequence ended; None if all passed."""
 
     @property
     def coverage(self) -> float:
@@ -90,8 +91,8 @@ def grid_from(
 ) -> tuple[float, ...]:
     """The thresholds to test, strictest first, from the confidences of the validation split alone.
 
-    The last is 0: keep all answers of a right structure. `calibration_calls` is how many calls will be tested on (their
-    number only, never what came of them); without it the start keeps 60%.
+    The last is 0: keep all answers of a right structure. calibration_calls: how many calls the tests will be made on
+    (their number only, never what came of them); without it the start keeps 60%.
     """
     levels = sorted((j.confidence for j in validation if j.valid and j.confidence is not None), reverse=True)
     start = 0.6
@@ -109,7 +110,7 @@ def calibrate(
     """Test the grid's thresholds on the calibration calls, strictest first, up to the first that fails.
 
     judged: calls that neither trained the specialist nor made the grid. Answers that are not valid are not kept.
-    Raises ValueError where the grid is empty or does not fall strictly, or a level lies outside (0, 1).
+    Raises ValueError if the grid is empty or does not fall strictly, or a level lies outside (0, 1).
     """
     if not grid or any(a <= b for a, b in itertools.pairwise(grid)):
         raise ValueError("the grid must hold thresholds that fall strictly")
@@ -138,11 +139,11 @@ def calibrate(
 def early_refusal(
     validation: Sequence[Judged], grid: Sequence[float], *, epsilon: float = EPSILON
 ) -> Certificate | None:
-    """The refusal that is certain enough before any calibration call is asked; None where calibration may pass.
+    """The refusal that is certain enough before any calibration call is asked; None if calibration may pass.
 
-    Where, of the validation calls that the strictest threshold keeps, so many disagree that their share exceeds ε with
-    97.5% confidence (Clopper–Pearson). It only ever refuses, so it costs no part of δ; answering calibration calls
-    takes a third of the time that a specialist's measuring takes.
+    It refuses if so many of the validation calls that the strictest threshold keeps disagree that their share exceeds ε
+    with 97.5% confidence (Clopper–Pearson). It can only refuse, so it costs no part of δ; answering the calibration
+    calls takes a third of the time that measuring a specialist takes.
     """
     kept = [j for j in validation if j.kept_at(grid[0])]
     errors = sum(not j.agreed for j in kept)
@@ -211,7 +212,7 @@ def _refusal(kept: int, errors: int, n: int, bound: float, epsilon: float, delta
 
 
 def _missing(kept: int, errors: int, n: int, epsilon: float, delta: float) -> int:
-    """The calls that are missing if things go on as seen; where too few were kept to see, if no more errors come."""
+    """The calls that are missing if errors stay as frequent as seen; if too few were kept to tell, if none come."""
     least = calls_needed(0, epsilon, delta)
     if kept == 0:
         return max(0, least - n)
