@@ -2,7 +2,8 @@
 
 Takes a `Candidate` (a specialist with its answers to the held-out calls) and a `Promise`; gives `Figures` with a
 `Certificate`: a threshold with a guarantee, or the number of calls that are missing; and the `Route` that follows.
-Every look at calibration calls is charged to the task's ledger of δ. Never asks a specialist, never changes who answers.
+Every look at calibration calls is charged to the task's ledger of δ. Never asks a specialist, and never changes who
+answers.
 """
 
 import lazy_loader
