@@ -3,6 +3,8 @@
 The teacher is scripted, and its task is one that a small model learns in seconds.
 """
 
+# pyright: reportOptionalMemberAccess=false
+
 from __future__ import annotations
 
 import importlib.util
