@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sqlite3
 import subprocess
@@ -51,6 +52,28 @@ def test_what_is_missing_has_a_remedy(tmp_path: Path, monkeypatch: pytest.Monkey
     assert found(tmp_path, "discover").ok is not False
     assert found(tmp_path, "protege-langchain").remedy == "pip install protege-langchain"
     assert all(finding.remedy for finding in checkup(tmp_path) if finding.ok is False)
+
+
+@pytest.fixture
+def others_adapter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An adapter of somebody else's, installed: a module, and the metadata of its distribution."""
+    site = tmp_path / "site"
+    metadata = site / "someones_adapter-2.0.dist-info"
+    metadata.mkdir(parents=True)
+    (site / "someones_adapter.py").touch()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: someones-adapter\nVersion: 2.0\n")
+    (metadata / "entry_points.txt").write_text("[protege.adapters]\nsomeones.framework = someones_adapter\n")
+    monkeypatch.syspath_prepend(site)
+
+
+@pytest.mark.usefixtures("others_adapter")
+def test_an_adapter_of_somebody_elses_is_told_of_by_its_entry_point(tmp_path: Path) -> None:
+    name, missing = "someones-adapter", "someones.framework is missing"
+    assert found(tmp_path, name) == Finding(name, False, missing, "pip install someones-framework")
+    (tmp_path / "site" / "someones").mkdir()
+    (tmp_path / "site" / "someones" / "framework.py").touch()
+    importlib.invalidate_caches()
+    assert found(tmp_path, name) == Finding(name, True, "someones-adapter 2.0, someones.framework")
 
 
 def test_no_base_says_how_to_get_one(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ import sqlite3
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import orjson
@@ -32,12 +33,10 @@ _EXTRAS = {
     "serve": ("serving", ("xllamacpp", "ollama")),
     "report": ("the report", ("plotly",)),
 }
-_ADAPTERS = {
-    "protege_langchain": ("protege-langchain", "langchain_core"),
-    "protege_langgraph": ("protege-langgraph", "langgraph"),
-    "protege_llamaindex": ("protege-llamaindex", "llama_index.core"),
-    "protege_autogen": ("protege-autogen", "autogen_core"),
-}
+ADAPTERS = "protege.adapters"
+"""The entry points of adapters: the framework's module = the adapter's. Any distribution may bring one."""
+_OWN_ADAPTERS = ("protege-langchain", "protege-langgraph", "protege-llamaindex", "protege-autogen")
+"""Our own adapters, which are told of even if they are not installed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,10 +224,12 @@ def _lives(pid: int) -> bool:
 
 
 def _adapters() -> Iterator[Finding]:
-    for module, (distribution, framework) in _ADAPTERS.items():
-        if not _is_here(module):
+    adapters = {entry.dist.name: entry for entry in entry_points(group=ADAPTERS) if entry.dist is not None}
+    for distribution in dict.fromkeys((*_OWN_ADAPTERS, *sorted(adapters))):
+        entry = adapters.get(distribution)
+        if entry is None or not _is_here(entry.value):
             yield Finding(distribution, None, "not installed", f"pip install {distribution}")
-        elif not _is_here(framework):
-            yield Finding(distribution, False, f"{framework} is missing", f"pip install {_distribution(framework)}")
+        elif not _is_here(entry.name):
+            yield Finding(distribution, False, f"{entry.name} is missing", f"pip install {_distribution(entry.name)}")
         else:
-            yield Finding(distribution, True, f"{_versioned(distribution)}, {_versioned(framework)}")
+            yield Finding(distribution, True, f"{_versioned(distribution)}, {_versioned(entry.name)}")
