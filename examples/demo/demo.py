@@ -20,23 +20,17 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import protege
 import teacher
 from agent import build
 from inputs import Entry, inbox
 from langchain_core.language_models import BaseChatModel
-from protege import Call, Workspace, flywheel
 from protege.chat.answer import answer_text
 from protege.cli.output import Bars
 from protege.cluster import Assigner
-from protege.collect import drain
-from protege.curate import CurateSettings
 from protege.evaluate.graders import grader_for
-from protege.loop.settings import Settings
-from protege.measure.agents import compare_agents
-from protege.report import formatting, gather, table, write_report
-from protege.route import Router
+from protege.report import formatting, table
 from protege.serve.embedded.starting import background
-from protege.tune import TuneSettings
 from protege_langchain import ChatProtege
 from rich.console import Console
 
@@ -64,7 +58,7 @@ def main() -> None:
         console.print(f"{STAND_IN}\n")
 
     console.rule("1  Watching the agent", align="left")
-    workspace = Workspace(options.home)
+    workspace = protege.Workspace(options.home)
     workspace.save_result("teacher", {} if options.teacher else {"price_as": options.price_as, "stand_in": STAND_IN})
     if workspace.result("demo:watched") is None:
         run(seen, model, options.home, "Watching the agent")
@@ -72,11 +66,13 @@ def main() -> None:
     console.print(f"{len(seen):,} entries, each a run of the agent; its calls are in {options.home}\n")
 
     console.rule("2  Learning its tasks", align="left")
-    settings = Settings(
-        curate=CurateSettings(calibration=0.3, test=0.08, max_train=options.train, max_held_out=options.held_out),
-        tune=TuneSettings(steps=options.steps),
+    settings = protege.Settings(
+        curate=protege.CurateSettings(
+            calibration=0.3, test=0.08, max_train=options.train, max_held_out=options.held_out
+        ),
+        tune=protege.TuneSettings(steps=options.steps),
     )
-    improvements = flywheel.improve(workspace, (), settings, Bars())
+    improvements = protege.improve(workspace, (), settings, Bars())
     names = {task.id: task.name for task in workspace.tasks()}
     for done in improvements:
         console.print(f"  {names[done.task_id]}: [bold]{done.decision}[/]. {done.reason}", highlight=False)
@@ -86,7 +82,7 @@ def main() -> None:
     routed = any(specialist.answers for specialist in workspace.specialists())
     with background(options.home) if routed else nullcontext():
         run(unseen, model, options.home, "Running the agent again", routed=routed)
-        drain(workspace)
+        protege.drain(workspace)
         again = list(workspace.calls())[before:]
         if routed and options.end_to_end:
             whole_agent(workspace, unseen[: options.end_to_end], model)
@@ -94,15 +90,15 @@ def main() -> None:
                 console.print("  The stand-in teacher is always right here: its answers are the labels.\n")
     if not options.teacher:
         compare(workspace, again, teacher.Published(entries))
-    report = gather(workspace)
-    page = write_report(workspace.home / "reports" / "report.html", report)
+    report = protege.report.gather(workspace)
+    page = protege.write_report(workspace.home / "reports" / "report.html", report)
     console.print(table(report))
     console.print(f"\nReport: {page}\n{(time.monotonic() - started) / 60:.1f} minutes.", highlight=False)
 
 
 def run(entries: Sequence[Entry], model: BaseChatModel, home: Path, what: str, routed: bool = False) -> None:
     """The agent over these entries, two at a time. All that knows of Protégé is the model around its model."""
-    router = Router(home)
+    router = protege.Router(home)
     if routed:
         router.wait_until_ready(60)  # an agent need not: until the engine is up, its teacher answers
     graph = build(ChatProtege(model, home=home, router=router))
@@ -113,17 +109,17 @@ def run(entries: Sequence[Entry], model: BaseChatModel, home: Path, what: str, r
             bar.advance(len(some))
 
 
-def whole_agent(workspace: Workspace, entries: Sequence[Entry], model: BaseChatModel) -> None:
+def whole_agent(workspace: protege.Workspace, entries: Sequence[Entry], model: BaseChatModel) -> None:
     """The agent on each entry with specialists and without; it succeeds where all that it says is as published."""
     console.rule("4  The whole agent, with specialists and without", align="left")
-    router = Router(workspace.home)
+    router = protege.Router(workspace.home)
     router.wait_until_ready(60)
     graph = build(ChatProtege(model, home=workspace.home, router=router))
 
     def succeeds(entry: Entry) -> bool:
         return as_published(graph.invoke({"text": entry.text, "tools": entry.tools}), entry)
 
-    found = compare_agents(workspace, succeeds, entries, progress=Bars())
+    found = protege.compare_agents(workspace, succeeds, entries, progress=Bars())
     for who, ran in (("with specialists", found.with_specialists), ("teacher alone", found.without)):
         console.print(f"  {who}: {formatting.runs(ran)}", highlight=False)
     console.print(f"  {formatting.end_to_end(found)}", highlight=False)
@@ -137,7 +133,7 @@ def as_published(state: Mapping[str, Any], entry: Entry) -> bool:
     return state["kind"] == entry.kind and state.get("fields") == fields
 
 
-def compare(workspace: Workspace, calls: Sequence[Call], labels: teacher.Published) -> None:
+def compare(workspace: protege.Workspace, calls: Sequence[protege.Call], labels: teacher.Published) -> None:
     """Hold what specialists answered against the published labels, task by task, for the report."""
     assigner = Assigner(workspace.tasks())
     counts: dict[str, Counter[str]] = defaultdict(Counter)

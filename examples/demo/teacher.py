@@ -10,8 +10,7 @@ from typing import Any
 from agent import PROMPTS
 from inputs import Entry
 from langchain_core.language_models import BaseChatModel
-from protege import Request
-from protege.call import text_of
+from protege import Request, text_of
 from protege_langchain.testing import ScriptedTeacher
 
 

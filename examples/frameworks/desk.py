@@ -11,8 +11,7 @@ import random
 import re
 from typing import Any
 
-from protege import Request
-from protege.call import text_of
+from protege import Request, text_of
 
 TRIAGE = """You sort the tickets of a shop's help desk.
 Answer with the one team that is to take the ticket and nothing else:

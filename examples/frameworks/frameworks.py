@@ -14,14 +14,10 @@ import shutil
 from collections import Counter
 from pathlib import Path
 
+import protege
 from desk import TEAM_OF, tickets
-from protege import Workspace, flywheel
-from protege.capture.watch import router_of
+from protege.adapter import router_of
 from protege.cli.output import Bars
-from protege.collect import drain
-from protege.loop import tasks as finding
-from protege.loop.settings import Settings
-from protege.tune import TuneSettings
 from rich.console import Console
 
 FRAMEWORKS = ("langchain", "langgraph", "llamaindex", "autogen")
@@ -40,18 +36,18 @@ def main() -> None:
         shutil.rmtree(options.home, ignore_errors=True)
     os.environ["PROTEGE_HOME"] = str(options.home.resolve())
     texts = tickets((options.tickets + UNSEEN) * len(FRAMEWORKS))
-    workspace = Workspace(options.home)
+    workspace = protege.Workspace(options.home)
 
     if not _answered(workspace, set()):
         for number, framework in enumerate(FRAMEWORKS):
             asyncio.run(handle(framework, texts[number :: len(FRAMEWORKS)][: options.tickets]))
-    found = finding.find_tasks(workspace)
+    found = protege.find_tasks(workspace)
     show(workspace)
     if options.only_record:
         return
     triage = next(task for task in found if task.kind == "label")
-    settings = Settings(engine="embedded", tune=TuneSettings(steps=120))
-    (done,) = flywheel.improve(workspace, [triage.id], settings, Bars())
+    settings = protege.Settings(engine="embedded", tune=protege.TuneSettings(steps=120))
+    (done,) = protege.improve(workspace, [triage.id], settings, Bars())
     console.print(f"\n{triage.name}: [bold]{done.decision}[/]. {done.reason}")
     if done.decision != "live":
         return
@@ -77,7 +73,7 @@ async def handle(framework: str, texts: list[str]) -> None:
     console.print(f"{framework}: {len(replies)} tickets handled, {right} replies name the right team")
 
 
-def show(workspace: Workspace) -> None:
+def show(workspace: protege.Workspace) -> None:
     """The tasks, and from which frameworks their calls come."""
     task_of = workspace.assignments()
     names = {task.id: task.name for task in workspace.tasks()}
@@ -89,9 +85,9 @@ def show(workspace: Workspace) -> None:
         console.print(f"  {name:<28}{dict(found)}")
 
 
-def _answered(workspace: Workspace, but: set[str]) -> Counter[str]:
+def _answered(workspace: protege.Workspace, but: set[str]) -> Counter[str]:
     """By whom the calls were answered, but for those that were there before."""
-    drain(workspace)
+    protege.drain(workspace)
     new = (call for call in workspace.calls() if call.id not in but)
     return Counter("teacher" if call.from_teacher else "specialist" for call in new)
 

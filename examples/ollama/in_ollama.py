@@ -14,23 +14,16 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from protege.loop.settings import Settings
-
 sys.path.insert(0, str(Path(__file__).parents[1] / "demo"))
 
+import protege
 import teacher
 from agent import build
 from inputs import Entry, inbox
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.language_models import BaseChatModel
 from langchain_core.outputs import LLMResult
-from protege import Workspace, flywheel
 from protege.cli.output import Bars
-from protege.loop import tasks as finding
-from protege.report import status
-from protege.rollout import lifecycle
-from protege.route import Router
-from protege.tune import TuneSettings
 from protege_langchain import ChatProtege
 from rich.console import Console
 
@@ -58,14 +51,14 @@ def main() -> None:
         shutil.rmtree(options.home, ignore_errors=True)
     entries = inbox()[: SEEN + UNSEEN]
     model = teacher.published(entries)
-    workspace = Workspace(options.home)
+    workspace = protege.Workspace(options.home)
 
     if workspace.count_calls() == 0 and not any(workspace.home.glob("journal/*")):
         console.print(f"Recording the agent on {SEEN:,} entries")
         run(entries[:SEEN], model, options.home, ready_s=0)
-    sort = max(finding.find_tasks(workspace), key=lambda task: task.calls)
-    settings = Settings(engine="ollama", tune=TuneSettings(steps=100))
-    (done,) = flywheel.improve(workspace, [sort.id], settings, Bars())
+    sort = max(protege.find_tasks(workspace), key=lambda task: task.calls)
+    settings = protege.Settings(engine="ollama", tune=protege.TuneSettings(steps=100))
+    (done,) = protege.improve(workspace, [sort.id], settings, Bars())
     console.print(f"\n{sort.name}: [bold]{done.decision}[/]. {done.reason}")
     if done.specialist_id is None or done.decision != "live":
         return
@@ -74,16 +67,16 @@ def main() -> None:
     counts = run(entries[SEEN:], model, options.home, ready_s=30)
     console.print(f"\nThe agent on {UNSEEN} entries that it had not seen: {dict(counts)}")
     live = next(s for s in workspace.specialists() if s.id == done.specialist_id)
-    lifecycle.retire(workspace, live)
+    protege.retire(workspace, live)
     counts = run(entries[SEEN:], model, options.home, ready_s=0)
     console.print(f"After `protege retire {live.name}`: {dict(counts)}")
-    lifecycle.promote(workspace, live)
+    protege.promote(workspace, live)
     console.print(f"`protege promote {live.name}` brought it back; `ollama rm {live.imported['model']}` removes it.")
 
 
-def show(workspace: Workspace, specialist_id: str) -> None:
+def show(workspace: protege.Workspace, specialist_id: str) -> None:
     """What Ollama has, and how it was compared with what was tuned."""
-    found = next(s for s in status(workspace)["specialists"] if s["id"] == specialist_id)
+    found = next(s for s in protege.status(workspace)["specialists"] if s["id"] == specialist_id)
     inside, parity = found["ollama"], found["parity"]
     console.print(f"In Ollama: {inside['model']}, {inside['memory_bytes'] / 1e6:.0f} MB in memory")
     console.print(f"Its own metadata there: {inside['provenance']}")
@@ -92,7 +85,7 @@ def show(workspace: Workspace, specialist_id: str) -> None:
 
 def run(entries: Sequence[Entry], model: BaseChatModel, home: Path, ready_s: float) -> Counter[str]:
     """The agent over these entries, two at a time; who answered how often."""
-    router, who = Router(home), WhoAnswers()
+    router, who = protege.Router(home), WhoAnswers()
     router.wait_until_ready(ready_s)  # an agent need not: until the engine is there, its teacher answers
     graph = build(ChatProtege(model, home=home, router=router))
     inputs = [{"text": entry.text, "tools": entry.tools} for entry in entries]
