@@ -4,8 +4,8 @@
     ProtegeCallbackHandler()    a callback that records only
     attach(), detach()          the same callback for the whole process
 
-All read a call as LangChain gives it and pass it on in OpenAI chat form. They never raise into the agent, never block
-it, and never change what the teacher is asked. `protege_langchain.testing` has a teacher for tests.
+They record calls in OpenAI chat form. They never raise into the agent, never block it, and never change what the
+teacher is asked. `protege_langchain.testing` has a teacher for tests.
 """
 
 from __future__ import annotations

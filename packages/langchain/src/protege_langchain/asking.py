@@ -1,4 +1,5 @@
-"""While `ChatProtege` asks its teacher: a model that records by itself must not record that call once more."""
+"""Marks the time in which `ChatProtege` asks its teacher: a model that records by itself must not record that call
+too."""
 
 from __future__ import annotations
 
@@ -12,14 +13,14 @@ _asked: ContextVar[BaseChatModel | None] = ContextVar("protege_langchain_asked",
 
 
 def is_asked(model: BaseChatModel) -> bool:
-    """Whether this very model is being asked by a `ChatProtege`, which records the call."""
+    """Whether a `ChatProtege`, which records the call, is asking this very model."""
     return _asked.get() is model
 
 
 class asking:
-    """In here the teacher is being asked. What it asks of other models is theirs to record.
+    """A context in which the teacher is being asked. Calls that the teacher makes to other models are theirs to record.
 
-    A class, since a function of contextlib's costs a microsecond more, for each part of a stream.
+    This is a class because a context manager of contextlib costs a microsecond more for each part of a stream.
     """
 
     __slots__ = ("_teacher", "_token")
@@ -37,9 +38,9 @@ class asking:
 
 
 class Parts:
-    """A teacher's stream, sync or async, whose parts are fetched in `asking`.
+    """A teacher's stream, sync or async, whose parts are each fetched within `asking`.
 
-    Not around the whole of it: between two parts the agent runs, in the same context, and may ask the same model.
+    The whole stream is not within it: between two parts the agent runs in the same context, and may ask the same model.
     """
 
     __slots__ = ("_parts", "_teacher")
@@ -63,11 +64,11 @@ class Parts:
             return await anext(self._parts)
 
     def close(self) -> None:
-        """Close the stream, so that its connection is not kept open until it is collected."""
+        """Close the stream, so that its connection does not stay open until it is collected."""
         if (close := getattr(self._parts, "close", None)) is not None:
             close()
 
     async def aclose(self) -> None:
-        """As `close`, of an async stream."""
+        """Like `close`, for an async stream."""
         if (close := getattr(self._parts, "aclose", None)) is not None:
             await close()

@@ -1,7 +1,7 @@
-"""ChatProtege: a chat model around the teacher's, which records its calls and lets specialists answer those they may.
+"""ChatProtege: a chat model around the teacher's. It records calls, and lets specialists answer those that they may.
 
 The teacher is called through its private methods, so that one call stays one run: tracers, token counters and streams
-see what they saw before. Whatever goes wrong on Protégé's side, the teacher answers.
+see what they saw before. Whatever goes wrong in Protégé, the teacher answers.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from .routing import answers_in_blocks, shaped
 from .translate import (
     is_neutral,
     neutral_tool,
-    read_answer,
+    read_reply,
     request_fields,
     structured_fields,
     to_chunks,
@@ -52,19 +52,20 @@ from .translate import (
 )
 
 _CARRIED = ("cache", "callbacks", "custom_get_token_ids", "disable_streaming", "metadata", "output_version", "tags")
-"""What a model does around its private methods, so that it must be done here as the teacher would."""
+"""What a model applies around its private methods. Here it must be applied as the teacher would."""
 
 RunManager = CallbackManagerForLLMRun | AsyncCallbackManagerForLLMRun
 
 
 class ChatProtege(BaseChatModel):
-    """The teacher's chat model, with its repeated calls answered by specialists where a route allows it.
+    """The teacher's chat model, whose repeated calls are answered by specialists if a route allows it.
 
         agent = create_agent(ChatProtege(ChatOpenAI(model="…")), tools)
 
-    teacher: any chat model; it gets messages, tools and options as they were given. home: the workspace's folder, else
-    PROTEGE_HOME, else `.protege`. Every call is recorded, its error too; no callback is needed. A specialist's answer
-    bears the specialist's name in `response_metadata["model_name"]`. Attributes that are not its own are the teacher's.
+    teacher: any chat model; it gets messages, tools and options as they were given. home: the workspace's folder; by
+    default PROTEGE_HOME, else `.protege`. Every call is recorded, and its error too; no callback is needed. A
+    specialist's answer has the specialist's name in `response_metadata["model_name"]`. All other attributes are the
+    teacher's.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
@@ -98,12 +99,12 @@ class ChatProtege(BaseChatModel):
     def bind_tools(
         self, tools: Sequence[Any], *, tool_choice: Any = None, **kwargs: Any
     ) -> Runnable[LanguageModelInput, AIMessage]:
-        """As the teacher's own: it brings the tools into its provider's form."""
+        """Like the teacher's own, which brings the tools into its provider's form."""
         chosen = {} if tool_choice is None else {"tool_choice": tool_choice}
         return self._in_place(self.teacher.bind_tools(tools, **chosen, **kwargs), {**chosen, "tools": tools})
 
     def with_structured_output(self, schema: Any = None, **kwargs: Any) -> Runnable[LanguageModelInput, Any]:
-        """As the teacher's own: it knows its provider's ways to a structured answer."""
+        """Like the teacher's own, which knows how its provider gives structured answers."""
         return self._in_place(self.teacher.with_structured_output(schema, **kwargs), {})
 
     def _generate(
@@ -114,8 +115,8 @@ class ChatProtege(BaseChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         with self._watch(messages, stop, kwargs, run_manager) as watch:
-            if (kept := watch.routed(self._router, self._shape(kwargs))) is not None:
-                return kept
+            if (routed := watch.routed(self._router, self._shape(kwargs))) is not None:
+                return routed
             if self._limited() and self.teacher.rate_limiter:
                 self.teacher.rate_limiter.acquire(blocking=True)
             managed = _managed(self.teacher._generate, run_manager)
@@ -132,8 +133,8 @@ class ChatProtege(BaseChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         with self._watch(messages, stop, kwargs, run_manager) as watch:
-            if (kept := await watch.arouted(self._router, self._shape(kwargs))) is not None:
-                return kept
+            if (routed := await watch.arouted(self._router, self._shape(kwargs))) is not None:
+                return routed
             if self._limited() and self.teacher.rate_limiter:
                 await self.teacher.rate_limiter.aacquire(blocking=True)
             managed = _managed(self.teacher._agenerate, run_manager)
@@ -150,8 +151,8 @@ class ChatProtege(BaseChatModel):
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         with self._watch(messages, stop, kwargs, run_manager) as watch:
-            if (kept := watch.routed(self._router, self._shape(kwargs))) is not None:
-                yield from to_chunks(kept.generations[0].message)
+            if (routed := watch.routed(self._router, self._shape(kwargs))) is not None:
+                yield from to_chunks(routed.generations[0].message)
                 return
             if self._limited() and self.teacher.rate_limiter:
                 self.teacher.rate_limiter.acquire(blocking=True)
@@ -172,8 +173,8 @@ class ChatProtege(BaseChatModel):
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
         with self._watch(messages, stop, kwargs, run_manager) as watch:
-            if (kept := await watch.arouted(self._router, self._shape(kwargs))) is not None:
-                for chunk in to_chunks(kept.generations[0].message):
+            if (routed := await watch.arouted(self._router, self._shape(kwargs))) is not None:
+                for chunk in to_chunks(routed.generations[0].message):
                     yield chunk
                 return
             if self._limited() and self.teacher.rate_limiter:
@@ -220,10 +221,10 @@ class ChatProtege(BaseChatModel):
             recorder = recorder_of(self.home) if self.recorder is None else self.recorder
             return OpenCall(recorder, said, fields, place_of(said, metadata, *ids))
 
-        return Watch(opened(read), read_answer)
+        return Watch(opened(read), read_reply)
 
     def _limited(self) -> bool:
-        """Whether the teacher's rate limit is kept here: a specialist's answer does not count against it."""
+        """Whether to keep the teacher's rate limit here. A specialist's answer does not count against it."""
         return True
 
     def _router(self) -> Answerer:
@@ -251,12 +252,12 @@ class ChatProtege(BaseChatModel):
         return built if grafted is None else grafted
 
     def _neutral(self, asked: Mapping[str, Any], bound: Mapping[str, Any]) -> dict[str, Any]:
-        """What was bound, in OpenAI form, where the teacher's provider has a form of its own."""
+        """What was bound, in OpenAI form, for a teacher whose provider has a form of its own."""
         if tools := asked.get("tools"):
             return {**asked, "tools": [neutral_tool(tool) for tool in tools]}
         return structured_fields(bound)
 
-    # Written by `langchain_core.load.dumps` as itself around its teacher, whose secrets stay out.
+    # `langchain_core.load.dumps` writes this model around its teacher, without the teacher's secrets.
 
     @classmethod
     def is_lc_serializable(cls) -> bool:
@@ -268,12 +269,12 @@ class ChatProtege(BaseChatModel):
 
     def to_json(self) -> SerializedConstructor | SerializedNotImplemented:
         written: Any = super().to_json()
-        if "kwargs" in written:  # not where a subclass is not to be written
+        if "kwargs" in written:  # absent for a subclass that is not serializable
             own = {name: value for name, value in written["kwargs"].items() if name not in _CARRIED}
             written["kwargs"] = {**own, "home": str(self.home)}
         return written
 
-    # What else a model is asked, the teacher answers
+    # The teacher answers whatever else a model is asked
 
     @property
     def _llm_type(self) -> str:
@@ -293,7 +294,8 @@ class ChatProtege(BaseChatModel):
         return self.teacher._get_invocation_params(stop=stop, **kwargs)
 
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
-        """Apart from the teacher's own, so that LangChain's cache gives no specialist's answer to a bare teacher."""
+        """Differs from the teacher's own, so that LangChain's cache never gives a specialist's answer to a bare
+        teacher."""
         return f"protege:{self.teacher._get_llm_string(stop=stop, **kwargs)}"
 
     def _combine_llm_outputs(self, outputs: list[dict[str, Any] | None], /) -> dict[str, Any]:
@@ -324,7 +326,7 @@ class ChatProtege(BaseChatModel):
 
 
 def _managed(method: Callable[..., Any], run_manager: RunManager | None) -> dict[str, Any]:
-    """The run manager, for those teachers' methods that take one (as LangChain itself looks)."""
+    """The run manager, for a teacher's method that takes one. LangChain itself checks this in the same way."""
     return {"run_manager": run_manager} if run_manager and _takes_manager(getattr(method, "__func__", method)) else {}
 
 

@@ -1,4 +1,4 @@
-"""The recorder attached to a whole process: it sees every call to a LangChain model, wherever it is made."""
+"""Attaches the recorder to the whole process: it sees every call to a LangChain model, wherever it is made."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from .handler import ProtegeCallbackHandler
 
 
 class _Everywhere(ProtegeCallbackHandler):
-    """The process's own handler, which LangChain keeps for good once it knows it: it is switched on and off."""
+    """The process's own handler. LangChain never lets go of it, so it is switched on and off instead."""
 
     on = False
 
     def __eq__(self, other: object) -> bool:
-        """Switched off it equals no other: LangChain keeps one of two equals, and would keep the silent one."""
+        """Off, it equals no other: LangChain keeps one of two equal handlers, and might keep the silent one."""
         return self is other or (self.on and super().__eq__(other))
 
     __hash__ = ProtegeCallbackHandler.__hash__
@@ -39,21 +39,21 @@ _handler: _Everywhere | None = None
 def attach(home: str | os.PathLike[str] | None = None) -> None:
     """Record every call that this process makes to a LangChain model from now on, threads and LangGraph included.
 
-    home: the workspace's folder, else PROTEGE_HOME, else `.protege`. A call under a `ProtegeCallbackHandler` of the
-    same home, or to a `ChatProtege`, is recorded once. Attaching again changes the home.
+    home: the workspace's folder; by default PROTEGE_HOME, else `.protege`. A call under a `ProtegeCallbackHandler` of
+    the same home, or to a `ChatProtege`, is recorded once. Attaching again changes the home.
     """
     global _handler
     with _lock:
         if _handler is None:
             _handler = _Everywhere(home)
-            # The default of a context variable is seen by all threads, those too that were started before.
+            # All threads see the default of a context variable, even those that were started before.
             register_configure_hook(ContextVar("protege_recorder", default=_handler), inheritable=True)
         _handler.home = home_path(home)
         _handler.on = True
 
 
 def detach() -> None:
-    """Record no further calls by `attach`; those that are under way are."""
+    """Record no more calls through `attach`. Calls that are under way are still recorded."""
     with _lock:
         if _handler is not None:
             _handler.on = False

@@ -1,4 +1,4 @@
-"""Putting another model in a teacher's place inside what the teacher's own methods built."""
+"""Replaces the chat model inside what a teacher's own methods built."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from langchain_core.runnables import Runnable, RunnableParallel, RunnableSequenc
 from langchain_core.runnables.base import RunnableBindingBase
 
 Replace: TypeAlias = Callable[[BaseChatModel, Mapping[str, Any]], Runnable[Any, Any]]
-"""From the model that was found, and the arguments bound to it, to what stands in its place."""
+"""From the model inside, and the arguments bound to it, to what takes its place."""
 
 
 def graft(built: Runnable[Any, Any], replace: Replace) -> Runnable[Any, Any] | None:
-    """`built` with its chat model replaced; None where there is none.
+    """`built` with its chat model replaced; None if it holds none.
 
-    A teacher's `bind_tools` and `with_structured_output` know its provider's form of tools, strictness and parsers;
-    so they are let work, and only the model in their result is exchanged.
+    A teacher's `bind_tools` and `with_structured_output` know its provider's form of tools, strictness and parsers. So
+    they do their work, and only the model in their result is replaced.
     """
     if isinstance(built, BaseChatModel):
         return replace(built, {})

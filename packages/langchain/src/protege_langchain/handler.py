@@ -17,17 +17,17 @@ from .place import place_of
 from .translate import read_generation, request_fields, to_openai
 
 RECORDED = "protege_recorded"
-"""In a run's metadata: the model records its own calls (`ChatProtege`), so the handler leaves them."""
+"""In a run's metadata: the model records its own calls (`ChatProtege`), so the handler does not."""
 
 LOST_AFTER_S = 900.0
-"""A cancelled `ainvoke` fires neither end nor error; a call this old is written down as lost."""
+"""A cancelled `ainvoke` fires neither end nor error. A call this old is recorded as lost."""
 
 
 class ProtegeCallbackHandler(BaseCallbackHandler):
     """Records every call to a model that runs under it, with the agent's node, run and step.
 
-    home: the workspace's folder, else PROTEGE_HOME, else `.protege`. It never raises into the agent, and two handlers
-    of one home count as one, so that a call is recorded once however often the handler is attached.
+    home: the workspace's folder; by default PROTEGE_HOME, else `.protege`. It never raises into the agent. Two handlers
+    with the same home are equal, so a call is recorded once, however often the handler is attached.
     """
 
     run_inline = True  # without it, async managers send each event through a thread
@@ -48,7 +48,7 @@ class ProtegeCallbackHandler(BaseCallbackHandler):
         return True
 
     @property
-    def ignore_agent(self) -> bool:  # tools are agents' events
+    def ignore_agent(self) -> bool:  # the events of tools are events of agents
         return True
 
     @property
@@ -56,7 +56,7 @@ class ProtegeCallbackHandler(BaseCallbackHandler):
         return True
 
     def leave(self, run_id: UUID) -> None:
-        """Do not record this call: its model, which is being asked now, does so by itself."""
+        """Do not record this call, because its model, which is being asked now, records it itself."""
         self._open.pop(run_id, None)
 
     def on_chat_model_start(
@@ -117,8 +117,8 @@ class ProtegeCallbackHandler(BaseCallbackHandler):
             return
         try:
             response: LLMResult | None = kwargs.get("response")
-            found = response.generations[0] if response and response.generations else []
-            call.failed(error, read_generation(found[0]) if found else None)
+            partial = response.generations[0] if response and response.generations else []
+            call.failed(error, read_generation(partial[0]) if partial else None)
         except Exception as trouble:  # noqa: BLE001 - the agent is protected from the recorder
             log_once("Recording an error", trouble)
 
@@ -139,7 +139,7 @@ class ProtegeCallbackHandler(BaseCallbackHandler):
         self._open[run_id] = OpenCall(recorder_of(self.home), messages, fields, place)
 
     def _reap(self) -> None:
-        """Write down the oldest call as lost where it is past its time: one look a call, and none waits for ever."""
+        """Record the oldest call as lost if it is past its time. Each new call checks one, so none waits for ever."""
         try:
             oldest = next(iter(self._open.items()), None)
         except RuntimeError:  # another thread's call came in between; the next one looks
@@ -149,7 +149,7 @@ class ProtegeCallbackHandler(BaseCallbackHandler):
 
 
 def _cached(generation: Generation) -> bool:
-    """Whether LangChain's cache answered, which marks its answers as free: no request was made."""
+    """Whether LangChain's cache answered, so that no request was made. It marks its answers as free."""
     message = generation.message if isinstance(generation, ChatGeneration) else None
     used: Any = message.usage_metadata if isinstance(message, AIMessage) else None
     return bool(used) and used.get("total_cost") == 0

@@ -1,4 +1,4 @@
-"""Where in an agent a call was made, and which call it is, from what LangChain and LangGraph tell of the run."""
+"""Where in an agent a call was made, and which call it is, from what LangChain and LangGraph tell about the run."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def place_of(
     parent: UUID | None = None,
     own: UUID | None = None,
 ) -> Place:
-    """Where the call is made: from its run's metadata and ids, else from the step that runs around it.
+    """Where the call is made: from its run's metadata and ids, or else from the step that runs around it.
 
-    Once for each call: calls of the same words in one step are counted.
+    Call it once for each call, because it counts the calls with the same words in a step.
     """
     config = cast(Mapping[str, Any], var_child_runnable_config.get() or {})
-    if metadata is None:  # `_stream` and `_astream` are given no run manager
+    if metadata is None:  # `_stream` and `_astream` get no run manager
         metadata = step_metadata()
         parent = getattr(config.get("callbacks"), "parent_run_id", None)
     run, call_id = _run(config, metadata, messages)
@@ -43,7 +43,7 @@ def place_of(
 
 
 def step_metadata(run_manager: Any = None) -> Mapping[str, Any]:
-    """What is known of the step that runs now: by the call's run, else by LangChain's context."""
+    """The metadata of the step that runs now, from the call's run, or else from LangChain's context."""
     if run_manager is not None and run_manager.metadata:
         return run_manager.metadata
     config = cast(Mapping[str, Any], var_child_runnable_config.get() or {})
@@ -52,9 +52,9 @@ def step_metadata(run_manager: Any = None) -> Mapping[str, Any]:
 
 @contextlib.contextmanager
 def inside(run_manager: Any) -> Iterator[None]:
-    """Keep what a run tells of its step for a stream inside of it, which is told nothing.
+    """Keep a run's metadata for a stream inside the run, which gets none.
 
-    LangGraph gives its context to the first part alone of a chain that is a node, `add_node("x", prompt | model)`.
+    If a node is a chain, `add_node("x", prompt | model)`, LangGraph gives its context only to the chain's first part.
     """
     token = _outer_metadata.set(run_manager.metadata or {} if run_manager else {})
     try:
@@ -69,7 +69,7 @@ _outer_metadata: ContextVar[Mapping[str, Any]] = ContextVar("protege_outer_metad
 def node_of(metadata: Mapping[str, Any]) -> list[str]:
     """The path of LangGraph nodes: `researcher:1f…|model:2e…` → researcher, model; empty outside LangGraph.
 
-    Of `langgraph_checkpoint_ns`, since inside a nested agent `langgraph_node` is "model" only.
+    From `langgraph_checkpoint_ns`, because inside a nested agent `langgraph_node` is only "model".
     """
     namespace: str = metadata.get("langgraph_checkpoint_ns") or ""
     path = [part.split(":", 1)[0] for part in namespace.split("|") if part and not part.isdigit()]
@@ -78,25 +78,29 @@ def node_of(metadata: Mapping[str, Any]) -> list[str]:
 
 
 class _Invocation(NamedTuple):
-    """One invocation of a graph. control: the object that goes through all of it, kept so that its id stays its own."""
+    """One invocation of a graph."""
 
     control: object
+    """The object that goes through all of it, held so that no other object gets its id."""
     run: str
+    """The id of the agent's run."""
     asked: Counter[bytes]
+    """How often each request came in each step."""
 
 
 _invocations: dict[int, _Invocation] = {}
 _lock = threading.Lock()
-_KEPT = 4096
+_MOST_INVOCATIONS = 4096
 
 
 def _run(
     config: Mapping[str, Any], metadata: Mapping[str, Any], messages: Sequence[Message]
 ) -> tuple[str | None, str | None]:
-    """The id of the agent's run, which all its calls share, sub-agents' too, None outside LangGraph; the call's id.
+    """The id of the agent's run, which all its calls share, sub-agents' too; None outside LangGraph. And the call's id.
 
-    Not the thread: a thread holds many runs, and a program that gives one thread id to all its work would have but one
-    run, which cannot be split. LangGraph names a run where its caller did; else one object goes through all of it.
+    The run is not the thread: a thread holds many runs, and a program that gives all its work one thread id would have
+    a single run, which cannot be split. LangGraph names a run if its caller did; else one object goes through all of
+    it.
     """
     configurable: Mapping[str, Any] = config.get("configurable") or {}
     runtime = configurable.get("__pregel_runtime")
@@ -110,10 +114,10 @@ def _run(
 
 
 def _call_id(step: str, messages: Sequence[Message], invocation: _Invocation) -> str:
-    """The id of a call in a step that may be replayed: the same when it is, so that the store holds the call once.
+    """The id of a call in a step that may be replayed. A replay gives the same id, so the store holds the call once.
 
-    A step that was interrupted runs again from its beginning under the name it had, and makes its calls again. Within
-    one invocation a second call of the same words is another one: an agent that asks twice, or a retry.
+    An interrupted step runs again from its beginning under the same name, and makes its calls again. Within one
+    invocation, a second call with the same words is another call: an agent that asks twice, or a retry.
     """
     asked = hashlib.blake2b(orjson.dumps((step, messages), default=repr, option=orjson.OPT_NON_STR_KEYS))
     with _lock:
@@ -124,13 +128,14 @@ def _call_id(step: str, messages: Sequence[Message], invocation: _Invocation) ->
 
 
 def _invocation(control: object) -> _Invocation:
-    found = _invocations.get(id(control))
-    if found is None:
+    invocation = _invocations.get(id(control))
+    if invocation is None:
         with _lock:
-            if len(_invocations) >= _KEPT:
+            if len(_invocations) >= _MOST_INVOCATIONS:
                 del _invocations[next(iter(_invocations))]
-            found = _invocations.setdefault(id(control), _Invocation(control, str(uuid_utils.uuid7()), Counter()))
-    return found
+            fresh = _Invocation(control, str(uuid_utils.uuid7()), Counter())
+            invocation = _invocations.setdefault(id(control), fresh)
+    return invocation
 
 
 def _text(value: UUID | None) -> str | None:

@@ -1,4 +1,4 @@
-"""What a route answers, as LangChain's message."""
+"""A specialist's answer as LangChain's message."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from .translate import finish_metadata, from_openai, usage
 def shaped(
     outcome: Outcome, kwargs: Mapping[str, Any], provider: str | None, *, in_blocks: bool = False
 ) -> ChatResult | None:
-    """The specialist's answer in the teacher's shape; None where it breaks the class that the agent asked for.
+    """The specialist's answer in the teacher's shape; None if it breaks the class that the agent asked for.
 
-    kwargs: the arguments bound to the model. provider: the name of the teacher's, whose words the agent expects at the
-    end of an answer. in_blocks: see `answers_in_blocks`.
+    kwargs: the arguments bound to the model. provider: the name of the teacher's provider, in whose words the agent
+    expects the end of an answer. in_blocks: see `answers_in_blocks`.
     """
     assert outcome.message is not None
     message: AIMessage = from_openai(outcome.message)
@@ -44,10 +44,10 @@ def shaped(
 
 
 def answers_in_blocks(teacher: BaseChatModel, kwargs: Mapping[str, Any]) -> bool:
-    """Whether langchain-openai asks OpenAI's Responses API, whose answers it gives as a list of blocks.
+    """Whether langchain-openai asks OpenAI's Responses API and so returns answers as a list of blocks.
 
-    LangChain itself makes "v1" of a text, and "v0" is a text. Raises whatever comes of it where langchain-openai has
-    changed: then the shape cannot be told, and the teacher must answer.
+    If the output version is "v1", LangChain itself makes the blocks from a text; "v0" is a text. If langchain-openai
+    has changed, any error is raised: then the shape is unknown, and the teacher must answer.
     """
     model: Any = teacher
     if not hasattr(model, "_use_responses_api") or model.output_version in ("v0", "v1"):
@@ -55,9 +55,10 @@ def answers_in_blocks(teacher: BaseChatModel, kwargs: Mapping[str, Any]) -> bool
     return bool(model._use_responses_api({**model._default_params, **kwargs}))
 
 
-def _blocks(said: Message) -> list[str | dict[Any, Any]]:
-    """As the Responses API's, but for the ids: sent back, they would be looked for among the provider's own."""
-    text = said.get("content")
+def _blocks(answer: Message) -> list[str | dict[Any, Any]]:
+    """Blocks like the Responses API's, but without ids: if sent back, the provider would look for them among its
+    own."""
+    text = answer.get("content")
     blocks: list[str | dict[Any, Any]] = [{"type": "text", "text": text, "annotations": []}] if text else []
     return blocks + [
         {
@@ -67,5 +68,5 @@ def _blocks(said: Message) -> list[str | dict[Any, Any]]:
             "arguments": json_text(call["function"]["arguments"]),
             "status": "completed",
         }
-        for call in said.get("tool_calls") or ()
+        for call in answer.get("tool_calls") or ()
     ]

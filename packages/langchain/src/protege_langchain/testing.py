@@ -26,8 +26,8 @@ class ScriptedTeacher(BaseChatModel):
     """Answers from `answers`: by the last message's text, or by a function of the whole request.
 
     An answer is a text, an assistant message in OpenAI chat form, a LangChain message, or an error to raise.
-    name_of_model: what it calls itself. count_tokens: from a text to its tokens; by default a token for each word or
-    sign. Streams come word by word. Raises KeyError where a mapping holds no answer.
+    model: what it calls itself. count_tokens: from a text to its tokens; by default one token for each word or sign.
+    Streams come word by word. Raises KeyError if a mapping holds no answer.
     """
 
     answers: Answers
@@ -81,7 +81,7 @@ class ScriptedTeacher(BaseChatModel):
         return self._signed(answer if isinstance(answer, AIMessage) else from_openai(answer), request)
 
     def _signed(self, message: AIMessage, request: Request) -> AIMessage:
-        """The answer with the metadata that an OpenAI model's has."""
+        """The answer with the metadata that an OpenAI model's answer has."""
         used = usage(*tokens_of(request, answer_to_openai(message), self.count_tokens))
         reason = "tool_calls" if message.tool_calls else "stop"
         metadata = {"model_name": self.model, "finish_reason": reason, **message.response_metadata}

@@ -1,7 +1,7 @@
-"""Between LangChain's messages and the OpenAI chat form that calls are kept in, both ways.
+"""Translates between LangChain's messages and OpenAI's chat form, in which calls are stored.
 
-Written by hand: langchain_core's `convert_to_openai_messages` takes 20 µs and more a message, a third of what recording
-a whole call may cost.
+Written by hand, because langchain_core's `convert_to_openai_messages` takes 20 µs and more for each message: a third of
+what recording a whole call may cost.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ from pydantic import BaseModel
 
 
 def to_openai(messages: Sequence[BaseMessage]) -> list[dict[str, Any]]:
-    """LangChain messages as OpenAI chat messages. Content of text parts alone becomes one text."""
+    """LangChain messages as OpenAI chat messages. Content that has only text parts becomes one text."""
     return [_plain(message.__dict__) or _to_openai(message) for message in messages]
 
 
 def _plain(held: Mapping[str, Any]) -> dict[str, Any] | None:
-    """A message of text alone, as nearly all are, in a third of the time that any message takes; None for others."""
+    """A message of text alone, as nearly all are, in a third of the time; None for any other message."""
     content, role = held.get("content"), _TEXT_ROLES.get(held["type"])
     if role is None or type(content) is not str or held.get("name") or held.get("additional_kwargs"):
         return None
@@ -52,7 +52,8 @@ _TEXT_ROLES = {"human": "user", "system": "system", "ai": "assistant"}
 def answer_to_openai(message: BaseMessage) -> dict[str, Any]:
     """A model's answer as an OpenAI assistant message: its text, its tool calls, its refusal.
 
-    Reasoning is left out: it is no part of the answer. Arguments that the teacher wrote as broken JSON stay as written.
+    Reasoning is left out: it is not part of the answer. Arguments that the teacher wrote as broken JSON stay as
+    written.
     """
     content = message.content
     text = content if isinstance(content, str) else _text(cast(list[Any], content))
@@ -81,7 +82,7 @@ def request_fields(params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def neutral_tool(tool: Any) -> Mapping[str, Any]:
-    """A tool in OpenAI form; a provider's own tool, which has none, as it is or by its name."""
+    """A tool in OpenAI form. A provider's own tool has no such form: it stays as it is, or only its type is told."""
     if isinstance(tool, dict) and "function" in tool:
         return tool
     try:
@@ -91,7 +92,7 @@ def neutral_tool(tool: Any) -> Mapping[str, Any]:
 
 
 def is_neutral(kwargs: Mapping[str, Any]) -> bool:
-    """Whether a model's bound arguments say in OpenAI form what was bound to it."""
+    """Whether a model's bound arguments are in OpenAI form."""
     tools = kwargs.get("tools")
     if tools is None:
         return "response_format" in kwargs
@@ -99,7 +100,8 @@ def is_neutral(kwargs: Mapping[str, Any]) -> bool:
 
 
 def structured_fields(kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """What a structured answer asks for, in OpenAI form, from the note that LangChain leaves for its tracers."""
+    """The fields that ask for a structured answer, in OpenAI form, from the note that LangChain leaves for its
+    tracers."""
     note = kwargs.get("ls_structured_output_format")
     if not note:
         return {}
@@ -110,7 +112,7 @@ def structured_fields(kwargs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def from_openai(message: Message) -> AIMessage:
-    """An OpenAI assistant message as LangChain's. Raises ValueError where a tool's arguments are no JSON."""
+    """An OpenAI assistant message as LangChain's. Raises ValueError if a tool's arguments are not JSON."""
     calls = [
         {"type": "tool_call", "id": c.get("id"), "name": c["function"]["name"], "args": arguments_of(c["function"])}
         for c in message.get("tool_calls") or ()
@@ -119,7 +121,7 @@ def from_openai(message: Message) -> AIMessage:
 
 
 def to_chunks(message: BaseMessage) -> list[ChatGenerationChunk]:
-    """A whole answer as a stream: what it says, then an empty chunk with the finish reason and the usage."""
+    """A whole answer as a stream: one chunk with the answer, then an empty one with the finish reason and the usage."""
     assert isinstance(message, AIMessage)
     calls = [
         tool_call_chunk(name=call["name"], args=_arguments(call["args"]), id=call["id"], index=index)
@@ -136,19 +138,19 @@ def to_chunks(message: BaseMessage) -> list[ChatGenerationChunk]:
 
 
 def usage(input_tokens: int | None, output_tokens: int | None) -> UsageMetadata:
-    """LangChain's usage of a call."""
+    """A call's usage in LangChain's form."""
     read, written = input_tokens or 0, output_tokens or 0
     return UsageMetadata(input_tokens=read, output_tokens=written, total_tokens=read + written)
 
 
 def finish_metadata(provider: str | None, calls_tools: bool) -> dict[str, str]:
-    """The end of an answer in the words of the provider that the agent was written for."""
+    """Why an answer ended, in the words of the provider that the agent was written for."""
     name, stop, tools = _FINISH.get(provider or "", ("finish_reason", "stop", "tool_calls"))
     return {name: tools if calls_tools else stop}
 
 
-def read_answer(parts: Sequence[Any]) -> Reply | None:
-    """A teacher's answer: one `ChatResult`, or a stream's chunks."""
+def read_reply(parts: Sequence[Any]) -> Reply | None:
+    """A teacher's answer, from one `ChatResult` or from the chunks of a stream."""
     if isinstance(parts[0], ChatResult):
         return read_generation(parts[0].generations[0], parts[0].llm_output)
     whole = merge_chat_generation_chunks(list(parts))
@@ -156,7 +158,7 @@ def read_answer(parts: Sequence[Any]) -> Reply | None:
 
 
 def read_generation(generation: Generation, llm_output: Mapping[str, Any] | None = None) -> Reply:
-    """An answer as LangChain holds it, with its finish reason, its model and its usage."""
+    """The reply in a LangChain generation: the message, finish reason, model and usage."""
     if not isinstance(generation, ChatGeneration):
         return Reply({"role": "assistant", "content": generation.text})
     message = generation.message
@@ -219,7 +221,7 @@ def _calls(message: AIMessage) -> list[dict[str, Any]]:
 
 
 def _arguments(value: Any) -> str:
-    """As langchain-openai writes to the model the arguments that it gave the agent as an object."""
+    """Arguments as text. langchain-openai writes them to the model like this, having given the agent an object."""
     return json.dumps(value, ensure_ascii=False, default=str)
 
 
@@ -259,6 +261,6 @@ def _response_format(value: Any) -> Mapping[str, Any]:
 
 @functools.lru_cache(maxsize=256)
 def _schema_format(schema: type) -> Mapping[str, Any]:
-    """Kept for each class: pydantic takes some 300 µs to write a schema, and agents bind one for every call."""
+    """Cached for each class: pydantic takes some 300 µs to write a schema, and agents bind one for every call."""
     written = schema.model_json_schema() if issubclass(schema, BaseModel) else convert_to_json_schema(schema)
     return schema_format(schema.__name__, written)
