@@ -16,7 +16,6 @@ from llama_index.core.llms.callbacks import llm_completion_callback
 from llama_index.core.llms.custom import CustomLLM
 from llama_index.core.llms.mock import MockLLM
 from protege.call import Call
-from protege.capture import calls as capture
 from protege.collect import drain
 from protege.workspace import Workspace
 from protege_llamaindex import ProtegeLLM, attach, detach, handler
@@ -194,7 +193,7 @@ async def test_many_at_once_are_recorded_each_with_its_answer(records: Records):
 def test_a_recorder_that_fails_is_told_once_and_the_agent_goes_on(
     tmp_path: Path, llm: ScriptedLLM, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(capture, "_logged", set())
+    monkeypatch.setattr("protege.common.logs._logged", set())
     attach(tmp_path, recorder=Broken())
     with caplog.at_level(logging.WARNING, logger="protege"):
         assert {str(llm.complete(f"secret {number}")) for number in range(5)} == {"one two three"}

@@ -27,7 +27,7 @@ from protege.adapter import Answerer, OpenCall, Records, Reply, Watch, home_path
 from .config import ProtegeClientConfig, load, masked
 from .events import tell
 from .place import place_of
-from .translate import read_answer, read_request, shaped
+from .translate import read_reply, read_request, shaped
 
 
 class ProtegeChatCompletionClient(ChatCompletionClient, Component[ProtegeClientConfig]):
@@ -114,7 +114,7 @@ class ProtegeChatCompletionClient(ChatCompletionClient, Component[ProtegeClientC
             recorder = recorder_of(self.home) if self.recorder is None else self.recorder
             return OpenCall(recorder, said, fields, place)
 
-        return Watch(opened(read), self._read_answer)
+        return Watch(opened(read), self._read_reply)
 
     async def _routed(self, watch: Watch, options: Mapping[str, Any], *, streams: bool) -> CreateResult | None:
         """The specialist's answer where it is kept. The token ends its asking, as it ends the teacher's."""
@@ -135,11 +135,11 @@ class ProtegeChatCompletionClient(ChatCompletionClient, Component[ProtegeClientC
     def _router(self) -> Answerer:
         return router_of(self.home) if self.router is None else self.router
 
-    def _read_answer(self, parts: list[Any]) -> Reply | None:
+    def _read_reply(self, parts: list[Any]) -> Reply | None:
         """None for what a cache gave: no request was made."""
         last = parts[-1]
         cached = self._caches and isinstance(last, CreateResult) and last.cached
-        return None if cached else read_answer(parts)
+        return None if cached else read_reply(parts)
 
     # What else a client is asked, the teacher's answers
 

@@ -51,7 +51,7 @@ def answer_to_openai(result: CreateResult) -> dict[str, Any]:
     return {"role": "assistant", "content": result.thought, "tool_calls": calls_to_openai(result.content)}
 
 
-def read_answer(parts: Sequence[Any]) -> Reply:
+def read_reply(parts: Sequence[Any]) -> Reply:
     """A teacher's answer: one `CreateResult`, or a stream's texts with one at the end, or only the texts."""
     last = parts[-1]
     if not isinstance(last, CreateResult):

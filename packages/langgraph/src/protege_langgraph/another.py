@@ -1,4 +1,4 @@
-"""Another model in a node: it is given what the node's own was, tools in its own provider's form."""
+"""Another model in a node: it gets what the node's own model got, with the tools in its own provider's form."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from protege_langchain import ChatProtege
 
 
 class Another(ChatProtege):
-    """`ChatProtege` over the model that a rule names, called with what was bound to the node's own.
+    """`ChatProtege` around the model that a rule names, called with what was bound to the node's own model.
 
-    Tools that were bound in OpenAI form are bound anew. A provider's own form cannot be read by another, and is passed
-    on as it is.
+    Tools that were bound in OpenAI form are bound again. Tools in a provider's own form are passed on as they are,
+    because no other provider can read them.
     """
 
     def _generate(self, messages: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any) -> Any:

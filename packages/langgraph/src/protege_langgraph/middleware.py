@@ -1,4 +1,4 @@
-"""Middleware for `create_agent`, which puts a recording, switching model in the place of the agent's own."""
+"""Middleware for `create_agent` that replaces the agent's model with one that records and switches."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from langchain_core.language_models import BaseChatModel
 from protege.adapter import log_once
 from protege_langchain import ChatProtege
 
-_KEPT = 64
+_MOST_WRAPPERS = 64
+"""Wrappers that are cached at most."""
 
 
 class ProtegeMiddleware(AgentMiddleware[Any, Any, Any]):
@@ -20,9 +21,9 @@ class ProtegeMiddleware(AgentMiddleware[Any, Any, Any]):
 
         agent = create_agent(model, tools, middleware=[ProtegeMiddleware()])
 
-    home: the workspace's folder, else PROTEGE_HOME, else `.protege`. options: `recorder` and `router`, as of
-    `ChatProtege`. It stands where its place in the list is: what other middleware asks of a model by itself, such as a
-    summary, does not pass through it; wrap the model instead, by `ChatProtege(model)`, where that counts.
+    home: the workspace's folder; by default PROTEGE_HOME, else `.protege`. options: `recorder` and `router`, as of
+    `ChatProtege`. Calls that other middleware makes to a model by itself, such as a summary, do not pass through it. If
+    they matter, wrap the model instead: `ChatProtege(model)`.
     """
 
     def __init__(self, home: str | os.PathLike[str] | None = None, **options: Any) -> None:
@@ -42,7 +43,7 @@ class ProtegeMiddleware(AgentMiddleware[Any, Any, Any]):
         return await handler(request.override(model=self._wrapped(request.model)))
 
     def _wrapped(self, model: Any) -> Any:
-        """The model, recording and switching; itself where it does so already, or cannot."""
+        """The model, recording and switching; the model itself if it does so already, or cannot."""
         if isinstance(model, ChatProtege):
             return model
         if not isinstance(model, BaseChatModel):  # `init_chat_model` with fields that are chosen for each call
@@ -56,9 +57,9 @@ class ProtegeMiddleware(AgentMiddleware[Any, Any, Any]):
 
     def _wrapper(self, model: BaseChatModel) -> ChatProtege:
         with self._lock:
-            found = self._made.get(id(model))
-            if found is None or found.teacher is not model:
-                if len(self._made) >= _KEPT:  # models that are made anew for every call
+            wrapper = self._made.get(id(model))
+            if wrapper is None or wrapper.teacher is not model:
+                if len(self._made) >= _MOST_WRAPPERS:  # the agent makes a new model for every call
                     self._made.clear()
-                found = self._made[id(model)] = self._make(model)
-            return found
+                wrapper = self._made[id(model)] = self._make(model)
+            return wrapper

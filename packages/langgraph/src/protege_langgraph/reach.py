@@ -1,7 +1,7 @@
-"""Which models stand behind the nodes of a graph, found without running it.
+"""Finds the models behind the nodes of a graph without running it.
 
-A node is a function or a runnable. Its models are looked for in what it holds: closures, defaults, bound methods and
-their objects, partials, sequences, nested graphs, and the module variables that the user's own functions name.
+A node is a function or a runnable. Its models are searched for in all that it holds: closures, defaults, bound methods
+and their objects, partials, sequences, nested graphs, and the module variables that the user's own functions name.
 """
 
 from __future__ import annotations
@@ -21,28 +21,32 @@ from langgraph.graph import StateGraph
 from langgraph.pregel import Pregel
 
 Path: TypeAlias = tuple[str, ...]
+"""A node's names, from the outermost graph inwards."""
 
 CLIENTS = frozenset(
     {"openai", "anthropic", "google.genai", "mistralai", "groq", "cohere", "together", "ollama", "litellm", "botocore"}
 )
-"""Packages whose clients call a model past LangChain; their classes are named so: OpenAI, AsyncClient, …"""
+"""Packages whose clients (OpenAI, AsyncClient, …) call a model without LangChain."""
 
 _OWN = ("langchain", "langgraph")
-_PAST = "a raw client calls its model past LangChain"
+_RAW = "a raw client calls its model past LangChain"
 _LIMIT = 20_000
-"""Objects looked at for one graph at most; a node may hold a whole application."""
+"""Objects that are searched for one node at most; a node may hold a whole application."""
 
 
 @dataclass(frozen=True, slots=True)
 class NodeReach:
-    """What was found in a node. models: names of the classes that are switched. trouble: why others are not."""
+    """What was found in a node."""
 
     node: Path
     models: tuple[str, ...] = ()
+    """The names of the classes of the models that are switched."""
     trouble: tuple[str, ...] = ()
+    """Why other models are not switched."""
 
     @property
     def reached(self) -> bool:
+        """Whether at least one model is recorded and switched."""
         return bool(self.models)
 
 
@@ -59,12 +63,12 @@ class Reach:
 
     @property
     def unreached(self) -> Mapping[Path, str]:
-        """The nodes that call a model, or may, which is not switched; and why not."""
+        """The nodes that call, or may call, a model that is not switched, each with the reason."""
         return {node.node: "; ".join(node.trouble) for node in self.nodes if node.trouble}
 
     @property
     def without(self) -> tuple[Path, ...]:
-        """The nodes in which no model was found; one that is made inside the function cannot be."""
+        """The nodes in which no model was found. A model that is made inside the function cannot be found."""
         return tuple(node.node for node in self.nodes if not node.models and not node.trouble)
 
     def __str__(self) -> str:
@@ -73,22 +77,23 @@ class Reach:
 
 
 @dataclass(slots=True)
-class Found:
-    """The models of one node, by id, and what stands in the way of others."""
+class NodeModels:
+    """The models of one node."""
 
     node: Path
     models: dict[int, BaseChatModel] = field(default_factory=dict[int, BaseChatModel])
+    """By `id`."""
     trouble: list[str] = field(default_factory=list[str])
 
 
-def find(graph: Any) -> list[Found]:
-    """The nodes of a graph, nested ones by their path, with the models in them. Raises TypeError for no graph."""
+def find(graph: Any) -> list[NodeModels]:
+    """The nodes of a graph, nested ones too, with the models in them. Raises TypeError for anything but a graph."""
     if not isinstance(graph, Pregel | StateGraph):
         raise TypeError(f"route() takes a LangGraph graph, built or compiled, not a {type(graph).__name__}.")
-    found: dict[Path, Found] = {}
+    nodes: dict[Path, NodeModels] = {}
     for path, node in _nodes(graph, ()):
-        _search(node, found.setdefault(path, Found(path)), found)
-    return list(found.values())
+        _search(node, nodes.setdefault(path, NodeModels(path)), nodes)
+    return list(nodes.values())
 
 
 def _nodes(graph: Any, path: Path) -> Iterator[tuple[Path, Any]]:
@@ -97,20 +102,20 @@ def _nodes(graph: Any, path: Path) -> Iterator[tuple[Path, Any]]:
             yield (*path, name), getattr(node, "bound", None) or getattr(node, "runnable", node)
 
 
-def _search(start: Any, node: Found, nodes: dict[Path, Found]) -> None:
-    """Walk what the node holds, breadth first; a nested graph's nodes are nodes of their own."""
+def _search(start: Any, node: NodeModels, nodes: dict[Path, NodeModels]) -> None:
+    """Search all that the node holds, breadth first. The nodes of a nested graph are nodes of their own."""
     seen: dict[int, Any] = {}
     queue = [start]
     while queue and len(seen) < _LIMIT:
         item = queue.pop(0)
         if id(item) in seen:
             continue
-        seen[id(item)] = item  # kept, so that the id stays its own
+        seen[id(item)] = item  # held, so that no other object gets its id
         if isinstance(item, BaseChatModel):
             node.models[id(item)] = item
         elif isinstance(item, Pregel):
             for path, inner in _nodes(item, node.node):
-                _search(inner, nodes.setdefault(path, Found(path)), nodes)
+                _search(inner, nodes.setdefault(path, NodeModels(path)), nodes)
         else:
             if (trouble := _trouble(item)) and trouble not in node.trouble:
                 node.trouble.append(trouble)
@@ -120,7 +125,7 @@ def _search(start: Any, node: Found, nodes: dict[Path, Found]) -> None:
 def _trouble(item: Any) -> str:
     if isinstance(item, types.FunctionType):
         named = CLIENTS & set(_names(item.__code__)) if _is_users(item) else ()
-        return f"{_PAST} ({', '.join(sorted(named))})" if named else ""
+        return f"{_RAW} ({', '.join(sorted(named))})" if named else ""
     kind = type(item)
     module = kind.__module__ or ""
     if isinstance(item, BaseLLM):
@@ -128,7 +133,7 @@ def _trouble(item: Any) -> str:
     if kind.__name__ == "_ConfigurableModel":
         return "a configurable model (init_chat_model) is made for each call; wrap it where it is used"
     if any(module == name or module.startswith(f"{name}.") for name in CLIENTS):
-        return f"{_PAST} ({module.split('.')[0]}.{kind.__name__})"
+        return f"{_RAW} ({module.split('.')[0]}.{kind.__name__})"
     return ""
 
 
@@ -167,7 +172,7 @@ def _of_function(function: types.FunctionType) -> list[Any]:
 
 
 def _globals(function: types.FunctionType) -> Iterator[Any]:
-    """What a function names of its module, and of the modules that it names: `llms.large`."""
+    """The module variables that a function names, and those of modules that it names: `llms.large`."""
     names = set(_names(function.__code__))
     for name in names:
         value = function.__globals__.get(name)
@@ -189,7 +194,7 @@ def _attributes(item: Any) -> list[Any]:
     held = list(getattr(item, "__dict__", {}).values())
     slots = (slot for kind in type(item).__mro__ for slot in _slots(kind))
     held += [getattr(item, slot, None) for slot in slots if not slot.startswith("__")]
-    call = type(item).__dict__.get("__call__")  # an object that is called as a node
+    call = type(item).__dict__.get("__call__")  # the object is called as a node
     if call is not None and _is_users(type(item)):
         held.append(call)
     return held
@@ -201,7 +206,7 @@ def _slots(kind: type) -> tuple[str, ...]:
 
 
 def _is_users(item: Any) -> bool:
-    """Whether a function, class or module is the user's own, and no library's."""
+    """Whether a function, class or module is the user's own, not a library's."""
     return not isinstance(item, types.BuiltinFunctionType) and not _is_library(item)
 
 

@@ -1,4 +1,4 @@
-"""route(graph): the models of a graph's nodes, recorded and switched where they stand."""
+"""route(graph): records and switches the models of a graph's nodes where they are."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from .reach import NodeReach, Path, Reach, find
 from .switching import Paced, TeacherOnly, Wrap, mark, mark_of, switch
 
 NodeRule: TypeAlias = Literal["switch", "record", "leave"] | BaseChatModel
-"""What becomes of a node's models: specialists answer where they may; its calls are recorded only; it is left as it
-is; or another chat model takes their place, with the messages and tools that they were given."""
+"""What becomes of a node's models. "switch": specialists answer if they may. "record": its calls are only recorded.
+"leave": it stays as it is. Or another chat model takes their place, with the messages and tools that they got."""
 
 G = TypeVar("G")
 
@@ -31,39 +31,40 @@ def route(
     nodes: Mapping[str, NodeRule] | None = None,
     **options: Any,
 ) -> G:
-    """Record and switch the models of a graph, built or compiled; gives back the same graph.
+    """Record and switch the models of a graph, built or compiled. Returns the same graph.
 
         graph = route(builder.compile())
         graph = route(graph, nodes={"triage": "record", "researcher/model": ChatOpenAI(model="…")})
 
-    home: the workspace's folder, else PROTEGE_HOME, else `.protege`. nodes: by name, or by path for a nested graph's
-    ("researcher/model"), what is to become of a node other than "switch". options: `recorder` and `router`, as of
-    `ChatProtege`. `reached(graph)` tells which nodes were reached; those that were not are logged as a warning.
+    home: the workspace's folder; by default PROTEGE_HOME, else `.protege`. nodes: the rules of nodes, if other than
+    "switch", by name, or by path in a nested graph ("researcher/model"). options: `recorder` and `router`, as of
+    `ChatProtege`. `reached(graph)` tells which nodes were reached; any others are logged as a warning.
 
-    The models found stay the same objects and are switched inside the nodes that they were found in, in runs of this
-    graph, and nowhere else. One that a node makes anew for every call, and a raw client, cannot be found: use
-    `ChatProtege` there. Raises TypeError for what is no graph, ValueError for a node that the graph does not have.
+    The models stay the same objects. They are switched inside the nodes in which they were found, in runs of this
+    graph, and nowhere else. A model that a node makes for every call, and a raw client, cannot be found: use
+    `ChatProtege` there. Raises TypeError for anything but a graph, and ValueError for a node that the graph does not
+    have.
     """
-    found = find(graph)
-    rules = _rules(nodes or {}, [node.node for node in found])
+    all_nodes = find(graph)
+    rules = _rules(nodes or {}, [node.node for node in all_nodes])
     reach = Reach(
         tuple(
             NodeReach(n.node, tuple(type(model).__name__ for model in n.models.values()), tuple(n.trouble))
-            for n in found
+            for n in all_nodes
         )
     )
     given = mark(graph, reach)
-    for node in found:
+    for node in all_nodes:
         wrap = _wrap(_rule(node.node, rules), home, options)
         for model in node.models.values():
             if not isinstance(model, ChatProtege):
                 switch(model, given, node.node, wrap)
-    _tell(reach)
+    _log(reach)
     return graph
 
 
 def reached(graph: Any) -> Reach:
-    """What `route` reached of this graph. Raises ValueError where it was not routed."""
+    """What `route` reached of this graph. Raises ValueError if the graph was not routed."""
     if (given := mark_of(graph)) is None:
         raise ValueError("This graph was not given to route().")
     return given.reach
@@ -83,7 +84,7 @@ def _rules(nodes: Mapping[str, NodeRule], known: list[Path]) -> dict[Path, NodeR
 
 
 def _rule(node: Path, rules: Mapping[Path, NodeRule]) -> NodeRule:
-    """The rule of the node, else that of the nearest node around it."""
+    """The rule of the node, or else that of the nearest node around it."""
     for end in range(len(node), 0, -1):
         if node[:end] in rules:
             return rules[node[:end]]
@@ -99,7 +100,7 @@ def _wrap(rule: NodeRule, home: str | os.PathLike[str] | None, options: Mapping[
     return lambda model: Paced(teacher=model, home=home_path(home), **chosen)
 
 
-def _tell(reach: Reach) -> None:
+def _log(reach: Reach) -> None:
     for node, why in reach.unreached.items():
         log.warning("Node %s is not switched throughout: %s.", "/".join(node), why)
     log.info("Nodes reached: %s.", ", ".join("/".join(node) for node in reach.reached) or "none")

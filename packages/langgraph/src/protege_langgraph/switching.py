@@ -1,8 +1,8 @@
-"""A chat model switched where it stands: the same object, which from then on records, and asks specialists.
+"""Switches a chat model in place: it stays the same object, and from then on records, and asks specialists.
 
 A graph that is already built holds its models in closures, module variables and bindings, often in several places. So
-the object stays, and its class becomes a subclass of what it was (`isinstance` and everything else go on as before)
-whose calls, inside the graph's nodes, go through `ChatProtege`. In other graphs, and outside of any, it is what it was.
+the object stays, and its class becomes a subclass of what it was; `isinstance` and everything else go on as before.
+Inside the graph's nodes, its calls go through `ChatProtege`. In other graphs, and outside of any, it is what it was.
 """
 
 from __future__ import annotations
@@ -31,16 +31,18 @@ Wrap = Callable[[BaseChatModel], ChatProtege]
 
 
 class Mark(str):
-    """What tells a routed graph's runs from others. It goes through their metadata; the graph and its copies hold it.
+    """Tells a routed graph's runs from others. The graph and its copies hold it, and it goes through the runs'
+    metadata.
 
-    A text, since tracers and servers write metadata down. The later of two is the greater. reach: what was found in it.
+    It is a text because tracers and servers write metadata down. Of two marks, the later is the greater.
     """
 
     reach: Reach
+    """What was found in the graph."""
 
 
 def mark(graph: Any, reach: Reach) -> Mark:
-    """Have all runs of this graph, built or compiled, bear a mark of their own."""
+    """Give all runs of this graph, built or compiled, a mark of their own."""
     given = Mark(f"{next(_numbers):012}")
     given.reach = reach
     if isinstance(graph, Pregel):
@@ -53,7 +55,7 @@ def mark(graph: Any, reach: Reach) -> Mark:
 
 
 def mark_of(graph: Any) -> Mark | None:
-    """The mark that this graph was given last; as it is compiled or copied, it keeps it."""
+    """The latest mark of this graph, which it keeps when it is compiled or copied; None if it has none."""
     config = getattr(graph, "config", None) or {}
     nodes = getattr(graph, "nodes", None) or {}
     held = [config.get("metadata"), *(getattr(node, "metadata", None) for node in nodes.values())]
@@ -61,7 +63,8 @@ def mark_of(graph: Any) -> Mark | None:
 
 
 def _marked(metadata: Mapping[str, Any] | None, given: Mark) -> dict[str, Any]:
-    """In the place of the mark of an earlier `route`. LangGraph keeps names with two underscores out of checkpoints."""
+    """The metadata with this mark instead of an earlier one. LangGraph keeps names with two underscores out of
+    checkpoints."""
     others = {name: value for name, value in (metadata or {}).items() if type(value) is not Mark}
     return {**others, f"__protege_{given}": given}
 
@@ -71,12 +74,14 @@ _numbers = itertools.count()
 
 @dataclass(slots=True)
 class StandIn:
-    """What stands in for a model in one node of one graph. made: for the model's last copy that was asked there."""
+    """Stands in for a model in one node of one graph."""
 
     wrap: Wrap
     made: tuple[BaseChatModel, ChatProtege] | None = None
+    """The last copy of the model that was asked there, and what stands in for it."""
 
     def of(self, model: BaseChatModel) -> ChatProtege:
+        """What stands in for this copy of the model."""
         made = self.made  # read once: other threads may ask copies at the same time
         if made is None or made[0].__dict__ is not model.__dict__:
             twin = bare(model)
@@ -89,17 +94,16 @@ Rules = dict[Path, StandIn | None]
 
 @dataclass(slots=True)
 class Switch:
-    """What a switched model does, by graph and node, in its copies too. None: it is left alone there.
-
-    The rules go with the graph: a program may build and route one for every request.
-    """
+    """What a switched model and its copies do, by graph and node."""
 
     rules: WeakKeyDictionary[Mark, Rules] = field(default_factory=WeakKeyDictionary[Mark, Rules])
+    """Under None, the model is left alone. Rules vanish with their graph, since a program may build and route a graph
+    for every request."""
 
     def of(self, model: BaseChatModel, metadata: Mapping[str, Any]) -> ChatProtege | None:
-        """What stands in for the model in the step with this metadata; None where the model itself does.
+        """What stands in for the model in the step with this metadata; None if the model itself answers.
 
-        Of graphs that run inside each other the outermost decides, and of calls of `route` the last.
+        If graphs run inside each other, the outermost decides; of several calls of `route`, the last.
         """
         marks = sorted([value for value in metadata.values() if type(value) is Mark], reverse=True)
         known = [rules for given in marks if (rules := self.rules.get(given)) is not None]
@@ -117,14 +121,14 @@ class Switch:
 
 
 class Paced(ChatProtege):
-    """`ChatProtege` inside a model that has waited for its rate limit already."""
+    """`ChatProtege` inside a model that has already waited for its rate limit."""
 
     def _limited(self) -> bool:
         return False
 
 
 class TeacherOnly:
-    """A route that leaves every call to the teacher: the calls are recorded and not switched."""
+    """A route that leaves every call to the teacher: calls are recorded but not switched."""
 
     def answer(self, request: Request, run: str | None = None) -> Outcome:
         return Outcome(None, None, "off")
@@ -134,7 +138,7 @@ class TeacherOnly:
 
 
 def switch(model: BaseChatModel, graph: Mark, node: Path, wrap: Wrap | None) -> None:
-    """Have the model do so in this node of the graph, beside what it does elsewhere. wrap: None leaves it alone."""
+    """Switch the model in this node of the graph; elsewhere it does what it did. wrap: None leaves it alone there."""
     entry = model.__dict__.get(_ENTRY)
     if entry is None:
         entry = Switch()
@@ -144,7 +148,7 @@ def switch(model: BaseChatModel, graph: Mark, node: Path, wrap: Wrap | None) -> 
 
 
 def bare(model: BaseChatModel) -> BaseChatModel:
-    """The model as it was, sharing all that it holds: what is set on one is set on both."""
+    """The model as it was before it was switched. The two share their state: what is set on one is set on both."""
     kind = type(model)
     twin = object.__new__(kind.__protege_base__)  # pyright: ignore
     for name in ("__dict__", "__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__"):
@@ -154,7 +158,7 @@ def bare(model: BaseChatModel) -> BaseChatModel:
 
 @functools.cache
 def _switched(kind: type[BaseChatModel]) -> type[BaseChatModel]:
-    """A subclass under the same name. Only what the class implements is overridden: LangChain looks."""
+    """A subclass with the same name. It overrides only what the class implements, because LangChain checks that."""
     body: dict[str, Any] = {
         "__module__": kind.__module__,
         "__qualname__": kind.__qualname__,
@@ -174,7 +178,7 @@ def _switched(kind: type[BaseChatModel]) -> type[BaseChatModel]:
 
 
 def _here(self: BaseChatModel, run_manager: Any = None) -> Any:
-    """Who answers in the step that runs now: the model itself where a `ChatProtege` around it records the call."""
+    """Who answers in the step that runs now. If a `ChatProtege` around the model records the call, the model itself."""
     entry: Switch | None = self.__dict__.get(_ENTRY)
     if entry is None or is_asked(self):
         return bare(self)
@@ -198,7 +202,7 @@ def _astream(self: Any, messages: Any, stop: Any = None, run_manager: Any = None
 
 
 def _managed(run_manager: Any) -> dict[str, Any]:
-    """Passed on where there is one: LangChain leaves it out for streams, and some models' methods take none."""
+    """The run manager, if there is one: LangChain gives none to streams, and some models' methods take none."""
     return {"run_manager": run_manager} if run_manager else {}
 
 
@@ -216,10 +220,10 @@ async def _agenerate_with_cache(self: Any, *args: Any, run_manager: Any = None, 
 
 
 def _recorded_here(self: Any, run_manager: Any) -> None:
-    """Tell the callbacks that record that this call is recorded here.
+    """Tell the recording callbacks that this call is recorded here.
 
-    Its metadata tells them so before (`_traced_params`), but not in a chain that is a node, where LangGraph keeps its
-    context from all but the first part.
+    Its metadata has told them already (`_traced_params`), except if a node is a chain: LangGraph gives its context only
+    to the chain's first part.
     """
     handlers = run_manager.handlers if run_manager else ()
     recording = [handler for handler in handlers if isinstance(handler, ProtegeCallbackHandler)]
@@ -241,7 +245,7 @@ _OVERRIDES: Mapping[str, Any] = {
 
 
 def _reduce(self: Any, _: Any) -> Any:
-    """Pickled as what it was: the switch belongs to the graph in this process."""
+    """Pickle the model as it was: the switch belongs to the graph in this process."""
     twin = bare(self)
     object.__setattr__(twin, "__dict__", {name: value for name, value in self.__dict__.items() if name != _ENTRY})
     return _same, (twin,)
@@ -252,6 +256,6 @@ def _same(model: BaseChatModel) -> BaseChatModel:
 
 
 def _parts(node: Path) -> list[Path]:
-    """The path and what it contains, longest first: a graph may run inside another one."""
+    """The path and all paths that it contains, longest first: a graph may run inside another one."""
     ends = range(len(node), 0, -1)
     return [node[start : start + length] for length in ends for start in range(len(node) - length + 1)]

@@ -3,8 +3,8 @@
     ProtegeLLM(llm)       an LLM around your own: records its calls, lets specialists answer
     attach(), detach()    record every LLM of this process, and change nothing
 
-Both read a call as LlamaIndex gives it and pass it on in OpenAI chat form. They never raise into the agent, never block
-it, and never change what the LLM is asked. `protege_llamaindex.testing` has an LLM for tests.
+They record calls in OpenAI chat form. They never raise into the agent, never block it, and never change what the LLM is
+asked. `protege_llamaindex.testing` has an LLM for tests.
 """
 
 from __future__ import annotations

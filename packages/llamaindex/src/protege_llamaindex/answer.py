@@ -1,4 +1,4 @@
-"""A teacher's answer, whole or as a stream, as it is recorded."""
+"""Reads a teacher's answer, whole or as a stream, for the record."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _WRITTEN = ("completion_tokens", "output_tokens", "candidates_token_count")
 
 
 class Heard:
-    """What has come of an answer so far.
+    """The parts of an answer that have come so far.
 
-    LlamaIndex's streams are cumulative, so that only the last part is kept, of all the texts that they repeat. Parts
-    share one list of tool calls, which goes on changing; so a part's blocks are taken when it comes.
+    LlamaIndex's streams are cumulative, so only the last part is held. Parts share one list of tool calls, which goes
+    on changing, so a part's blocks are copied when it comes.
     """
 
     __slots__ = ("_blocks", "_finish_reason", "_lost", "_model", "_response", "_used")
@@ -44,7 +44,7 @@ class Heard:
             self.add(response)
 
     def add(self, response: Response) -> None:
-        """The answer, or a part of it."""
+        """Take in the answer, or a part of it."""
         if isinstance(response, CompletionResponse):
             self._response = response
         elif response.message.blocks or response.message.additional_kwargs or self._response is None:
@@ -57,14 +57,15 @@ class Heard:
 
     @property
     def began(self) -> bool:
+        """Whether any part has come."""
         return self._response is not None
 
     def lost(self) -> None:
-        """A part could not be read, so that what is there may not be the answer."""
+        """A part could not be read, so the rest may not be the whole answer."""
         self._lost = True
 
-    def answer(self) -> Reply:
-        """Raises ValueError where nothing came, or not all could be read."""
+    def reply(self) -> Reply:
+        """The answer for the record. Raises ValueError if nothing came, or if a part could not be read."""
         if self._lost or self._response is None:
             raise ValueError("The answer could not be read.")
         return Reply(self._message(), self._finish_reason, self._model, *self._used)
@@ -76,37 +77,37 @@ class Heard:
             return {"role": "assistant", "content": response.text}
         written = answer_to_openai(response.message, self._blocks)
         empty = [block for block in self._blocks if isinstance(block, ToolCallBlock) and not block.tool_kwargs]
-        if empty:  # LlamaIndex reads a call without arguments as one with an empty object
+        if empty:  # LlamaIndex gives a call without arguments an empty object
             _as_written(written["tool_calls"], response.message)
         return written
 
 
-def read_answer(parts: Sequence[Any]) -> Reply:
-    """The answer of a call: its parts are a whole response, or one `Heard` of a stream."""
+def read_reply(parts: Sequence[Any]) -> Reply:
+    """The reply of a call. Its parts are one whole response, or the one `Heard` of a stream."""
     heard = parts[0] if isinstance(parts[0], Heard) else Heard(parts[0])
-    return heard.answer()
+    return heard.reply()
 
 
 def followed(watch: Watch, parts: Iterator[Any]) -> ChatResponseGen:
-    """The teacher's stream, recorded as it goes by."""
+    """The teacher's stream, which is recorded as it passes."""
     heard = Heard()
     with watch:
         try:
             while True:
-                with recorded():  # not around the yield: there the agent runs
+                with recorded():  # not around the yield, where the agent runs
                     part = next(parts, _END)
                 if part is _END:
                     break
                 _hear(watch, heard, part)
                 yield part
-        finally:  # closed when the agent leaves it, as if it were the teacher's own
+        finally:  # if the agent leaves the stream, the teacher's is closed too
             if (close := getattr(parts, "close", None)) is not None:
                 close()
         watch.ended()
 
 
 async def afollowed(watch: Watch, parts: AsyncIterator[Any]) -> ChatResponseAsyncGen:
-    """As `followed`, of an async stream."""
+    """Like `followed`, for an async stream."""
     heard = Heard()
     with watch:
         try:
@@ -164,8 +165,8 @@ def _usage(raw: Any, extra: Mapping[str, Any]) -> tuple[int | None, int | None] 
 
 
 def _count(used: Any, names: Sequence[str]) -> int | None:
-    found = (_field(used, name) for name in names)
-    return next((value for value in found if isinstance(value, int)), None)
+    counts = (_field(used, name) for name in names)
+    return next((value for value in counts if isinstance(value, int)), None)
 
 
 def _field(value: Any, name: str) -> Any:

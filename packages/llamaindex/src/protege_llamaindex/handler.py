@@ -90,13 +90,13 @@ class _Calls:
             if event.response is not None:
                 pending.heard.add(event.response)
             if pending.heard.began:
-                pending.call.answered(pending.heard.answer())
+                pending.call.answered(pending.heard.reply())
             else:
                 pending.call.failed(EMPTY)
 
     def failed(self, span_id: str | None, error: BaseException | None) -> None:
         if span_id and (pending := self._open.pop(span_id, None)) is not None:
-            partial = pending.heard.answer() if pending.heard.began else None
+            partial = pending.heard.reply() if pending.heard.began else None
             pending.call.failed(error or "dropped", partial)
 
     def _read(self, event: Any, span: Span | None) -> OpenCall:

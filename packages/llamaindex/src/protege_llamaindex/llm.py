@@ -1,7 +1,7 @@
-"""ProtegeLLM: an LLM around the teacher's, which records its calls and lets specialists answer those they may.
+"""ProtegeLLM: an LLM around the teacher's. It records calls, and lets specialists answer those that they may.
 
-The teacher is called as the agent called, so that its events, spans and token counts are what they were before.
-Whatever goes wrong on Protégé's side, the teacher answers.
+The teacher is called exactly as the agent called, so its events, spans and token counts are what they were before.
+Whatever goes wrong in Protégé, the teacher answers.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from llama_index.core.llms.structured_llm import StructuredLLM
 from protege.adapter import Answerer, OpenCall, Outcome, Records, Watch, home_path, opened, recorder_of, router_of
 from pydantic import BaseModel, ConfigDict, model_serializer
 
-from .answer import afollowed, followed, read_answer
+from .answer import afollowed, followed, read_reply
 from .place import follow, here, place_in
 from .recording import recorded, recording
 from .specialist import SpecialistLLM, shaped
@@ -36,13 +36,13 @@ from .through import form_of, through, without_span
 from .translate import request_fields, to_openai
 
 _CARRIED = tuple(LLM.model_fields)
-"""The fields of every LLM; the teacher's are in force, so that one who sets them later sets them for both."""
+"""The fields of every LLM. The teacher's apply, so setting one later sets it for both."""
 
 _OWN = frozenset({"llm", "home", "recorder", "router"})
 
 
 class _ClassName:
-    """`class_name()` of an object is its teacher's, by which integrations know an LLM; the class has its own."""
+    """`class_name()` of an object is its teacher's, by which integrations know an LLM. The class has its own."""
 
     def __get__(self, instance: Any, owner: type[Any]) -> Callable[[], str]:
         llm = None if instance is None else instance.__dict__.get("llm")
@@ -60,7 +60,7 @@ def _teachers(name: str) -> Any:
 
 
 def _structured(name: str) -> Any:
-    """As `_teachers`, where the first argument is the class that a specialist's answer must fit."""
+    """Like `_teachers`, for methods whose first argument is the class that a specialist's answer must fit."""
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         ask = partial(self._ask, form=form_of(args, kwargs))
@@ -71,15 +71,15 @@ def _structured(name: str) -> Any:
 
 
 class ProtegeLLM(LLM):
-    """The teacher's LLM, with its repeated calls answered by specialists where a route allows it.
+    """The teacher's LLM, whose repeated calls are answered by specialists if a route allows it.
 
         Settings.llm = ProtegeLLM(OpenAI(model="…"))
 
-    llm: the teacher, any LLM; it gets messages, tools and options as they were given. home: the workspace's folder,
-    else PROTEGE_HOME, else `.protege`. Every call is recorded, its error too; no handler is needed. A specialist's
-    answer bears the specialist's name in `raw.model`. Attributes that are not its own are the teacher's, to read and to
-    set. It is a `FunctionCallingLLM` where the teacher is one: agents choose by that. Raises TypeError where `llm` is
-    no LLM, or one that answers in a class.
+    llm: the teacher, any LLM; it gets messages, tools and options as they were given. home: the workspace's folder; by
+    default PROTEGE_HOME, else `.protege`. Every call is recorded, and its error too; no handler is needed. A
+    specialist's answer has the specialist's name in `raw.model`. All other attributes are the teacher's, to read and to
+    set. It is a `FunctionCallingLLM` if the teacher is one, because agents choose by that. Raises TypeError if `llm` is
+    not an LLM, or is one that answers in a class.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True, ignored_types=(_ClassName,))
@@ -109,7 +109,7 @@ class ProtegeLLM(LLM):
             raise TypeError("ProtegeLLM goes inside: ProtegeLLM(llm).as_structured_llm(output_cls).")
         own = {"llm": llm, "home": home_path(home), "recorder": recorder, "router": router}
         super().__init__(**own, **{name: getattr(llm, name) for name in _CARRIED})
-        for name in _CARRIED:  # from here on they are the teacher's, by __getattr__
+        for name in _CARRIED:  # from here on, __getattr__ gives the teacher's
             cast(dict[str, Any], self.__dict__).pop(name, None)
         follow()
 
@@ -156,10 +156,10 @@ class ProtegeLLM(LLM):
         if method.startswith("a"):
             return self._aasked(watch, method, args, kwargs, form)
         with watch:
-            kept = watch.routed(self._answerer, self._shape(method, form))
+            routed = watch.routed(self._answerer, self._shape(method, form))
             with recorded():
-                answer = getattr(kept or self.llm, method)(*args, **kwargs)
-            if kept is not None or watch.call is None:
+                answer = getattr(routed or self.llm, method)(*args, **kwargs)
+            if routed is not None or watch.call is None:
                 return answer
             if method.startswith("stream"):
                 return followed(watch, answer)
@@ -168,10 +168,10 @@ class ProtegeLLM(LLM):
 
     async def _aasked(self, watch: Watch, method: str, args: Sequence[Any], kwargs: dict[str, Any], form: Any) -> Any:
         with watch:
-            kept = await watch.arouted(self._answerer, self._shape(method, form))
+            routed = await watch.arouted(self._answerer, self._shape(method, form))
             with recorded():
-                answer = await getattr(kept or self.llm, method)(*args, **kwargs)
-            if kept is not None or watch.call is None:
+                answer = await getattr(routed or self.llm, method)(*args, **kwargs)
+            if routed is not None or watch.call is None:
                 return answer
             if method.startswith("astream"):
                 return afollowed(watch, answer)
@@ -186,7 +186,7 @@ class ProtegeLLM(LLM):
             recorder = recorder_of(self.home) if self.recorder is None else self.recorder
             return OpenCall(recorder, said, request_fields(self.llm, options, offered), place_in(here()))
 
-        return Watch(None if recording() else opened(read), read_answer)
+        return Watch(None if recording() else opened(read), read_reply)
 
     def _answerer(self) -> Answerer:
         return router_of(self.home) if self.router is None else self.router
@@ -194,7 +194,7 @@ class ProtegeLLM(LLM):
     def _shape(self, method: str, form: type[BaseModel] | None) -> Callable[[Outcome], SpecialistLLM | None]:
         return lambda outcome: shaped(outcome, self.llm, form, streams="stream" in method)
 
-    # What else an LLM does, the teacher does in its own way
+    # The teacher does whatever else an LLM does, in its own way
 
     predict_and_call = _teachers("predict_and_call")
     apredict_and_call = _teachers("apredict_and_call")
@@ -252,21 +252,21 @@ class ProtegeLLM(LLM):
 
     @model_serializer(mode="plain")
     def custom_model_dump(self) -> dict[str, Any]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Which model this is, without the teacher's key, headers and options."""
+        """Tells which model this is, without the teacher's key, headers and options."""
         return {"llm": self.llm.to_payload(), "home": str(self.home), "class_name": "protege_llm"}
 
     def __repr_name__(self) -> str:
         return "ProtegeLLM"
 
     def __repr_args__(self) -> Any:
-        """Without the teacher's own, which shows its key."""
+        """Without the teacher's own repr, which shows its key."""
         yield "llm", type(self.llm).__name__
         yield "model", self.llm.metadata.model_name
         yield "home", str(self.home)
 
 
 class ProtegeFunctionCallingLLM(ProtegeLLM, FunctionCallingLLM):  # pyright: ignore[reportIncompatibleMethodOverride]
-    """What `ProtegeLLM(llm)` makes of an LLM that calls tools."""
+    """What `ProtegeLLM(llm)` returns for an LLM that calls tools."""
 
     chat_with_tools = _teachers("chat_with_tools")
     achat_with_tools = _teachers("achat_with_tools")

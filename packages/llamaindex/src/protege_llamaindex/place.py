@@ -17,12 +17,12 @@ from llama_index_instrumentation.span.base import BaseSpan
 from llama_index_instrumentation.span_handlers.base import BaseSpanHandler
 from protege.adapter import Place, log_once
 
-_KEPT = 20_000
-"""Open spans that are kept; one that never closes must not hold memory for ever."""
+_MOST_OPEN = 20_000
+"""Open spans that are held at most; a span that never closes must not hold memory for ever."""
 
 
 class Span:
-    """An open span, with what is known of the place inside it. llm: the LLM whose method it is, if it is one's."""
+    """An open span, with what is known about the place inside it. llm: the LLM, if the span is around its method."""
 
     __slots__ = ("agent", "id", "is_run", "llm", "node", "parent", "run")
 
@@ -39,7 +39,8 @@ class Span:
             self.run = active_instrument_tags.get().get("llamaindex.run_id")
 
     def step(self, arguments: Mapping[str, Any]) -> None:
-        """This is a workflow's step, begun by the event in `arguments`: an agent's goes by the agent's name."""
+        """Note that this is a workflow's step, begun by the event in `arguments`. An agent's step has the agent's
+        name."""
         name = self.method
         events = list(arguments.values())
         if agent := _named(events, "current_agent_name"):
@@ -50,11 +51,12 @@ class Span:
 
     @property
     def method(self) -> str:
-        """The name of the method that it is around."""
+        """The name of the method that the span is around."""
         return self.id[:-37].rsplit(".", 1)[-1]
 
     @property
     def root(self) -> Span:
+        """The outermost span around this one."""
         span = self
         while span.parent is not None:
             span = span.parent
@@ -62,13 +64,14 @@ class Span:
 
 
 class Spans(BaseSpanHandler[BaseSpan]):
-    """Keeps the spans that are open. It makes no span objects of LlamaIndex's own: those cost more than the whole."""
+    """Holds the open spans. It makes none of LlamaIndex's own span objects, which cost more than all the rest."""
 
     @classmethod
     def class_name(cls) -> str:
         return "ProtegeSpans"
 
     def find(self, id_: str | None) -> Span | None:
+        """The open span with this id."""
         return _open.get(id_) if id_ else None
 
     def span_enter(
@@ -85,7 +88,7 @@ class Spans(BaseSpanHandler[BaseSpan]):
             span = Span(id_, parent, instance)
             if parent is not None and parent.is_run and tags and "llamaindex.step.input_event" in tags:
                 span.step(bound_args.arguments)
-            if len(_open) >= _KEPT:
+            if len(_open) >= _MOST_OPEN:
                 _open.pop(next(iter(_open)), None)
             _open[id_] = span
         except Exception as error:  # noqa: BLE001 - the agent is protected from the recorder
@@ -108,27 +111,27 @@ class Spans(BaseSpanHandler[BaseSpan]):
 
 
 _open: dict[str, Span] = {}
-"""By their ids. No attribute of the handler's: pydantic looks those up in 2 µs each."""
+"""By their ids. Not an attribute of the handler, because pydantic takes 2 µs to look one up."""
 
 SPANS = Spans()
-"""This process's; see `follow`."""
+"""The handler of this process; see `follow`."""
 
 
 def follow() -> None:
-    """Have the spans followed from here on; once, however often it is asked for."""
+    """Follow the spans from here on. Calling it again changes nothing."""
     if not any(handler is SPANS for handler in root_dispatcher.span_handlers):
         root_dispatcher.add_span_handler(SPANS)
 
 
 def here() -> Span | None:
-    """The span that runs around the caller."""
+    """The span around the caller; None if there is none."""
     return SPANS.find(active_span_id.get())
 
 
 def place_in(span: Span | None) -> Place:
-    """Where a call is that is made in this span.
+    """The place of a call that is made in this span.
 
-    run: the id of the outermost workflow's run, else of the outermost span, such as a query engine's `query`.
+    Its run is that of the outermost workflow, or else the outermost span, such as a query engine's `query`.
     """
     if span is None:
         return Place("llamaindex")
@@ -136,5 +139,5 @@ def place_in(span: Span | None) -> Place:
 
 
 def _named(events: list[Any], name: str) -> str | None:
-    found = (getattr(event, name, None) for event in events)
-    return next((value for value in found if isinstance(value, str) and value), None)
+    values = (getattr(event, name, None) for event in events)
+    return next((value for value in values if isinstance(value, str) and value), None)

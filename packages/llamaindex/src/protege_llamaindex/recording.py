@@ -1,4 +1,4 @@
-"""While `ProtegeLLM` asks its teacher, it records that call itself: nobody else is to."""
+"""Marks the time in which `ProtegeLLM` asks its teacher: it records the call itself, and nobody else must."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _recorded: ContextVar[bool] = ContextVar("protege_llamaindex_recorded", default=
 
 @contextmanager
 def recorded() -> Iterator[None]:
-    """In here LLMs are asked by `ProtegeLLM`, which records the call by itself: nobody else is to."""
+    """A context in which `ProtegeLLM` asks an LLM and records the call itself."""
     token = _recorded.set(True)
     try:
         yield

@@ -1,4 +1,4 @@
-"""An LLM that knows at once what it says: the eight ways to ask it, with the callbacks and events of each."""
+"""An LLM that has its answer at once. It offers the eight ways to ask an LLM, with the callbacks and events of each."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def _completion(function: F) -> F:
 
 
 class SayingLLM(LLM):
-    """Answers with `_whole`, or with `_parts` where it is to stream.
+    """Answers with `_whole`, or with `_parts` if it is asked for a stream.
 
-    These two are not abstract: LlamaIndex opens a span for every method that fills in an abstract one.
+    These two are not abstract, because LlamaIndex opens a span for every method that implements an abstract one.
     """
 
     def _whole(self, messages: Sequence[ChatMessage], options: Mapping[str, Any]) -> ChatResponse:
@@ -43,7 +43,7 @@ class SayingLLM(LLM):
         raise NotImplementedError
 
     def _parts(self, messages: Sequence[ChatMessage], options: Mapping[str, Any]) -> list[ChatResponse]:
-        """The answer as a stream, whose parts hold all that came before them, as LlamaIndex's do."""
+        """The answer as a stream. Each part holds all that came before it, as in LlamaIndex."""
         raise NotImplementedError
 
     @_chat

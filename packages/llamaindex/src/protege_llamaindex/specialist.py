@@ -1,4 +1,4 @@
-"""What a route answers, in the form in which the wrapped LLM answers, with the events that tracers wait for."""
+"""A specialist's answer in the form of the wrapped LLM's answers, with the events that tracers expect."""
 
 # pyright: reportPrivateImportUsage=false, reportUntypedFunctionDecorator=false
 # LlamaIndex passes names on without exporting them, and its decorators have no types.
@@ -27,10 +27,10 @@ from .translate import is_openai
 
 
 def shaped(outcome: Outcome, llm: LLM, form: type[BaseModel] | None, *, streams: bool) -> SpecialistLLM | None:
-    """The specialist's answer, to be asked for once, as `llm` would be; None where it breaks the form.
+    """The specialist's answer as an LLM to be asked once, as `llm` would be; None if the answer breaks the form.
 
-    form: the class that the agent asked for; it may ask more than its schema says. streams: whether it is asked for as
-    a stream. Raises ValueError where the answer cannot be given LlamaIndex's form.
+    form: the class that the agent asked for, which may demand more than its schema tells. streams: whether it will be
+    asked for a stream. Raises ValueError if the answer has no form in LlamaIndex.
     """
     assert outcome.message is not None
     if form is not None and not _fits(outcome.message, form):
@@ -42,9 +42,10 @@ def shaped(outcome: Outcome, llm: LLM, form: type[BaseModel] | None, *, streams:
 
 
 class ChosenAnswer:
-    """An accepted answer as LlamaIndex's responses. openai: in the types of OpenAI's client, else in plain objects.
+    """An accepted answer as LlamaIndex's responses.
 
-    Raises ValueError where a tool's arguments are no JSON.
+    openai: whether raw answers have the types of OpenAI's client, rather than plain objects. Raises ValueError if a
+    tool's arguments are not JSON.
     """
 
     def __init__(self, outcome: Outcome, openai: bool) -> None:
@@ -60,6 +61,7 @@ class ChosenAnswer:
             arguments_of(call["function"])
 
     def whole(self) -> ChatResponse:
+        """The answer as one response."""
         message = {**self._said, "role": "assistant", "content": self._said.get("content")}
         choice = {"index": 0, "message": message, "finish_reason": self._reason, "logprobs": None}
         raw = self._typed({**self._head, "object": "chat.completion", "choices": [choice], "usage": self._usage})
@@ -68,7 +70,7 @@ class ChosenAnswer:
         return ChatResponse(message=_message(blocks, calls), raw=raw, additional_kwargs=dict(self._usage))
 
     def parts(self) -> list[ChatResponse]:
-        """The answer as a stream: what it says, then an empty part with the finish reason and the usage."""
+        """The answer as a stream: one part with the answer, then an empty one with the finish reason and the usage."""
         text = self._said.get("content") or ""
         indexed = [{**call, "index": index} for index, call in enumerate(self._calls)]
         delta = {"role": "assistant", "content": text, **({"tool_calls": indexed} if indexed else {})}
@@ -91,7 +93,7 @@ class ChosenAnswer:
         return said + [self._call_block(call) for call in self._calls]
 
     def _call_block(self, call: dict[str, Any]) -> ToolCallBlock:
-        """OpenAI's client leaves the arguments as they were written; not all others can read them so."""
+        """A tool call. OpenAI's client leaves the arguments as text, which not all other clients can read."""
         function = call["function"]
         arguments = function["arguments"] if self._openai else arguments_of(function)
         return ToolCallBlock(tool_call_id=call.get("id"), tool_name=function["name"], tool_kwargs=arguments)
@@ -103,19 +105,19 @@ class ChosenAnswer:
     def _typed(self, raw: dict[str, Any]) -> Any:
         if not self._openai:
             return raw
-        from openai.types.chat import ChatCompletion, ChatCompletionChunk  # there, since the LLM stands on it
+        # Here, since only users of OpenAI's client have this package.
+        from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
         return (ChatCompletion if raw["object"] == "chat.completion" else ChatCompletionChunk).model_validate(raw)
 
 
 class SpecialistLLM(SayingLLM):
-    """Gives one answer, already accepted, to whatever it is asked; callbacks and spans see an LLM that answers.
-
-    said: the answer, or its parts. described: the teacher's metadata under the specialist's name.
-    """
+    """Gives one answer, already accepted, to whatever it is asked. Callbacks and spans see an LLM that answers."""
 
     said: Any
+    """The answer, or its parts."""
     described: LLMMetadata
+    """The teacher's metadata with the specialist's name."""
 
     @classmethod
     def class_name(cls) -> str:

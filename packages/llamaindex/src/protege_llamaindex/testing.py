@@ -31,7 +31,7 @@ class ScriptedLLM(SayingLLM, FunctionCallingLLM):
     """Answers from `answers`: by the last message's text, or by a function of the whole `protege.Request`.
 
     An answer is a text, an assistant message in OpenAI chat form, or an error to raise. Streams come word by word.
-    Raises KeyError where a mapping holds no answer.
+    Raises KeyError if a mapping holds no answer.
     """
 
     answers: Any
@@ -105,7 +105,8 @@ def _said(message: Message) -> ChatMessage:
 
 
 def _streamed(answer: ChatResponse) -> Iterator[ChatResponse]:
-    """Cumulative, as LlamaIndex's streams are: each part holds all that came before; the last has the usage."""
+    """The answer as a stream. It is cumulative like LlamaIndex's: each part holds all before it; the last has the
+    usage."""
     text = answer.message.content or ""
     calls = [block for block in answer.message.blocks if isinstance(block, ToolCallBlock)]
     raw: Any = answer.raw

@@ -1,8 +1,9 @@
-"""The wrapped LLM's own ways (tools, structured prediction, prompts), with its calls going through ProtegeLLM.
+"""Lets the wrapped LLM do its own work (tools, structured prediction, prompts), with its calls going through
+ProtegeLLM.
 
 An LLM's `structured_predict` or `chat_with_tools` know how its provider wants to be asked, and end in `self.chat` or
-one of its seven kin. So they are let work on an object that is the wrapped LLM in all (its state is the same
-dictionary) but for these eight methods.
+one of its seven kin. So they run on an object that is the wrapped LLM in everything (its state is the same dictionary)
+except these eight methods.
 """
 
 # pyright: reportPrivateImportUsage=false, reportUntypedFunctionDecorator=false
@@ -29,21 +30,22 @@ ASKED = (
     "stream_complete",
     "astream_complete",
 )
-"""The ways to ask an LLM, into which all others lead."""
+"""The ways to ask an LLM. All others lead to these."""
 
 _STATE = ("__dict__", "__pydantic_private__", "__pydantic_extra__", "__pydantic_fields_set__")
 
 
 def without_span(function: F) -> F:
-    """Have LlamaIndex open no span for this method of an LLM: the wrapped one opens it, and tracers see one call."""
+    """Keep LlamaIndex from opening a span for this method: the wrapped LLM opens one, and tracers see one call."""
     setattr(function, DISPATCHER_SPAN_DECORATED_ATTR, True)
     return function
 
 
 def through(llm: LLM, ask: Callable[..., Any]) -> Any:
-    """`llm`, but for its asking: `ask(method, args, kwargs, offered=tools)` does that, with the method's name.
+    """`llm`, except that `ask(method, args, kwargs, offered=tools)` answers instead of its own methods. For one use.
 
-    offered: the tools, as LlamaIndex has them: in `kwargs` they are in a form of the provider's. Made for one use.
+    method: the name of the method that was called. offered: the tools in LlamaIndex's form, because in `kwargs` they
+    are in the provider's form.
     """
     cls: Any = _class(type(llm))
     made = cls.__new__(cls)
@@ -56,7 +58,7 @@ def through(llm: LLM, ask: Callable[..., Any]) -> Any:
 
 @functools.lru_cache(maxsize=64)
 def _class(cls: Any) -> Any:
-    """Under the same name, which is what spans are called by."""
+    """The subclass, under the same name, because spans are named after it."""
     methods = {name: without_span(_asking(name)) for name in ASKED}
     if hasattr(cls, "_prepare_chat_with_tools"):
         methods["_prepare_chat_with_tools"] = without_span(_noting_tools(cls._prepare_chat_with_tools))
@@ -88,6 +90,6 @@ def _noting_tools(prepare: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def form_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> type[BaseModel] | None:
-    """The class that a structured prediction is asked for."""
+    """The class that a structured prediction is asked for; None if there is none."""
     form = kwargs.get("output_cls", args[0] if args else None)
     return form if isinstance(form, type) and issubclass(form, BaseModel) else None
