@@ -198,11 +198,11 @@ def test_tools_in_other_forms_are_brought_to_openais():
 def test_an_answer_tells_its_model_reason_and_usage_in_any_providers_words():
     message = said(text("So."), role=MessageRole.ASSISTANT)
     raw = {"model": "claude", "stop_reason": "end_turn", "usage": {"input_tokens": 4, "output_tokens": 2}}
-    answer = Heard(ChatResponse(message=message, raw=raw)).answer()
+    answer = Heard(ChatResponse(message=message, raw=raw)).reply()
     assert answer == ({"role": "assistant", "content": "So."}, "stop", "claude", 4, 2)
     raw = {"done_reason": "length"}
     used = {"prompt_tokens": 4, "completion_tokens": 2}
-    answer = Heard(CompletionResponse(text="So", raw=raw, additional_kwargs=used)).answer()
+    answer = Heard(CompletionResponse(text="So", raw=raw, additional_kwargs=used)).reply()
     assert answer == ({"role": "assistant", "content": "So"}, "length", None, 4, 2)
 
 
@@ -212,7 +212,7 @@ def test_a_stream_is_kept_as_it_was_when_each_part_came():
     heard.add(ChatResponse(message=message, raw={"choices": [{"finish_reason": "tool_calls"}]}))
     message.blocks.clear()  # an agent may do as it likes with its part
     heard.add(ChatResponse(message=said(role=MessageRole.ASSISTANT), raw={"usage": {"prompt_tokens": 1}}))
-    answer = heard.answer()
+    answer = heard.reply()
     assert answer.message is not None
     assert (answer.message["content"], answer.finish_reason, answer.input_tokens) == ("I look", "tool_calls", 1)
     assert answer.message["tool_calls"][0]["function"]["arguments"] == ARGUMENTS
@@ -223,6 +223,6 @@ def test_a_call_without_arguments_is_kept_as_it_was_written():
     calls = [ChatCompletionMessageToolCall.model_validate(raw)]
     block = ToolCallBlock(tool_call_id="c1", tool_name="now", tool_kwargs={})
     message = said(block, role=MessageRole.ASSISTANT, tool_calls=calls)
-    answer = Heard(ChatResponse(message=message)).answer()
+    answer = Heard(ChatResponse(message=message)).reply()
     assert answer.message is not None
     assert answer.message["tool_calls"][0]["function"]["arguments"] == ""

@@ -1,6 +1,7 @@
-"""ProtegeChatCompletionClient: a client around the teacher's, which records its calls and lets specialists answer.
+"""ProtegeChatCompletionClient: a client around the teacher's. It records calls, and lets specialists answer those that
+they may.
 
-Whatever goes wrong on Protégé's side, the teacher answers.
+Whatever goes wrong in Protégé, the teacher answers.
 """
 
 from __future__ import annotations
@@ -25,21 +26,20 @@ from autogen_core.tools import Tool, ToolSchema
 from protege.adapter import Answerer, OpenCall, Records, Reply, Watch, home_path, opened, recorder_of, router_of
 
 from .config import ProtegeClientConfig, load, masked
-from .events import tell
+from .events import log_call
 from .place import place_of
 from .translate import read_reply, read_request, shaped
 
 
 class ProtegeChatCompletionClient(ChatCompletionClient, Component[ProtegeClientConfig]):
-    """The teacher's model client, with its repeated calls answered by specialists where a route allows it.
+    """The teacher's model client, whose repeated calls are answered by specialists if a route allows it.
 
         agent = AssistantAgent("assistant", ProtegeChatCompletionClient(OpenAIChatCompletionClient(model="…")))
 
-    client: any model client; it gets messages, tools and options as they were given. home: the workspace's folder, else
-    PROTEGE_HOME, else `.protege`. agent: the name of the agent that asks, where it shall not be looked for. Every call
-    is recorded, its error too. Attributes that are not its own are the client's.
-
-    Raises TypeError where `client` is no model client.
+    client: any model client; it gets messages, tools and options as they were given. home: the workspace's folder; by
+    default PROTEGE_HOME, else `.protege`. agent: the name of the agent that asks; by default it is looked for. Every
+    call is recorded, and its error too. All other attributes are the client's. Raises TypeError if `client` is not a
+    model client.
     """
 
     component_type = "model"
@@ -68,18 +68,18 @@ class ProtegeChatCompletionClient(ChatCompletionClient, Component[ProtegeClientC
         self._caches = not _replays(client)
 
     def for_agent(self, name: str) -> ProtegeChatCompletionClient:
-        """The same client for the agent of this name, which is then not looked for; usage is counted together."""
+        """The same client for the agent with this name, which is then not looked for. Usage is counted together."""
         view = copy.copy(self)
         view.agent = name
         return view
 
     async def create(self, messages: Sequence[LLMMessage], **options: Any) -> CreateResult:
-        """As the client's own `create`, with all of its options. Raises what it raises."""
+        """Like the client's own `create`, with all its options. Raises what that raises."""
         if self._recorded_inside:
             return await self.client.create(messages, **options)
         with self._watch(messages, options) as watch:
-            if (kept := await self._routed(watch, options, streams=False)) is not None:
-                return kept
+            if (routed := await self._routed(watch, options, streams=False)) is not None:
+                return routed
             result = await self.client.create(messages, **options)
             watch.answered(result)
             return result
@@ -87,22 +87,22 @@ class ProtegeChatCompletionClient(ChatCompletionClient, Component[ProtegeClientC
     async def create_stream(
         self, messages: Sequence[LLMMessage], **options: Any
     ) -> AsyncGenerator[str | CreateResult, None]:
-        """As the client's own `create_stream`: texts, then the whole answer. Raises what it raises."""
+        """Like the client's own `create_stream`: texts, then the whole answer. Raises what that raises."""
         if self._recorded_inside:
             async with _closing(self.client.create_stream(messages, **options)) as stream:
                 async for part in stream:
                     yield part
             return
         with self._watch(messages, options) as watch:
-            if (kept := await self._routed(watch, options, streams=True)) is not None:
-                if isinstance(text := kept.thought or kept.content, str) and text:
+            if (routed := await self._routed(watch, options, streams=True)) is not None:
+                if isinstance(text := routed.thought or routed.content, str) and text:
                     yield text
-                yield kept
+                yield routed
                 return
             async with _closing(self.client.create_stream(messages, **options)) as stream:
                 async for part in stream:
                     watch.part(part)
-                    if isinstance(part, CreateResult):  # the last: not all who wait for it ask for the end
+                    if isinstance(part, CreateResult):  # the last part; not every caller reads on to the end
                         watch.ended()
                     yield part
             watch.ended()
@@ -117,41 +117,41 @@ class ProtegeChatCompletionClient(ChatCompletionClient, Component[ProtegeClientC
         return Watch(opened(read), self._read_reply)
 
     async def _routed(self, watch: Watch, options: Mapping[str, Any], *, streams: bool) -> CreateResult | None:
-        """The specialist's answer where it is kept. The token ends its asking, as it ends the teacher's."""
+        """The specialist's answer if it is kept. The cancellation token ends this as it ends the teacher's call."""
         if watch.call is None:
             return None
         asking = watch.arouted(self._router, lambda outcome: shaped(outcome, options, self.client))
         token = options.get("cancellation_token")
         if isinstance(token, CancellationToken):
-            kept = await token.link_future(asyncio.ensure_future(asking))
+            routed = await token.link_future(asyncio.ensure_future(asking))
         else:
-            kept = await asking
-        if kept is not None:
-            self._specialists.prompt_tokens += kept.usage.prompt_tokens
-            self._specialists.completion_tokens += kept.usage.completion_tokens
-            tell(watch.call.record, kept, streams=streams)
-        return kept
+            routed = await asking
+        if routed is not None:
+            self._specialists.prompt_tokens += routed.usage.prompt_tokens
+            self._specialists.completion_tokens += routed.usage.completion_tokens
+            log_call(watch.call.record, routed, streams=streams)
+        return routed
 
     def _router(self) -> Answerer:
         return router_of(self.home) if self.router is None else self.router
 
     def _read_reply(self, parts: list[Any]) -> Reply | None:
-        """None for what a cache gave: no request was made."""
+        """The reply; None if a cache gave the answer, so that no request was made."""
         last = parts[-1]
         cached = self._caches and isinstance(last, CreateResult) and last.cached
         return None if cached else read_reply(parts)
 
-    # What else a client is asked, the teacher's answers
+    # The teacher's client answers whatever else a client is asked
 
     async def close(self) -> None:
         await self.client.close()
 
     def actual_usage(self) -> RequestUsage:
-        """The client's and the specialists' together."""
+        """The usage of the client and the specialists together."""
         return self._with_specialists(self.client.actual_usage())
 
     def total_usage(self) -> RequestUsage:
-        """The client's and the specialists' together."""
+        """The usage of the client and the specialists together."""
         return self._with_specialists(self.client.total_usage())
 
     def _with_specialists(self, used: RequestUsage) -> RequestUsage:
@@ -194,7 +194,7 @@ class ProtegeChatCompletionClient(ChatCompletionClient, Component[ProtegeClientC
 
 
 def _records(client: ChatCompletionClient) -> bool:
-    """Whether a client inside records already: a call is recorded once, however often its client is wrapped."""
+    """Whether a client inside already records: a call is recorded once, however often its client is wrapped."""
     while not isinstance(client, ProtegeChatCompletionClient):
         inner = vars(client).get("client")
         if not isinstance(inner, ChatCompletionClient):
@@ -204,13 +204,13 @@ def _records(client: ChatCompletionClient) -> bool:
 
 
 def _replays(client: ChatCompletionClient) -> bool:
-    """Whether it is AutoGen's own stand-in for tests, which calls all of its answers cached."""
+    """Whether it is AutoGen's own stand-in for tests, which marks all its answers as cached."""
     return any(kind.__name__ == "ReplayChatCompletionClient" for kind in type(client).__mro__)
 
 
 @asynccontextmanager
 async def _closing(stream: AsyncGenerator[Any, None]) -> AsyncIterator[AsyncGenerator[Any, None]]:
-    """Close a stream that is left before its end, so that its connection is not kept open until it is collected."""
+    """Close a stream that is left before its end, so that its connection does not stay open until it is collected."""
     try:
         yield stream
     finally:

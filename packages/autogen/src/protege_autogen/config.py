@@ -1,8 +1,8 @@
 """The declarative form of a wrapped client, without its secrets.
 
-AutoGen's own dump has the key as a `SecretStr`: it works as long as it stays in memory, and in JSON it is a row of
-stars, which a load takes for the key. Other secrets, in headers or in an address, it writes out. Here all of them
-are masked, and a mask is never taken for a secret.
+AutoGen's own dump holds the key as a `SecretStr`. In memory that works; in JSON it becomes a row of stars, which a load
+then takes for the key. Other secrets, in headers or in an address, are written out. Here all of them are masked, and a
+mask is never taken for a secret.
 """
 
 from __future__ import annotations
@@ -18,26 +18,29 @@ from pydantic import BaseModel, SecretStr
 
 
 class ProtegeClientConfig(BaseModel):
-    """client: the wrapped one's. home: as it was given; None for PROTEGE_HOME, else `.protege`, where it is loaded."""
+    """The declarative form of a `ProtegeChatCompletionClient`."""
 
     client: ComponentModel
+    """The wrapped client's own form."""
     home: str | None = None
+    """As it was given; None for PROTEGE_HOME, else `.protege`, where the client is loaded."""
     agent: str | None = None
+    """The name of the agent that asks."""
 
 
 class MaskedSecret(BadInput):
-    """A configuration has a mask where the client needs the secret."""
+    """A configuration has a mask in a place where the client needs the secret."""
 
 
 def masked(component: ComponentModel) -> ComponentModel:
-    """The same with every secret as a `SecretStr`, which JSON shows as stars."""
+    """The same configuration with every secret as a `SecretStr`, which JSON shows as stars."""
     return component.model_copy(update={"config": _each(component.config, _mask)})
 
 
 def load(component: ComponentModel) -> ChatCompletionClient:
     """The client of a dump. A masked key is left out, so that the client takes it from its environment variable.
 
-    Raises MaskedSecret where the client then has none, or where the secret is of a kind that no variable holds.
+    Raises MaskedSecret if the client then has no key, or if the masked secret is of a kind that no variable holds.
     """
     lost: list[str] = []
 
@@ -80,10 +83,10 @@ def _mask(path: tuple[str, ...], value: Any) -> Any:
 
 
 def _each(value: Any, change: Callable[[tuple[str, ...], Any], Any], path: tuple[str, ...] = ()) -> Any:
-    """`value` with each of its leaves changed, or left out. path: the names that lead to it."""
+    """`value` with each of its leaves changed or left out. path: the names that lead to it."""
     if isinstance(value, Mapping):
-        found = cast(Mapping[str, Any], value)
-        changed = {name: _each(inner, change, (*path, str(name))) for name, inner in found.items()}
+        entries = cast(Mapping[str, Any], value).items()
+        changed = {name: _each(inner, change, (*path, str(name))) for name, inner in entries}
         return {name: inner for name, inner in changed.items() if inner is not _LEFT_OUT}
     if isinstance(value, list):
         return [_each(inner, change, path) for inner in cast(list[Any], value)]

@@ -1,4 +1,4 @@
-"""AutoGen's own log of model calls, for what specialists answer: token counters and tracers read it."""
+"""Writes specialists' answers to AutoGen's own log of model calls, which token counters and tracers read."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from protege.adapter import log_once
 logger = logging.getLogger(EVENT_LOGGER_NAME)
 
 
-def tell(record: Mapping[str, Any], result: CreateResult, *, streams: bool) -> None:
-    """Log a specialist's answer as a model client logs its own. record: the call's, with its answer."""
+def log_call(record: Mapping[str, Any], result: CreateResult, *, streams: bool) -> None:
+    """Log a specialist's answer as a model client logs its own. record: the call's record, with its answer."""
     if not logger.isEnabledFor(logging.INFO):
         return
     try:

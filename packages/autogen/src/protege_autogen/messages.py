@@ -1,4 +1,4 @@
-"""AutoGen's messages as OpenAI chat messages, as they are and as AutoGen's OpenAI client sends them."""
+"""AutoGen's messages as OpenAI chat messages, both as they are and as AutoGen's OpenAI client sends them."""
 
 from __future__ import annotations
 
@@ -12,30 +12,33 @@ from protege.adapter import Message, log_once, tool_call
 
 
 class Style(NamedTuple):
-    """How a client writes the source of a user's message: as its `name`, before its text, or not at all."""
+    """How a client writes the source of a user's message."""
 
     names: bool = False
+    """As the message's `name`."""
     prefixes: bool = False
+    """Before its text."""
 
 
 AS_THEY_ARE = Style()
+"""The source is not written."""
 
 
 def to_openai(messages: Sequence[LLMMessage], style: Style = AS_THEY_ARE) -> list[Message]:
-    """AutoGen's messages as OpenAI chat messages. A message of many tools' results becomes one for each."""
+    """AutoGen's messages as OpenAI chat messages. A message with the results of several tools becomes one for each."""
     return [written for message in messages for written in _to_openai(message, style)]
 
 
 def is_openai(sender: object) -> bool:
-    """Whether it is AutoGen's OpenAI client, or Azure's, which is made of it."""
+    """Whether it is AutoGen's OpenAI client, or Azure's, which is a subclass of it."""
     return _is_openai(type(sender))
 
 
 def as_sent(sender: Any, messages: Sequence[LLMMessage], options: Mapping[str, Any]) -> list[Message]:
-    """The messages that AutoGen's OpenAI client makes of these: with names, and system messages merged.
+    """The messages as AutoGen's OpenAI client sends them: with names, and with system messages merged.
 
-    For the families whose white space it changes (Claude, Gemini, Mistral) it is asked itself: that takes 20 µs a
-    message. What it is going to refuse stands as it is.
+    For the families of models whose white space it changes (Claude, Gemini, Mistral), the client itself is asked, which
+    takes 20 µs for each message. Messages that the client will refuse stay as they are.
     """
     try:
         asked = {**sender._create_args, **options.get("extra_create_args", {})}
@@ -52,7 +55,7 @@ def as_sent(sender: Any, messages: Sequence[LLMMessage], options: Mapping[str, A
 
 
 def calls_to_openai(calls: Sequence[FunctionCall]) -> list[dict[str, Any]]:
-    """Tool calls, their arguments as they were written."""
+    """Tool calls, with their arguments as they were written."""
     return [tool_call(call.id, call.name, call.arguments) for call in calls]
 
 
@@ -64,7 +67,8 @@ def _is_openai(kind: type) -> bool:
 
 @functools.lru_cache(maxsize=256)
 def _is_plain(model: str, family: str) -> bool:
-    """Whether AutoGen changes nothing for this model and family. For Claude's it goes by the model's name as well."""
+    """Whether AutoGen changes nothing for this model and family. It knows Claude's models by their name, too."""
+    # Here, since autogen-ext need not be installed; only its own client comes here.
     from autogen_ext.models.openai._transformation import get_transformer  # pyright: ignore[reportPrivateUsage]
 
     plain = get_transformer("openai", "default", "default")
@@ -72,7 +76,7 @@ def _is_plain(model: str, family: str) -> bool:
 
 
 def _asked(sender: Any, messages: Sequence[LLMMessage], options: Mapping[str, Any]) -> list[Message]:
-    # Copies, since for Claude's models it shortens the last message where it stands.
+    # A copy, because the client shortens the last message in place for Claude's models.
     last = [message.model_copy() for message in messages[-1:]]
     chosen = {**_DEFAULTS, **{name: value for name, value in options.items() if name in _DEFAULTS}}
     return sender._process_create_args([*messages[:-1], *last], **chosen).messages
@@ -82,13 +86,13 @@ _DEFAULTS: Mapping[str, Any] = {"tools": (), "tool_choice": "auto", "json_output
 
 
 def _merged(messages: Sequence[LLMMessage]) -> Sequence[LLMMessage]:
-    """With the system messages as one. Raises ValueError where others stand between them, as the client does."""
+    """The messages with the system messages as one. Raises ValueError, as the client does, if others stand between."""
     places = [place for place, message in enumerate(messages) if isinstance(message, SystemMessage)]
     if not places:
         return messages
     if places[-1] - places[0] != len(places) - 1:
         raise ValueError("System messages that do not follow each other are refused.")
-    # That the end of a text loses its white space, and an empty one disappears, is the client's way.
+    # Like the client, strip the white space at the end of the text, and drop an empty text.
     text = "\n".join(str(messages[place].content) for place in places).rstrip()
     merged = [SystemMessage(content=text)] if text else []
     return [*messages[: places[0]], *merged, *messages[places[-1] + 1 :]]
@@ -115,7 +119,7 @@ def _user(message: UserMessage, style: Style) -> Message:
 
 
 def _parts(parts: Sequence[Any], prefix: str) -> list[dict[str, Any]]:
-    """Only a first part that is a text gets the prefix."""
+    """The parts in OpenAI form. Only the first part gets the prefix, if it is a text."""
     return [
         {"type": "text", "text": part if place else prefix + part}
         if isinstance(part, str)

@@ -16,14 +16,15 @@ from autogen_core import AgentId, BaseAgent, CancellationToken, MessageHandlerCo
 from protege.adapter import Place
 
 _FRAMES: Final = 16
-"""How far up the stack to look: an agent stands two to five frames above its model's call."""
+"""How many frames to look up the stack: an agent is two to five frames above its model's call."""
 
 
 def place_of(token: CancellationToken | None, agent: str | None = None) -> Place:
-    """The place of the call that is being made. token: the one that came with it. agent: its name, where it is known.
+    """The place of the call that is being made.
 
-    The node is the agent's name, in a team as on its own; a team's manager that asks a model has the name that AutoGen
-    gives it (`SelectorGroupChatManager`). Empty where no agent asks.
+    token: the cancellation token of the call. agent: the agent's name, if it is known. The node is the agent's name, in
+    a team as well as on its own. A team's manager that asks a model has the name that AutoGen gives it
+    (`SelectorGroupChatManager`). The node is empty if no agent asks.
     """
     handler = _handler()
     name = agent or _calling_agent() or (None if handler is None else _name(handler))
@@ -31,23 +32,24 @@ def place_of(token: CancellationToken | None, agent: str | None = None) -> Place
 
 
 def _handler() -> AgentId | None:
-    """The agent whose message is being handled: in a team, and in programs on AutoGen's core."""
+    """The agent whose message is being handled, in a team or in a program on AutoGen's core; None outside."""
     try:
         return MessageHandlerContext.agent_id()
-    except RuntimeError:  # outside of one
+    except RuntimeError:  # no message is being handled
         return None
 
 
 def _name(agent: AgentId) -> str:
-    """A team makes the type of its members' names and its own id, which is their key too: `writer_6f1c…`."""
+    """The agent's name. A team's members have their name and the team's id as type (`writer_6f1c…`), and the id as
+    key."""
     return agent.type.removesuffix(f"_{agent.key}") or agent.type
 
 
 def _calling_agent() -> str | None:
-    """The name of the nearest agent on the stack.
+    """The name of the nearest agent on the stack; None if there is none.
 
-    The stack goes first: a tool that runs an agent does so inside another agent's message. AssistantAgent calls its
-    model from a class method, which knows the agent by `agent_name` alone.
+    The stack is looked at first, because a tool that runs an agent does so while another agent's message is handled.
+    AssistantAgent calls its model from a class method, which knows the agent only by `agent_name`.
     """
     frame: FrameType | None = sys._getframe(2)  # pyright: ignore[reportPrivateUsage]
     for _ in range(_FRAMES):
@@ -56,17 +58,17 @@ def _calling_agent() -> str | None:
         takes = _takes(frame.f_code)
         if takes == "agent_name" and frame.f_globals.get("__name__", "").startswith("autogen_agentchat."):
             return str(frame.f_locals.get("agent_name"))
-        if takes == "self" and isinstance(found := frame.f_locals.get("self"), ChatAgent):
-            return found.name
+        if takes == "self" and isinstance(owner := frame.f_locals.get("self"), ChatAgent):
+            return owner.name
         frame = frame.f_back
     return None
 
 
 @functools.lru_cache(maxsize=4096)
 def _takes(code: CodeType) -> str | None:
-    """Which of its parameters may tell an agent: to look into a frame costs 1 µs and more.
+    """Which parameter of this code may tell the agent. Cached, because looking into a frame costs 1 µs and more.
 
-    Parameters only: a selector has a variable `agent_name` too, the agent that it chose.
+    Only parameters count: a selector also has a variable `agent_name`, for the agent that it chose.
     """
     parameters = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     if "agent_name" in parameters:
@@ -83,10 +85,10 @@ _lock = threading.Lock()
 
 
 def _run(token: CancellationToken | None, in_runtime: bool) -> str | None:
-    """The id of the run. One cancellation token goes through all of it, through nested teams and agents as tools too.
+    """The id of the run. One cancellation token goes through all of it, nested teams and agents as tools included.
 
-    A selector asks without it, and before the agents do; so the time for which the team's runtime runs counts as well.
-    None where there is neither: a call outside of any agent.
+    A selector asks without the token, and before the agents do; so one start of the team's runtime counts as a run too.
+    None if there is neither: for a call outside any agent.
     """
     if token is not None and (known := _runs.get(token)) is not None:
         return known
@@ -94,19 +96,19 @@ def _run(token: CancellationToken | None, in_runtime: bool) -> str | None:
     if not keys:
         return None
     with _lock:
-        run = next((found for key in keys if (found := _runs.get(key))), None) or str(uuid_utils.uuid7())
+        run = next((known for key in keys if (known := _runs.get(key))), None) or str(uuid_utils.uuid7())
         for key in keys:
             _runs.setdefault(key, run)
     return run
 
 
 def _running() -> Any:
-    """What stands for one start of the runtime that the calling agent lives in; None where it cannot be seen."""
+    """An object that stands for one start of the calling agent's runtime; None if it cannot be seen."""
     frame: FrameType | None = sys._getframe(2)  # pyright: ignore[reportPrivateUsage]
     for _ in range(_FRAMES):
         if frame is None:
             return None
-        if _takes(frame.f_code) == "self" and isinstance(found := frame.f_locals.get("self"), BaseAgent):
-            return getattr(found.runtime, "_run_context", None)
+        if _takes(frame.f_code) == "self" and isinstance(owner := frame.f_locals.get("self"), BaseAgent):
+            return getattr(owner.runtime, "_run_context", None)
         frame = frame.f_back
     return None

@@ -32,8 +32,8 @@ class ScriptedClient(ChatCompletionClient):
     """Answers from `answers`: by the last message's text, or by a function of the whole `protege.Request`.
 
     An answer is a text, an assistant message in OpenAI chat form, AutoGen's `CreateResult`, or an error to raise.
-    model: what it calls itself. count: from a text to its tokens; by default a token for each word or sign. Streams
-    come word by word. Raises KeyError where a mapping holds no answer, CancelledError where the token is cancelled.
+    model: what it calls itself. count: from a text to its tokens; by default one token for each word or sign. Streams
+    come word by word. Raises KeyError if a mapping holds no answer, CancelledError if the token is cancelled.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Between AutoGen's messages and the OpenAI chat form that calls are kept in, both ways."""
+"""Translates between AutoGen's messages and OpenAI's chat form, in which calls are stored."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def read_request(
 ) -> tuple[list[Message], dict[str, Any]]:
     """The messages of a record, and its fields `tools`, `tool_choice`, `response_format`, `parameters` and `model`.
 
-    AutoGen's OpenAI client sends names, merges system messages, and changes white space for some families of models:
-    so does the record. For other clients the messages stand as they are.
+    AutoGen's OpenAI client sends names, merges system messages, and changes white space for some families of models.
+    The record does the same. For other clients, the messages stay as they are.
     """
     sender = innermost(client)
     asked = {**_settings(sender), **options.get("extra_create_args", {})}
@@ -32,7 +32,7 @@ def read_request(
 
 
 def innermost(client: ChatCompletionClient) -> ChatCompletionClient:
-    """The client that makes the request, inside those that stand around it, such as a cache."""
+    """The client that makes the request, inside those around it, such as a cache."""
     for _ in range(8):
         inner = vars(client).get("client") if hasattr(client, "__dict__") else None
         if not isinstance(inner, ChatCompletionClient):
@@ -42,9 +42,10 @@ def innermost(client: ChatCompletionClient) -> ChatCompletionClient:
 
 
 def answer_to_openai(result: CreateResult) -> dict[str, Any]:
-    """An answer as an OpenAI assistant message. Beside tool calls, AutoGen keeps the text as the thought.
+    """An answer as an OpenAI assistant message.
 
-    Beside a text the thought is the model's reasoning, which is no part of the answer.
+    Next to tool calls, AutoGen's thought is the answer's text. Next to a text, it is the model's reasoning, which is
+    not part of the answer.
     """
     if isinstance(result.content, str):
         return {"role": "assistant", "content": result.content}
@@ -52,13 +53,13 @@ def answer_to_openai(result: CreateResult) -> dict[str, Any]:
 
 
 def read_reply(parts: Sequence[Any]) -> Reply:
-    """A teacher's answer: one `CreateResult`, or a stream's texts with one at the end, or only the texts."""
+    """A teacher's answer, from one `CreateResult`, or from a stream's texts with or without one at the end."""
     last = parts[-1]
     if not isinstance(last, CreateResult):
         return Reply({"role": "assistant", "content": _REASONING.sub("", "".join(map(str, parts)))})
     reason = None if last.finish_reason == "unknown" else finish_reason({"finish_reason": last.finish_reason})
     read, written = last.usage.prompt_tokens, last.usage.completion_tokens
-    known = bool(read or written)  # a stream's are zeros, unless it was asked for them
+    known = bool(read or written)  # a stream's counts are zero unless it was asked for them
     return Reply(
         answer_to_openai(last),
         reason,
@@ -68,7 +69,7 @@ def read_reply(parts: Sequence[Any]) -> Reply:
 
 
 def shaped(outcome: Outcome, options: Mapping[str, Any], client: ChatCompletionClient) -> CreateResult | None:
-    """The specialist's answer in the teacher's shape; None where it breaks the form that the agent asked for."""
+    """The specialist's answer in the teacher's shape; None if it breaks the form that the agent asked for."""
     assert outcome.message is not None
     result = from_openai(outcome.message, outcome.input_tokens, outcome.output_tokens)
     return result if isinstance(result.content, list) or _fits(result.content, options, client) else None
@@ -104,7 +105,7 @@ def neutral_tool(tool: Tool | ToolSchema) -> Mapping[str, Any]:
 
 
 _REASONING = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
-"""How a stream marks the reasoning that comes before its text."""
+"""A stream marks the reasoning before its text like this."""
 
 _JSON_OBJECT: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
 
@@ -125,10 +126,10 @@ def _fields(options: Mapping[str, Any], asked: Mapping[str, Any], structured: An
 
 
 def _settings(sender: Any) -> dict[str, Any]:
-    """What a client adds to each call, its model's name above all, wherever it keeps them."""
+    """What a client adds to each call, above all its model's name, wherever the client holds it."""
     held: dict[str, Any] = getattr(sender, "__dict__", {})
-    found = held.get("_create_args")
-    settings: dict[str, Any] = dict(found) if isinstance(found, Mapping) else {}
+    create_args = held.get("_create_args")
+    settings: dict[str, Any] = dict(create_args) if isinstance(create_args, Mapping) else {}
     names = ("model", "_model", "_model_name")
     named = next((name for key in names if isinstance(name := held.get(key), str)), None)
     return {"model": named, **settings} if named else settings
@@ -148,7 +149,7 @@ def _response_format(structured: Any) -> Mapping[str, Any] | None:
 
 @functools.lru_cache(maxsize=256)
 def _schema_format(schema: type[BaseModel]) -> Mapping[str, Any]:
-    """Kept for each class: pydantic takes some 300 µs to write a schema."""
+    """Cached for each class: pydantic takes some 300 µs to write a schema."""
     return schema_format(schema.__name__, schema.model_json_schema())
 
 

@@ -1,4 +1,4 @@
-"""attach() and detach(): every LLM of this process is recorded, and nothing changed."""
+"""attach() and detach(): record every LLM of this process, and change nothing."""
 
 # pyright: reportPrivateImportUsage=false, reportUntypedFunctionDecorator=false
 # LlamaIndex passes names on without exporting them, and its decorators have no types.
@@ -34,11 +34,11 @@ from .recording import recording
 from .translate import request_fields, to_openai
 
 LOST_AFTER_S = 900.0
-"""A stream that nobody reads fires neither end nor error; a call this old is written down as lost."""
+"""A stream that nobody reads fires neither end nor error. A call this old is recorded as lost."""
 
 
 class _Pending:
-    """A call that has begun. span: its LLM's. heard: what has come of its answer."""
+    """A call that has begun. span: the LLM's. heard: the parts of the answer that have come."""
 
     __slots__ = ("call", "heard", "span")
 
@@ -48,9 +48,9 @@ class _Pending:
         self.heard = Heard()
 
     def asks(self, inner: _Pending) -> bool:
-        """Whether this is an async stream that asks the same LLM for the sync one, as `CustomLLM`'s does.
+        """Whether this is an async stream that asks the same LLM for the sync stream, as `CustomLLM` does.
 
-        It does so when its first part is asked for, after its span has closed.
+        It does so when its first part is asked for, after its own span has closed.
         """
         if self.span is None or inner.span is None or self.heard.began or self.span.llm is not inner.span.llm:
             return False
@@ -59,7 +59,7 @@ class _Pending:
 
 
 class _Calls:
-    """The calls of LLMs that are under way, by their spans. on: whether those that begin now are recorded."""
+    """The calls that are under way, by the ids of their LLMs' spans. on: whether calls that begin now are recorded."""
 
     def __init__(self) -> None:
         self.on = False
@@ -69,7 +69,7 @@ class _Calls:
 
     def start(self, event: Any) -> None:
         span = SPANS.find(event.span_id)
-        # An LLM that is asked through another one is the one that is asked: only the innermost call is recorded.
+        # If an LLM asks another one, only the innermost call is recorded.
         for outer in _outer(span):
             self._open.pop(outer.id, None)
         if not self.on or recording() or event.span_id is None or (span and isinstance(span.llm, StructuredLLM)):
@@ -113,7 +113,7 @@ class _Calls:
         return OpenCall(recorder, said, fields, place)
 
     def _reap(self) -> None:
-        """Write down the oldest call as lost where it is past its time: one look a call, and none waits for ever."""
+        """Record the oldest call as lost if it is past its time. Each new call checks one, so none waits for ever."""
         try:
             oldest = next(iter(self._open.items()), None)
         except RuntimeError:  # another thread's call came in between; the next one looks
@@ -125,7 +125,7 @@ class _Calls:
 _calls = _Calls()
 _lock = threading.Lock()
 
-_TOLD: dict[type[BaseEvent], Callable[[Any], None]] = {
+_ON_EVENT: dict[type[BaseEvent], Callable[[Any], None]] = {
     LLMChatStartEvent: _calls.start,
     LLMCompletionStartEvent: _calls.start,
     LLMChatInProgressEvent: _calls.part,
@@ -142,17 +142,17 @@ class _Events(BaseEventHandler):
         return "ProtegeEvents"
 
     def handle(self, event: BaseEvent, **kwargs: Any) -> None:
-        told = _TOLD.get(type(event))
-        if told is None:
+        on_event = _ON_EVENT.get(type(event))
+        if on_event is None:
             return
         try:
-            told(event)
+            on_event(event)
         except Exception as error:  # noqa: BLE001 - the agent is protected from the recorder
             log_once("Recording a call", error)
 
 
 class _Drops(BaseSpanHandler[BaseSpan]):
-    """An LLM that fails or is cancelled before it answers has no event for it, but its span is dropped."""
+    """Sees LLMs that fail or are cancelled before they answer: there is no event for it, but their span is dropped."""
 
     @classmethod
     def class_name(cls) -> str:
@@ -186,8 +186,8 @@ _EVENTS, _DROPS = _Events(), _Drops()
 def attach(home: str | os.PathLike[str] | None = None, *, recorder: Records | None = None) -> None:
     """Record every call to an LLM that this process makes through LlamaIndex, with the agent's node, run and step.
 
-    home: the workspace's folder, else PROTEGE_HOME, else `.protege`. To attach again changes the home, no more. A call
-    that a `ProtegeLLM` records is recorded once.
+    home: the workspace's folder; by default PROTEGE_HOME, else `.protege`. Attaching again changes the home and nothing
+    else. A call that a `ProtegeLLM` records is recorded once.
     """
     with _lock:
         _calls.home, _calls.recorder, _calls.on = home_path(home), recorder, True
@@ -198,12 +198,13 @@ def attach(home: str | os.PathLike[str] | None = None, *, recorder: Records | No
 
 
 def detach() -> None:
-    """Record no further calls by `attach`; those that are under way are."""
+    """Record no more calls through `attach`. Calls that are under way are still recorded."""
     with _lock:
         _calls.on = False
 
 
 def _outer(span: Span | None) -> Iterator[Span]:
+    """The spans around this one, innermost first."""
     while span is not None and span.parent is not None:
         span = span.parent
         yield span

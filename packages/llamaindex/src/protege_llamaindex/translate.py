@@ -1,6 +1,6 @@
-"""Between LlamaIndex's messages and the OpenAI chat form that calls are kept in, both ways.
+"""Translates between LlamaIndex's messages and OpenAI's chat form, in which calls are stored.
 
-It writes what `llama_index.llms.openai` sends, to the byte, whatever the LLM: tasks are found in that form.
+For every LLM it writes exactly what `llama_index.llms.openai` would send, because tasks are found in that form.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ _OPENAI = "llama_index.llms.openai"
 
 
 def to_openai(messages: Sequence[ChatMessage], llm: Any = None) -> list[dict[str, Any]]:
-    """LlamaIndex's messages as OpenAI chat messages. llm: the one they are for, whose own roles are kept to."""
+    """LlamaIndex's messages as OpenAI chat messages. llm: the LLM they are for, whose roles for system texts are
+    used."""
     written = [_to_openai(message) for message in messages]
     if says_developer(llm):
         for message in written:
@@ -41,7 +42,7 @@ def to_openai(messages: Sequence[ChatMessage], llm: Any = None) -> list[dict[str
 def answer_to_openai(message: ChatMessage, blocks: Sequence[Any] | None = None) -> dict[str, Any]:
     """A model's answer as an OpenAI assistant message: its text and its tool calls, with arguments as it wrote them.
 
-    Reasoning is left out: it is no part of the answer. blocks: the message's, where they were taken earlier.
+    Reasoning is left out: it is not part of the answer. blocks: the message's blocks, if they were copied earlier.
     """
     blocks = message.blocks if blocks is None else blocks
     text = "".join(block.text for block in blocks if isinstance(block, TextBlock))
@@ -52,9 +53,9 @@ def answer_to_openai(message: ChatMessage, blocks: Sequence[Any] | None = None) 
 
 
 def request_fields(llm: Any, kwargs: Mapping[str, Any], offered: Sequence[Any] = ()) -> dict[str, Any]:
-    """`model`, `tools`, `tool_choice`, `response_format` and `parameters` of a record, of an LLM and its arguments.
+    """`model`, `tools`, `tool_choice`, `response_format` and `parameters` of a record, from an LLM and its arguments.
 
-    offered: the tools as LlamaIndex has them, to be read where the arguments have them in a form of the provider's.
+    offered: the tools in LlamaIndex's form, which are read if the arguments have them in the provider's form.
     """
     asked = _asked(llm, kwargs)
     fields: dict[str, Any] = {}
@@ -77,7 +78,7 @@ def request_fields(llm: Any, kwargs: Mapping[str, Any], offered: Sequence[Any] =
 
 
 def neutral_tool(tool: Any) -> Mapping[str, Any]:
-    """A tool in OpenAI form; a provider's own tool, which has none, as it is or by its name."""
+    """A tool in OpenAI form. A provider's own tool has no such form: it stays as it is, or only its type is told."""
     if isinstance(tool, dict):
         given = cast(dict[str, Any], tool)
         schema = given.get("input_schema") or given.get("parameters")
@@ -91,12 +92,12 @@ def neutral_tool(tool: Any) -> Mapping[str, Any]:
 
 
 def is_openai(llm: Any) -> bool:
-    """Whether this is LlamaIndex's OpenAI client or one made from it; its package is not needed to know."""
+    """Whether this is LlamaIndex's OpenAI client or a subclass. Its package need not be installed."""
     return any(cls.__module__.startswith(_OPENAI) and cls.__name__ == "OpenAI" for cls in type(llm).__mro__)
 
 
 def says_developer(llm: Any) -> bool:
-    """Whether the OpenAI client writes this model's system messages as a developer's."""
+    """Whether the OpenAI client sends this model's system messages in the developer's role."""
     if llm is None or not is_openai(llm):
         return False
     known = sys.modules[f"{_OPENAI}.utils"]
@@ -118,9 +119,9 @@ def _to_openai(message: ChatMessage) -> dict[str, Any]:
 
 
 def _calls(blocks: Sequence[Any], extra: Mapping[str, Any]) -> list[dict[str, Any]]:
-    found = [block for block in blocks if isinstance(block, ToolCallBlock)]
-    if found:
-        return [tool_call(b.tool_call_id, b.tool_name, _arguments(b.tool_kwargs)) for b in found]
+    called = [block for block in blocks if isinstance(block, ToolCallBlock)]
+    if called:
+        return [tool_call(b.tool_call_id, b.tool_name, _arguments(b.tool_kwargs)) for b in called]
     calls = extra.get("tool_calls")  # where older integrations put them
     return [_legacy(call) for call in cast(Sequence[Any], calls)] if isinstance(calls, list | tuple) else []
 
@@ -132,7 +133,7 @@ def _legacy(call: Any) -> dict[str, Any]:
 
 
 def _arguments(value: Any) -> str:
-    """As the OpenAI client writes to the model the arguments that it holds as an object."""
+    """Arguments as text, as the OpenAI client writes them to the model if it holds them as an object."""
     return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
@@ -146,7 +147,7 @@ def _part(block: Any) -> dict[str, Any]:
         return {"type": "input_audio", "input_audio": {"data": data, "format": block.format}}
     if isinstance(block, DocumentBlock) and not (block.url and not block.data):
         return {"type": "file", "file": _document(block)}
-    # What lies elsewhere is not fetched for the record; the rest no OpenAI model takes.
+    # What lies elsewhere is not fetched for the record. No OpenAI model takes the rest.
     written: dict[str, Any] = json.loads(json_text(block.model_dump(mode="json", exclude_none=True)))
     return {"type": written.pop("block_type"), **written}
 
@@ -174,20 +175,21 @@ def _is_neutral(tools: Any) -> bool:
 
 
 def _asked(llm: Any, kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """What the LLM sends beside the messages: by its own word, where it has one, else by its fields."""
+    """What the LLM sends besides the messages: by its own method, if it has one, or else by its fields."""
     for name in ("_get_model_kwargs", "_get_all_kwargs"):
         method = getattr(type(llm), name, None)
         if callable(method):
             try:
                 return dict(cast(Any, method(llm, **kwargs)))
-            except Exception:  # noqa: BLE001 - not all take them all; there are other ways
+            except Exception:  # noqa: BLE001 - not every LLM takes all of these; there are other ways
                 continue
     extra = getattr(llm, "additional_kwargs", None)
     return {**getattr(llm, "__dict__", {}), **(extra if isinstance(extra, dict) else {}), **kwargs}
 
 
 def _model(llm: Any) -> str | None:
-    """The model that the LLM is for. Its attribute first: `metadata` looks up the size of a context, at 20 µs."""
+    """The model of the LLM. Its attribute first, because `metadata` looks up the size of the context, which takes 20
+    µs."""
     model = getattr(llm, "model", None)
     return model if isinstance(model, str) else getattr(getattr(llm, "metadata", None), "model_name", None)
 
