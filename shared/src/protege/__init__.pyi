@@ -12,7 +12,7 @@ from .collect import drain as drain
 from .curate import CurateSettings as CurateSettings
 from .errors import ProtegeError as ProtegeError
 from .flywheel import improve as improve
-from .loop.settings import Improvement as Improvement
+from .loop.run import Improvement as Improvement
 from .loop.settings import Settings as Settings
 from .loop.tasks import find_tasks as find_tasks
 from .measure import compare_agents as compare_agents

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from .call import Attempt, Call
+from .call import ATTEMPT_FIELDS, Attempt, Call
 from .common.files import home_path, made_once
 from .errors import WorkspaceBusy, WorkspaceError
 from .specialist import Route, Specialist
@@ -340,10 +340,9 @@ class Workspace(History):
 
 
 def _try(call: Call, attempt: Attempt, task_of: Mapping[str, str]) -> dict[str, Any]:
-    names = ("outcome", "reason", "confidence", "rate", "latency_ms")
-    found = {name: getattr(attempt, name) for name in names}
+    figures = {name: getattr(attempt, name) for name in ATTEMPT_FIELDS if name not in ("by", "content")}
     task_id = task_of.get(attempt.by, "")
-    return {"call_id": call.id, "specialist_id": attempt.by, "task_id": task_id, "time": call.time, **found}
+    return {"call_id": call.id, "specialist_id": attempt.by, "task_id": task_id, "time": call.time, **figures}
 
 
 def _identity(home: Path) -> str:
