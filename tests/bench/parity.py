@@ -13,9 +13,7 @@ import statistics
 import time
 from pathlib import Path
 
-import orjson
 from protege import Workspace
-from protege.call import request_from
 from protege.chat.prompt import messages_for, render
 from protege.measure.specialists import held_out_examples
 from protege.serve import Engine, OllamaEngine, find_ollama, place, serve
@@ -62,10 +60,9 @@ def compare(
 def asked(workspace: Workspace, specialist: Specialist, calls: int) -> tuple[list[str], list[str]]:
     """The prompts of test calls as the specialist is shown them, and the teacher's answers."""
     task = next(t for t in workspace.tasks() if t.id == specialist.task_id)
-    rows = held_out_examples(workspace, specialist, ("test", "calibration"))[:calls]
-    requests = [request_from(orjson.loads(row["request"])) for row in rows]
-    prompts = [render(specialist.base, messages_for(task, request, specialist.form)) for request in requests]
-    return prompts, [row["answer"] for row in rows]
+    examples = held_out_examples(workspace, specialist, ("test", "calibration"))[:calls]
+    prompts = [render(specialist.base, messages_for(task, example.request, specialist.form)) for example in examples]
+    return prompts, [example.answer for example in examples]
 
 
 def show(name: str, answers: list[str], reference: list[str], teacher: list[str], took_ms: list[float]) -> None:
