@@ -1,55 +1,11 @@
-"""The command `protege`.
+"""cli: the command `protege`.
 
-Every command takes `--home` and `--json`; with `--json` it prints one JSON document and nothing else on stdout.
-Exit codes: 0 done, 1 failed, 2 bad usage or bad input.
+Every command takes `--home` and `--json`; with `--json` it prints one JSON document and nothing else on stdout. Exit
+codes: 0 done, 1 failed, 2 bad usage or bad input. All command modules load at every start, so they reach the other
+rooms as modules, whose names load at first use. `entry` runs the app that `commands` puts together; the commands stand
+in `watching`, `learning`, `serving` and `upkeep`.
 """
 
-from __future__ import annotations
+import lazy_loader
 
-import sys
-
-
-def main() -> None:
-    """Run the command line; what goes wrong on purpose becomes a message and an exit code, never a traceback."""
-    from typer import Abort
-    from typer.exceptions import TyperException
-
-    from ..errors import MissingDependency, ProtegeError
-    from .app import app
-    from .output import fail
-
-    as_json = "--json" in sys.argv
-    try:
-        sys.exit(app(standalone_mode=False) or 0)
-    except ProtegeError as error:
-        fail(error.fact, error.remedy, as_json=as_json)
-        sys.exit(error.exit_code)
-    except ModuleNotFoundError as error:
-        missing = _extra(error.name)
-        if missing is None:
-            raise
-        lacking = MissingDependency(*missing)
-        fail(lacking.fact, lacking.remedy, as_json=as_json)
-        sys.exit(1)
-    except (KeyboardInterrupt, Abort):
-        fail("Interrupted.", "Nothing is lost: the same command goes on where it stopped.", as_json=as_json)
-        sys.exit(1)
-    except TyperException as error:
-        message = error.format_message() if hasattr(error, "format_message") else str(error)
-        fail(message, "`protege --help` lists the commands, `protege COMMAND --help` its options.", as_json=as_json)
-        sys.exit(2)
-
-
-def _extra(module: str | None) -> tuple[str, str] | None:
-    """Library and extra behind a module that cannot be imported; None where it is not one of an extra's."""
-    extras = {
-        "discover": ("hdbscan", "sklearn", "scipy", "datasets"),
-        "tune": ("torch", "transformers", "peft", "accelerate", "gguf"),
-        "serve": ("xllamacpp", "ollama"),
-        "report": ("plotly",),
-    }
-    root = (module or "").split(".")[0]
-    return next(((root, extra) for extra, modules in extras.items() if root in modules), None)
-
-
-__all__ = ["main"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

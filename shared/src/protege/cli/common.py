@@ -1,4 +1,4 @@
-"""What the commands share: their options, and how a result is told."""
+"""What the commands share: their options, and how they look names up and print results."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ from typing import Annotated, Any
 
 import typer
 
+from .. import loop
 from ..common.progress import Silent
 from ..errors import BadInput
-from ..loop.tasks import choose
 from ..specialist import Specialist
 from ..task import Task
 from ..workspace import Workspace
 from . import output
 
-Home = Annotated[Path | None, typer.Option(help="Home folder. Default: PROTEGE_HOME, else .protege here.")]
+Home = Annotated[
+    Path | None, typer.Option(help="The home folder. Default: PROTEGE_HOME, else .protege in this folder.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 TaskName = Annotated[str, typer.Argument(help="A task's name or id, as `protege tasks` shows it.")]
 Name = Annotated[str, typer.Argument(help="A specialist's name or id, as `protege status` shows it.")]
@@ -29,12 +31,14 @@ def progress(as_json: bool) -> Any:
 
 
 def done(document: dict[str, Any], line: str, as_json: bool) -> None:
+    """Print a result: the document with --json, else the line."""
     if as_json:
         return output.print_json(document)
     output.console.print(line, highlight=False, markup=False)
 
 
 def specialist_named(workspace: Workspace, name: str) -> Specialist:
+    """The specialist of this name or id. Raises BadInput."""
     for specialist in workspace.specialists():
         if name in (specialist.id, specialist.name):
             return specialist
@@ -43,15 +47,15 @@ def specialist_named(workspace: Workspace, name: str) -> Specialist:
 
 def task_named(workspace: Workspace, name: str) -> Task:
     """The task of this name or id. Raises BadInput."""
-    return choose(workspace.tasks(), [name])[0]
+    return loop.choose(workspace.tasks(), [name])[0]
 
 
 def seconds_of(duration: str) -> float:
     """Seconds in "90s", "15m", "6h", "1d". Raises BadInput."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", duration.strip())
-    seconds = float(found[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86_400}[found[2]] if found else 0.0
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", duration.strip())
+    seconds = float(match[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86_400}[match[2]] if match else 0.0
     if seconds < 1:
-        raise BadInput(f"{duration!r} is no duration.", "Give a number and a unit, of a second or more: 30m, 6h, 1d.")
+        raise BadInput(f"{duration!r} is not a duration.", "Give a number and a unit, at least a second: 30m, 6h, 1d.")
     return seconds
 
 

@@ -1,4 +1,4 @@
-"""How commands speak: JSON or tables on stdout, progress and errors on stderr."""
+"""How commands print: JSON or tables on stdout, progress and errors on stderr."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 from rich.console import Console
+from rich.markup import escape
 from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -19,17 +20,19 @@ from ..common.progress import Bar
 console = Console()
 errors = Console(stderr=True)
 
+NO_CALLS = "No calls yet. Record an agent, or import calls: protege collect FILE"
+
 
 def print_json(document: Mapping[str, Any]) -> None:
-    """One JSON document on stdout."""
+    """Print one JSON document on stdout."""
     options = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
     sys.stdout.write(orjson.dumps(document, option=options).decode() + "\n")
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """A table; figures to the right, unknown values as an en dash, columns that hold nothing left out.
+    """Print a table: figures to the right, unknown values as an en dash, empty columns left out.
 
-    The first column and figures stay whole; other columns are folded where the terminal is narrow.
+    The first column and figures stay whole; other columns are folded if the terminal is narrow.
     """
     filled = [i for i in range(len(columns)) if not rows or any(row[i] not in (None, "") for row in rows)]
     columns, rows = [columns[i] for i in filled], [[row[i] for i in filled] for row in rows]
@@ -43,14 +46,14 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]
 
 
 def print_block(title: str, lines: Sequence[str]) -> None:
-    """A heading and what there is to say under it."""
+    """Print a heading with indented lines under it."""
     console.print(f"[bold]{_escape(title)}[/]", highlight=False)
     for line in lines:
         console.print(Padding(_escape(line), (0, 0, 0, 2)), highlight=False)
 
 
 def fail(fact: str, remedy: str, *, as_json: bool) -> None:
-    """An error: the fact and the remedy."""
+    """Print an error: the fact and the remedy."""
     if as_json:
         print_json({"error": {"fact": fact, "remedy": remedy}})
     errors.print(f"[bold red]error:[/] {_escape(fact)}", highlight=False)
@@ -59,8 +62,8 @@ def fail(fact: str, remedy: str, *, as_json: bool) -> None:
 
 
 class Bars:
-    """Progress as bars on stderr, with the time left, and a line for each step that is done; lines alone where stderr
-    is no terminal."""
+    """Shows progress on stderr: bars with the time left, and a line for each step done; only lines if stderr is not a
+    terminal."""
 
     @contextmanager
     def step(self, name: str, total: float | None = None) -> Iterator[Bar]:
@@ -113,6 +116,4 @@ def _cell(value: Any) -> str:
 
 
 def _escape(text: str) -> str:
-    from rich.markup import escape
-
     return escape(text)

@@ -1,3 +1,4 @@
+from . import formatting as formatting
 from .data import Agreement as Agreement
 from .data import Certified as Certified
 from .data import Incident as Incident

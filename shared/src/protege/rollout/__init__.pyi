@@ -1,6 +1,7 @@
 from .lifecycle import promote as promote
 from .lifecycle import retire as retire
 from .lifecycle import rollback as rollback
+from .lifecycle import route_of as route_of
 from .policy import EVERY as EVERY
 from .policy import TEACHER as TEACHER
 from .policy import TaskPolicy as TaskPolicy

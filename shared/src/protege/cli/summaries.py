@@ -1,16 +1,19 @@
-"""What commands found, in words."""
+"""What commands print of their results, in words."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..cluster import Change
 
 
-def said_of(change: Any) -> str:
-    """A change in the traffic in words."""
+def change_text(change: Change) -> str:
+    """A change in the traffic."""
     share, before = f"{change.share:.1%}", f"{change.before:.1%}"
-    said = {
+    text = {
         "new": f"{change.name}: a new kind of call, {share} of traffic",
         "reworded": f"{change.name}: a new wording of its prompt, {share} of its calls",
         "more": f"{change.name}: {share} of traffic, {before} until then",
@@ -18,11 +21,11 @@ def said_of(change: Any) -> str:
         "gone": f"{change.name}: no calls, {before} of traffic until then",
         "unknown": f"calls that fit no task: {share} of traffic, {before} until then",
     }[change.what]
-    return f"{said}, since {datetime.fromtimestamp(change.since, UTC):%A %-d %B %Y}"
+    return f"{text}, since {datetime.fromtimestamp(change.since, UTC):%A %-d %B %Y}"
 
 
-def who(task: Mapping[str, Any]) -> str:
-    """Who answers a task; its specialists are named after it."""
+def answerer(task: Mapping[str, Any]) -> str:
+    """Who answers a task, without the task's name in front of its specialists."""
     version = (task["specialist"] or "").removeprefix(f"{task['name']}-")
     if task["state"] == "live":
         return task["answered_by"].replace(f"{task['name']}-", "")
@@ -30,7 +33,7 @@ def who(task: Mapping[str, Any]) -> str:
 
 
 def in_ollama(inside: Mapping[str, Any]) -> list[str]:
-    """Where Ollama has a specialist, and what its own metadata there says, in words."""
+    """Where a specialist is in Ollama, and what the model's own metadata says."""
     memory = f"{inside['memory_bytes'] / 1e9:.2f} GB in memory" if inside["memory_bytes"] else "not in memory"
     lines = [f"{inside['model']} ({inside['quantisation']}) at {inside['address']}: {inside['state']}, {memory}"]
     if about := inside["provenance"]:
@@ -40,8 +43,8 @@ def in_ollama(inside: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def figures_of(figures: Mapping[str, Any]) -> list[str]:
-    """An improvement's figures in words; none where the loop did not come to any."""
+def figure_lines(figures: Mapping[str, Any]) -> list[str]:
+    """An improvement's figures; empty if the loop did not get that far."""
     if not figures:
         return []
     evaluation, certificate = figures["evaluation"], figures["certificate"]
@@ -53,19 +56,19 @@ def figures_of(figures: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def compared_of(pair: Mapping[str, Any]) -> list[str]:
-    """Two specialists on the same calls, in words."""
-    found, first, second = pair["comparison"], pair["first"]["name"], pair["second"]["name"]
-    low, high = found["interval"]
+def comparison_lines(pair: Mapping[str, Any]) -> list[str]:
+    """Two specialists on the same calls."""
+    compared, first, second = pair["comparison"], pair["first"]["name"], pair["second"]["name"]
+    low, high = compared["interval"]
     lines = [
-        f"{name} agrees with the teacher on {found[key]:.1%} of {found['n']} calls "
-        f"(95% interval {found[f'{key}_interval'][0]:.1%}–{found[f'{key}_interval'][1]:.1%})."
+        f"{name} agrees with the teacher on {compared[key]:.1%} of {compared['n']} calls "
+        f"(95% interval {compared[f'{key}_interval'][0]:.1%}–{compared[f'{key}_interval'][1]:.1%})."
         for name, key in ((first, "first"), (second, "second"))
     ]
     lines.append(
-        f"Only {first}: {found['only_first']}, only {second}: {found['only_second']}; difference "
-        f"{found['difference']:+.1%} ({low:+.1%} to {high:+.1%}), McNemar's exact p = {found['p_value']:.3g}."
+        f"Only {first}: {compared['only_first']}, only {second}: {compared['only_second']}; difference "
+        f"{compared['difference']:+.1%} ({low:+.1%} to {high:+.1%}), McNemar's exact p = {compared['p_value']:.3g}."
     )
-    if found["latency_ms"] is not None:
-        lines.append(f"Latency, {first} minus {second}: {found['latency_ms']:+.0f} ms (median).")
+    if compared["latency_ms"] is not None:
+        lines.append(f"Latency, {first} minus {second}: {compared['latency_ms']:+.0f} ms (median).")
     return lines

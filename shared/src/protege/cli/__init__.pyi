@@ -1,0 +1,2 @@
+from .doctor import checkup as checkup
+from .entry import main as main

@@ -1,0 +1,48 @@
+"""Runs the command line: what goes wrong on purpose becomes a message and an exit code, never a traceback."""
+
+from __future__ import annotations
+
+import sys
+
+from typer import Abort
+from typer.exceptions import TyperException
+
+from ..errors import MissingDependency, ProtegeError
+from .commands import app
+from .output import fail
+
+
+def main() -> None:
+    """Run the command line."""
+    as_json = "--json" in sys.argv
+    try:
+        sys.exit(app(standalone_mode=False) or 0)
+    except ProtegeError as error:
+        fail(error.fact, error.remedy, as_json=as_json)
+        sys.exit(error.exit_code)
+    except ModuleNotFoundError as error:
+        missing = _extra(error.name)
+        if missing is None:
+            raise
+        lacking = MissingDependency(*missing)
+        fail(lacking.fact, lacking.remedy, as_json=as_json)
+        sys.exit(1)
+    except (KeyboardInterrupt, Abort):
+        fail("Interrupted.", "Nothing is lost: the same command continues where it stopped.", as_json=as_json)
+        sys.exit(1)
+    except TyperException as error:
+        message = error.format_message() if hasattr(error, "format_message") else str(error)
+        fail(message, "`protege --help` lists the commands, `protege COMMAND --help` its options.", as_json=as_json)
+        sys.exit(2)
+
+
+def _extra(module: str | None) -> tuple[str, str] | None:
+    """Library and extra behind a module that cannot be imported; None if it belongs to no extra."""
+    extras = {
+        "discover": ("hdbscan", "sklearn", "scipy", "datasets"),
+        "tune": ("torch", "transformers", "peft", "accelerate", "gguf"),
+        "serve": ("xllamacpp", "ollama"),
+        "report": ("plotly",),
+    }
+    root = (module or "").split(".")[0]
+    return next(((root, extra) for extra, modules in extras.items() if root in modules), None)

@@ -1,0 +1,246 @@
+"""The commands that learn from an agent's calls and say how well that works: the loop, and its figures."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+
+import typer
+
+import protege
+
+from .. import chat, collect, loop, measure, report, service, tune, watch
+from ..errors import BadInput
+from ..workspace import Workspace
+from . import output
+from .common import (
+    LEARN,
+    Home,
+    Json,
+    Name,
+    TaskName,
+    done,
+    progress,
+    seconds_of,
+    specialist_named,
+    task_named,
+)
+from .summaries import answerer, comparison_lines, figure_lines, in_ollama
+
+if TYPE_CHECKING:
+    from ..loop.run import Improvement
+
+learning = typer.Typer()
+
+Method: TypeAlias = Literal["lora", "full", "qlora"]
+Prompt: TypeAlias = Literal["slots", "whole", "better"]
+ServeAs: TypeAlias = Literal["lora", "merged"]
+EngineName: TypeAlias = Literal["auto", "embedded", "ollama"]
+Rollout: TypeAlias = Literal["direct", "staged"]
+
+
+@learning.command(rich_help_panel=LEARN)
+def improve(
+    task_names: Annotated[
+        list[str] | None, typer.Argument(metavar="TASK", help="Names or ids of tasks; all tasks if none is given.")
+    ] = None,
+    base: Annotated[
+        str | None,
+        typer.Option(help="Tune from this base: a GGUF file, a folder, a catalogue name, or ollama:NAME."),
+    ] = None,
+    epsilon: Annotated[float, typer.Option(help="ε: the share of kept answers that may disagree.")] = 0.05,
+    delta: Annotated[float, typer.Option(help="δ: the chance that the guarantee does not hold.")] = 0.05,
+    method: Annotated[Method, typer.Option(help="How to tune: lora, full, or qlora (needs a GPU).")] = "lora",
+    prompt: Annotated[
+        Prompt,
+        typer.Option(
+            help="What the specialist sees: slots (without the constant text), whole, or better: tune both, keep the "
+            "better one."
+        ),
+    ] = "slots",
+    steps: Annotated[int | None, typer.Option(help="The most training steps.")] = None,
+    serve_as: Annotated[
+        ServeAs, typer.Option(help="merged (answers fastest), or lora (one base in memory for many specialists).")
+    ] = "merged",
+    engine: Annotated[
+        EngineName, typer.Option(help="ollama, embedded, or auto: Ollama if one answers (see OLLAMA_HOST).")
+    ] = "auto",
+    keep_alive: Annotated[str, typer.Option(help="How long Ollama keeps a specialist in memory: 30m, 1h, -1.")] = "30m",
+    keep_versions: Annotated[
+        int,
+        typer.Option(
+            min=0, help="How many of a task's models stay in Ollama besides the live one and its predecessor."
+        ),
+    ] = 3,
+    rollout: Annotated[
+        Rollout | None,
+        typer.Option(
+            help="direct: a certified specialist answers at once. staged: it is a shadow and a canary first (the "
+            "default with --every)."
+        ),
+    ] = None,
+    cascade: Annotated[
+        str | None,
+        typer.Option(
+            help="A larger base, named as for --base: tune a second specialist for what the first hands back."
+        ),
+    ] = None,
+    retrain: Annotated[
+        bool, typer.Option("--retrain", help="Train again on all calls even if that is not due.")
+    ] = False,
+    every: Annotated[
+        str | None,
+        typer.Option(help="Run until interrupted: improve at this interval (6h, 1d) and watch in between."),
+    ] = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Run the loop for all tasks or some: curate, select, tune, serve, evaluate, certify, route."""
+    for name, value in (("--epsilon", epsilon), ("--delta", delta)):
+        if not 0 < value < 1:
+            raise BadInput(f"{name} is {value}.", "Give a probability between 0 and 1, such as 0.05.")
+    options: dict[str, Any] = {"method": method, "form": "slots" if prompt == "better" else prompt}
+    if steps is not None:
+        options["steps"] = steps
+    settings = loop.Settings(
+        epsilon=epsilon,
+        delta=delta,
+        base=base,
+        serve_as=serve_as,
+        engine=engine,
+        keep_alive=keep_alive,
+        keep_versions=keep_versions,
+        compare_prompts=prompt == "better",
+        rollout=rollout or ("staged" if every else "direct"),
+        retrain=retrain,
+        cascade=cascade,
+        tune=tune.TuneSettings(**options),
+    )
+    workspace = Workspace(home)
+    if every is None:
+        improved = protege.improve(workspace, task_names or (), settings, progress(as_json))
+        return _print_improved(workspace, improved, as_json)
+    every_s = seconds_of(every)
+
+    def wait(seconds: float) -> bool:
+        time.sleep(seconds)
+        return False
+
+    service.keep(
+        workspace,
+        task_names or (),
+        settings,
+        every_s=every_s,
+        wait=wait,
+        on_result=lambda improved: _print_improved(workspace, improved, as_json),
+        progress=progress(as_json),
+    )
+
+
+@learning.command(rich_help_panel=LEARN)
+def evaluate(
+    name: Name,
+    calls: Annotated[Path | None, typer.Option(help="A file of calls to use instead of the held-out ones.")] = None,
+    against: Annotated[str | None, typer.Option(help="Another specialist of the task, to ask the same calls.")] = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Measure a specialist again on calls that it never learnt from, or two specialists on the same calls."""
+    workspace = Workspace(home)
+    given = None if calls is None else list(collect.read(calls))
+    specialist = specialist_named(workspace, name)
+    ceiling = measure.known_ceiling(workspace, specialist.task_id)
+    ceiling_line = f"Ceiling, the teacher's agreement with itself: {report.formatting.ceiling(ceiling)}."
+    if against is not None:
+        second = specialist_named(workspace, against)
+        compared = measure.measure_pair(workspace, specialist, second, given, progress(as_json))
+        if as_json:
+            return output.print_json({**compared, "ceiling": ceiling and ceiling.to_record()})
+        return output.print_block(f"{specialist.name} and {second.name}", [*comparison_lines(compared), ceiling_line])
+    figures = measure.measure(workspace, specialist, given, progress(as_json))
+    if as_json:
+        return output.print_json({"specialist": name, **figures, "ceiling": ceiling and ceiling.to_record()})
+    shown: list[tuple[str, Any]] = [(k, v) for k, v in figures.items() if isinstance(v, int | float | str)]
+    output.print_table(name, ("figure", "value"), [*shown, ("ceiling", ceiling and ceiling.agreement)])
+    output.console.print(ceiling_line, highlight=False, markup=False)
+
+
+@learning.command(rich_help_panel=LEARN)
+def ceiling(
+    task: TaskName,
+    url: Annotated[
+        str, typer.Option(help="The teacher's OpenAI-compatible server, such as https://api.openai.com/v1.")
+    ],
+    model: Annotated[str, typer.Option(help="The model to ask there: the one that answered the recorded calls.")],
+    calls: Annotated[int, typer.Option(min=1, help="The most held-out calls to ask again.")] = 100,
+    key_variable: Annotated[
+        str, typer.Option(help="The environment variable that holds the server's key.")
+    ] = "OPENAI_API_KEY",
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Ask the teacher held-out calls again. How often it agrees with itself is the ceiling for any specialist."""
+    key = os.environ.get(key_variable)
+    if key is None and key_variable != "OPENAI_API_KEY":
+        raise BadInput(f"The environment variable {key_variable} is not set.", "Set it to the server's key.")
+    workspace = Workspace(home)
+    chosen = task_named(workspace, task)
+    teacher = chat.openai_compatible(url, model, key)
+    asked = len(measure.examples_to_ask(workspace, chosen, calls))
+    output.errors.print(f"{model} will be asked {asked} calls again.", highlight=False, markup=False)
+    with contextlib.closing(teacher):
+        measured = measure.measure_ceiling(workspace, chosen, teacher, calls=calls, progress=progress(as_json))
+    cost = "" if measured.cost_usd is None else f" It cost ${measured.cost_usd:.2g}."
+    line = f"{chosen.name}: the same answer on {report.formatting.ceiling(measured)}.{cost}"
+    if not measured.same_model:
+        line += (
+            f" That is not a ceiling: the recorded answers are from {', '.join(measured.teachers)}, not from {model}."
+        )
+    done({"task": chosen.name, **measured.to_record()}, line, as_json)
+
+
+@learning.command(rich_help_panel=LEARN)
+def status(home: Home = None, as_json: Json = False) -> None:
+    """Show tasks, specialists and savings, and how they developed over time."""
+    workspace = Workspace(home)
+    watch.look(workspace)
+    current = report.status(workspace)
+    if as_json:
+        return output.print_json(current)
+    rows = [
+        (
+            t["name"],
+            t["calls"],
+            answerer(t),
+            t["agreement"],
+            c and c["agreement"],
+            t["kept"],
+            t["saved_usd"],
+            t["reason"],
+        )
+        for t in current["tasks"]
+        for c in (t["ceiling"],)
+    ]
+    columns = ("task", "calls", "answered by", "agrees", "ceiling", "kept", "saved $", "why")
+    output.print_table(f"{current['calls']:,} calls in {current['home']}", columns, rows)
+    for specialist in current["specialists"]:
+        if specialist["ollama"]:
+            output.print_block(f"{specialist['name']} in Ollama", in_ollama(specialist["ollama"]))
+    over_time, incidents = report.history(workspace)
+    if over_time.periods or incidents:
+        output.console.print(report.time_table(over_time, incidents))
+
+
+def _print_improved(workspace: Workspace, improved: Sequence[Improvement], as_json: bool) -> None:
+    names = {task.id: task.name for task in workspace.tasks()}
+    if as_json:
+        return output.print_json({"tasks": [{"name": names[i.task_id], **i.to_record()} for i in improved]})
+    if not improved:
+        return output.console.print(output.NO_CALLS)
+    for improvement in improved:
+        title = f"{names[improvement.task_id]}: {improvement.decision}"
+        output.print_block(title, [*figure_lines(improvement.to_record()["figures"]), improvement.reason])

@@ -1,0 +1,139 @@
+"""The commands that serve specialists and decide who answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .. import rollout, service
+from ..errors import BadInput
+from ..workspace import Workspace
+from . import output
+from .common import RUN, Home, Json, Name, done, specialist_named, task_named
+
+serving = typer.Typer()
+
+
+@serving.command(rich_help_panel=RUN)
+def serve(home: Home = None, as_json: Json = False) -> None:
+    """Serve the live specialists until interrupted; agents of this workspace find them by themselves."""
+    workspace = Workspace(home)
+    live = [s for s in workspace.specialists() if s.answers]
+    if not live:
+        raise BadInput("No specialist is live.", "`protege improve` makes one.")
+
+    def ready(address: str) -> None:
+        if as_json:
+            output.print_json({"address": address, "specialists": [s.name for s in live]})
+        else:
+            output.console.print(
+                f"Serving {', '.join(s.name for s in live)} on {address}. Ctrl-C stops.", highlight=False
+            )
+
+    service.serve_forever(workspace, live, ready)
+
+
+@serving.command(rich_help_panel=RUN)
+def promote(name: Name, home: Home = None, as_json: Json = False) -> None:
+    """Let a certified specialist answer its task."""
+    workspace = Workspace(home)
+    specialist = specialist_named(workspace, name)
+    rollout.promote(workspace, specialist)
+    policy = rollout.policy_of(workspace, specialist.task_id)
+    answers = rollout.in_force(rollout.route_of(workspace, specialist), specialist, policy)
+    overruled = f"{name} is live, but its task's policy gives the calls to another."
+    done({"live": name}, f"{name} answers from now on." if answers else overruled, as_json)
+
+
+@serving.command(rich_help_panel=RUN)
+def rollback(name: Name, home: Home = None, as_json: Json = False) -> None:
+    """Give a specialist's task back to its predecessor, or else to the teacher."""
+    workspace = Workspace(home)
+    predecessor = rollout.rollback(workspace, specialist_named(workspace, name))
+    answers = predecessor.name if predecessor else "The teacher"
+    done({"retired": name, "live": predecessor and predecessor.name}, f"{answers} answers from now on.", as_json)
+
+
+@serving.command(rich_help_panel=RUN)
+def retire(name: Name, home: Home = None, as_json: Json = False) -> None:
+    """Take a specialist out of service until it is promoted again."""
+    workspace = Workspace(home)
+    retired = specialist_named(workspace, name)
+    rollout.retire(workspace, retired)
+    live = next((s.name for s in workspace.specialists(task_id=retired.task_id) if s.state == "live"), None)
+    done({"retired": name, "live": live}, f"{live or 'The teacher'} answers from now on.", as_json)
+
+
+@serving.command(rich_help_panel=RUN)
+def policy(
+    task: Annotated[str | None, typer.Argument(help="A task's name or id; every task if none is given.")] = None,
+    epsilon: Annotated[float | None, typer.Option(help="ε: the share of kept answers that may disagree.")] = None,
+    delta: Annotated[float | None, typer.Option(help="δ: the chance that the guarantee does not hold.")] = None,
+    latency_ms: Annotated[float | None, typer.Option(help="The longest that an agent waits for a specialist.")] = None,
+    budget_usd: Annotated[
+        float | None, typer.Option(help="The most that a day's audits may cost, in the teacher's answers.")
+    ] = None,
+    audit: Annotated[float | None, typer.Option(help="The share of answers to audit.")] = None,
+    pin: Annotated[str | None, typer.Option(help="Always let this specialist, or `teacher`, answer.")] = None,
+    grader: Annotated[
+        str | None, typer.Option(help="The grader, which says what the same answer means: a name, or module:Class.")
+    ] = None,
+    unset: Annotated[list[str] | None, typer.Option(help="Undo one of these options: --unset epsilon.")] = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Set the terms on which specialists may answer; without an option, show them."""
+    workspace = Workspace(home)
+    chosen = task_named(workspace, task) if task else None
+    given = {
+        "epsilon": epsilon,
+        "delta": delta,
+        "latency_ms": latency_ms,
+        "budget_usd": budget_usd,
+        "audit": audit,
+        "pin": pin,
+        "grader": grader,
+    }
+    changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    changes |= {name.replace("-", "_"): None for name in unset or ()}
+    if changes:
+        rollout.set_terms(workspace, chosen, changes)
+    record = rollout.policy_of(workspace, chosen.id if chosen else rollout.EVERY).to_record()
+    if as_json:
+        return output.print_json({"task": chosen.name if chosen else None, **record})
+    rows = [(name, value) for name, value in record.items() if value not in (None, "", False)]
+    output.print_table(chosen.name if chosen else "Every task", ("policy", "value"), rows)
+
+
+@serving.command(rich_help_panel=RUN)
+def off(
+    task: Annotated[str | None, typer.Argument(help="A task's name or id; all tasks if none is given.")] = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Let the teacher answer one task or all from now on; running agents follow within a second."""
+    _switch(task, home, as_json, off=True)
+
+
+@serving.command(rich_help_panel=RUN)
+def on(
+    task: Annotated[str | None, typer.Argument(help="A task's name or id; all tasks if none is given.")] = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Let specialists answer again after `protege off`."""
+    _switch(task, home, as_json, off=False)
+
+
+def _switch(name: str | None, home: Path | None, as_json: bool, *, off: bool) -> None:
+    workspace = Workspace(home)
+    task = task_named(workspace, name) if name else None
+    rollout.switch(workspace, task, off=off)
+    now_off = rollout.policy_of(workspace, task.id if task else rollout.EVERY).off
+    whose = task.name if task else "all tasks"
+    line = f"The teacher answers: {whose}." if now_off else f"Specialists answer where they are certified: {whose}."
+    if now_off and not off:
+        line = f"{line} All tasks are off: `protege on` ends that."
+    done({"task": task.name if task else None, "state": "off" if now_off else "on"}, line, as_json)
