@@ -35,7 +35,7 @@ def reference() -> str:
 def _panels() -> Iterator[str]:
     by_panel: dict[str, list[Any]] = {}
     for command in get_group(app).commands.values():
-        by_panel.setdefault(str(command.rich_help_panel), []).append(command)
+        by_panel.setdefault(str(getattr(command, "rich_help_panel", "")), []).append(command)
     for panel, commands in by_panel.items():
         yield f"## {panel}\n"
         for command in commands:
