@@ -15,7 +15,6 @@ from memory_engine import BASE
 from protege import Attempt, Call, Workspace, flywheel
 from protege.asking.confidence import Scorer
 from protege.certify import Candidate, Certificate, certify
-from protege.cli.phrases import who
 from protege.common.progress import Silent
 from protege.curate import Curated, CurateSettings, curate
 from protege.errors import BaseModelError, EngineError, ResourceError
