@@ -15,6 +15,7 @@ from memory_engine import BASE
 from protege import Attempt, Call, Workspace, flywheel
 from protege.asking.confidence import Scorer
 from protege.certify import Candidate, Certificate, certify
+from protege.cli.summaries import answerer
 from protege.common.progress import Silent
 from protege.curate import Curated, CurateSettings, curate
 from protege.errors import BaseModelError, EngineError, ResourceError
@@ -334,7 +335,7 @@ def test_the_loop_makes_both_one_after_the_other(
     (shown,) = status(workspace)["tasks"]
     assert shown["answered_by"] == "colour-v1, then colour-v2"
     both = certificate_of(told).coverage + second_of(told).share
-    assert shown["certified_coverage"] == pytest.approx(both) and who(shown) == "v1, then v2"
+    assert shown["certified_coverage"] == pytest.approx(both) and answerer(shown) == "v1, then v2"
 
 
 def test_what_the_second_keeps_makes_no_retraining_due(workspace: Workspace, second: Any) -> None:
