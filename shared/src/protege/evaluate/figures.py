@@ -1,4 +1,4 @@
-"""What judged answers amount to."""
+"""The figures of judged answers."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from scipy.stats import mannwhitneyu
+
 from ..stats.intervals import clopper_pearson
 from ..task import Example
 from .differences import Confusion, FieldDifference, confusions, field_differences
@@ -18,26 +20,33 @@ from .reliability import Reliability, reliability
 from .slices import Slice, slices
 
 EXAMPLES = 3
-"""Of each sort."""
+"""The most samples of each outcome."""
 WORST = 10
+"""The most wrong answers shown."""
 CURVE_POINTS = 100
+"""The most points of the risk–coverage curve."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What a threshold keeps: `n` calls, of which `disagreed`; the interval is of the share that disagree, at 95%."""
+    """What a threshold keeps."""
 
     threshold: float
     n: int
+    """Calls kept."""
     coverage: float
+    """The share of all calls that is kept."""
     disagreed: int
+    """Kept calls that disagree with the teacher."""
     disagreement: float
+    """`disagreed / n`."""
     interval: tuple[float, float]
+    """The exact 95% interval of the disagreement."""
 
 
 @dataclass(frozen=True, slots=True)
 class CurvePoint:
-    """Keeping the calls whose confidence is at least `threshold` covers this share, at this risk of disagreement."""
+    """Keeping calls with at least this confidence covers this share of calls, at this risk of disagreement."""
 
     threshold: float
     coverage: float
@@ -46,10 +55,12 @@ class CurvePoint:
 
 @dataclass(frozen=True, slots=True)
 class AnswerSample:
-    """One call: the slots' first characters, both answers, and what became of it ("right", "wrong", "handed back")."""
+    """One call, for people to look at."""
 
     outcome: str
+    """What became of it: "right", "wrong" or "handed back"."""
     prompt: str
+    """The first characters of its slots."""
     answer: str
     teacher: str
     confidence: float | None
@@ -59,37 +70,47 @@ class AnswerSample:
 class Evaluation:
     """A specialist's figures on calls that it was never trained on.
 
-    grader: what "agreed" means. similarity: it means likeness only. agreement: agreed / n, over all calls, also those
-    that could not be answered, with its exact (Clopper–Pearson) 95% interval. score: mean of the grader's score.
-    valid: share of answers of the right structure. auroc: of confidence telling agreed from not, among valid answers;
-    None where there is only one sort. curve: risk against coverage; aurc: the area under it, None without an answer.
-    reliability: confidence against agreement. slices: agreement by kind of call. confusions, fields: in what wrong
-    answers differ. worst: wrong answers, the surest first. kept: at the route's threshold; None without one.
-    Latencies and tokens are of the calls that were answered, None where none was.
+    Latencies and tokens are of the calls that were answered; None if none was.
     """
 
     grader: str
+    """What "agreed" means: the grader's name."""
     similarity: bool
+    """Whether the grader only measures likeness."""
     n: int
+    """All calls, including those that could not be answered."""
     agreed: int
     agreement: float
+    """`agreed / n`."""
     interval: tuple[float, float]
+    """The exact (Clopper–Pearson) 95% interval of the agreement."""
     score: float
+    """The mean of the grader's score."""
     valid: float
+    """The share of answers with the right structure."""
     auroc: float | None
+    """How well confidence separates valid answers that agree from those that do not; None if all do, or none."""
     latency_p50_ms: float | None
     latency_p95_ms: float | None
     input_tokens: float | None
+    """Mean of a call."""
     output_tokens: float | None
+    """Mean of a call."""
     curve: tuple[CurvePoint, ...]
+    """Risk against coverage."""
     examples: tuple[AnswerSample, ...]
     kept: Kept | None = None
+    """What the route's threshold keeps; None without a threshold."""
     aurc: float | None = None
+    """The area under the risk–coverage curve; None without a valid answer."""
     reliability: Reliability | None = None
+    """Agreement by confidence."""
     slices: tuple[Slice, ...] = ()
+    """Agreement by kind of call."""
     confusions: tuple[Confusion, ...] = ()
     fields: tuple[FieldDifference, ...] = ()
     worst: tuple[AnswerSample, ...] = ()
+    """Wrong answers, the most confident first."""
 
     def to_record(self) -> dict[str, Any]:
         """As JSON holds it."""
@@ -103,7 +124,7 @@ def evaluate(
     threshold: float | None = None,
     examples: Iterable[Example] = (),
 ) -> Evaluation:
-    """The figures of `judged`. With a threshold, also what it keeps, and examples of what is handed back.
+    """The figures of judged answers; with a threshold, also what it keeps, and samples of what is handed back.
 
     examples: those that were judged; agreement by length, node and time needs them.
     """
@@ -136,27 +157,26 @@ def evaluate(
 
 
 def auroc(judged: Sequence[Judged]) -> float | None:
-    """P(an agreed answer has the higher confidence than one that is not), ties as half (Mann–Whitney)."""
+    """P(an answer that agrees has a higher confidence than one that does not); ties count half (Mann–Whitney)."""
     right = [j.confidence for j in judged if j.agreed and j.confidence is not None]
     wrong = [j.confidence for j in judged if not j.agreed and j.confidence is not None]
     if not right or not wrong:
         return None
-    from scipy.stats import mannwhitneyu
-
     return float(mannwhitneyu(right, wrong, method="asymptotic").statistic) / (len(right) * len(wrong))
 
 
 def risk_coverage(judged: Sequence[Judged]) -> tuple[CurvePoint, ...]:
-    """Risk at each coverage, strictest first; calls of equal confidence come together; at most CURVE_POINTS points."""
+    """Risk at each coverage, strictest first, in at most CURVE_POINTS points. Calls of equal confidence share a
+    point."""
     points = [CurvePoint(level, kept / len(judged), wrong / kept) for level, kept, wrong in _levels(judged)]
     step = math.ceil(len(points) / CURVE_POINTS) if points else 1
-    return tuple(points[::-1][::step][::-1])  # thinned from the end, so that the last one, all that is valid, stays
+    return tuple(points[::-1][::step][::-1])  # thinned from the end, so that the last point, all valid answers, stays
 
 
 def aurc(judged: Sequence[Judged]) -> float | None:
     """The area under the risk–coverage curve, 0 at best (Geifman, Uziel and El-Yaniv, ICLR 2019, §3).
 
-    The mean, over the valid answers, of the risk of those that are as sure or surer. None without a valid answer.
+    For each valid answer, the risk among those at least as confident; of these the mean. None without a valid answer.
     """
     area, before = 0.0, 0
     for _, kept, wrong in _levels(judged):
@@ -166,7 +186,7 @@ def aurc(judged: Sequence[Judged]) -> float | None:
 
 
 def _levels(judged: Sequence[Judged]) -> Iterator[tuple[float, int, int]]:
-    """Each confidence, strictest first, with how many valid answers reach it, and how many of these disagree."""
+    """Each confidence, strictest first, with the number of valid answers that reach it and of those that disagree."""
     answers = sorted(((j.confidence or 0.0, not j.agreed) for j in judged if j.kept_at(0.0)), reverse=True)
     kept = wrong = 0
     for level, group in itertools.groupby(answers, key=lambda answer: answer[0]):
@@ -189,7 +209,7 @@ def _kept(judged: Sequence[Judged], threshold: float) -> Kept:
 
 
 def _examples(judged: Sequence[Judged], threshold: float | None) -> tuple[AnswerSample, ...]:
-    """The first few of each sort; without a threshold, only what is not valid is handed back."""
+    """The first few of each outcome; without a threshold, only invalid answers are handed back."""
     sorts: dict[str, list[AnswerSample]] = {"right": [], "wrong": [], "handed back": []}
     for j in judged:
         outcome = "handed back" if not j.kept_at(threshold or 0.0) else "right" if j.agreed else "wrong"
@@ -208,5 +228,5 @@ def _example(outcome: str, j: Judged) -> AnswerSample:
 
 
 def _mean(values: Iterable[float]) -> float | None:
-    found = list(values)
-    return statistics.fmean(found) if found else None
+    listed = list(values)
+    return statistics.fmean(listed) if listed else None

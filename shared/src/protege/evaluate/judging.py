@@ -1,4 +1,4 @@
-"""A split's rows asked of a specialist, each answer beside the teacher's."""
+"""Asks a specialist a split's calls and judges each answer by the teacher's."""
 
 from __future__ import annotations
 
@@ -23,30 +23,32 @@ if TYPE_CHECKING:
 
 PREVIEW_CHARACTERS = 200
 PATIENCE = 10
-"""So many engine errors in a row mean that the engine is down, which says nothing about the specialist."""
+"""This many engine errors in a row mean that the engine is down, which says nothing about the specialist."""
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """One call of a split, the specialist's answer beside the teacher's.
-
-    prompt_preview: the slots' first characters. agreed: under the task's grader; never where `valid` is not.
-    confidence: 0 to 1. valid: the structure is right, so that the live route could keep it; where it is not, or the
-    specialist could not be asked, confidence is None. latency_ms and tokens are None where nothing came back.
-    features: what the confidence was made from (`features_of`); None without log-probabilities, and in older records.
-    """
+    """One call of a split: the specialist's answer, judged by the teacher's."""
 
     call_id: str
     prompt_preview: str
+    """The first characters of the call's slots."""
     answer: str
+    """The specialist's answer; empty if it could not be asked."""
     teacher: str
+    """The teacher's answer."""
     agreed: bool
+    """Whether the task's grader calls both the same; False if not `valid`."""
     confidence: float | None
+    """0 to 1; None if not `valid`."""
     valid: bool
+    """Whether the answer has the right structure, so that the live route could keep it."""
     latency_ms: float | None = None
+    """None, like the tokens, if nothing came back."""
     input_tokens: int | None = None
     output_tokens: int | None = None
     features: Mapping[str, float] | None = None
+    """What the confidence was made from (`features_of`); None without log-probabilities, and in older records."""
 
     def kept_at(self, threshold: float) -> bool:
         """Whether a route with this threshold keeps the answer."""
@@ -55,26 +57,26 @@ class Judged:
 
 def judged_to(judged: Iterable[Judged]) -> list[dict[str, Any]]:
     """Judged answers as JSON holds them."""
-    return [asdict(one) for one in judged]
+    return [asdict(answer) for answer in judged]
 
 
 def judged_from(records: Iterable[Mapping[str, Any]]) -> list[Judged]:
-    """What `judged_to` wrote."""
+    """Read what `judged_to` wrote."""
     return [Judged(**record) for record in records]
 
 
 def rescored(judged: Iterable[Judged], scorer: Scorer) -> list[Judged]:
-    """The same answers with the confidences that this scorer gives; nobody is asked again.
+    """The same answers with this scorer's confidences; nobody is asked again.
 
     An answer without features keeps its plain confidence under a plain scorer, and gets 0 under another.
     """
-    return [one if not one.valid else replace(one, confidence=_confidence(one, scorer)) for one in judged]
+    return [replace(j, confidence=_confidence(j, scorer)) if j.valid else j for j in judged]
 
 
-def _confidence(one: Judged, scorer: Scorer) -> float | None:
-    if one.features is None and not scorer.weights:
-        return one.confidence
-    return scorer.confidence(one.features)
+def _confidence(judged: Judged, scorer: Scorer) -> float | None:
+    if judged.features is None and not scorer.weights:
+        return judged.confidence
+    return scorer.confidence(judged.features)
 
 
 def answer_all(
@@ -89,11 +91,11 @@ def answer_all(
     bar: Bar | None = None,
     scorer: Scorer | None = None,
 ) -> list[Judged]:
-    """Ask the specialist every example, in order; `parallel` at a time.
+    """Ask the specialist every example, `parallel` at a time. Returns the judged answers in the order of the examples.
 
     An example that cannot be asked, fails, takes longer than `timeout_s` (the route's own time-out) or comes back
-    malformed stays in, as not valid: live, the teacher would answer it. `bar` advances by one an example; scorer: as
-    `ask` takes it. Raises EngineError if the engine is down.
+    malformed is included as not valid, since live the teacher would answer it. grader: the task's by default. bar:
+    advances by one for each example. scorer: as `ask` takes it. Raises EngineError if the engine is down.
     """
     judge = grader or grader_for(task)
     patience = _Patience(min(PATIENCE, len(examples)))
@@ -144,13 +146,14 @@ def _judged(example: Example, preview: str, answered: Answered | None, grader: G
 
 
 def _preview(task: Task, request: Request) -> str:
-    found = fitting_template(task, request)
-    messages = found[1] if found else request.messages
+    fitting = fitting_template(task, request)
+    messages = fitting[1] if fitting else request.messages
     return " ".join("\n".join(text_of(message) for message in messages).split())[:PREVIEW_CHARACTERS]
 
 
 class _Patience:
-    """Counts engine errors in a row, over all threads; beyond `most`, every thread's next step is an EngineError."""
+    """Counts engine errors in a row over all threads; after `most` of them, `check` raises EngineError in every
+    thread."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -177,14 +180,13 @@ class _Patience:
 
 @dataclass(frozen=True)
 class Answers:
-    """A specialist's answers to the held-out calls, and the fingerprint of the engine that gave them.
-
-    scorer: how their confidence is made, fitted on the validation calls. calibration: empty where those show that no
-    threshold would be certified.
-    """
+    """A specialist's answers to the held-out calls."""
 
     fingerprint: str
+    """Of the engine that gave them."""
     scorer: Scorer
+    """How their confidence is made; fitted on the validation calls."""
     validation: list[Judged]
     calibration: list[Judged]
+    """Empty if the validation calls show that no threshold would be certified."""
     test: list[Judged]

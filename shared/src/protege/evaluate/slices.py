@@ -1,4 +1,4 @@
-"""Agreement by kind of call: where a specialist is weak though it is good on the whole."""
+"""Agreement by kind of call: shows where a specialist is weak although it is good on the whole."""
 
 from __future__ import annotations
 
@@ -16,36 +16,37 @@ from .differences import repeated_answers, tools_called
 from .judging import Judged
 
 MOST = 12
-"""Slices of one kind; the smaller ones are "others" together."""
+"""The most slices of one kind; the smaller ones together are "others"."""
 OTHERS = "others"
 _DAYS = 14
-"""Calls of no more days are sliced by day, others by week."""
+"""Calls that span fewer days are sliced by day, others by week."""
 
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """The calls of which `by` ("answer", "length", "node", "agent", "framework", "time") is `value`.
-
-    interval: of the agreement, exact, 95% for each slice by itself: of twenty slices, one misses on average.
-    """
+    """Calls of one kind, and how often the specialist agrees with the teacher on them."""
 
     by: str
+    """What the calls have in common: "answer", "length", "node", "agent", "framework" or "time"."""
     value: str
+    """The value that they share."""
     n: int
     agreed: int
     agreement: float
+    """`agreed / n`."""
     interval: tuple[float, float]
+    """The exact 95% interval of the agreement, for each slice by itself: of twenty slices, one misses on average."""
 
 
 def slices(judged: Sequence[Judged], examples: Iterable[Example] = ()) -> tuple[Slice, ...]:
     """Agreement by answer, and as far as `examples` tell by length of the input, node, agent, framework and time.
 
-    examples: those that were judged. "answer": the teacher's
-    label, or the tools it called; left out where answers do not repeat. "length": quartiles of the messages'
-    characters. "time": UTC days, or weeks by their Mondays. A kind with one value only is left out.
+    examples: those that were judged. "answer" is the teacher's label, or the tools that it called; left out if answers
+    do not repeat. "length" is by quartiles of the messages' characters. "time" is by UTC days, or weeks named by their
+    Mondays. A kind with only one value is left out.
     """
     asked = {example.id: example.call for example in examples}
-    found = _sliced("answer", judged, _answers(judged), ordered=False)
+    sliced = _sliced("answer", judged, _answers(judged), ordered=False)
     known = [j for j in judged if j.call_id in asked]
     calls = {j.call_id: asked[j.call_id] for j in known}
     named: dict[str, Callable[[Call], str]] = {
@@ -53,14 +54,14 @@ def slices(judged: Sequence[Judged], examples: Iterable[Example] = ()) -> tuple[
         "agent": lambda call: call.agent or "",
         "framework": lambda call: call.framework or "",
     }
-    found += _sliced("length", known, _lengths(calls), ordered=True)
+    sliced += _sliced("length", known, _lengths(calls), ordered=True)
     for by, name in named.items():
-        found += _sliced(by, known, {call_id: name(call) for call_id, call in calls.items()}, ordered=False)
-    return tuple(found + _sliced("time", known, _times(calls), ordered=True))
+        sliced += _sliced(by, known, {call_id: name(call) for call_id, call in calls.items()}, ordered=False)
+    return tuple(sliced + _sliced("time", known, _times(calls), ordered=True))
 
 
 def _sliced(by: str, judged: Sequence[Judged], values: Mapping[str, str], *, ordered: bool) -> list[Slice]:
-    """One slice a value; in the order of their names, or the largest first and the small ones together."""
+    """One slice for each value: in the order of their names, or the largest first with the small ones together."""
     groups: defaultdict[str, list[bool]] = defaultdict(list)
     for j in judged:
         if value := values.get(j.call_id):
@@ -83,7 +84,7 @@ def _slice(by: str, value: str, agreed: Sequence[bool]) -> Slice:
 
 
 def _answers(judged: Sequence[Judged]) -> dict[str, str]:
-    """The teacher's answer by call, where answers repeat; of tool calls, the names of the tools."""
+    """The teacher's answer by call if answers repeat; for tool calls, the names of the tools."""
     tools = {j.call_id: " + ".join(names) for j in judged if (names := tools_called(j.teacher))}
     if tools:
         return {j.call_id: tools.get(j.call_id, "no tool") for j in judged}

@@ -1,4 +1,9 @@
-"""measure: a specialist's figures again, the teacher's agreement with itself, an agent before and after, parity."""
+"""measure: asks again and compares.
+
+`measure` and `measure_pair` give specialists' figures on held-out calls, `measure_ceiling` the teacher's agreement with
+itself, `compare_agents` the whole agent with specialists and without, `check_parity` what an engine serves against what
+was tuned.
+"""
 
 import lazy_loader
 

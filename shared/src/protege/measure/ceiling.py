@@ -1,10 +1,10 @@
-"""The teacher asked again: how far it agrees with itself, which no specialist can be expected to exceed by much.
+"""Asks the teacher again: how often it agrees with itself, which no specialist can be expected to exceed by much.
 
-Of a prompt whose answers come with shares p, the teacher agrees with itself with probability Σ p², and the best that a
-specialist can do, always to give the commonest answer, agrees with max p. As Σ p² ≤ max p ≤ √(Σ p²) for each prompt,
-and the root is concave, the best specialist's agreement lies between the ceiling measured here and its root. (One minus
-these two are the errors of the nearest neighbour and of Bayes' rule: Cover and Hart, IEEE Transactions on Information
-Theory 13, 1967.)
+If a prompt's answers come with shares p, the teacher agrees with itself with probability Σ p². The best that a
+specialist can do is to give the commonest answer always, which agrees with probability max p. As Σ p² ≤ max p ≤ √(Σ p²)
+for each prompt, and the root is concave, the best specialist's agreement lies between the ceiling measured here and its
+root. (One minus these two are the errors of the nearest neighbour and of Bayes' rule: Cover and Hart, IEEE Transactions
+on Information Theory 13, 1967.)
 """
 
 from __future__ import annotations
@@ -16,10 +16,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from .. import curate, rollout
 from ..call import Message, Reply, Request
 from ..chat.answer import answer_text
+from ..common.prices import cost_usd
 from ..common.progress import Progress, Silent
 from ..errors import BadInput, InvalidAnswer, Refused
+from ..stats.intervals import clopper_pearson
 from ..task import Example, Task
 from ..workspace import Workspace
 
@@ -27,50 +30,55 @@ if TYPE_CHECKING:
     from ..evaluate.graders import Grader
 
 AT_ONCE = 4
-"""Calls that are asked at a time."""
+"""Calls asked at the same time."""
 Ask: TypeAlias = Callable[[Request], Message | Reply]
-"""The teacher: gives an assistant message in OpenAI chat form, or a `Reply`, which tells its model and tokens too.
+"""The teacher: returns an assistant message in OpenAI chat form, or a `Reply`, which has its model and tokens too.
 Called from several threads. Raises Refused for a request that it does not take; any other error ends the measurement.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Ceiling:
-    """How far the teacher agrees with itself: 0 to 1.
-
-    n: calls that were asked again, or prompts that were recorded more than once. interval: exact (Clopper–Pearson), at
-    95%; None of recorded repeats, whose agreement is a mean over prompts. asked_again: whether it was measured on
-    purpose. grader: what "agrees" means. refused: calls that were asked and not answered, which are not in n. model:
-    the one asked again; teachers: those whose answers were recorded. cost_usd: of asking again, None where tokens or
-    price are unknown. time: of the measurement, seconds since 1970.
-    """
+    """How often the teacher agrees with itself."""
 
     agreement: float
+    """The share of calls or, of recorded repeats, the mean over prompts; 0 to 1."""
     n: int
+    """Calls asked again, or prompts recorded more than once."""
     interval: tuple[float, float] | None = None
+    """The exact (Clopper–Pearson) 95% interval; None for recorded repeats."""
     asked_again: bool = False
+    """Whether the teacher was asked again; else it is known from recorded repeats."""
     agreed: int | None = None
+    """Calls whose second answer agrees; None for recorded repeats."""
     grader: str = ""
+    """What "agrees" means: the grader's name."""
     refused: int = 0
+    """Calls that were asked and not answered; `n` does not include them."""
     model: str | None = None
+    """The model asked again."""
     teachers: tuple[str, ...] = ()
+    """The models whose answers were recorded."""
     input_tokens: int | None = None
+    """Of all calls asked again; None if one of them is unknown."""
     output_tokens: int | None = None
     cost_usd: float | None = None
+    """US dollars for asking again; None if tokens or price are unknown."""
     time: float | None = None
+    """When it was measured, in seconds since 1970."""
 
     @property
     def best(self) -> float:
-        """No specialist agrees with the teacher more often than this, were `agreement` exact."""
+        """If `agreement` is exact, no specialist agrees with the teacher more often than this."""
         return math.sqrt(self.agreement)
 
     @property
     def same_model(self) -> bool:
-        """Whether the model asked again is the one that was recorded, as far as their names tell."""
+        """Whether the model asked again is one of those recorded, as far as their names tell."""
         return self.model is None or not self.teachers or self.model in self.teachers
 
     def to_record(self) -> dict[str, Any]:
-        """As JSON holds it, with the figures that are worked out."""
+        """As JSON holds it, with the derived figures."""
         return {**asdict(self), "best": self.best, "same_model": self.same_model}
 
     @classmethod
@@ -82,8 +90,7 @@ class Ceiling:
 
 
 def known_ceiling(workspace: Workspace, task_id: str) -> Ceiling | None:
-    """The task's ceiling as it was measured; else what recorded calls show, where a prompt came more than once; else
-    None."""
+    """The task's ceiling as measured, else from prompts that were recorded more than once; None if neither shows it."""
     measured = workspace.result(_key(task_id))
     if measured is not None:
         return Ceiling.from_record(measured)
@@ -95,19 +102,17 @@ def known_ceiling(workspace: Workspace, task_id: str) -> Ceiling | None:
 
 
 def examples_to_ask(workspace: Workspace, task: Task, calls: int) -> list[Example]:
-    """The first `calls` test calls of the task's data set, which is shuffled; all where there are fewer.
+    """The first `calls` test calls of the task's data set, which is shuffled, or all if there are fewer.
 
-    Raises BadInput where there is no data set, or no such call in it.
+    Raises BadInput if there is no data set, or no test call in it.
     """
-    from ..curate import Curated
-
     kept = workspace.result(f"data:{task.id}")
     folder = workspace.home / "datasets" / str(kept and kept["folder"])
     if kept is None or not folder.exists():
         raise BadInput(f"The calls of {task.name} are not divided yet.", f"protege improve {task.name}")
-    test = Curated.load(folder).examples("test")
+    test = curate.Curated.load(folder).examples("test")
     if not test or calls < 1:
-        raise BadInput(f"There is no test call of {task.name} to ask.", "Record more calls; ask one at the least.")
+        raise BadInput(f"There is no test call of {task.name} to ask.", "Record more calls; ask at least one.")
     return test[:calls]
 
 
@@ -116,13 +121,10 @@ def measure_ceiling(
 ) -> Ceiling:
     """Ask the teacher held-out test calls again, as they were recorded, and grade each second answer against the first.
 
-    A second answer of another structure does not agree. Kept in the workspace. Raises what `examples_to_ask` and `ask`
-    raise; Refused only if no call was answered.
+    A second answer of another structure does not agree. The workspace keeps the result. Raises what `examples_to_ask`
+    and `ask` raise; Refused only if no call was answered.
     """
-    from ..rollout.policy import grader_of
-    from ..stats.intervals import clopper_pearson
-
-    examples, grader = examples_to_ask(workspace, task, calls), grader_of(workspace, task)
+    examples, grader = examples_to_ask(workspace, task, calls), rollout.grader_of(workspace, task)
     answers = _asked(task, ask, [example.request for example in examples], progress or Silent())
     given = [answer for answer in answers if isinstance(answer, Reply)]
     if not given:
@@ -132,7 +134,7 @@ def measure_ceiling(
         for example, answer in zip(examples, answers, strict=True)
         if isinstance(answer, Reply)
     )
-    found = Ceiling(
+    ceiling = Ceiling(
         agreement=agreed / len(given),
         n=len(given),
         interval=clopper_pearson(agreed, len(given)),
@@ -147,8 +149,8 @@ def measure_ceiling(
         cost_usd=_cost(given),
         time=time.time(),
     )
-    workspace.save_result(_key(task.id), found.to_record())
-    return found
+    workspace.save_result(_key(task.id), ceiling.to_record())
+    return ceiling
 
 
 def _key(task_id: str) -> str:
@@ -156,9 +158,9 @@ def _key(task_id: str) -> str:
 
 
 def _asked(task: Task, ask: Ask, requests: Sequence[Request], progress: Progress) -> list[Reply | Refused]:
-    """The answers in the order of their requests. An error but Refused ends it: nobody is asked any more."""
+    """The answers in the order of their requests. Any error but Refused ends the measurement."""
 
-    def one(request: Request) -> Reply | Refused:
+    def ask_again(request: Request) -> Reply | Refused:
         try:
             answer = ask(request)
         except Refused as error:
@@ -171,7 +173,7 @@ def _asked(task: Task, ask: Ask, requests: Sequence[Request], progress: Progress
         ThreadPoolExecutor(AT_ONCE, "protege-teacher") as pool,
     ):
         try:
-            for answer in pool.map(one, requests):
+            for answer in pool.map(ask_again, requests):
                 answers.append(answer)
                 bar.advance()
         except BaseException:
@@ -181,7 +183,7 @@ def _asked(task: Task, ask: Ask, requests: Sequence[Request], progress: Progress
 
 
 def _agrees(grader: Grader, second: Reply, first: str) -> bool:
-    """Never where there is no second answer, or its tool calls cannot be read."""
+    """Whether the second answer agrees; False if there is none, or its tool calls cannot be read."""
     try:
         return second.message is not None and grader.agree(answer_text(second.message), first)
     except InvalidAnswer:
@@ -189,7 +191,7 @@ def _agrees(grader: Grader, second: Reply, first: str) -> bool:
 
 
 def _teachers(examples: Sequence[Example]) -> tuple[str, ...]:
-    """The models whose answers these are, under the names that they were asked for by, and answered by."""
+    """The models whose answers these are, by the names they were asked under and answered under."""
     named = {name for example in examples for name in (example.call.model, example.call.answered_by) if name}
     return tuple(sorted(named))
 
@@ -200,9 +202,7 @@ def _sum(counts: Sequence[int | None]) -> int | None:
 
 
 def _cost(answers: Sequence[Reply]) -> float | None:
-    """US dollars of them all; None where the tokens or the price of one are unknown."""
-    from ..common.prices import cost_usd
-
+    """US dollars for all answers; None if the tokens or the price of one are unknown."""
     total = 0.0
     for answer in answers:
         if answer.model is None or answer.input_tokens is None or answer.output_tokens is None:

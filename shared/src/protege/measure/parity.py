@@ -1,10 +1,9 @@
-"""Whether what an engine serves is what was tuned, shown before it may serve.
+"""Checks, before a specialist may serve, that what the engine serves is what was tuned.
 
-Held-out calls are asked of the engine, and each answer is given to the tuned model in this process: one pass over it
-tells whether that model would have written every one of its tokens (then it gives the same answer by itself), and with
-which log-probabilities. Besides, the engine must have read as many tokens of prompt as tuning did. Where the engine is
-an Ollama, its template is compared with the one used in tuning: our prompts are sent raw and do not depend on it, but
-whoever else asks the model does.
+The engine answers held-out calls, and the tuned model scores each answer in this process: one pass tells whether that
+model would have written every token (then it gives the same answer by itself), and with which log-probabilities. The
+engine must also have read as many prompt tokens as tuning did. If the engine is an Ollama, its template is compared
+with the one used in tuning: our prompts are sent raw and do not depend on it, but anyone else who asks the model does.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from .. import tune
 from ..chat.prompt import messages_for, render
 from ..common.progress import Progress, Silent
 from ..errors import CannotRender, DoesNotFit
@@ -30,32 +30,34 @@ if TYPE_CHECKING:
 CALLS = 24
 TIMEOUT_S = 60.0
 SAME_LEAST = 0.85
-"""Of the answers, the share that must be the same. Rounding weights to 8 bits turns close calls: 1 of 100 measured on
-SmolLM2-135M. A wrong template, or one tensor in the wrong order, turns nearly all."""
+"""The share of answers that must be the same. Rounding weights to 8 bits changes close ones: 1 of 100 measured on
+SmolLM2-135M. A wrong template, or one tensor in the wrong order, changes nearly all."""
 LOGPROB_MOST = 0.1
-"""Nats a token, the median of all answers, by which log-probabilities may differ. Measured on SmolLM2-135M taught
-support tickets: .00004 (embedded) and .00006 (Ollama); with the prompt's last line break left out 1.3, and no answer
-the same; with the empty system turn left out .0002, and no prompt of the same number of tokens."""
+"""The most by which log-probabilities may differ, in nats a token, as the median of all answers. Measured on
+SmolLM2-135M taught support tickets: .00004 (embedded) and .00006 (Ollama); without the prompt's last line break 1.3,
+and no answer the same; without the empty system turn .0002, and no prompt with the same number of tokens."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parity:
-    """What was found.
-
-    same: of n answers, how many are the in-process model's own. logprob_difference: the median over answers of the mean
-    difference of a token's log-probability, nats. prompts: of n, how many were read as the same number of tokens.
-    template: whether Ollama's template writes the prompt that tuning used; None where that was not looked at.
-    difference: where it does not, the first place. holds: whether the specialist may serve; reason: in words.
-    """
+    """How what is served compares with what was tuned."""
 
     n: int
+    """Answers compared."""
     same: int
+    """Answers that are the in-process model's own."""
     prompts: int
+    """Prompts that were read as the same number of tokens."""
     logprob_difference: float
+    """The median over answers of the mean difference of a token's log-probability, in nats."""
     template: Literal["same", "differs", "not told"] | None
+    """Whether Ollama's template writes the prompt that tuning used; None if that was not checked."""
     difference: str
+    """The first place where the template differs; empty if it does not."""
     holds: bool
+    """Whether the specialist may serve."""
     reason: str
+    """The result in words."""
 
     def to_record(self) -> dict[str, Any]:
         return asdict(self)
@@ -71,10 +73,8 @@ def check_parity(
 ) -> Parity:
     """Compare what the engine serves with the tuned model, on examples that it never learnt from.
 
-    Raises EngineError where the engine fails, MissingDependency, BaseModelError.
+    Raises EngineError if the engine fails; also MissingDependency and BaseModelError.
     """
-    from ..tune import reference
-
     prompts = list(_prompts(task, specialist, examples))[:CALLS]
     with (progress or Silent()).step(f"{specialist.name}: comparing with the tuned model", 2 * len(prompts)) as bar:
         served: list[tuple[str, Completion]] = []
@@ -82,8 +82,8 @@ def check_parity(
             with contextlib.suppress(DoesNotFit):
                 served.append((prompt, engine.complete(specialist, prompt, timeout_s=TIMEOUT_S)))
             bar.advance()
-        # Not in turns: the engine's threads spin for a while after an answer, and would halve the model's speed here.
-        model = reference(specialist, workspace.specialist_folder(specialist))
+        # Only after all answers: the engine's threads spin for a while after each, which would halve this model's speed
+        model = tune.reference(specialist, workspace.specialist_folder(specialist))
         pairs: list[tuple[Completion, Scored]] = []
         for prompt, answer in served:
             pairs.append((answer, model.score(prompt, answer.text, ended=answer.finish_reason == "stop")))
@@ -93,13 +93,13 @@ def check_parity(
 
 
 def _prompts(task: Task, specialist: Specialist, examples: Sequence[Example]) -> list[str]:
-    found: list[str] = []
+    prompts: list[str] = []
     for example in examples:
         try:
-            found.append(render(specialist.base, messages_for(task, example.request, specialist.form)))
+            prompts.append(render(specialist.base, messages_for(task, example.request, specialist.form)))
         except CannotRender:
             continue  # live, such a call goes to the teacher
-    return found
+    return prompts
 
 
 def _judged(pairs: Sequence[tuple[Completion, Scored]], tells_end: bool, template: Any, difference: str) -> Parity:
@@ -121,13 +121,10 @@ def _judged(pairs: Sequence[tuple[Completion, Scored]], tells_end: bool, templat
 
 
 def _apart(served: Completion, scored: Scored, tells_end: bool) -> float:
-    """The difference of the mean log-probability of a token, over the tokens that both tell of."""
+    """The difference of the mean log-probability of a token, over the tokens that both report."""
     ended = served.finish_reason == "stop"
     here = scored.logprobs[:-1] if ended and not tells_end else scored.logprobs
     there = served.token_logprobs
     if not here or not there:
         return 0.0
     return abs(sum(here) / len(here) - sum(there) / len(there))
-
-
-# Ollama's template

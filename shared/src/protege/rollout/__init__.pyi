@@ -5,6 +5,7 @@ from .lifecycle import route_of as route_of
 from .policy import EVERY as EVERY
 from .policy import TEACHER as TEACHER
 from .policy import TaskPolicy as TaskPolicy
+from .policy import grader_of as grader_of
 from .policy import policy_of as policy_of
 from .publishing import in_force as in_force
 from .publishing import publish as publish
