@@ -11,7 +11,7 @@ It knows nothing of Protégé: `build(model)` takes any chat model, and the demo
 from __future__ import annotations
 
 import json
-from typing import Any, TypedDict
+from typing import Any, Required, TypedDict
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import HumanMessage, SystemMessage
@@ -40,7 +40,7 @@ PROMPTS = {"sort": SORT, "place": PLACE, "name": NAME, "assist": ASSIST}
 
 
 class State(TypedDict, total=False):
-    text: str
+    text: Required[str]
     tools: list[dict[str, Any]]
     kind: str
     fields: dict[str, Any]
@@ -53,17 +53,17 @@ def build(model: BaseChatModel) -> CompiledStateGraph:
     def ask(system: str, user: str) -> str:
         return str(model.invoke([SystemMessage(system), HumanMessage(user)]).content)
 
-    def sort(state: State) -> State:
+    def sort(state: State) -> dict[str, Any]:
         return {"kind": ask(SORT, f"Entry: {state['text']}")}
 
-    def place(state: State) -> State:
+    def place(state: State) -> dict[str, Any]:
         return {"fields": json.loads(ask(PLACE, f"Address: {state['text']}"))}
 
-    def name(state: State) -> State:
+    def name(state: State) -> dict[str, Any]:
         return {"fields": json.loads(ask(NAME, f"Entry: {state['text']}"))}
 
-    def assist(state: State) -> State:
-        answer = model.bind_tools(state["tools"]).invoke([SystemMessage(ASSIST), HumanMessage(state["text"])])
+    def assist(state: State) -> dict[str, Any]:
+        answer = model.bind_tools(state.get("tools", [])).invoke([SystemMessage(ASSIST), HumanMessage(state["text"])])
         call = answer.tool_calls[0] if answer.tool_calls else {}
         return {"call": {"name": call.get("name"), "args": call.get("args")}}
 

@@ -12,6 +12,7 @@ from inputs import Entry
 from langchain_core.language_models import BaseChatModel
 from protege import Request, text_of
 from protege_langchain.testing import ScriptedTeacher
+from pydantic import SecretStr
 
 
 class Published:
@@ -31,6 +32,7 @@ class Published:
             node, dict.fromkeys(("city", "state", "zip") if node == "place" else ("given", "surname"))
         )
         if node == "assist":
+            assert isinstance(label, dict), "the label of a call to a tool is its name and arguments"
             call = {"name": label["name"], "arguments": json.dumps(label["args"], ensure_ascii=False)}
             tool_calls = [{"id": "call_1", "type": "function", "function": call}]
             return {"role": "assistant", "content": None, "tool_calls": tool_calls}
@@ -48,4 +50,5 @@ def endpoint(url: str, model: str) -> BaseChatModel:
     """A real model; its key is read from OPENAI_API_KEY and never shown."""
     from langchain_openai import ChatOpenAI
 
-    return ChatOpenAI(base_url=url, model=model, api_key=os.environ.get("OPENAI_API_KEY", "none"), stream_usage=True)
+    key = SecretStr(os.environ.get("OPENAI_API_KEY", "none"))
+    return ChatOpenAI(base_url=url, model=model, api_key=key, stream_usage=True)

@@ -6,7 +6,7 @@ Code agency, as Figure 1 of arXiv:2506.02153 has it.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TypedDict
+from typing import Required, TypedDict
 
 from desk import REPLY, TRIAGE, answer, look_up_order
 from langchain.agents import create_agent
@@ -18,7 +18,7 @@ from protege_langgraph import route
 
 
 class State(TypedDict, total=False):
-    ticket: str
+    ticket: Required[str]
     team: str
     reply: str
 
@@ -28,11 +28,11 @@ def desk() -> Callable[[str], Awaitable[str]]:
     model = ScriptedTeacher(answer)  # yours: ChatOpenAI(model="…")
     replier = create_agent(model, [tool(look_up_order)], system_prompt=REPLY)
 
-    async def triage(state: State) -> State:
+    async def triage(state: State) -> dict[str, str]:
         asked = [SystemMessage(TRIAGE), HumanMessage(f"Ticket: {state['ticket']}")]
         return {"team": str((await model.ainvoke(asked)).content)}
 
-    async def reply(state: State) -> State:
+    async def reply(state: State) -> dict[str, str]:
         done = await replier.ainvoke({"messages": [HumanMessage(f"Ticket: {state['ticket']}")]})
         return {"reply": str(done["messages"][-1].content)}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 from protege import Task
 from protege.call import Request
@@ -11,7 +13,7 @@ from protege.errors import InvalidAnswer
 TASK = Task(id="t", name="t", kind="json")
 
 
-def asking(schema: dict[str, object]) -> Request:
+def asking(schema: Mapping[str, object]) -> Request:
     return Request(
         messages=({"role": "user", "content": "?"},),
         response_format={"type": "json_schema", "json_schema": {"name": "s", "schema": schema}},

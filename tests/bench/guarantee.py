@@ -19,6 +19,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -140,7 +141,7 @@ def simulated(name: str, world: World, epsilon: float, calls: int, runs: int) ->
     )
 
 
-def terms(calls: int, epsilon: float) -> dict[str, float]:
+def terms(calls: int, epsilon: float) -> dict[str, Any]:
     return {"calibration_calls": calls, "epsilon": epsilon, "delta": DELTA}
 
 

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from protege import Base, Call, Route, Specialist, Workspace
@@ -86,7 +87,9 @@ def test_tasks_are_listed_and_each_call_has_one(calls, tmp_path):
 
 
 def test_tasks_come_with_what_they_are_worth_the_most_first(tmp_path):
-    letters = [{"messages": [{"role": "user", "content": f"Write a polite letter.\n\nParcel: {n}"}]} for n in range(60)]
+    letters: list[dict[str, Any]] = [
+        {"messages": [{"role": "user", "content": f"Write a polite letter.\n\nParcel: {n}"}]} for n in range(60)
+    ]
     for n, letter in enumerate(letters):
         letter["response"] = {"role": "assistant", "content": f"Dear Sir, your {n} is late and will come on day {n}."}  # pyright: ignore[reportArgumentType]
     workspace = Workspace(tmp_path)

@@ -7,6 +7,7 @@ from __future__ import annotations
 import random
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from protege import Call
@@ -28,10 +29,10 @@ class Agents:
     def text(self, words: int = 9) -> str:
         return " ".join(self.random.choices(_WORDS, k=words))
 
-    def make(self, kind: str, count: int, messages, answer="fine", **fields) -> list[Call]:
+    def make(self, kind: str, count: int, messages, answer: Any = "fine", **fields: Any) -> list[Call]:
         """`messages` and `answer` are values, or functions of the call's number that give them."""
 
-        def value(given, n):
+        def value(given: Any, n: int) -> Any:
             return given(n) if callable(given) else given
 
         found = []

@@ -98,7 +98,7 @@ def test_a_journal_that_was_deleted_is_made_again(tmp_path: Path) -> None:
     assert read(tmp_path / "journal") == [b"here"]
 
 
-def _fill(folder: Path, results: multiprocessing.Queue[object]) -> None:
+def _fill(folder: Path, results: multiprocessing.Queue[tuple[int, int]]) -> None:
     writer = JournalWriter(folder)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
     written = refused = 0
@@ -114,7 +114,7 @@ def _fill(folder: Path, results: multiprocessing.Queue[object]) -> None:
 
 def test_a_write_that_stops_half_way_leaves_no_part_of_itself(tmp_path: Path) -> None:
     context = multiprocessing.get_context("fork")
-    results: multiprocessing.Queue[object] = context.Queue()
+    results: multiprocessing.Queue[tuple[int, int]] = context.Queue()
     process = context.Process(target=_fill, args=(tmp_path, results))
     process.start()
     written, refused = results.get(timeout=20)  # pyright: ignore[reportGeneralTypeIssues]

@@ -37,7 +37,7 @@ WORDS = tuple(
 def call(number: int, text: str, answer: str | None = "order", **fields: object) -> Call:
     messages = ({"role": "system", "content": SYSTEM}, {"role": "user", "content": f"Ticket: {text}"})
     response = None if answer is None else {"role": "assistant", "content": answer}
-    return Call(**{"id": f"c{number:05}", "request": Request(messages), "response": response, **fields})  # type: ignore[arg-type]
+    return Call(**{"id": f"c{number:05}", "request": Request(messages), "response": response, **fields})
 
 
 def words(number: int) -> str:

@@ -32,7 +32,7 @@ def sentence(seed: int, words: int = 25) -> str:
 def call(number: int, text: str, answer: str = "yes", **fields: object) -> Call:
     request = Request(({"role": "user", "content": text},))
     response = {"role": "assistant", "content": answer}
-    return Call(**{"id": f"c{number:06}", "request": request, "response": response, **fields})  # type: ignore[arg-type]
+    return Call(**{"id": f"c{number:06}", "request": request, "response": response, **fields})
 
 
 def part_of(curated: Curated) -> dict[str, str]:

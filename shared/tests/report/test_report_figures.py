@@ -8,7 +8,7 @@ from protege.report.plots import plots, risk_curve
 
 
 def task(**known: object) -> TaskReport:
-    return TaskReport(**{"name": "a", "kind": "label", "calls": 100, "state": "live", **known})  # type: ignore[arg-type]
+    return TaskReport(**{"name": "a", "kind": "label", "calls": 100, "state": "live", **known})
 
 
 def test_the_share_kept_is_what_came_true_and_else_what_is_certified():

@@ -219,7 +219,7 @@ def test_many_tasks_of_one_place_can_be_drawn():
     ],
 )
 def test_the_height_is_the_cost_where_it_is_known_of_all(known: dict[str, object], title: str):
-    other = replace(SORT, worth=replace(SORT.worth, **known))  # type: ignore[arg-type]
+    other = replace(SORT, worth=replace(SORT.worth, **known))
     figure = map_plots.map_plots(TaskMap((SORT, other), 0))["map"]
     assert figure["layout"]["yaxis"]["title"]["text"] == title
 

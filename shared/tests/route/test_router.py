@@ -169,7 +169,7 @@ def test_only_live_specialists_are_published(
     make_router: Callable[..., Router], workspace: Workspace, specialist: Specialist
 ) -> None:
     for state, reason in (("candidate", "no live route"), ("retired", "no live route"), ("live", "routed")):
-        workspace.save_specialist(replace(specialist, state=state))  # pyright: ignore[reportArgumentType]
+        workspace.save_specialist(replace(specialist, state=state))
         publish(workspace)
         assert make_router().decide(request()).reason == reason
 
@@ -362,7 +362,7 @@ def test_a_fault_in_deciding_is_the_teachers_call_and_is_told_once_without_conte
 def test_after_a_fork_the_child_makes_its_own_connection(make_router: Callable[..., Router], engine: Any) -> None:
     connects: list[object] = []
     router = make_router(connect=lambda home: connects.append(home) or engine)
-    router._links["embedded"]._pid = -1  # pyright: ignore[reportPrivateUsage] — as a forked process finds it
+    router._links["embedded"]._pid = -1  # as a forked process finds it
     assert router.answer(request()).decision == "engine starting"
     assert router.wait_until_ready(5)
     assert len(connects) == 2

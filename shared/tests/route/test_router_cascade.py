@@ -154,7 +154,7 @@ def test_both_together_take_no_longer_than_the_first_s_time_out(cascade: Any, en
 
 def test_without_the_second_s_engine_the_teacher_answers(cascade: Any, engine: Two) -> None:
     router = cascade(elsewhere=True)
-    router._links["http://elsewhere"].close()  # pyright: ignore[reportPrivateUsage]
+    router._links["http://elsewhere"].close()
     outcome = router.answer(ASKED)
     assert outcome.decision == "below threshold" and tries(outcome) == [HANDED_BACK]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -183,7 +184,7 @@ def llama_cpp() -> Answers:
     """Greedy answers of llama.cpp from a GGUF file, with LoRA weights where they are given."""
 
     def answers(model: Path, prompts: Sequence[str], lora: Path | None = None) -> list[str]:
-        import xllamacpp
+        xllamacpp: Any = importlib.import_module("xllamacpp")  # it has no types
 
         params = xllamacpp.CommonParams()  # pyright: ignore[reportAttributeAccessIssue]
         params.model.path = str(model)

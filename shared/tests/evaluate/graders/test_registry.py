@@ -41,7 +41,7 @@ def task(kind: Kind = "text") -> Task:
 
 @pytest.fixture(autouse=True)
 def _registered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_graders", dict(registry._graders))  # pyright: ignore[reportPrivateUsage]
+    monkeypatch.setattr(registry, "_graders", dict(registry._graders))
 
 
 class FirstLetter(Grader):

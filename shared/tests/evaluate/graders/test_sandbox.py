@@ -158,7 +158,7 @@ def test_code_that_differs_is_the_same_where_both_pass_the_tests() -> None:
 
 def unavailable(monkeypatch: pytest.MonkeyPatch, machine: str) -> None:
     monkeypatch.setattr(platform, "machine", lambda: machine)
-    monkeypatch.setattr(sandbox, "_missing", sandbox._missing.__wrapped__)  # pyright: ignore[reportPrivateUsage]
+    monkeypatch.setattr(sandbox, "_missing", sandbox._missing.__wrapped__)
     monkeypatch.setattr(sandbox, "_run", lambda *_: pytest.fail("it ran"))
 
 
@@ -180,7 +180,7 @@ def test_a_kernel_that_refuses_is_no_isolation(tmp_path: Path, monkeypatch: pyte
     broken.write_text(inside.replace("call(444,", "call(4440,"))
     marker = tmp_path / "ran"
     monkeypatch.setattr(sandbox, "_INSIDE", broken)
-    monkeypatch.setattr(sandbox, "_missing", sandbox._missing.__wrapped__)  # pyright: ignore[reportPrivateUsage]
+    monkeypatch.setattr(sandbox, "_missing", sandbox._missing.__wrapped__)
     with pytest.raises(NoSandbox, match="Landlock"):
         run(f"open({str(marker)!r}, 'w')")
     assert not marker.exists()
