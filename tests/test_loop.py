@@ -152,6 +152,7 @@ def test_a_second_run_reuses_every_step(home, improved, monkeypatch):
     monkeypatch.setattr(protege.tune, "tune", fail)
     (again,) = flywheel.improve(Workspace(home), (), SETTINGS)
     assert again.specialist_id == improved.specialist_id
+    assert again.figures and improved.figures
     assert again.figures.certificate == improved.figures.certificate
 
 
@@ -248,6 +249,7 @@ def test_in_a_running_ollama_the_same_specialist_is_compared_certified_anew_and_
     assert specialist.engine == "ollama"
     parity = specialist.report["parity"]  # pyright: ignore[reportOptionalSubscript]
     assert parity["holds"] and parity["n"] == parity["prompts"] and parity["template"] == "same"
+    assert moved.figures and improved.figures
     assert moved.figures.fingerprint != improved.figures.fingerprint
     assert abs(moved.figures.evaluation.agreement - improved.figures.evaluation.agreement) <= 0.03
     told = next(s for s in status(workspace)["specialists"] if s["id"] == specialist.id)["ollama"]
