@@ -37,9 +37,9 @@ def test_a_schema_that_refers_to_what_is_not_there_says_nothing_of_the_answer(sc
 
 def test_a_reference_within_the_schema_counts() -> None:
     schema = {"properties": {"a": {"$ref": "#/$defs/Number"}}, "$defs": {"Number": {"type": "number"}}}
-    assert message_from('{"a": 1}', TASK, asking(schema))  # pyright: ignore[reportArgumentType]
+    assert message_from('{"a": 1}', TASK, asking(schema))
     with pytest.raises(InvalidAnswer, match="breaks the schema"):
-        message_from('{"a": "1"}', TASK, asking(schema))  # pyright: ignore[reportArgumentType]
+        message_from('{"a": "1"}', TASK, asking(schema))
 
 
 def test_tool_arguments_are_checked_by_what_can_be_resolved_only() -> None:

@@ -121,7 +121,7 @@ def simulated(name: str, world: World, epsilon: float, calls: int, runs: int) ->
     found: list[list[tuple[float, float]]] = []
     for _ in range(runs):
         drawn = world.draw(calls)
-        grid = grid_from([world.pool[i] for i in world.draw(validation).tolist()], **terms(calls, epsilon))  # pyright: ignore[reportArgumentType]
+        grid = grid_from([world.pool[i] for i in world.draw(validation).tolist()], **terms(calls, epsilon))
         split = [world.pool[i] for i in drawn.tolist()]
         certified = calibrate(split, grid, epsilon=epsilon, delta=DELTA).threshold
         plug_in, best = naive(world, drawn, epsilon, allowed)

@@ -175,7 +175,7 @@ def live_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LiveH
         )
     publish(workspace)
     engine = MemoryEngine({f"{kind}-v1": said for kind, said in SAID.items()})
-    router = Router(workspace.home, connect=lambda home: engine, start=lambda home: None)  # type: ignore[arg-type, return-value]
+    router = Router(workspace.home, connect=lambda home: engine, start=lambda home: None)
     assert router.wait_until_ready(5)
     yield LiveHome(workspace, engine, router)
     router.close()

@@ -36,6 +36,7 @@ class Exchange:
     usage: dict[str, Any] | None
     sent: bytes = b""
     headers: dict[str, str] = field(default_factory=dict[str, str])
+    """By name in title case: OpenAI's client 3 writes them in lower case, client 2 in title case."""
 
 
 class OpenAIServer:
@@ -119,7 +120,9 @@ def _handler(server: OpenAIServer) -> type[BaseHTTPRequestHandler]:
                 self._send(200, "application/json", json.dumps(whole).encode())
 
         def _exchange(self, body: bytes, asked: Any, message: Any, usage: Any) -> None:
-            self.exchange = Exchange(body, asked, message, usage, headers=dict(self.headers))
+            self.exchange = Exchange(
+                body, asked, message, usage, headers={name.title(): value for name, value in self.headers.items()}
+            )
             server.exchanges.append(self.exchange)
 
         def _stream(self, chunks: list[dict[str, Any]], last: str) -> None:

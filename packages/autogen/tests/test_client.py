@@ -346,7 +346,7 @@ def test_text_beside_tool_calls_is_kept_as_the_thought():
 
 async def test_a_stream_without_any_part_is_recorded_as_failed(records: Records, teacher_only: Routed):
     class Silent(ScriptedClient):
-        async def create_stream(self, *args: Any, **options: Any) -> Any:
+        async def create_stream(self, *args: Any, **options: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
             for part in ():
                 yield part
 

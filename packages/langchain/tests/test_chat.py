@@ -311,14 +311,14 @@ def test_a_call_of_many_messages_is_one_run_for_tracers(wrap: Wrap):
 
 def test_only_a_chat_model_can_be_wrapped(tmp_path: Path):
     with pytest.raises(TypeError, match="Wrap the model itself"):
-        ChatProtege(ScriptedTeacher({}).with_retry(), tmp_path)  # type: ignore[arg-type]
+        ChatProtege(ScriptedTeacher({}).with_retry(), tmp_path)
     with pytest.raises(ValueError):
         ChatProtege(ScriptedTeacher({}), tmp_path, temprature=0)
 
 
 def test_it_is_written_without_secrets_and_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     secret = "key-of-the-test"
-    model = ChatProtege(ChatOpenAI(api_key=secret, model="large", temperature=0.5), tmp_path)  # type: ignore[arg-type]
+    model = ChatProtege(ChatOpenAI(api_key=secret, model="large", temperature=0.5), tmp_path)
     written = dumps(model)
     assert secret not in written
     monkeypatch.setenv("OPENAI_API_KEY", secret)
@@ -339,7 +339,7 @@ async def test_a_stream_that_is_left_early_closes_the_teachers(wrap: Wrap):
             finally:
                 closed.append("sync")
 
-        async def _astream(self, *args: Any, **kwargs: Any) -> Any:
+        async def _astream(self, *args: Any, **kwargs: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
             try:
                 for chunk in super()._stream(*args, **kwargs):
                     yield chunk
@@ -348,7 +348,7 @@ async def test_a_stream_that_is_left_early_closes_the_teachers(wrap: Wrap):
 
     model = wrap(Open(lambda request: "one two three"))
     parts, aparts = model._stream([HumanMessage("x")]), model._astream([HumanMessage("x")])
-    next(parts)  # type: ignore[call-overload]
+    next(parts)
     parts.close()  # type: ignore[attr-defined]
     await anext(aparts)
     await aparts.aclose()  # type: ignore[attr-defined]

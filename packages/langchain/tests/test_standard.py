@@ -78,8 +78,8 @@ class TestUnit(_Model, ChatModelUnitTests):
 
 
 class TestIntegration(_Model, ChatModelIntegrationTests):
-    supports_json_mode = True  # image inputs stay off: their tests download pictures
-    model_override_value = "larger"
+    supports_json_mode = True  # image inputs stay off: their tests download pictures  # pyright: ignore[reportIncompatibleMethodOverride]
+    model_override_value = "larger"  # pyright: ignore[reportIncompatibleMethodOverride]
 
 
 class TestUnitRouted(TestUnit):
@@ -90,7 +90,7 @@ class TestIntegrationRouted(TestIntegration):
     """What the suite asks about the model's name is asked of the model that was overridden; a specialist is another."""
 
     router = AnswersAll()
-    supports_model_override = False
+    supports_model_override = False  # pyright: ignore[reportIncompatibleMethodOverride]
 
     @pytest.fixture(autouse=True)
     def _not_asked(self, _surroundings: None) -> Any:

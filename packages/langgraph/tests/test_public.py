@@ -6,7 +6,7 @@ import protege_langgraph
 
 
 def test_the_names_that_agents_may_rely_on() -> None:
-    assert sorted(protege_langgraph.__all__) == [
+    assert sorted(vars(protege_langgraph)["__all__"]) == [
         "NodeReach",
         "NodeRule",
         "ProtegeMiddleware",
@@ -14,4 +14,4 @@ def test_the_names_that_agents_may_rely_on() -> None:
         "reached",
         "route",
     ]
-    assert all(hasattr(protege_langgraph, name) for name in protege_langgraph.__all__)
+    assert all(hasattr(protege_langgraph, name) for name in vars(protege_langgraph)["__all__"])

@@ -255,7 +255,7 @@ def test_each_node_goes_by_its_own_rule(tmp_path: Path, records: Records, keepin
     from protege.route import Outcome
 
     teacher = Outcome(None, None, "no live route")
-    router.answer = only_echo  # type: ignore[method-assign]
+    router.answer = only_echo
     said = route(graph, tmp_path, nodes=rules, recorder=records, router=router).invoke({})["said"]
     assert said.split() == ["kept", "echo", "echo", "another"]
     assert [(r["node"], r["decision"], r["answered_by"]) for r in records.kept] == [

@@ -130,7 +130,7 @@ class Callbacks(BaseCallbackHandler):
         super().__init__([], [])
         self.seen: list[Any] = []
 
-    def on_event_start(self, event_type: Any, payload: Any = None, event_id: str = "", **kwargs: Any) -> str:
+    def on_event_start(self, event_type: Any, payload: Any = None, event_id: str = "", **kwargs: Any) -> str:  # pyright: ignore[reportIncompatibleMethodOverride]
         self.seen.append(("start", event_type, sorted(map(str, payload or ()))))
         return event_id
 

@@ -55,7 +55,7 @@ class Shape(BaseModel):
 class OwnForm(ScriptedLLM):
     """Has its tools in a form of its provider's."""
 
-    def _prepare_chat_with_tools(self, tools: Sequence[Any], **kwargs: Any) -> dict[str, Any]:
+    def _prepare_chat_with_tools(self, tools: Sequence[Any], **kwargs: Any) -> dict[str, Any]:  # pyright: ignore[reportIncompatibleMethodOverride]
         prepared = super()._prepare_chat_with_tools(tools, **kwargs)
         names = [tool["function"]["name"] for tool in prepared.pop("tools")]
         prepared.pop("tool_choice", None)

@@ -91,7 +91,7 @@ def test_tasks_come_with_what_they_are_worth_the_most_first(tmp_path):
         {"messages": [{"role": "user", "content": f"Write a polite letter.\n\nParcel: {n}"}]} for n in range(60)
     ]
     for n, letter in enumerate(letters):
-        letter["response"] = {"role": "assistant", "content": f"Dear Sir, your {n} is late and will come on day {n}."}  # pyright: ignore[reportArgumentType]
+        letter["response"] = {"role": "assistant", "content": f"Dear Sir, your {n} is late and will come on day {n}."}
     workspace = Workspace(tmp_path)
     workspace.add_calls(Call.from_record(r) for r in (*(record(n) for n in range(40)), *letters))
     told = json.loads(protege("tasks", "--json", home=tmp_path).stdout)

@@ -37,7 +37,7 @@ class Agents:
 
         found = []
         for n in range(count):
-            said = [{"role": role, "content": text} for role, text in value(messages, n)]  # pyright: ignore[reportGeneralTypeIssues]
+            said = [{"role": role, "content": text} for role, text in value(messages, n)]
             response = value(answer, n)
             response = response if isinstance(response, dict) else {"role": "assistant", "content": response}
             extra = {name: value(given, n) for name, given in fields.items()}

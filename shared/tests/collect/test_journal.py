@@ -117,7 +117,7 @@ def test_a_write_that_stops_half_way_leaves_no_part_of_itself(tmp_path: Path) ->
     results: multiprocessing.Queue[tuple[int, int]] = context.Queue()
     process = context.Process(target=_fill, args=(tmp_path, results))
     process.start()
-    written, refused = results.get(timeout=20)  # pyright: ignore[reportGeneralTypeIssues]
+    written, refused = results.get(timeout=20)
     process.join()
     assert refused and written
     assert len(read(tmp_path)) == written

@@ -172,7 +172,7 @@ def test_older_records_without_features_are_read_and_keep_their_confidence() -> 
 
 def test_confidences_are_made_anew_as_the_scorer_would_have_given_them() -> None:
     data, engine = rows("a rose", "zebra", "never"), Engine(lambda prompt: "green" if "never" in prompt else "red")
-    known = novelty_from(TASK, "slots", rows("a rose"))  # pyright: ignore[reportArgumentType]
+    known = novelty_from(TASK, "slots", rows("a rose"))
     scorer = Scorer({"sum": 1.0, "novelty": -2.0}, 0.5, known)
     plain = answer_all(engine, SPECIALIST, TASK, data, scorer=Scorer.plain(known))
     scored = answer_all(engine, SPECIALIST, TASK, data, scorer=scorer)
@@ -206,7 +206,7 @@ LOOP = "the order is late and " * 6
 def test_what_may_not_be_kept_is_found_whatever_the_confidence(kind: Kind, text: str, fault: str) -> None:
     task = replace(TASK, kind=kind, labels=("red", LOOP.strip()) if kind == "label" else ())
     request = Request(({"role": "system", "content": "Say the colour."}, {"role": "user", "content": "rose"}))
-    answered = ask(Engine(lambda prompt: text), SPECIALIST, task, request, timeout_s=1)  # type: ignore[arg-type]
+    answered = ask(Engine(lambda prompt: text), SPECIALIST, task, request, timeout_s=1)
     assert answered.fault == fault
     assert (answered.message is None) == (answered.confidence is None) == bool(fault)
 

@@ -186,15 +186,15 @@ def llama_cpp() -> Answers:
     def answers(model: Path, prompts: Sequence[str], lora: Path | None = None) -> list[str]:
         xllamacpp: Any = importlib.import_module("xllamacpp")  # it has no types
 
-        params = xllamacpp.CommonParams()  # pyright: ignore[reportAttributeAccessIssue]
+        params = xllamacpp.CommonParams()
         params.model.path = str(model)
         params.n_ctx, params.n_parallel, params.warmup, params.verbosity = 512, 1, False, -1
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
         if lora:
-            info = xllamacpp.CommonAdapterLoraInfo()  # pyright: ignore[reportAttributeAccessIssue]
+            info = xllamacpp.CommonAdapterLoraInfo()
             info.path, info.scale = str(lora), 1.0
             params.lora_adapters = [info]
-        server = xllamacpp.Server(params)  # pyright: ignore[reportAttributeAccessIssue]
+        server = xllamacpp.Server(params)
         given = [
             server.handle_completions({"prompt": p, "n_predict": 16, "temperature": 0, "cache_prompt": False})
             for p in prompts

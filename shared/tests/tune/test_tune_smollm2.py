@@ -32,9 +32,9 @@ def test_prompts_are_the_same_tokens_here_and_in_llama_cpp(smollm2: Base) -> Non
     xllamacpp: Any = importlib.import_module("xllamacpp")  # it has no types
     from protege.tune.model import Encoder
 
-    params = xllamacpp.CommonParams()  # pyright: ignore[reportAttributeAccessIssue]
+    params = xllamacpp.CommonParams()
     params.model.path, params.n_ctx, params.warmup, params.verbosity = smollm2.path, 256, False, -1
-    server = xllamacpp.Server(params)  # pyright: ignore[reportAttributeAccessIssue]
+    server = xllamacpp.Server(params)
     prompt = render(smollm2, ({"role": "system", "content": ""}, {"role": "user", "content": ODD}))
     body = {"content": prompt, "add_special": True, "parse_special": True}
     given = httpx.post(f"{server.listening_address}/tokenize", json=body, timeout=60).json()
