@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from .. import evaluate
@@ -85,11 +85,15 @@ def certify(workspace: Workspace, candidate: Candidate, promise: Promise, beside
     `ledger.spend`.
     """
     answers, curated = candidate.answers, candidate.curated
-    grid = thresholds(answers.validation, curated, promise)
-    certificate = early_refusal(answers.validation, grid, epsilon=promise.epsilon)
+    validation = as_routed(answers.validation, curated, "validation")
+    grid = thresholds(validation, len(curated.calibration), promise)
+    certificate = early_refusal(validation, grid, epsilon=promise.epsilon)
     if certificate is None:
         spent = spent_on(workspace, candidate, promise, beside)
-        certificate = calibrate(spent.calls, grid, epsilon=promise.epsilon, delta=spent.delta)
+        # A later decision has fewer calls, or less of δ: the grid is made for what it really has.
+        grid = thresholds(validation, len(spent.calls), replace(promise, delta=spent.delta))
+        calls = as_routed(spent.calls, curated, "calibration")
+        certificate = calibrate(calls, grid, epsilon=promise.epsilon, delta=spent.delta)
     return Figures(
         evaluation=evaluate.evaluate(
             answers.test,
@@ -108,10 +112,27 @@ def certify(workspace: Workspace, candidate: Candidate, promise: Promise, beside
     )
 
 
-def thresholds(validation: Sequence[Judged], curated: Curated, promise: Promise) -> tuple[float, ...]:
-    """The thresholds to test: fixed before any calibration call is looked at."""
-    calls = len(curated.calibration)
+def thresholds(validation: Sequence[Judged], calls: int, promise: Promise) -> tuple[float, ...]:
+    """The thresholds to test on this many calibration calls: fixed before what came of them is looked at."""
     return grid_from(validation, calibration_calls=calls, epsilon=promise.epsilon, delta=promise.delta)
+
+
+def as_routed(judged: Sequence[Judged], curated: Curated, part: str) -> list[Judged]:
+    """The answers as the live route treats them: one to a call of a wording that will not be live is handed back.
+
+    Were such answers counted as kept, those of rare wordings could certify what the common ones do not keep.
+    """
+    live, rows = live_wordings(curated), curated.parts[part]
+    wording = dict(zip(rows["id"], rows["signature"], strict=True))
+    return [j if wording.get(j.call_id) in live else replace(j, valid=False, confidence=None) for j in judged]
+
+
+def live_wordings(curated: Curated) -> tuple[str, ...]:
+    """The wordings (`Template.signature`) that stand often enough among the calibration calls to speak for."""
+    signatures = curated.calibration["signature"]
+    counts = Counter(signatures)
+    least = min(LEAST_SEEN, 0.02 * len(signatures))
+    return tuple(sorted(signature for signature, count in counts.items() if count >= least))
 
 
 def route_from(workspace: Workspace, candidate: Candidate, figures: Figures) -> Route:
@@ -133,7 +154,7 @@ def route_from(workspace: Workspace, candidate: Candidate, figures: Figures) -> 
         calibration_calls=certificate.n,
         kept=certificate.kept,
         errors=certificate.errors,
-        signatures=_wordings([example.signature for example in calibration]),
+        signatures=live_wordings(candidate.curated),
         scorer=figures.scorer.to_record(),
         teachers=tuple(teacher for teacher, _ in teachers.most_common()),
         labels={label: count / len(calibration) for label, count in labels.items()},
@@ -147,10 +168,3 @@ def spent_on(workspace: Workspace, candidate: Candidate, promise: Promise, besid
     made_from = (candidate.specialist.id, answers.fingerprint, candidate.curated.hash, grader)
     decision = hash_of(*made_from, answers.scorer.to_record(), promise.epsilon, promise.delta)
     return spend(workspace, candidate.task.id, decision, answers.calibration, promise.delta, beside)
-
-
-def _wordings(signatures: Sequence[str]) -> tuple[str, ...]:
-    """The wordings that calibration speaks of."""
-    counts = Counter(signatures)
-    least = min(LEAST_SEEN, 0.02 * len(signatures))
-    return tuple(sorted(signature for signature, count in counts.items() if count >= least))

@@ -16,7 +16,7 @@ from .. import select as selecting
 from .. import tune as tuning
 from ..asking.confidence import Scorer
 from ..asking.novelty import novelty_from
-from ..certify import early_refusal, thresholds
+from ..certify import as_routed, early_refusal, thresholds
 from ..common.hashing import hash_of
 from ..common.tracing import traced
 from ..errors import EngineError
@@ -254,8 +254,9 @@ def answers(run: Run, specialist: Specialist, curated: Curated) -> Answers:
         validation = part("validation", many)
         scorer = evaluate.fit(validation, plain.novelty)
         validation = evaluate.rescored(validation, scorer)
-        grid = thresholds(validation, curated, promise)
-        refused = early_refusal(validation, grid, epsilon=promise.epsilon)
+        routed = as_routed(validation, curated, "validation")
+        grid = thresholds(routed, len(curated.calibration), promise)
+        refused = early_refusal(routed, grid, epsilon=promise.epsilon)
         calibration = [] if refused else evaluate.rescored(part("calibration", many), scorer)
     return evaluate.Answers(fingerprint, scorer, validation, calibration, evaluate.rescored(test, scorer))
 

@@ -26,7 +26,7 @@ from watched import PARITY, figures
 BASE = Base("b", "b.gguf", "0", "gguf", "llama", "Apache-2.0", 2048, "")
 TASK = Task("t-1", "sort", "label", calls=400)
 CALL = Call(id="c", request=Request(({"role": "user", "content": "a"},)), model="large")
-CURATED: Any = SimpleNamespace(examples=lambda part: [Example("c", CALL, "a", "s1")])
+CURATED: Any = SimpleNamespace(examples=lambda part: [Example("c", CALL, "a", "s1")], calibration={"signature": ["s1"]})
 ANSWERS: Any = SimpleNamespace()
 
 

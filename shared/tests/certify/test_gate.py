@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,9 +11,10 @@ from typing import Any
 import orjson
 import pytest
 from protege import Call, Request, Specialist, Workspace
-from protege.certify import Candidate, Figures, ledger
+from protege.asking.confidence import Scorer
+from protege.certify import Candidate, Figures, Promise, certify, ledger
 from protege.common.progress import Silent
-from protege.evaluate import Judged
+from protege.evaluate import Answers, Judged
 from protege.loop.admit import admit
 from protege.loop.run import Run
 from protege.loop.settings import Settings
@@ -76,7 +78,8 @@ def curated() -> Any:
     """Of a data set, the calibration calls alone."""
     call = Call(id="c", request=Request(({"role": "user", "content": "thing"},)), answered_by="large")
     calibration = [Example("c", call, answer, "sig-colour") for answer in ("red", "red", "red", "blue")]
-    return SimpleNamespace(examples={"calibration": calibration}.__getitem__)
+    signatures = [example.signature for example in calibration]
+    return SimpleNamespace(examples={"calibration": calibration}.__getitem__, calibration={"signature": signatures})
 
 
 def published(workspace: Workspace) -> list[str]:
@@ -151,3 +154,72 @@ def test_a_rollback_while_the_loop_is_at_work_is_not_undone(workspace: Workspace
     admitted(workspace, stale, measured, Settings())
     assert states(workspace) == {"colour-v1": "retired"}
     assert published(workspace) == []
+
+
+# Counter-examples to promises that a gate would break if it counted otherwise
+
+
+def held_out(part: str, wordings: Sequence[str]) -> tuple[Any, list[str]]:
+    ids = [f"{part}{i}" for i in range(len(wordings))]
+    return {"id": ids, "signature": list(wordings)}, ids
+
+
+def judged_as(ids: Sequence[str], wrong: Callable[[int], bool]) -> list[Judged]:
+    return [
+        Judged(call_id, "", "a", "a", agreed=not wrong(i), confidence=0.9, valid=True, latency_ms=1.0)
+        for i, call_id in enumerate(ids)
+    ]
+
+
+def certified(workspace: Workspace, wordings: Sequence[str], wrong: Callable[[int], bool]) -> Figures:
+    parts, answers = {}, {}
+    for part in ("validation", "calibration", "test"):
+        parts[part], ids = held_out(part, wordings)
+        answers[part] = judged_as(ids, wrong)
+    counts = dict.fromkeys(parts, len(wordings))
+    curated: Any = SimpleNamespace(
+        parts=parts,
+        calibration=Rows(parts["calibration"]),
+        examples=lambda part: [],
+        provenance={"counts": counts},
+        hash="h",
+    )
+    candidate = Candidate(TASK, specialist(1, "candidate"), curated, PARITY, Answers("f", Scorer.plain(), **answers))
+    return certify(workspace, candidate, Promise())
+
+
+class Rows(dict[str, list[str]]):
+    """Columns, as many rows as the first has."""
+
+    def __len__(self) -> int:
+        return len(next(iter(self.values())))
+
+
+def test_right_answers_to_rare_wordings_certify_nothing_for_the_common_one(workspace: Workspace) -> None:
+    """Of 400 calls 280 come in wordings of their own, all answered right; 8% of the others are wrong. The route will
+    answer these others only."""
+    wordings = [f"rare{i}" if i % 10 < 7 else "common" for i in range(400)]
+    figures = certified(workspace, wordings, lambda i: wordings[i] == "common" and i % 120 in (9, 18, 27))
+    assert figures.certificate.threshold is None
+
+
+def test_what_is_kept_counts_only_calls_that_the_live_route_would_keep(workspace: Workspace) -> None:
+    wordings = [f"rare{i}" if i % 2 else "common" for i in range(400)]
+    certificate = certified(workspace, wordings, lambda i: False).certificate
+    assert certificate.threshold is not None and (certificate.kept, certificate.n) == (200, 400)
+
+
+def test_a_later_decision_s_thresholds_are_made_for_the_delta_and_the_calls_that_it_has(workspace: Workspace) -> None:
+    """The second look has δ/4, which takes more kept calls at the strictest threshold: the sequence starts there."""
+    asked: list[tuple[int, float]] = []
+
+    def grid_from(validation: Any, *, calibration_calls: int, epsilon: float, delta: float) -> tuple[float, ...]:
+        asked.append((calibration_calls, delta))
+        return (0.0,)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("protege.certify.gate.grid_from", grid_from)
+        certified(workspace, ["common"] * 200, lambda i: False)
+        patch.setattr("protege.certify.gate.hash_of", lambda *of: "another decision")
+        certified(workspace, ["common"] * 200, lambda i: False)
+    assert asked == [(200, 0.05), (200, 0.05), (200, 0.05), (200, 0.0125)]
