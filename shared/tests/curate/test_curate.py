@@ -13,10 +13,10 @@ from protege.call import Attempt, Call, Request
 from protege.curate import PARTS, Curated, CurateSettings
 from protege.curate import curate as curate_with
 from protege.errors import BadInput, NotEnoughCalls
-from protege.redact import Policy
+from protege.redact import RedactionPolicy
 from protege.task import Task, Template, TemplatePart
 
-curate = functools.partial(curate_with, policy=Policy(types=frozenset(), model=False))
+curate = functools.partial(curate_with, policy=RedactionPolicy(types=frozenset(), model=False))
 """Without the search for personal data, which takes most of the time and finds names in words made by chance."""
 
 SYSTEM = "Say whether the ticket is about an order, a refund or an account."

@@ -13,10 +13,10 @@ import orjson
 import pytest
 from protege.call import Call
 from protege.curate import curate as curate_with
-from protege.redact import Policy
+from protege.redact import RedactionPolicy
 from protege.task import Task, Template, TemplatePart
 
-curate = functools.partial(curate_with, policy=Policy(types=frozenset(), model=False))
+curate = functools.partial(curate_with, policy=RedactionPolicy(types=frozenset(), model=False))
 """Without the search for personal data, which takes most of the time and finds names in words made by chance."""
 
 DATA = Path(__file__).parents[4] / "shared" / "data" / "mixed_train.jsonl.gz"

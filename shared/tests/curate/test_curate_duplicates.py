@@ -15,10 +15,10 @@ from protege.call import Call, Request
 from protege.curate import Curated, CurateSettings
 from protege.curate import curate as curate_with
 from protege.errors import NotEnoughCalls
-from protege.redact import Policy
+from protege.redact import RedactionPolicy
 from protege.task import Task, Template
 
-curate = functools.partial(curate_with, policy=Policy(types=frozenset(), model=False))
+curate = functools.partial(curate_with, policy=RedactionPolicy(types=frozenset(), model=False))
 TASK = Task(id="t1", name="open", kind="label", templates=(Template("s1"),))
 SMALL = CurateSettings(min_calibration=1, min_train=1, min_validation=1)
 draw = random.Random(2)

@@ -15,10 +15,10 @@ from protege.call import Call, Request
 from protege.curate import PARTS, Curated, CurateSettings
 from protege.curate import curate as curate_with
 from protege.errors import BadInput, WorkspaceError
-from protege.redact import Policy
+from protege.redact import RedactionPolicy
 from protege.task import Task, Template
 
-curate = functools.partial(curate_with, policy=Policy(types=frozenset(), model=False))
+curate = functools.partial(curate_with, policy=RedactionPolicy(types=frozenset(), model=False))
 """Without the search for personal data, which takes most of the time and finds names in words made by chance."""
 
 TASK = Task(id="t1", name="open", kind="text", templates=(Template("s1"),))

@@ -12,10 +12,10 @@ from protege.call import Call, Request
 from protege.curate import Curated, CurateSettings
 from protege.curate import curate as curate_with
 from protege.curate.noise import failed_tools, noise_of, verdict
-from protege.redact import Policy
+from protege.redact import RedactionPolicy
 from protege.task import Kind, Task, Template
 
-curate = functools.partial(curate_with, policy=Policy(types=frozenset(), model=False))
+curate = functools.partial(curate_with, policy=RedactionPolicy(types=frozenset(), model=False))
 SMALL = CurateSettings(min_calibration=1, min_train=1, min_validation=1)
 NONE: frozenset[str] = frozenset()
 

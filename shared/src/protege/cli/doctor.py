@@ -22,7 +22,7 @@ from ..errors import BadInput, BaseModelError, EngineError, MissingDependency, N
 from ..ollama.address import address
 from ..ollama.api import NAMESPACE, Ollama
 from ..ollama.replies import tells_logprobs
-from ..redact.model import folder as names_model
+from ..redact.weights import folder as names_model
 from ..workspace import VERSION
 
 GB = 1e9

@@ -1,4 +1,4 @@
-"""What an answer is made of: it tells discovery that two prompts ask the same, and never where a request belongs."""
+"""The form of an answer. It tells discovery that two prompts ask for the same thing; it never assigns a request."""
 
 from __future__ import annotations
 
@@ -18,17 +18,18 @@ _FENCED = re.compile(r"```\w*\s*(.*?)\s*```\Z", re.DOTALL)
 _SQL = re.compile(r"(?:select|with|insert\s+into|update|delete\s+from)\b", re.IGNORECASE)
 
 Form = frozenset[str]
-"""`json:key` for each key, `label:text` for a short answer that others give too, else the kind of answer."""
+"""`json:key` for each key of JSON, `label:text` for a short answer that recurs, else the kind of answer."""
 
 
 def forms_of(calls: Sequence[Call]) -> list[Form]:
-    """The form of each call's answer; empty where there is none."""
+    """The form of each call's answer; empty for a call without an answer."""
     texts = [text_of(call.response or {}).strip() for call in calls]
     short = Counter(text.lower() for text in texts if 0 < len(text) <= _LABEL_CHARS)
     return [_form(call, text, short[text.lower()]) for call, text in zip(calls, texts, strict=True)]
 
 
-def _form(call: Call, text: str, same: int) -> Form:
+def _form(call: Call, text: str, times: int) -> Form:
+    """`times`: how often this text is an answer."""
     if (call.response or {}).get("tool_calls"):
         return frozenset(("tool_calls",))
     if not text:
@@ -36,7 +37,7 @@ def _form(call: Call, text: str, same: int) -> Form:
     inside = match[1] if (match := _FENCED.match(text)) else text
     if inside[:1] in "{[" and (keys := _keys(inside)):
         return frozenset(f"json:{key}" for key in keys)
-    if len(text) <= _LABEL_CHARS and same >= _RECURS:
+    if len(text) <= _LABEL_CHARS and times >= _RECURS:
         return frozenset((f"label:{text.lower()}",))
     return frozenset(("sql" if _SQL.match(inside) else "text",))
 
@@ -52,15 +53,15 @@ def _keys(text: str) -> list[str]:
 
 
 def profile_of(forms: Sequence[Form]) -> dict[str, float]:
-    """The share of answers that each token is in."""
+    """The share of answers that contain each token, 0 to 1."""
     counts = Counter(token for form in forms for token in form)
     return {token: n / len(forms) for token, n in counts.items()}
 
 
 def alike(a: Mapping[str, float], b: Mapping[str, float]) -> float:
-    """How far two profiles of answers that are told by their keys or labels overlap, 0 to 1; 0 for other answers.
+    """The overlap of two profiles of answers that have keys or labels, 0 to 1; 0 for other answers.
 
-    One key or label that both have says nothing: "yes" and "done" are said everywhere.
+    One shared key or label says nothing: "yes" and "done" occur everywhere.
     """
     shared = [token for token in a.keys() & b.keys() if token.startswith(("json:", "label:"))]
     if len(shared) < 2:

@@ -1,6 +1,6 @@
-"""Which task a request belongs to: what a route asks inside the agent, and what discovery itself goes by.
+"""Which task a request belongs to. Routes ask this inside the agent, and discovery assigns calls with the same code.
 
-No import that is not light: this runs in the agent's process.
+All imports here are light, because this runs in the agent's process.
 """
 
 from __future__ import annotations
@@ -15,31 +15,34 @@ from ..task import Task, Template
 from .wording import BIAS, FREE, FREE_FORM, FREE_FORM_WITH_TOOLS, free_words, opening_text, opening_words, system_words
 
 NEAR = 1.0
-"""Of a request whose template is unknown and a task's centre: the least of cosine, and share of the centre that is in
-the request, together."""
+"""A request that fits no template belongs to a task whose centre is at least this near. Nearness is the cosine plus the
+share of the centre that occurs in the request."""
 HELD = 0.65
-"""The least share of the centre in a prompt without system text, whose own words hide it from the cosine."""
+"""A prompt without system text must contain at least this share of the centre: its own words distort the cosine."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
     task: Task
     template: Template
-    weight: int  # characters of constant text: the wording that says most wins
+    weight: int  # characters of constant text: the wording that has most wins
 
 
 class Assigner:
-    """Says which of some tasks a request belongs to.
+    """Assigns requests to the given tasks.
 
-    First a template that fits, found by one line that all its requests hold; of several the one with the most constant
-    text. Else the nearest centre by cosine, where that is at least `NEAR`; else, for a prompt without system text, the
-    task of those that have no constant text. Safe to share among threads.
+    1. The task with a template that fits, looked up by one line that all its requests contain. If several fit, the one
+       with the most constant text.
+    2. Else the task with the nearest centre, if it is at least `NEAR`.
+    3. Else, for a prompt without system text, the likeliest of the tasks that have no constant text.
+
+    Safe to share among threads.
     """
 
     def __init__(self, tasks: Sequence[Task]) -> None:
         self.tasks = tuple(tasks)
         whole = [task for task in tasks if not task.phrase]
-        self._parts: dict[str, list[Task]] = defaultdict(list)  # split off by hand, by what they were part of
+        self._parts: dict[str, list[Task]] = defaultdict(list)  # split off by hand, by the id they were part of
         for task in tasks:
             if task.phrase:
                 self._parts[task.split_from].append(task)
@@ -65,19 +68,19 @@ class Assigner:
                 self._weights[word].append((i, weight))
 
     def assign(self, request: Request) -> Task | None:
-        """The task of a request, None where it is none of them. Never raises on odd requests."""
-        found = self.fit(request)
-        task = found[0] if found else self.guess(request)
+        """The task of a request, or None if it belongs to none of them. Never raises on odd requests."""
+        match = self.fit(request)
+        task = match[0] if match else self.guess(request)
         return self._part(task, request) if task and task.id in self._parts else task
 
     def guess(self, request: Request, least: float = 1.0) -> Task | None:
-        """The task of a request that no template fits; `least` as in `nearest`."""
+        """The task of a request that fits no template; `least` as in `nearest`."""
         if (near := self.nearest(request, least)) or request.system.strip():
             return near
         return self._likeliest(request)
 
     def fit(self, request: Request) -> tuple[Task, Template] | None:
-        """The task and its wording whose constant text the request holds."""
+        """The task and the template whose constant text the request contains, or None."""
         candidates = list(self._by_edge)
         for position, by_line in self._by_line.items():
             if position < len(request.messages):
@@ -90,8 +93,11 @@ class Assigner:
         return None
 
     def nearest(self, request: Request, least: float = 1.0) -> Task | None:
-        """The task whose centre is nearest: cosine over the words that centres have, and share of the centre that is
-        there, added up. `least`: of `NEAR`."""
+        """The task whose centre is nearest, or None if none is near enough.
+
+        Nearness is the cosine over the words that centres have, plus the share of the centre that the request contains.
+        least: the share of `NEAR` and of `HELD` that is enough.
+        """
         system = request.system
         by_system = bool(system.strip())
         words = system_words(system) if by_system else opening_words(opening_text(request))
@@ -110,7 +116,7 @@ class Assigner:
         return self.tasks[best] if not by_system or cosine[best] + share[best] >= NEAR * least else None
 
     def _likeliest(self, request: Request) -> Task | None:
-        """Of the tasks without constant text the one whose weights add up to most."""
+        """The task without constant text whose weights have the largest sum."""
         tasks = self._free.get(FREE_FORM_WITH_TOOLS if request.tools else FREE_FORM, ())
         if len(tasks) < 2:
             return tasks[0] if tasks else None
@@ -124,11 +130,11 @@ class Assigner:
 
 
 def weight_of(template: Template) -> int:
-    """Characters of constant text."""
+    """The number of characters of constant text."""
     return sum(len(p.prefix) + len(p.suffix) + sum(map(len, p.lines)) for p in template.parts)
 
 
 def _anchor(template: Template) -> tuple[int, str] | None:
-    """Where the longest constant line stands, and the line: hardly another template has it too."""
+    """The position and text of the longest constant line, which hardly any other template shares."""
     lines = [(part.position, line) for part in template.parts for line in part.lines]
-    return max(lines, key=lambda found: len(found[1]), default=None)
+    return max(lines, key=lambda placed: len(placed[1]), default=None)

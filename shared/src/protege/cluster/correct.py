@@ -1,4 +1,4 @@
-"""Corrections by hand, which discovery then respects: two tasks are one, or a part of a task is its own."""
+"""Corrections by hand, which later discoveries respect: two tasks are merged, or a task is split in two."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from .identity import fresh_id
 
 
 def merge(tasks: Sequence[Task], into: Task, other: Task) -> list[Task]:
-    """The tasks with `other` in `into`; its id is among `merged`. A part that was split off goes back where it was.
+    """The tasks, with `other` merged into `into`, whose `merged` then lists its id.
 
-    Raises BadInput where both are the same.
+    A part that was split off goes back to the task it came from. Raises BadInput if both are the same task, or if
+    either was split off from a third task.
     """
     if into.id == other.id:
-        raise BadInput(f"{into.name} is one task already.", "`protege tasks` lists them.")
+        raise BadInput(f"{into.name} is one task already.", "Name two tasks; `protege tasks` lists them.")
     if into.phrase and into.split_from == other.id:
         into, other = other, into
     rest = [task for task in tasks if task.id not in (into.id, other.id)]
@@ -35,17 +36,20 @@ def merge(tasks: Sequence[Task], into: Task, other: Task) -> list[Task]:
 
 
 def split(tasks: Sequence[Task], task: Task, phrase: str = "") -> list[Task]:
-    """The tasks with one in two: the requests that hold `phrase` become a task of their own.
+    """The tasks, with one split in two: its requests that contain `phrase` become a task of their own.
 
-    Without a phrase, what was merged into it by hand is told apart again. Raises BadInput where nothing was.
+    Without a phrase, tasks that were merged into it by hand are separated again. Raises BadInput if nothing was merged,
+    if the task is itself a part of another, or if it is already split by this phrase.
     """
     rest = [other for other in tasks if other.id != task.id]
     if not phrase:
         if not task.joined:
-            raise BadInput(f"Nothing was merged into {task.name} by hand.", "Name a text that its part has: --phrase.")
+            raise BadInput(
+                f"Nothing was merged into {task.name} by hand.", "Give a text that the part contains: --phrase."
+            )
         own = replace(
             task,
-            templates=tuple(t for t in task.templates if not any(t in other.templates for other in task.joined)),
+            templates=tuple(t for t in task.templates if not any(t in joined.templates for joined in task.joined)),
             merged=tuple(i for i in task.merged if not any(i in (t.id, *t.merged) for t in task.joined)),
             joined=(),
         )

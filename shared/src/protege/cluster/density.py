@@ -1,9 +1,9 @@
-"""Which sampled calls are one kind: density clustering of what is constant in their prompts.
+"""Which sampled calls are of one kind: density clustering of the constant text of their prompts.
 
-Two levels. Calls with one system text are one wording, unless that text says nothing ("You are a helpful assistant.")
-and the user's message or the tools tell kinds apart. Then `hdbscan` (Campello et al. 2013) over term vectors and
-truncated SVD finds the dense groups among the wordings, and groups that are alike on average become one task: a state
-tracker whose prompt names another service each time.
+There are two levels. Calls with the same system text have one wording, unless that text says nothing ("You are a
+helpful assistant.") and the user's message or the tools tell kinds apart. Then `hdbscan` (Campello et al. 2013) over
+term vectors and truncated SVD finds the dense groups among the wordings. Groups that are alike on average become one
+task, such as a state tracker whose prompt names another service each time.
 """
 
 from __future__ import annotations
@@ -13,46 +13,54 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
+
+import numpy as np
+from hdbscan import HDBSCAN
+from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.linalg import eigh
+from scipy.sparse import csr_matrix
+from scipy.spatial.distance import squareform
+from sklearn.metrics.pairwise import cosine_similarity
 
 from .answers import Form, alike, profile_of
 from .document import SMALLEST, Document, documents_of
 from .free import free_kinds, same_inputs
 from .wording import FREE, Wording, name_words, words
 
-if TYPE_CHECKING:
-    import numpy as np
-    from scipy.sparse import csr_matrix
-
 ALIKE = 0.48
 """Groups whose mean cosine is above this are one task. Of 20 agents' nodes, also with twelve services of one agent,
 nothing is joined wrongly above .38, or torn below .60; MetaGPT's 60 actions are told apart best at .40 to .50."""
 SAME_NODE = 0.15
-"""What a shared node adds to that cosine."""
+"""Added to that cosine if two groups share a node."""
 SAME_ANSWERS = 0.15
-"""What the same keys, or the same labels, in the answers to the same kind of input add to it."""
+"""Added to it, at most, if the answers to the same kind of input have the same keys or labels."""
 COMPARED = 200
-"""Inputs of each two groups."""
+"""The number of inputs of each group that are compared, at most."""
 LABELS = 0.4
-"""What the labels of an opening's lines weigh in it."""
+"""The weight of the labels of an opening's lines in that opening."""
 FREE_SHARE = 0.02
-"""Of the calls: so many without constant text are a kind of their own."""
+"""Calls without constant text are a kind of their own if they are at least this share of all calls."""
 COMPONENTS = 200
-"""With fewer than there are kinds, kinds fall onto each other."""
+"""Dimensions after the reduction. If there are fewer dimensions than kinds, kinds coincide."""
 DISTINCT = 1_500
-"""Documents that are compared with each other: at most so many."""
+"""The number of documents that are compared with each other, at most."""
 CENTRE_WORDS = 96
+"""The number of words in a centre, at most."""
 _HALF = 20
-"""A system text of so many words weighs as much as everything else in the prompt."""
+"""A system text of this many words weighs as much as everything else in the prompt."""
 
 
 @dataclass(frozen=True, slots=True)
 class Grouping:
-    """label: each prompt's group, -1 for none. document: each prompt's. centre: word → weight, by group."""
+    """The groups among some prompts."""
 
     labels: list[int]
+    """The group of each prompt; -1 for none."""
     documents: list[Document]
+    """The constant text of each prompt."""
     centres: dict[int, dict[str, float]]
+    """Weight by word, by group."""
 
 
 def group(
@@ -63,22 +71,21 @@ def group(
 ) -> Grouping:
     """The groups among some thousand prompts.
 
-    nodes: the steps that they came from. forms: of their answers. openings: the words of their openings.
+    nodes: the node that each prompt came from. forms: the form of each prompt's answer. openings: the words of each
+    prompt's opening.
     """
-    import numpy as np
-
     documents = documents_of(wordings)
     distinct = sorted(set(documents), key=lambda d: (d.system, d.opening, d.tools, d.flags))
     number = {document: i for i, document in enumerate(distinct)}
     rows = np.array([number[document] for document in documents], dtype=int)
-    if not len(distinct):
+    if not distinct:
         return Grouping([], documents, {})
     matrix, vocabulary = _vectors(distinct)
     counts = np.bincount(rows, minlength=len(distinct))
     dense = _dense_groups(matrix, counts)
     joined = _join_alike(matrix, dense, _nodes_of(dense[rows], nodes), _Answers.of(dense[rows], forms, openings))
     centres = _centres(matrix, joined, counts, vocabulary)
-    # Prompts without constant text are a kind where they are many; a few are what is left over.
+    # Many prompts without constant text are a kind; a few are leftovers.
     free = np.array([bool(FREE.intersection(d.flags)) for d in distinct])
     joined = np.where(free & (counts < FREE_SHARE * len(documents)), -1, joined)
     labels = [int(label) for label in joined[rows]]
@@ -93,7 +100,10 @@ def _split_free(
     forms: Sequence[Form],
     openings: Sequence[Set[str]],
 ) -> None:
-    """The groups without constant text, each in the kinds that its requests and answers show; changes its arguments."""
+    """Split each group without constant text into the kinds that its requests and answers show.
+
+    Changes `labels` and `centres` in place.
+    """
     for g in sorted(free):
         members = [i for i, label in enumerate(labels) if label == g]
         kinds, weights = free_kinds([openings[i] for i in members], [forms[i] for i in members])
@@ -109,15 +119,13 @@ def _split_free(
 
 
 def _vectors(documents: Sequence[Document]) -> tuple[csr_matrix, list[str]]:
-    """Rows of length one, over words and pairs of words.
+    """One row of length one per document, over words and pairs of words; and the terms of the columns.
 
-    Each term counts once and alike. idf was tried: what is rare then hangs on which other tasks there are, and the
-    thirteen services of a state tracker, one task among twenty others, fall apart where they stand alone. Each of
-    system, opening and tools has a share of the row that does not hang on how long the others are.
+    Each term counts once, and all count the same. Inverse document frequency was tried: what is rare then depends on
+    which other tasks there are, and the thirteen services of a state tracker, one task among twenty others, fall apart
+    when they stand alone. System, opening and tools each have a share of the row that does not depend on the length of
+    the others.
     """
-    import numpy as np
-    from scipy.sparse import csr_matrix
-
     column: dict[str, int] = {}
     rows: list[dict[int, float]] = []
     for document in documents:
@@ -137,7 +145,7 @@ def _blocks(document: Document) -> list[tuple[float, list[str]]]:
     system, opening = words(document.system), words(document.opening)
     tools = name_words(document.tools) + list(document.flags)
     share = len(system) / (len(system) + _HALF)
-    if system and (opening or document.labels):  # what the user's message is made to say tells more
+    if system and (opening or document.labels):  # constant text in the user's message tells more
         share *= 0.5
     rest = len(opening) + len(document.labels) + len(tools) or 1
     of_tools = (1 - share) * (min(0.5, len(tools) / rest) if system or opening or document.labels else 1)
@@ -157,20 +165,17 @@ def _terms(text: list[str]) -> list[str]:
 
 
 def _dense_groups(matrix: csr_matrix, counts: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """The group of each distinct document, -1 for none."""
-    import numpy as np
-    from hdbscan import HDBSCAN
-
+    """The group of each distinct document; -1 for none."""
     labels = np.full(len(counts), -1)
-    # The most frequent; which of the others is a matter of chance, the same each time.
+    # The most frequent ones first; the rest in an order drawn by chance, which is the same each time.
     order = np.lexsort((np.random.default_rng(0).permutation(len(counts)), -counts))[:DISTINCT]
-    repeats = np.minimum(counts[order], SMALLEST + 1)  # more copies of one point say nothing new
+    repeats = np.minimum(counts[order], SMALLEST + 1)  # more copies of a point add no information
     if len(order) > 1 and repeats.sum() > 2 * SMALLEST:
         points = np.repeat(_reduced(matrix[order]), repeats, axis=0)
         # Nearer than .4 (cosine .92), wordings differ by no more than a value in them.
         model = HDBSCAN(min_cluster_size=SMALLEST, min_samples=2, cluster_selection_epsilon=0.4)
-        found = np.asarray(model.fit_predict(points))
-        labels[order] = found[np.concatenate([[0], np.cumsum(repeats)[:-1]])]
+        of_points = np.asarray(model.fit_predict(points))
+        labels[order] = of_points[np.concatenate([[0], np.cumsum(repeats)[:-1]])]
         labels[_scattered(matrix, labels)] = -1
     for i in np.flatnonzero((labels < 0) & (counts >= SMALLEST)):
         labels[i] = labels.max() + 1
@@ -178,10 +183,10 @@ def _dense_groups(matrix: csr_matrix, counts: np.ndarray[Any, Any]) -> np.ndarra
 
 
 def _reduced(matrix: csr_matrix) -> np.ndarray[Any, Any]:
-    """The rows in fewer dimensions, length one: truncated SVD, by the eigenvectors of the rows' inner products."""
-    import numpy as np
-    from scipy.linalg import eigh
+    """The rows in at most `COMPONENTS` dimensions, of length one.
 
+    Truncated SVD, computed from the eigenvectors of the rows' inner products.
+    """
     products = (matrix @ matrix.T).toarray()
     last = len(products) - 1
     values, vectors = eigh(products, subset_by_index=[max(0, last + 1 - COMPONENTS), last])
@@ -190,9 +195,10 @@ def _reduced(matrix: csr_matrix) -> np.ndarray[Any, Any]:
 
 
 def _scattered(matrix: csr_matrix, labels: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Which documents are in a group whose members are not alike: what the reduction cannot hold falls together."""
-    import numpy as np
+    """The positions of the documents in groups whose members are not alike.
 
+    Documents that the reduction cannot represent end up close together.
+    """
     inside = np.flatnonzero(labels >= 0)
     sizes = np.bincount(labels[inside], minlength=1)
     squares = _sums(matrix, labels).power(2).sum(axis=1)
@@ -202,10 +208,7 @@ def _scattered(matrix: csr_matrix, labels: np.ndarray[Any, Any]) -> np.ndarray[A
 
 
 def _sums(matrix: csr_matrix, labels: np.ndarray[Any, Any]) -> csr_matrix:
-    """One row for each group: its members' rows added up."""
-    import numpy as np
-    from scipy.sparse import csr_matrix
-
+    """One row per group: the sum of its members' rows."""
     inside = np.flatnonzero(labels >= 0)
     shape = (max(1, int(labels.max()) + 1), len(labels))
     return cast("csr_matrix", csr_matrix((np.ones(len(inside)), (labels[inside], inside)), shape=shape) @ matrix)
@@ -217,13 +220,11 @@ def _join_alike(
     nodes: Sequence[tuple[str, ...]],
     answers: _Answers,
 ) -> np.ndarray[Any, Any]:
-    """Dense groups joined by average linkage. Single linkage joins by way of third ones what differs: V .83 against .94
-    on MetaGPT's calls, whose prompts share long passages."""
-    import numpy as np
-    from scipy.cluster.hierarchy import fcluster, linkage
-    from scipy.spatial.distance import squareform
-    from sklearn.metrics.pairwise import cosine_similarity
+    """The group of each document after groups that are alike are joined by average linkage.
 
+    Single linkage joins different groups by way of a third: V-measure .83 against .94 on MetaGPT's calls, whose prompts
+    share long passages.
+    """
     groups = int(dense.max()) + 1
     if groups < 2:
         return dense
@@ -250,7 +251,7 @@ def _nodes_of(labels: np.ndarray[Any, Any], nodes: Sequence[tuple[str, ...]]) ->
 
 @dataclass(frozen=True, slots=True)
 class _Answers:
-    """What each group is asked, and answers."""
+    """What each group is asked, and what it answers."""
 
     profiles: list[dict[str, float]]
     openings: list[list[Set[str]]]
@@ -267,7 +268,7 @@ class _Answers:
         return cls([profile_of(own) for own in given], [own[:COMPARED] for own in asked])
 
     def same(self, a: int, b: int) -> float:
-        """How far the answers to the same kind of input are the same, 0 to 1."""
+        """How similar two groups' answers are, 0 to 1; 0 if the groups get different kinds of input."""
         share = alike(self.profiles[a], self.profiles[b])
         return share if share and same_inputs(self.openings[a], self.openings[b]) else 0.0
 
@@ -275,9 +276,7 @@ class _Answers:
 def _centres(
     matrix: csr_matrix, labels: np.ndarray[Any, Any], counts: np.ndarray[Any, Any], vocabulary: list[str]
 ) -> dict[int, dict[str, float]]:
-    """The heaviest single words of each group's mean, length one."""
-    import numpy as np
-
+    """The heaviest single words of each group's mean, scaled to length one."""
     centres: dict[int, dict[str, float]] = {}
     for g in range(int(labels.max()) + 1):
         members = labels == g

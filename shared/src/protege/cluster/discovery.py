@@ -1,11 +1,11 @@
-"""Discovery: which kinds of call repeat.
+"""Discovery: find the kinds of call that repeat.
 
     all calls ─► survey (a bounded sample) ─► density (groups) ─► templates, identity
                                                                         │
     all calls ─► assign, tally ◄────────────────────────────────────────┘
 
-The calls are read twice: a sample is looked at closely, then every call is assigned by the very code that assigns in
-the agent. Time is linear in the calls, memory bounded by the sample.
+The calls are read twice: a sample is examined closely, then every call is assigned by the same code that assigns calls
+in the agent. Time is linear in the number of calls; memory is bounded by the sample.
 """
 
 from __future__ import annotations
@@ -30,47 +30,50 @@ from .templates import templates_for
 from .wording import FREE, Wording, free_words, opening_text
 
 VAGUE = 0.05
-"""Of the requests that a template takes: so many may be another task's."""
+"""At most this share of a template's requests may belong to other tasks."""
 _RUN = re.compile(r"[^\W\d_]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Discovery:
-    """tasks: largest first. assignment: task id by call id, None where a call fits no task."""
+    """The tasks that were found, and which of them each call is."""
 
     tasks: tuple[Task, ...]
+    """Largest first."""
     assignment: dict[str, str | None]
+    """Task id by call id; None for a call that fits no task."""
 
 
 def discover(calls: Iterable[Call] | Callable[[], Iterable[Call]], known: Sequence[Task] = ()) -> Discovery:
-    """The kinds of call that repeat, and which of them each call is; the same for the same calls in any order.
+    """The kinds of call that repeat, and which of them each call is. The order of the calls makes no difference.
 
-    calls: read twice; a function that starts them afresh (`workspace.calls`) needs no memory for them, a generator is
-    held. known: the tasks of the last discovery, whose ids, names and templates live on.
+    calls: read twice. A function that starts them anew (`workspace.calls`) needs no memory for them; a generator is
+    read into memory.
+    known: the tasks of the last discovery; their ids, names and templates live on.
     """
     again = _replayable(calls)
     sample = survey(again())
     wordings = [Wording.of(call.request) for call in sample]
     openings = [free_words(opening_text(call.request)) for call in sample]
-    found = group(wordings, [call.node for call in sample], forms_of(sample), openings)
+    grouping = group(wordings, [call.node for call in sample], forms_of(sample), openings)
     members: dict[int, list[int]] = defaultdict(list)
-    for i, label in enumerate(found.labels):
+    for i, label in enumerate(grouping.labels):
         if label >= 0:
             members[label].append(i)
     whole = [task for task in known if not task.phrase]
     order = sorted(members)
-    one = put_together([[sample[i].request for i in members[label]] for label in order], whole)
-    groups = [[label for label, g in zip(order, one, strict=True) if g == n] for n in sorted(set(one))]
+    merged = put_together([[sample[i].request for i in members[label]] for label in order], whole)
+    groups = [[label for label, g in zip(order, merged, strict=True) if g == n] for n in sorted(set(merged))]
     numbers = [[i for label in labels for i in members[label]] for labels in groups]
     requests = [[sample[i].request for i in theirs] for theirs in numbers]
-    documents = [[found.documents[i] for i in theirs] for theirs in numbers]
-    centres = [_mean([found.centres[label] for label in labels]) for labels in groups]
+    documents = [[grouping.documents[i] for i in theirs] for theirs in numbers]
+    centres = [_mean([grouping.centres[label] for label in labels]) for labels in groups]
     drafts = _drafts(requests, documents, centres, whole)
     return _counted(drafts, [_constant_sentences(d) for d in documents], again(), known)
 
 
 def _mean(centres: Sequence[dict[str, float]]) -> dict[str, float]:
-    """One centre for several groups, length one; a group without constant text is told by another rule."""
+    """One centre of length one for several groups. Groups without constant text are recognised by another rule."""
     if len(centres) == 1:
         return centres[0]
     total: Counter[str] = Counter()
@@ -94,7 +97,7 @@ def _drafts(
     centres: Sequence[dict[str, float]],
     known: Sequence[Task],
 ) -> list[Task]:
-    """The tasks without their figures and names. Templates that are known stay; new ones are made for the rest."""
+    """The tasks without figures and names. Known templates stay; new ones are made for requests that fit none."""
     taken = {i for task in known for i in (task.id, *task.merged)}
     drafts: list[Task] = []
     for theirs, docs, centre, same in zip(requests, documents, centres, identify(requests, known), strict=True):
@@ -112,19 +115,20 @@ def _drafts(
 
 
 def _telling(drafts: Sequence[Task], requests: Sequence[Sequence[Request]], known: Set[Template]) -> list[Task]:
-    """The drafts without new templates that say too little: many of the requests that they would take are others'."""
+    """The drafts without those new templates that are too vague: more than `VAGUE` of their requests are others'."""
     assigner = Assigner(drafts)
     right, wrong = Counter[Template](), Counter[Template]()
     for draft, theirs in zip(drafts, requests, strict=True):
         for request in theirs:
-            if found := assigner.fit(request):
-                (right if found[0].id == draft.id else wrong)[found[1]] += 1
+            if match := assigner.fit(request):
+                task, template = match
+                (right if task.id == draft.id else wrong)[template] += 1
     vague = {t for t, n in wrong.items() if n > VAGUE * (n + right[t])} - known
     return [replace(draft, templates=tuple(t for t in draft.templates if t not in vague)) for draft in drafts]
 
 
 def _constant_sentences(documents: Sequence[Document]) -> list[str]:
-    """The most frequent prompt of a group, without the words that most others lack."""
+    """The constant sentences of a group's most frequent prompt, without words that most other prompts lack."""
     counts = Counter(documents)
     first = max(counts, key=lambda d: (counts[d], d.constant))
     frequency: Counter[str] = Counter()
@@ -137,7 +141,7 @@ def _constant_sentences(documents: Sequence[Document]) -> list[str]:
 def _counted(
     drafts: Sequence[Task], sentences: Sequence[list[str]], calls: Iterable[Call], known: Sequence[Task]
 ) -> Discovery:
-    """Every call assigned, the tasks with their figures and names; tasks that no call is left for are dropped."""
+    """Assign every call, and give the tasks their figures and names. Tasks without any call are dropped."""
     taken = {i: draft for draft in drafts for i in (draft.id, *draft.merged)}
     gone = [task for task in known if not task.phrase and task.id not in taken]
     tasks = [*drafts, *gone]
@@ -159,7 +163,7 @@ def _counted(
 
 
 def _part(task: Task, whole: Task) -> Task:
-    """A task that was split off by hand: its prompts are those of what it is a part of."""
+    """A task that was split off by hand, with the prompts of the task that it is a part of."""
     return replace(task, split_from=whole.id, templates=whole.templates, centre=whole.centre)
 
 
@@ -179,7 +183,7 @@ def _with_figures(task: Task, tally: Tally) -> Task:
 
 
 def _with_names(tasks: Sequence[tuple[Task, list[str]]]) -> list[Task]:
-    """Names for the tasks that have none yet; the largest chooses first."""
+    """The tasks, each with a name. Of those that had none, the largest chooses first."""
     named = [task for task, _ in tasks if task.name]
     new = sorted(((t, s) for t, s in tasks if not t.name), key=lambda item: (-item[0].calls, item[0].id))
     names = names_for([s for _, s in new], [t.node for t, _ in new], [t.tools for t, _ in new], [t.name for t in named])

@@ -1,4 +1,4 @@
-"""What is constant in each prompt, judged by what recurs among those with the same system text."""
+"""The constant text of each prompt, judged by what recurs among prompts with the same system text."""
 
 from __future__ import annotations
 
@@ -9,27 +9,29 @@ from dataclasses import dataclass
 from .wording import FREE_FORM, FREE_FORM_WITH_TOOLS, Wording, words
 
 SMALLEST = 3
-"""Fewer calls are no kind that repeats."""
+"""Fewer calls are not a kind that repeats."""
 _GRAM = 4
-"""Words in a row that recur are constant text, wherever lines and sentences end."""
+"""This many words in a row that recur are constant text, wherever lines and sentences end."""
 _FIRST_WORDS, _LAST_WORDS = 600, 200
-"""Of a prompt: instructions stand at its ends."""
+"""Only these words of a prompt are read: instructions stand at its ends."""
 
 _Gram = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What is constant in one prompt, by where it stands.
-
-    labels: what the opening's lines begin with ("question:"), sorted. flags: say what there is no text for.
-    """
+    """The constant text of one prompt, by where it stands."""
 
     system: tuple[str, ...]
+    """From the system text."""
     opening: tuple[str, ...]
+    """From the user's messages before the first answer."""
     tools: tuple[str, ...]
+    """Names of tools, if they tell kinds apart."""
     flags: tuple[str, ...] = ()
+    """Facts that no text shows: the response format, that there are tools, that nothing is constant."""
     labels: tuple[str, ...] = ()
+    """What the opening's lines begin with ("question:"), sorted."""
 
     @property
     def constant(self) -> tuple[str, ...]:
@@ -37,7 +39,7 @@ class Document:
 
 
 def documents_of(wordings: Sequence[Wording]) -> list[Document]:
-    """The constant part of each prompt, judged by what recurs among those with the same system text."""
+    """The constant text of each prompt, judged by what recurs among prompts with the same system text."""
     systems = _constant_systems(wordings)
     by_system: dict[tuple[str, ...], list[int]] = defaultdict(list)
     for i, system in enumerate(systems):
@@ -59,7 +61,10 @@ def documents_of(wordings: Sequence[Wording]) -> list[Document]:
 
 
 def _constant_systems(wordings: Sequence[Wording]) -> list[tuple[str, ...]]:
-    """The system texts; of one that is new each time (a date, an example, a passage is in it) what recurs elsewhere."""
+    """The system text of each prompt; of a text that is new each time, only the runs that recur in others.
+
+    A text is new each time if it contains a date, an example or a passage.
+    """
     counts = Counter(w.system for w in wordings)
     texts = {system: _ends(words(system)) for system in counts if system}
     scattered = {system for system in texts if counts[system] < SMALLEST}
@@ -69,8 +74,8 @@ def _constant_systems(wordings: Sequence[Wording]) -> list[tuple[str, ...]]:
     for system, text in texts.items():
         grams.update(dict.fromkeys(_grams(text), counts[system]))
     least = max(SMALLEST, 0.001 * len(wordings))
-    kept = {system: _runs(texts[system], grams, least, _GRAM) or system for system in scattered}
-    return [kept.get(w.system, w.system) for w in wordings]
+    recurring = {system: _runs(texts[system], grams, least, _GRAM) or system for system in scattered}
+    return [recurring.get(w.system, w.system) for w in wordings]
 
 
 Constant = tuple[tuple[str, ...], tuple[str, ...]]
@@ -78,24 +83,25 @@ Constant = tuple[tuple[str, ...], tuple[str, ...]]
 
 
 def _without_system_text(siblings: Sequence[Wording]) -> list[Constant]:
-    """What recurs in the openings: the labels, and runs that are too long, or too frequent, for what people say."""
-    distinct = list({w.number: w for w in siblings}.values())  # a prompt that comes again shows nothing constant
+    """What recurs in each opening: its labels, and runs too long or too frequent to be people's own words."""
+    distinct = list({w.number: w for w in siblings}.values())  # a repeated prompt does not show what is constant
     least = max(SMALLEST, 0.003 * len(distinct))
     often = max(SMALLEST, 0.02 * len(distinct))
     grams, labels = _frequencies(distinct)
     cohesive = _cohesive(grams)
-    found: list[Constant] = []
+    constants: list[Constant] = []
     for wording in siblings:
         text = _ends(words(wording.opening))
         runs = _runs(text, grams, least, 2 * _GRAM) or _runs(text, cohesive, often, _GRAM + 1)
-        found.append((runs, tuple(sorted(label for label in wording.labels if labels[label] >= 2 * least))))
-    return found
+        constants.append((runs, tuple(sorted(label for label in wording.labels if labels[label] >= 2 * least))))
+    return constants
 
 
 def _under_a_system_text(siblings: Sequence[Wording]) -> list[Constant]:
-    """As above, where nearly every opening has some and none is in all of them; else the system text is all.
+    """What recurs in each opening below one system text; nothing if the system text alone identifies the kind.
 
-    A label or words that all share show one template, however often its values repeat (a schema, a list of tools).
+    Recurring text counts only if nearly every opening has some and none is in all of them. A label or words that all
+    share show a single template, however often its values repeat (a schema, a list of tools).
     """
     nothing: list[Constant] = [((), ())] * len(siblings)
     distinct = list({w.number: w for w in siblings}.values())
@@ -103,14 +109,14 @@ def _under_a_system_text(siblings: Sequence[Wording]) -> list[Constant]:
     grams, labels = _frequencies(distinct)
     if any(n >= 0.9 * len(distinct) for counts in (grams, labels) for n in counts.values()):
         return nothing
-    found: list[Constant] = [
+    constants: list[Constant] = [
         (
             _runs(_ends(words(w.opening)), grams, least, _GRAM),
             tuple(sorted(label for label in w.labels if labels[label] >= least)),
         )
         for w in siblings
     ]
-    return found if sum(1 for runs, marks in found if runs or marks) >= 0.8 * len(found) else nothing
+    return constants if sum(1 for runs, marks in constants if runs or marks) >= 0.8 * len(constants) else nothing
 
 
 def _frequencies(wordings: Sequence[Wording]) -> tuple[Counter[_Gram], Counter[str]]:
@@ -122,7 +128,7 @@ def _frequencies(wordings: Sequence[Wording]) -> tuple[Counter[_Gram], Counter[s
 
 
 def _cohesive(grams: Counter[_Gram]) -> Counter[_Gram]:
-    """Those whose second half mostly follows on the first: "can you tell me" is what people say."""
+    """The grams whose first half mostly leads to this second half, unlike the free speech of "can you tell me"."""
     starts = Counter[_Gram]()
     for gram, n in grams.items():
         starts[gram[: _GRAM // 2]] += n
@@ -134,7 +140,7 @@ def _grams(text: Sequence[str]) -> Iterator[_Gram]:
 
 
 def _runs(text: Sequence[str], grams: Counter[_Gram], least: float, shortest: int) -> tuple[str, ...]:
-    """The runs of at least `shortest` words in which every `_GRAM` words recur."""
+    """The runs of at least `shortest` words in which every `_GRAM` words in a row recur at least `least` times."""
     runs: list[str] = []
     start = 0
     for n, gram in enumerate(_grams(text)):
@@ -153,9 +159,9 @@ def _ends(text: list[str]) -> list[str]:
 
 
 def _tools_tell(siblings: Sequence[Wording], has_system: bool) -> set[tuple[str, ...]]:
-    """The sets of tools that tell kinds apart. One node of the calls this was measured on has 551 sets in 949 calls.
+    """The sets of tools that tell kinds apart: the frequent ones. With a system text, none if there are many sets.
 
-    Under one system text none where the sets are many; without, the frequent ones.
+    One node of the calls that this was measured on has 551 sets in 949 calls.
     """
     sets = Counter(w.tools for w in siblings)
     least = max(SMALLEST, len(siblings) * 0.01) if len(siblings) >= SMALLEST else 1

@@ -1,6 +1,6 @@
 """What has changed in the traffic: new kinds of call, new wordings, and kinds that come more or less often.
 
-One pass over the calls, a few numbers a task and day. Calls whose time is not known are left out.
+One pass over the calls, keeping a few numbers per task and day. Calls without a time are left out.
 """
 
 from __future__ import annotations
@@ -18,36 +18,42 @@ from .assign import Assigner
 What: TypeAlias = Literal["new", "reworded", "more", "less", "gone", "unknown"]
 DAY_S = 86_400
 SHARE = 0.01
-"""Of the traffic: what is less is no news."""
+"""A kind with a smaller share of the traffic is not reported."""
 FEWEST = 20
-"""Calls that a change shows itself in."""
+"""A change must show in at least this many calls."""
 TIMES = 2.0
-"""A kind that comes so many times as often as before, or as seldom, has changed."""
+"""A kind has changed when it comes at least this many times more often, or more rarely, than before."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """what: "new" kind of call, "reworded" prompt, "more", "less", "gone", or "unknown": calls without a task.
-
-    task: its id and name; empty for calls without one. since: start of the day (seconds since 1970, UTC).
-    share, before: of the traffic since then, and until then; for a new wording, of its task's calls.
-    """
+    """One change in the traffic."""
 
     what: What
+    """A "new" kind of call, a "reworded" prompt, "more", "less", "gone", or "unknown": calls without a task."""
     task: str
+    """The task's id; empty for calls without a task."""
     name: str
+    """The task's name; empty for calls without a task."""
     since: float
+    """Start of the day of the change, in seconds since 1970 (UTC)."""
     share: float
+    """Share of the traffic since then, 0 to 1; for a new wording, of its task's calls."""
     before: float
+    """Share until then."""
     calls: int
+    """Calls since then."""
 
 
 Days: TypeAlias = Counter[int]
-"""Calls by day."""
+"""Number of calls by day."""
 
 
 def changes(calls: Iterable[Call], tasks: Sequence[Task], assignment: Mapping[str, str | None]) -> list[Change]:
-    """The changes, the latest first. What is seen on the first day is where all begins, and no news."""
+    """The changes, latest first. What occurs on the first day is the starting point and no change.
+
+    assignment: task id by call id, as in `Discovery`.
+    """
     assigner = Assigner(tasks)
     total: Days = Counter()
     of_task: dict[str, Days] = defaultdict(Counter)
@@ -59,15 +65,15 @@ def changes(calls: Iterable[Call], tasks: Sequence[Task], assignment: Mapping[st
         task = assignment.get(call.id) or ""
         total[day] += 1
         of_task[task][day] += 1
-        if task and (found := assigner.fit(call.request)):
-            of_wording[task, found[1].signature][day] += 1
+        if task and (match := assigner.fit(call.request)):
+            of_wording[task, match[1].signature][day] += 1
     names = {task.id: task.name for task in tasks}
-    found = [c for task, days in of_task.items() if (c := _of_task(task, names.get(task, ""), days, total))]
-    new = {change.task for change in found if change.what == "new"}
+    seen = [c for task, days in of_task.items() if (c := _of_task(task, names.get(task, ""), days, total))]
+    new = {change.task for change in seen if change.what == "new"}
     for (task, _), days in of_wording.items():
         if task not in new and (change := _appeared("reworded", task, names.get(task, ""), days, of_task[task])):
-            found.append(change)
-    return sorted(found, key=lambda change: (-change.since, -change.share, change.task))
+            seen.append(change)
+    return sorted(seen, key=lambda change: (-change.since, -change.share, change.task))
 
 
 def _of_task(task: str, name: str, days: Days, total: Days) -> Change | None:
@@ -83,7 +89,7 @@ def _of_task(task: str, name: str, days: Days, total: Days) -> Change | None:
 
 
 def _appeared(what: What, task: str, name: str, days: Days, total: Days) -> Change | None:
-    """The change where the first of these calls came after the first of all."""
+    """The change if the first of these calls came after the first day of all calls."""
     since, calls = min(days), days.total()
     share = _share(days, total, since)
     if since <= min(total) or share < SHARE or calls < FEWEST:
@@ -92,7 +98,7 @@ def _appeared(what: What, task: str, name: str, days: Days, total: Days) -> Chan
 
 
 def _more_or_less(task: str, name: str, days: Days, total: Days) -> Change | None:
-    """The day since which the share has changed most, if by `TIMES`, and surely so."""
+    """The day since which the share has changed most, if by at least `TIMES` and by more than chance explains."""
     best: Change | None = None
     best_z = 4.0  # standard errors
     for since in sorted(total)[1:]:

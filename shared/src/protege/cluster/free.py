@@ -1,8 +1,8 @@
-"""Kinds among prompts without constant text: what the answers show, as far as the requests tell it too.
+"""Kinds among prompts without constant text: the answers show them, as far as the requests alone can tell them too.
 
-An agent that passes on what its users say, without a word of its own, may do so at several steps. Their answers differ
-in form (keys of JSON, labels, SQL, text); naive Bayes over the words of the requests learns to tell the kinds apart,
-and kinds that it cannot tell apart are one.
+An agent that only passes on what its users say may do so at several steps. The answers of these steps differ in form
+(keys of JSON, labels, SQL, text). Naive Bayes over the words of the requests learns to tell the kinds apart; kinds that
+it cannot tell apart become one.
 """
 
 from __future__ import annotations
@@ -16,18 +16,21 @@ from .answers import Form
 from .wording import BIAS
 
 FEWEST = 20
-"""Calls of a kind: fewer teach nothing about their like."""
+"""Fewer calls of a kind are not enough to learn what it looks like."""
 TOLD_APART = 0.75
-"""The least share of calls of two kinds, each weighing half, that their requests alone give to the right one."""
+"""Two kinds are distinct if the requests alone assign at least this share of their calls to the right kind, each kind
+weighing half."""
 WORDS = 1_000
-"""Words that a kind is told by, at most."""
+"""The number of words that describe a kind, at most."""
 
 Weights = dict[str, float]
 
 
 def free_kinds(words: Sequence[Set[str]], forms: Sequence[Form]) -> tuple[list[int], list[Weights]]:
-    """The kind of each request, and each kind's weights: a request is of the kind whose weights, over its words and
-    `BIAS`, add up to most."""
+    """The kind of each request, and each kind's weights.
+
+    A request belongs to the kind whose weights, summed over the request's words and `BIAS`, are largest.
+    """
     kinds = _merged(words, _by_form(forms))
     groups = max(kinds, default=0) + 1
     if groups == 1:
@@ -37,13 +40,16 @@ def free_kinds(words: Sequence[Set[str]], forms: Sequence[Form]) -> tuple[list[i
 
 
 def best(said: Set[str], weights: Sequence[Weights]) -> int:
-    """The kind whose weights add up to most."""
+    """The kind whose weights have the largest sum over these words."""
     scores = [own.get(BIAS, 0.0) + sum(own.get(word, 0.0) for word in said) for own in weights]
     return max(range(len(scores)), key=lambda k: (scores[k], -k))
 
 
 def same_inputs(a: Sequence[Set[str]], b: Sequence[Set[str]]) -> bool:
-    """Whether the words of two groups' openings, without those that half of either have, do not tell them apart."""
+    """Whether the words of the openings cannot tell two groups apart.
+
+    Words that at least half of either group contain do not count.
+    """
     constant: set[str] = set()
     for group in (a, b):
         counts = Counter(word for said in group for word in said)
@@ -56,7 +62,7 @@ def same_inputs(a: Sequence[Set[str]], b: Sequence[Set[str]]) -> bool:
 
 
 def _by_form(forms: Sequence[Form]) -> list[int]:
-    """Kinds of answer, the most frequent first; rare ones go with it."""
+    """The kind of each answer, numbered from the most frequent; rare kinds count as the most frequent one."""
     kinds = [_kind(form) for form in forms]
     frequent = [k for k, n in Counter(kinds).most_common() if n >= max(FEWEST, 0.02 * len(forms))]
     groups: list[Form] = []
@@ -74,7 +80,7 @@ def _kind(form: Form) -> Form:
 
 
 def _merged(words: Sequence[Set[str]], kinds: list[int]) -> list[int]:
-    """Kinds that their requests do not tell apart made one, those that are most confused first."""
+    """The kinds, with those that the requests cannot tell apart merged, the most confused first."""
     while len(set(kinds)) > 1:
         right = _told_apart(words, kinds)
         (a, b), share = min(right.items(), key=lambda item: (item[1], item[0]))
@@ -86,7 +92,7 @@ def _merged(words: Sequence[Set[str]], kinds: list[int]) -> list[int]:
 
 
 def _told_apart(words: Sequence[Set[str]], kinds: Sequence[int]) -> dict[tuple[int, int], float]:
-    """Of each two kinds the share of calls that weights learnt on the other half of all calls put right."""
+    """For each pair of kinds, the share of calls assigned correctly by weights that were learnt on the other half."""
     counts: dict[tuple[int, int, int], int] = defaultdict(int)
     numbers = sorted(set(kinds))
     place = {kind: n for n, kind in enumerate(numbers)}
@@ -98,15 +104,15 @@ def _told_apart(words: Sequence[Set[str]], kinds: Sequence[int]) -> dict[tuple[i
             scores = [w.get(BIAS, 0.0) + sum(w.get(word, 0.0) for word in words[i]) for w in weights]
             for other in range(len(numbers)):
                 counts[own, other, int(scores[own] > scores[other])] += 1
-    found: dict[tuple[int, int], float] = {}
+    right: dict[tuple[int, int], float] = {}
     for a, b in itertools.combinations(range(len(numbers)), 2):
         shares = [counts[x, y, 1] / max(1, counts[x, y, 0] + counts[x, y, 1]) for x, y in ((a, b), (b, a))]
-        found[numbers[a], numbers[b]] = sum(shares) / 2
-    return found
+        right[numbers[a], numbers[b]] = sum(shares) / 2
+    return right
 
 
 def _weights(words: Sequence[Set[str]], kinds: Sequence[int], groups: int) -> list[Weights]:
-    """Log of how much likelier a word is in a kind than on average over the kinds (multinomial naive Bayes)."""
+    """The log of how much likelier a word is in a kind than on average over the kinds (multinomial naive Bayes)."""
     counts = [Counter[str]() for _ in range(groups)]
     for said, kind in zip(words, kinds, strict=True):
         counts[kind].update(said)

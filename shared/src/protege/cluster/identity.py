@@ -1,4 +1,4 @@
-"""Which found task is which known one: ids outlive growth, new wordings, and discovery run again."""
+"""Which discovered task is which known one: ids survive growth, new wordings and repeated discovery."""
 
 from __future__ import annotations
 
@@ -12,39 +12,41 @@ from ..task import Task, Template
 from .assign import Assigner
 
 _ALIKE_ENOUGH = 0.7
-"""Of what assigns a call to a known task: enough for calls that none of its templates fits."""
+"""The share of `assign.NEAR` that identifies a known task by calls that fit none of its templates."""
 
 _ENOUGH = 200
-"""Calls of a group that say what it was."""
+"""This many calls of a group show which task it was."""
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What a found group takes over: its known task, that one's templates, and the ids that went into it.
-
-    part_of: without a known task, the one that most of its calls were.
-    """
+    """What a discovered group takes over from the known tasks."""
 
     known: Task | None = None
+    """The known task that it is; None if it is new."""
     templates: tuple[Template, ...] = ()
+    """The known templates that go to this group."""
     merged: tuple[str, ...] = ()
+    """The ids of tasks that were merged into it."""
     part_of: str = ""
+    """If it is new, the id of the known task that most of its calls belonged to."""
 
 
 def identify(groups: Sequence[Sequence[Request]], known: Sequence[Task]) -> list[Identity]:
-    """The identity of each group. Shared wordings decide first; where there are none, nearness to a known centre.
+    """The identity of each group. Shared templates decide first; without any, nearness to a known centre decides.
 
-    A known task goes to the group that holds most of its calls; where several go to one group, the largest lives on and
-    the others are merged into it. Where one falls apart, its larger part keeps the id.
+    A known task goes to the group that holds most of its calls. If several go to one group, the largest lives on and
+    the others are merged into it. If one falls apart, its larger part keeps the id.
     """
     assigner = Assigner(known)
     by_template: Counter[tuple[int, str]] = Counter()
     by_task: Counter[tuple[int, str]] = Counter()
     for g, requests in enumerate(groups):
         for request in requests:
-            if found := assigner.fit(request):
-                by_template[g, found[1].signature] += 1
-                by_task[g, found[0].id] += 1
+            if match := assigner.fit(request):
+                task, template = match
+                by_template[g, template.signature] += 1
+                by_task[g, task.id] += 1
     near: Counter[tuple[int, str]] = Counter()
     fitted = {g for g, _ in by_task}
     for g, requests in enumerate(groups):
@@ -57,30 +59,30 @@ def identify(groups: Sequence[Sequence[Request]], known: Sequence[Task]) -> list
 
 
 def put_together(groups: Sequence[Sequence[Request]], known: Sequence[Task]) -> list[int]:
-    """The number of each group, the same for those that a merge by hand has made one."""
+    """The number of each group; groups that were merged by hand have the same number."""
     joined = [task for task in known if task.joined]
     assigner = Assigner(known)
     first: dict[str, int] = {}
     numbers = list(range(len(groups)))
     for g, requests in enumerate(groups if joined else ()):
-        found = Counter(task.id for r in requests[:_ENOUGH] if (task := assigner.assign(r)))
+        votes = Counter(task.id for r in requests[:_ENOUGH] if (task := assigner.assign(r)))
         for task in joined:
-            if 2 * found[task.id] > min(len(requests), _ENOUGH):
+            if 2 * votes[task.id] > min(len(requests), _ENOUGH):
                 numbers[g] = first.setdefault(task.id, g)
     return numbers
 
 
 def fresh_id(signature: str, taken: set[str]) -> str:
-    """`t-` and eight hex digits of the founding signature."""
+    """A new task id: `t-` and eight hex digits of the hash of the founding signature."""
     digest = hashlib.sha256(signature.encode("utf-8", "surrogatepass")).hexdigest()
     for start in range(0, 56):
-        if (found := f"t-{digest[start : start + 8]}") not in taken:
-            return found
+        if (task_id := f"t-{digest[start : start + 8]}") not in taken:
+            return task_id
     return f"t-{digest}"
 
 
 def _homes(votes: Counter[tuple[int, str]]) -> dict[str, int]:
-    """The group that holds most of each one's calls."""
+    """The group that holds most calls of each key, a task's id or a template's signature."""
     best: dict[str, tuple[int, int]] = {}
     for (g, key), n in votes.items():
         best[key] = max(best.get(key, (0, 0)), (n, -g))

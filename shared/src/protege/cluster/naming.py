@@ -1,4 +1,4 @@
-"""Names that a person would give, by rule: from the node, else from the words of the prompt, else from the tools."""
+"""Names that a person would choose, by rule: from the node, else from the prompt's words, else from the tools."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _GENERIC_NODES = frozenset(
         tools runnable runnable_sequence assistant openai chat_open_ai open_ai""",
     )
 )
-# English function words, and what every prompt says. Prompts in other languages keep all of their words.
+# English function words, and words that occur in every prompt. Prompts in other languages keep all of their words.
 _EMPTY = frozenset(
     _RUN.findall(
         """a about above access according act all also always an and any anything are as ask at based be been
@@ -33,7 +33,7 @@ _EMPTY = frozenset(
     )
 )
 _ROLE = re.compile(r"\W*(?:you are|you re|act as|as an?|role)\b", re.IGNORECASE)
-_LONGEST_RUN = 16  # characters: a script without spaces writes a sentence as one run
+_LONGEST_RUN = 16  # characters: in a script without spaces, a sentence is one run
 
 
 def names_for(
@@ -42,10 +42,11 @@ def names_for(
     tools: Sequence[Sequence[str]],
     taken: Iterable[str],
 ) -> list[str]:
-    """A snake_case name for each task, unlike those in `taken` and each other.
+    """A snake_case name for each task, different from those in `taken` and from each other.
 
-    sentences: what is constant in each task's prompts, in order. nodes: the usual node, empty where unknown.
-    tools: the names of the tools, most frequent first.
+    sentences: the constant sentences of each task's prompts, in order.
+    nodes: each task's most frequent node; empty if unknown.
+    tools: the names of each task's tools, most frequent first.
     """
     common = Counter(word for text in sentences for word in {w for s in text for w in _telling(s)})
     used = set(taken)
@@ -61,10 +62,10 @@ def names_for(
 def _candidates(node: str, said: list[str], tools: Sequence[str]) -> list[str]:
     few = "_".join(said[:MAX_WORDS])
     called = "_".join(name_words(tools[:1])[:MAX_WORDS])
-    found = [node, few, f"{node}_{few}" if node and few else "", "_".join(said[: MAX_WORDS + 2]), called]
+    names = [node, few, f"{node}_{few}" if node and few else "", "_".join(said[: MAX_WORDS + 2]), called]
     if few and called:
-        found.append(f"{few}_{called}")
-    return [name for name in found if name] or ["free_form"]
+        names.append(f"{few}_{called}")
+    return [name for name in names if name] or ["free_form"]
 
 
 def _unused(candidates: list[str], used: set[str]) -> str:
@@ -78,7 +79,7 @@ def _unused(candidates: list[str], used: set[str]) -> str:
 
 
 def _node_name(node: tuple[str, ...]) -> str:
-    """The innermost part of the node's path that says something."""
+    """The innermost part of the node's path that is not generic."""
     for part in reversed(node):
         name = "_".join(name_words([part]))
         if name and name.lower() not in _GENERIC_NODES:
@@ -87,25 +88,26 @@ def _node_name(node: tuple[str, ...]) -> str:
 
 
 def _key_words(text: Sequence[str], common: Counter[str], tasks: int) -> list[str]:
-    """The role that the prompt gives, if it says one, and the words of the sentence that tells most."""
+    """The words of the role that the prompt gives, if any, and of the sentence with the most telling words."""
     role: list[str] = []
     best: list[str] = []
     best_score = 0.0
-    for place, sentence in enumerate(text[:6]):
-        kept = [word for word in _telling(sentence) if common[word] <= max(1, 0.5 * tasks)]
+    for position, sentence in enumerate(text[:6]):
+        rare = [word for word in _telling(sentence) if common[word] <= max(1, 0.5 * tasks)]
         if _ROLE.match(sentence):
-            role = role or kept
+            role = role or rare
             continue
-        score = min(len(kept), 3) * 0.6**place
+        score = min(len(rare), 3) * 0.6**position
         if score > best_score:
-            best, best_score = kept, score
+            best, best_score = rare, score
     said = role if len(role) >= 3 else [*role, *best]
     return [word for i, word in enumerate(said) if not any(_same_stem(word, w) for w in said[:i])]
 
 
 def _telling(sentence: str) -> list[str]:
-    found = [word[:_LONGEST_RUN] for word in _RUN.findall(sentence.lower())]
-    return [w for w in dict.fromkeys(found) if w not in _EMPTY and (len(w) > 1 or not w.isascii())]
+    """The distinct words of a sentence that are not empty words, in lower case and in order."""
+    words = [word[:_LONGEST_RUN] for word in _RUN.findall(sentence.lower())]
+    return [w for w in dict.fromkeys(words) if w not in _EMPTY and (len(w) > 1 or not w.isascii())]
 
 
 def _same_stem(a: str, b: str) -> bool:

@@ -1,4 +1,4 @@
-"""The bounded sample that discovery looks at closely: the same for the same calls in any order."""
+"""The bounded sample of calls that discovery examines closely. It does not depend on the order of the calls."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from .wording import opening_text
 
 SAMPLE = 6_000
 EVERYWHERE = 2_000
-"""So many of the sample are drawn from all calls alike; the others are shared out among the beginnings."""
+"""This many are drawn uniformly from all calls; the rest of the sample is divided among the frequent beginnings."""
 LONGEST_CHARS = 200_000
-"""A longer prompt is not sampled: its like are found by their shorter ones, and it is assigned all the same."""
+"""Longer prompts are not sampled: shorter ones of their kind reveal it, and they are assigned all the same."""
 MAX_CHARS = 60_000_000
-"""Of the sampled prompts together."""
+"""The total size of the sampled prompts, at most."""
 
 _Drawn = tuple[int, str, Call]  # priority (negated: a heap gives up its largest), id, call
 
 
 def survey(calls: Iterable[Call]) -> list[Call]:
-    """At most `SAMPLE` calls: some of every frequent beginning, and a uniform draw over all.
+    """At most `SAMPLE` calls: some of every frequent beginning, and a uniform draw over all calls.
 
-    One pass; memory is bounded by the sample's size, whatever the number of calls. A call's chance hangs on the hash of
-    its id (bottom-k sampling), so neither order nor time matters.
+    One pass. Memory is bounded by the sample's size, whatever the number of calls. The hash of its id decides whether a
+    call is drawn (bottom-k sampling), so neither order nor time matters.
     """
     everywhere = _Draw()
     beginnings: dict[int, _Draw] = {}
@@ -42,7 +42,7 @@ def survey(calls: Iterable[Call]) -> list[Call]:
 
 @dataclass(slots=True)
 class _Draw:
-    """A uniform draw from the calls that were offered."""
+    """A uniform draw from the calls that are offered."""
 
     seen: int = 0
     heap: list[_Drawn] = field(default_factory=list[_Drawn])
@@ -82,7 +82,7 @@ def _shared_out(everywhere: _Draw, beginnings: list[_Draw]) -> list[Call]:
 
 
 def _bounded(calls: list[Call]) -> list[Call]:
-    """Every second call is left out until the prompts are small enough together."""
+    """The calls, every second one left out until their total size is within `MAX_CHARS`."""
     while len(calls) > 20 and sum(_size(call) for call in calls) > MAX_CHARS:
         calls = calls[::2]
     return calls

@@ -1,6 +1,7 @@
-"""What a task's calls amount to: volume, tokens, cost, latency, the kind of their answers, and what comes again.
+"""The figures of a task's calls: volume, tokens, cost, latency, the kind of answers, and repetition.
 
-One pass, a few numbers a task. Answers say here what a task gives; which task a call belongs to they never decide.
+One pass, keeping a few numbers per task. Answers determine a task's kind here; they never decide which task a call
+belongs to.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ from typing import Any
 import orjson
 
 from ..call import Call, Message, text_of
+from ..common.prices import cost_usd
 from ..task import Kind
 
 MAX_LABELS = 500
 MAX_DISTINCT = 50_000
-"""Distinct texts that are counted one by one: some 5 MB."""
+"""Up to this many distinct texts are counted one by one, which takes about 5 MB."""
 _LABEL_CHARS = 80
 _SQL = re.compile(
     r"\s*(?:SELECT\b.*\bFROM\b|SELECT\s+[\d(]|WITH\s+\w+\s+AS\s*\(|INSERT\s+INTO\b|DELETE\s+FROM\b|UPDATE\s+\S+\s+SET\b"
@@ -35,7 +37,7 @@ _CODE = re.compile(
 
 @dataclass(slots=True)
 class Mean:
-    """Of the values that are known."""
+    """The mean of the values that are known."""
 
     total: float = 0.0
     count: int = 0
@@ -52,10 +54,10 @@ class Mean:
 
 @dataclass(slots=True)
 class Repeats:
-    """How often texts come again: exact up to `MAX_DISTINCT` distinct ones, from there on estimated.
+    """How often texts come again: exact up to `MAX_DISTINCT` distinct texts, estimated beyond.
 
-    What is kept then are the counts of a sample of the distinct texts, those whose hash ends in `halvings` zero bits
-    (distinct sampling; Gibbons, VLDB 2001). Each of them is counted from its first time on.
+    The estimate keeps the counts of a sample of the distinct texts: those whose hash ends in `halvings` zero bits
+    (distinct sampling; Gibbons, VLDB 2001). Each of them is counted from its first occurrence on.
     """
 
     total: int = 0
@@ -80,12 +82,12 @@ class Repeats:
 
     @property
     def seen_before(self) -> float:
-        """The share of texts that had come before, 0 to 1."""
+        """The share of texts that had occurred before, 0 to 1."""
         return 1 - self.distinct / self.total if self.total else 0.0
 
     @property
     def entropy_bits(self) -> float:
-        """Shannon entropy of the texts as they came: 0 where all are one, log2 of their number where all differ."""
+        """Shannon entropy of the texts: 0 if all are equal, log2 of their number if all differ."""
         shares = (n / self.total for n in self.counts.values())
         return max(0.0, -sum(share * math.log2(share) for share in shares) * (1 << self.halvings))
 
@@ -94,8 +96,8 @@ class Repeats:
 class Tally:
     """Counts over a task's calls.
 
-    Tokens that a call does not tell are estimated at four characters each; a cost that it does not tell is its tokens
-    at the model's list price, where the model has one.
+    If a call does not record its tokens, they are estimated at four characters each. If it does not record its cost,
+    the cost is its tokens at the model's list price, if the model has one.
     """
 
     calls: int = 0
@@ -134,7 +136,7 @@ class Tally:
 
     @property
     def kind(self) -> Kind:
-        """The most frequent kind of answer; "label" where nearly all are few short texts that come again and again."""
+        """The most frequent kind of answer; "label" if nearly all answers are a few short texts that keep recurring."""
         if not self.kinds:
             return "text"
         most = max(self.kinds, key=lambda kind: (self.kinds[kind], kind))
@@ -146,7 +148,7 @@ class Tally:
         return answers >= 5 and distinct <= min(MAX_LABELS, max(2, 0.2 * answers)) and repeated >= 0.95 * answers
 
     def label_texts(self) -> tuple[str, ...]:
-        """The labels, most frequent first; none where the answers are of another kind."""
+        """The labels, most frequent first; none if the answers are of another kind."""
         if self.kind != "label":
             return ()
         return tuple(sorted(self.labels, key=lambda label: (-self.labels[label], label)))
@@ -199,6 +201,4 @@ def _json_chars(value: Any) -> int:
 def _cost(call: Call, tokens_in: int, tokens_out: int) -> float | None:
     if call.cost_usd is not None or not call.model:
         return call.cost_usd
-    from ..common.prices import cost_usd
-
     return cost_usd(call.model, tokens_in, tokens_out)

@@ -1,7 +1,7 @@
-"""The constant text of a task's prompts against their slots.
+"""Templates: the constant text of a task's prompts, told apart from their slots.
 
-Whole lines that stand once in every prompt of a wording, and what encloses the rest of a message. Constant means in
-all of the calls that the template was made from; a text that is merely frequent stays in the slot.
+Constant are whole lines that occur once in every prompt of a wording, and the text that encloses the rest of a message.
+A text is constant if it occurs in all calls that the template was made from; merely frequent text stays in the slot.
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ from ..task import Template, TemplatePart, offered
 from .document import SMALLEST, Document
 
 KEPT = 0.5
-"""Wordings share a template where each keeps this much of its constant text, or of its constant lines, in it; else
-each has its own. A state tracker that names another service each time shares; a reworded prompt does not."""
+"""Wordings share a template if each keeps this share of its constant text, or of its constant lines; else each has its
+own. A state tracker that names another service each time shares one; a reworded prompt does not."""
 FEWEST_CHARS = 12
-"""Of constant text: less tells no prompt from another."""
+"""Less constant text does not tell one prompt from another."""
 MANY = 20
-"""From so many texts on, words that all begin with are no accident; with fewer only a label or a phrase is none."""
+"""With at least this many texts, words that all begin with are no accident. With fewer, only a label or a phrase is
+believed."""
 ENOUGH = 400
-"""More requests of a wording change nothing."""
+"""At most this many requests of a wording are compared; more would change nothing."""
 _LABEL = re.compile(r"\W{0,3}[^\W\d_][^:\n]{1,30}:\s*")
 _PREFIX_ENDS = frozenset(" \t\n\"'“‘([{<>:=|*`#")
 _SEPARATORS = frozenset('\n"“([{<>:=|')
@@ -36,7 +37,7 @@ Opening = tuple[Message, ...]
 def templates_for(requests: Sequence[Request], documents: Sequence[Document]) -> tuple[Template, ...]:
     """The templates of a task's wordings, the one with most calls first.
 
-    documents: what is constant in each prompt, as discovery saw it. Prompts of one document are one wording.
+    documents: the constant text of each prompt, as discovery saw it. Prompts with the same document have one wording.
     """
     drafts: list[_Draft] = []
     rare: dict[tuple[object, ...], list[Request]] = defaultdict(list)
@@ -50,7 +51,7 @@ def templates_for(requests: Sequence[Request], documents: Sequence[Document]) ->
                 rare[_shape(wording[0])] += wording
             elif (new := _Draft.of(wording)).tells:
                 drafts.append(new)
-    for left in rare.values():  # prompts that are each a wording of their own may still share a frame
+    for left in rare.values():  # prompts that each have their own wording may still share a frame
         if len(left) >= SMALLEST and (new := _Draft.of(left[:ENOUGH])).tells:
             drafts.append(new)
     drafts.sort(key=lambda draft: -len(draft.requests))
@@ -59,7 +60,7 @@ def templates_for(requests: Sequence[Request], documents: Sequence[Document]) ->
 
 @dataclass(frozen=True, slots=True)
 class _Draft:
-    """Requests of one wording and what is constant in them."""
+    """Requests of one wording, and their constant text."""
 
     requests: tuple[Request, ...]
     parts: tuple[TemplatePart, ...]
@@ -74,7 +75,7 @@ class _Draft:
 
     @property
     def tells(self) -> bool:
-        """Whether the constant text, or the constant tools, tell such prompts from others."""
+        """Whether the constant text or the constant tools distinguish these prompts from others."""
         if self.weight >= FEWEST_CHARS or (bool(self.requests[0].tools) and self.template().constant_tools):
             return True
         return len(self.requests) >= MANY and any(_LABEL.fullmatch(part.prefix) for part in self.parts)
@@ -84,7 +85,7 @@ class _Draft:
         return sum(len(p.lines) for p in self.parts)
 
     def joined(self, wording: Sequence[Request]) -> _Draft | None:
-        """Both in one; None where too much of what is constant in either would be lost."""
+        """A draft for both; None if either would lose too much of its constant text."""
         if _shape(self.requests[0]) != _shape(wording[0]):
             return None
         template = self.template()
@@ -93,7 +94,7 @@ class _Draft:
         both = _Draft.of(self.requests[:ENOUGH] + tuple(wording[:ENOUGH]))
         if not both.tells:
             return None
-        if len(wording) < SMALLEST:  # a few odd prompts must not unmake a template that holds for all others
+        if len(wording) < SMALLEST:  # a few odd prompts must not undo a template that holds for all others
             return both if both.weight >= 0.9 * self.weight else None
         return both if both._keeps(self) and both._keeps(_Draft.of(wording)) else None
 
@@ -104,17 +105,17 @@ class _Draft:
         first = self.requests[0]
         tools = {offered(None, request.tools) for request in self.requests}
         constant_tools = len(tools) == 1
-        terms = offered(first.response_format, first.tools if constant_tools else ())
-        signature = hashlib.sha256(repr((self.parts, terms)).encode("utf-8", "surrogatepass")).hexdigest()[:16]
-        return Template(signature, self.parts, constant_tools, terms)
+        offer = offered(first.response_format, first.tools if constant_tools else ())
+        signature = hashlib.sha256(repr((self.parts, offer)).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        return Template(signature, self.parts, constant_tools, offer)
 
 
 def _wordings(requests: Sequence[Request], documents: Sequence[Document]) -> list[list[Request]]:
-    """Requests by wording, largest first. All prompts of a wording have the same roles and response format."""
-    found: dict[tuple[object, ...], list[Request]] = defaultdict(list)
+    """The requests by wording, largest first. All prompts of a wording have the same roles and response format."""
+    by_wording: dict[tuple[object, ...], list[Request]] = defaultdict(list)
     for request, document in zip(requests, documents, strict=True):
-        found[(document.constant, *_shape(request))].append(request)
-    return sorted(found.values(), key=lambda wording: -len(wording))
+        by_wording[(document.constant, *_shape(request))].append(request)
+    return sorted(by_wording.values(), key=lambda wording: -len(wording))
 
 
 def _shape(request: Request) -> tuple[object, ...]:
@@ -124,7 +125,7 @@ def _shape(request: Request) -> tuple[object, ...]:
 
 
 def _opening(request: Request) -> Opening:
-    """What stands before the first answer: later turns hold no constant text."""
+    """The messages before the first answer: later turns contain no constant text."""
     for i, message in enumerate(request.messages):
         if message.get("role") not in ("system", "developer", "user"):
             return request.messages[:i]
@@ -136,13 +137,13 @@ def _parts(openings: Sequence[Opening]) -> tuple[TemplatePart, ...]:
     for position, first in enumerate(openings[0]):
         if all(isinstance(opening[position].get("content"), str) for opening in openings):
             part = _part(position, str(first["role"]), [text_of(opening[position]) for opening in openings])
-            if part.lines or part.prefix or part.suffix or position == 0:  # the first one's role always tells
+            if part.lines or part.prefix or part.suffix or position == 0:  # the first message's role always counts
                 parts.append(part)
     return tuple(parts)
 
 
 def _part(position: int, role: str, texts: Sequence[str]) -> TemplatePart:
-    """The constant text of one message. `texts` of different calls; equal texts count as one observation."""
+    """The constant text of one message. `texts` are from different calls; equal ones count as one observation."""
     distinct = list(dict.fromkeys(texts))
     if len(distinct) == 1 and len(texts) >= SMALLEST and role != "user":
         text = distinct[0]
@@ -153,15 +154,15 @@ def _part(position: int, role: str, texts: Sequence[str]) -> TemplatePart:
 
 
 def _constant_lines(texts: Sequence[str]) -> tuple[str, ...]:
-    """Lines that stand once in every text, in the first one's order."""
+    """The lines that occur exactly once in every text, in the order of the first text."""
     first = Counter(texts[0].split("\n"))
-    kept = {line for line, n in first.items() if n == 1 and _says_something(line)}
+    constant = {line for line, n in first.items() if n == 1 and _says_something(line)}
     for text in texts[1:]:
-        if not kept:
+        if not constant:
             break
         counts = Counter(text.split("\n"))
-        kept = {line for line in kept if counts[line] == 1}
-    return tuple(line for line in first if line in kept)
+        constant = {line for line in constant if counts[line] == 1}
+    return tuple(line for line in first if line in constant)
 
 
 def _says_something(line: str) -> bool:
@@ -169,7 +170,10 @@ def _says_something(line: str) -> bool:
 
 
 def _enclosed(part: TemplatePart, texts: Sequence[str], *, whole: bool) -> TemplatePart:
-    """The part with what begins and ends all that is left of the texts without its lines, cut where words end."""
+    """The part with its prefix and suffix: the common beginning and end of the texts without its lines.
+
+    Both are cut where words end.
+    """
     rests = [rest for text in texts if (rest := part.slot({"role": part.role, "content": text})) is not None]
     if whole:
         return replace(part, prefix=rests[0])
@@ -182,12 +186,12 @@ def _enclosed(part: TemplatePart, texts: Sequence[str], *, whole: bool) -> Templ
     rests = [rest[len(prefix) :] for rest in rests]
     suffix = _cut(_common_beginning([rest[::-1] for rest in rests]), _SUFFIX_STARTS)[::-1]
     if 0 < len(suffix.strip()) < 3 or (few and len(suffix.split()) < 4 and not _closes(prefix, suffix)):
-        suffix = ""  # a full stop or a last word that some texts happen to share
+        suffix = ""  # a full stop or a last word that the texts happen to share
     return replace(part, prefix=prefix, suffix=suffix)
 
 
 def _cut(text: str, ends: frozenset[str]) -> str:
-    """The text up to the last of these characters."""
+    """The text up to and including the last of these characters."""
     n = len(text)
     while n and text[n - 1] not in ends:
         n -= 1
@@ -195,7 +199,7 @@ def _cut(text: str, ends: frozenset[str]) -> str:
 
 
 def _closes(prefix: str, suffix: str) -> bool:
-    """Whether the suffix mirrors the prefix's end, as quotation marks do."""
+    """Whether the suffix mirrors the end of the prefix, as quotation marks do."""
     return bool(suffix.strip()) and prefix.rstrip().endswith(suffix.strip()[::-1])
 
 

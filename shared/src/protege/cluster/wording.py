@@ -1,6 +1,6 @@
-"""What of a request may be constant: its system text and its opening, masked and cut into sentences.
+"""The parts of a request that may be constant: its system text and its opening, masked and cut into sentences.
 
-Stdlib only: the assigner uses it inside the agent.
+Only the standard library is imported, because the assigner uses this inside the agent.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from ..call import Request, text_of
 from ..task import offered
 
 MASK = "\N{SECTION SIGN}"
-"""Stands for what varies in itself: numbers, ids, dates, quoted text, URLs, e-mail addresses."""
+"""Replaces text that varies by its nature: numbers, ids, dates, quoted text, URLs, e-mail addresses."""
 
 FREE_FORM, FREE_FORM_WITH_TOOLS = "\N{EMPTY SET}", "\N{EMPTY SET}+"
-"""Stand in a centre for having no constant text at all: the agent passes on what its user says."""
+"""Marks in a centre that there is no constant text: the agent passes on what its user says."""
 
 FREE = frozenset({FREE_FORM, FREE_FORM_WITH_TOOLS})
 
 BIAS = "\N{EMPTY SET}="
-"""Stands in the centre of a kind among those: what its frequency weighs."""
+"""In the centre of a kind without constant text, the weight of that kind's frequency."""
 
 HEAD_CHARS, TAIL_CHARS = 20_000, 4_000
-"""Instructions stand at the ends of a prompt; the middle of a longer text is never read."""
+"""Only these characters of a text are read: instructions stand at the ends of a prompt."""
 
 _VARIABLE = re.compile(
     r"https?://\S+"
@@ -46,19 +46,20 @@ _LABELS = 12
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """The parts of a request that an agent's author may have written.
-
-    system, opening: masked sentences of the system text, and of the user's messages before the first answer.
-    labels: what stands before a colon at the beginning of the opening's lines, such as "question:".
-    tools: names, sorted. offered: hash of the response format. number: equal for equal openings, before masking.
-    """
+    """The parts of a request that an agent's author may have written."""
 
     system: tuple[str, ...]
+    """Masked sentences of the system text."""
     opening: tuple[str, ...]
+    """Masked sentences of the user's messages before the first answer."""
     labels: tuple[str, ...]
+    """What stands before a colon at the beginning of the opening's lines, such as "question:"."""
     tools: tuple[str, ...]
+    """Names of the tools, sorted."""
     offered: str
+    """Hash of the response format."""
     number: int
+    """Equal for equal openings, before masking."""
 
     @classmethod
     def of(cls, request: Request) -> Wording:
@@ -74,7 +75,7 @@ class Wording:
 
 
 def opening_text(request: Request) -> str:
-    """The user's messages before the first answer, joined by newlines; of long ones the two ends."""
+    """The user's messages before the first answer, joined by newlines; of a long text, its two ends."""
     texts: list[str] = []
     for message in request.messages:
         role = message.get("role")
@@ -86,19 +87,19 @@ def opening_text(request: Request) -> str:
 
 
 def labels(opening: str) -> tuple[str, ...]:
-    """What stands before a colon at the beginning of lines, lower case, without what stands in brackets; in order."""
-    found: dict[str, None] = {}
+    """What stands before a colon at the beginning of lines, in order, in lower case and without text in brackets."""
+    names: dict[str, None] = {}
     for match in _LABEL.finditer(opening[:HEAD_CHARS]):
         name = _SPACE.sub(" ", _IN_BRACKETS.sub("", match[1])).strip(" \"'*_").lower()
         if name:
-            found[f"{name}:"] = None
-        if len(found) == _LABELS:
+            names[f"{name}:"] = None
+        if len(names) == _LABELS:
             break
-    return tuple(found)
+    return tuple(names)
 
 
 def free_words(opening: str) -> set[str]:
-    """`opening_words`, and roughly how many there are."""
+    """`opening_words`, and a number that says roughly how many there are."""
     said = opening_words(opening)
     return {*said, f"{len(said).bit_length()}"}
 
@@ -110,20 +111,20 @@ def opening_words(opening: str) -> set[str]:
 
 
 def sentences(text: str) -> list[str]:
-    """The masked sentences and lines of a text, each space one; of a long text, of its two ends."""
+    """The masked sentences and lines of a text, whitespace folded; of a long text, those of its two ends."""
     masked = _VARIABLE.sub(MASK, _ends(text))
     return [part for part in (_SPACE.sub(" ", s).strip() for s in _SENTENCE_END.split(masked)) if len(part) > 1]
 
 
 @functools.lru_cache(maxsize=512)
 def system_sentences(text: str) -> tuple[str, ...]:
-    """As `sentences`, remembered: the same system text comes again and again."""
+    """As `sentences`, cached: the same system text comes again and again."""
     return tuple(sentences(text))
 
 
 @functools.lru_cache(maxsize=512)
 def system_words(text: str) -> frozenset[str]:
-    """The words of a system text, remembered."""
+    """The words of a system text, cached."""
     return frozenset(words(system_sentences(text)))
 
 
@@ -133,7 +134,7 @@ def words(parts: Iterable[str]) -> list[str]:
 
 
 def name_words(names: Iterable[str]) -> list[str]:
-    """The lower-case words that identifiers consist of: `SearchFlights`, `search_flights` → search, flights."""
+    """The lower-case words in identifiers: `SearchFlights` and `search_flights` both give search, flights."""
     return [word.lower() for name in names for word in _NAME_PART.findall(name)]
 
 

@@ -1,8 +1,8 @@
-"""What a task is worth: how well a small model may be expected to take it over, and what that would save.
+"""What a task is worth: how well a small model can be expected to take it over, and what that would save.
 
-Nothing is tuned for it. The expected fit rests on what one small model (SmolLM2-135M) was measured to keep of a dozen
-tasks at 5% disagreement; it tells a task of three labels from one of SQL, not two tasks of JSON from each other, and
-has one digit. `protege improve` measures: from then on its figure stands in the place of the estimate.
+Nothing is tuned for this. The expected fit rests on the share of calls that one small model (SmolLM2-135M) was measured
+to keep of a dozen tasks at 5% disagreement. It tells a task of three labels from one of SQL, but not two JSON tasks
+from each other, and it has one digit. `protege improve` measures the fit; its figure then replaces the estimate.
 """
 
 from __future__ import annotations
@@ -14,76 +14,90 @@ from typing import Any
 from ..call import Call, Request, canonical_json
 from ..chat.answer import answer_text
 from ..chat.prompt import fitting_template
+from ..common.prices import cost_usd
 from ..errors import InvalidAnswer
 from ..task import Task
 from .tally import Mean, Repeats, estimated_tokens
 
 MACHINE_USD_PER_HOUR = 0.10
-"""What an hour of this machine is taken to cost, all cores: about the list price of a 2-core cloud machine in 2026."""
+"""The assumed cost of an hour of this machine, all cores: about the list price of a 2-core cloud machine in 2026."""
 WINDOW_TOKENS = 2048
 """Longer calls, answer included, are not learnt from."""
 FEW_ANSWERS = 5
+"""A task with at most this many effective answers is an easy choice."""
 LONG_ANSWER_TOKENS = 30
+"""Answers with more tokens are long."""
 COMES_AGAIN = 0.8
-"""The share of answers seen before from which on a task is a choice among known answers: .89 and more in those that
-were measured to be one, .45 and less in the others."""
+"""If at least this share of answers was seen before, the task is a choice among known answers. The share was .89 or
+more in tasks measured to be one, and .45 or less in the others."""
 MIN_REPEATS = 20
-"""Fewer repeated requests do not tell how often the teacher contradicts itself."""
+"""Fewer repeated requests do not show how often the teacher contradicts itself."""
 DAY, MONTH_DAYS = 86_400, 30
 
 HOW: Mapping[str, str] = {
-    "volume": "Calls a month: the task's calls that have a time, over the days from the first to the last call of all "
-    "tasks. Not said where that is less than a day.",
-    "tokens": "Means a call, as recorded; where that is unknown, four characters a token.",
-    "cost": "Means a call, as recorded; where that is unknown, tokens at the model's list price.",
-    "latency": "Mean of the calls that tell it.",
-    "repetition": "Of calls that the teacher answered. requests_seen_before: the same slots (what is not constant in "
-    "the prompt), or the same whole request where no wording fits, had come before. answered_alike: of these, the "
-    "share whose answer had come with that request too. Exact up to 50,000 distinct ones, then by distinct sampling.",
-    "fit": "The share of calls that a small model is expected to keep at 5% disagreement, to one digit, by what "
-    "SmolLM2-135M was measured to keep with the best threshold in hindsight. Few answers that come again: .9 (spam "
-    "1.0, kind of entry 1.0; none that takes thought was measured). Many that come again: .6 (tickets .945, routing "
-    ".535; of 77 intents .565 were right). New JSON or tool calls: .4 up to 30 tokens (city and state .675, booking "
-    "slots .41, names .285), .2 beyond (contacts .385, addresses .105). SQL, code and text: .1 (SQL .09). Tool calls, "
-    "code and text were not measured. "
-    "Times the share of calls within 2,048 tokens, and the share answered alike. That requests come again does not "
-    "raise it, since the calls it is certified on are none of those learnt from. Where fit_measured is true: the "
-    "certified coverage of the last `protege improve`.",
-    "saving": "Cost a call times fit, less what every call costs here: 40 ms, and 15 ms a token of the answer, at "
+    "volume": "Calls a month: the task's calls that have a time, divided by the days from the first to the last call "
+    "of all tasks. Not given if that is less than a day.",
+    "tokens": "Mean per call, as recorded; if unknown, estimated at four characters a token.",
+    "cost": "Mean per call, as recorded; if unknown, tokens at the model's list price.",
+    "latency": "Mean of the calls that record it.",
+    "repetition": "Of calls that the teacher answered. requests_seen_before: the share whose slots (the parts of the "
+    "prompt that are not constant) had occurred before, or whose whole request had if no wording fits. answered_alike: "
+    "of these, the share whose answer had occurred with that request too. Exact up to 50,000 distinct ones, then by "
+    "distinct sampling.",
+    "fit": "The share of calls that a small model is expected to keep at 5% disagreement, to one digit, by the share "
+    "that SmolLM2-135M was measured to keep with the best threshold in hindsight. Few answers that recur: .9 (spam "
+    "1.0, kind of entry 1.0; no task that takes thought was measured). Many answers that recur: .6 (tickets .945, "
+    "routing .535; of 77 intents .565 were right). New JSON or tool calls: .4 up to 30 tokens (city and state .675, "
+    "booking slots .41, names .285), .2 beyond (contacts .385, addresses .105). SQL, code and text: .1 (SQL .09). Tool "
+    "calls, code and text were not measured. "
+    "This is multiplied by the share of calls within 2,048 tokens, and by the share answered alike. Repeated requests "
+    "do not raise it, since a specialist is certified on calls that it did not learn from. If fit_measured is true, it "
+    "is the certified coverage of the last `protege improve`.",
+    "saving": "Cost per call times fit, less what every call costs here: 40 ms, plus 15 ms a token of the answer, at "
     f"${MACHINE_USD_PER_HOUR:.2f} an hour of this machine. Tokens: input and output times fit. Tuning is not counted.",
 }
-"""How each figure was come by, for people."""
+"""How each figure was obtained, for people."""
 
 
 @dataclass(frozen=True, slots=True)
 class Worth:
-    """What a task is worth, estimated; `HOW` says how.
-
-    fit: 0 to 1. why: what it rests on. fit_measured: whether `protege improve` found it. requests_seen_before,
-    answers_seen_before, answered_alike, beyond_window: shares, 0 to 1; answered_alike is None where too few requests
-    came again. answer_entropy_bits: of whole answers. slot_tokens: mean a call. first, last: seconds since 1970, of the
-    `timed` calls. calls_a_month: None where the calls' times do not tell. cost_usd, saving_usd: US dollars a call, None
-    without a price. saving_tokens: a call.
-    """
+    """What a task is worth, estimated; `HOW` says how."""
 
     task_id: str
     calls: int
+    """All calls of the task."""
     fit: float
+    """The share of calls that a small model is expected to keep, 0 to 1."""
     why: tuple[str, ...]
+    """What `fit` rests on."""
     fit_measured: bool = False
+    """Whether `protege improve` measured `fit`."""
     requests_seen_before: float = 0.0
+    """Share of requests that had occurred before, 0 to 1."""
     answers_seen_before: float = 0.0
+    """Share of answers that had occurred before, 0 to 1."""
     answered_alike: float | None = None
+    """Share of repeated requests whose answer was repeated too, 0 to 1; None if too few requests came again."""
     answer_entropy_bits: float = 0.0
+    """Entropy of whole answers."""
     slot_tokens: float | None = None
+    """Mean tokens per call of what a specialist would be shown."""
     beyond_window: float = 0.0
+    """Share of calls that are too long to learn from, 0 to 1."""
     timed: int = 0
+    """Calls that have a time."""
     first: float | None = None
+    """Time of the first of them, in seconds since 1970."""
     last: float | None = None
+    """Time of the last of them, in seconds since 1970."""
     calls_a_month: float | None = None
+    """None if the calls' times do not show it."""
     cost_usd: float | None = None
+    """US dollars per call that the teacher costs; None without a price."""
     saving_usd: float | None = None
+    """US dollars per call that a specialist would save; None without a price."""
     saving_tokens: float = 0.0
+    """Teacher's tokens per call that a specialist would save."""
 
     @property
     def saving_usd_a_month(self) -> float | None:
@@ -106,7 +120,7 @@ class Worth:
         return cls(**plain)
 
     def figures(self) -> dict[str, Any]:
-        """All figures as users read them: rounded to what they can bear, savings a month and in 1,000 calls."""
+        """All figures as users read them: three significant digits, savings per month and per 1,000 calls."""
         left_out = ("task_id", "calls", "cost_usd", "saving_usd", "saving_tokens", "first", "last")
         return {
             **{name: _rounded(value) for name, value in self.to_record().items() if name not in left_out},
@@ -129,10 +143,12 @@ def weigh(
     measured: float | None = None,
     price_as: str | None = None,
 ) -> Worth:
-    """What a task is worth; `calls` are all of its own, read once.
+    """What a task is worth.
 
-    barred: why no specialist may have it, whatever its calls. measured: the coverage that was certified for it.
-    price_as: see `teacher_usd`.
+    calls: all calls of this task, read once.
+    barred: the reason why no specialist may take the task, whatever its calls.
+    measured: the coverage that was certified for it, 0 to 1.
+    price_as: as in `teacher_usd`.
     """
     habits = _Habits()
     for call in calls:
@@ -161,38 +177,36 @@ def weigh(
 
 
 def teacher_usd(task: Task, price_as: str | None = None) -> float | None:
-    """US dollars a call: as recorded, else its tokens at the list price of `price_as`; None without either."""
+    """US dollars per call: as recorded, else the task's tokens at the list price of `price_as`; None without either."""
     if task.cost_usd is not None:
         return task.cost_usd
     if price_as is None or task.input_tokens is None or task.output_tokens is None:
         return None
-    from ..common.prices import cost_usd
-
     thousand = cost_usd(price_as, round(task.input_tokens * 1000), round(task.output_tokens * 1000))
     return _times(thousand, 1 / 1000)
 
 
 def ranked(worths: Sequence[Worth]) -> list[Worth]:
-    """The most worth first: by dollars saved in the calls watched; those without a price after them, by tokens.
+    """The tasks by what they would save, most first: by dollars, then, for tasks without a price, by tokens.
 
-    Says also how many calls a month that is, by the time that all of them were watched.
+    Sets `calls_a_month`, by the days over which all tasks were watched.
     """
-    watched = _days(worths)
-    told = [replace(w, calls_a_month=w.timed / watched * MONTH_DAYS if watched and w.timed else None) for w in worths]
+    days = _days(worths)
+    monthly = [replace(w, calls_a_month=w.timed / days * MONTH_DAYS if days and w.timed else None) for w in worths]
     return sorted(
-        told, key=lambda w: (-(w.saving_usd or 0.0) * w.calls, -w.saving_tokens * w.calls, -w.calls, w.task_id)
+        monthly, key=lambda w: (-(w.saving_usd or 0.0) * w.calls, -w.saving_tokens * w.calls, -w.calls, w.task_id)
     )
 
 
 def _days(worths: Sequence[Worth]) -> float | None:
-    """From the first call to the last; None where less than a day, of which a month cannot be told."""
+    """Days from the first call to the last; None if less than one, from which no month can be projected."""
     first = min((w.first for w in worths if w.first is not None), default=0.0)
     last = max((w.last for w in worths if w.last is not None), default=0.0)
     return (last - first) / DAY if last - first >= DAY else None
 
 
 class _Habits:
-    """What one pass over a task's calls counts. Bounded memory: see `Repeats`."""
+    """The counts of one pass over a task's calls. Memory is bounded: see `Repeats`."""
 
     def __init__(self) -> None:
         self.requests, self.answers, self.pairs = Repeats(), Repeats(), Repeats()
@@ -219,17 +233,17 @@ class _Habits:
 
     @property
     def answered_alike(self) -> float | None:
-        """Of the requests that came again, the share whose answer had come with them; None where they are few."""
+        """The share of repeated requests whose answer was repeated too; None if fewer than `MIN_REPEATS` came again."""
         again = self.requests.total - self.requests.distinct
         return min(1.0, (self.pairs.total - self.pairs.distinct) / again) if again >= MIN_REPEATS else None
 
 
 def _shown(task: Task, request: Request) -> tuple[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]]:
-    """Messages and tools that a specialist would be shown: the slots, or all where no wording fits."""
-    found = fitting_template(task, request)
-    if found is None:
+    """The messages and tools that a specialist would be shown: the slots, or everything if no wording fits."""
+    fitting = fitting_template(task, request)
+    if fitting is None:
         return request.messages, request.tools
-    template, slots = found
+    template, slots = fitting
     return slots, () if template.constant_tools else request.tools
 
 
@@ -241,7 +255,7 @@ def _answer(response: Mapping[str, Any]) -> bytes:
 
 
 def _fit(task: Task, habits: _Habits, barred: str | None, measured: float | None) -> tuple[float, tuple[str, ...]]:
-    """The share of calls that a small model may be expected to keep, and why."""
+    """The share of calls that a small model can be expected to keep, and why."""
     if barred is not None:
         return 0.0, (barred,)
     if measured is not None:
@@ -259,9 +273,9 @@ def _fit(task: Task, habits: _Habits, barred: str | None, measured: float | None
 
 
 def _fit_of_answers(task: Task, answers: Repeats) -> tuple[float, str]:
-    """By the kind of answers alone; `HOW` names the measurements."""
+    """The fit by the kind of answers alone; `HOW` names the measurements."""
     if task.kind == "label" or answers.seen_before >= COMES_AGAIN:
-        effective = 2**answers.entropy_bits  # so many answers, were they all as frequent
+        effective = 2**answers.entropy_bits  # this many equally frequent answers have the same entropy
         said = f"about {effective:,.0f} answers, again and again"
         if task.labels:
             said = f"{len(task.labels)} label{'s' if len(task.labels) > 1 else ''}"
@@ -273,8 +287,11 @@ def _fit_of_answers(task: Task, answers: Repeats) -> tuple[float, str]:
 
 
 def _machine_usd(task: Task) -> float:
-    """A specialist's call. Measured on two cores, SmolLM2-135M: 69 ms for a label, 252 ms for a city with its state,
-    323 to 350 ms for 20 to 28 tokens."""
+    """The cost of a specialist's call on this machine, in US dollars.
+
+    Measured on two cores with SmolLM2-135M: 69 ms for a label, 252 ms for a city with its state, 323 to 350 ms for 20
+    to 28 tokens.
+    """
     return (40 + 15 * (task.output_tokens or 0.0)) / 3_600_000 * MACHINE_USD_PER_HOUR
 
 
@@ -283,5 +300,5 @@ def _times(value: float | None, factor: float | None) -> float | None:
 
 
 def _rounded(value: Any) -> Any:
-    """Three significant digits."""
+    """The value, rounded to three significant digits if it is a float."""
     return float(f"{value:.3g}") if isinstance(value, float) else value

@@ -9,17 +9,15 @@ import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import InitVar, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import datasets
 import orjson
 
 from ..common.files import write_private
 from ..errors import BadInput, WorkspaceError
 from ..task import Example
 from .rows import Row
-
-if TYPE_CHECKING:
-    import datasets
 
 PARTS = ("train", "validation", "calibration", "test")
 COLUMNS = ("id", "run", "request", "answer", "signature")
@@ -138,8 +136,6 @@ def made(task_id: str, parts: Mapping[str, Sequence[Row]], provenance: Mapping[s
 
 def _datasets(rows: Mapping[str, Sequence[Mapping[str, str]]]) -> dict[str, datasets.Dataset]:
     """In memory: `datasets` writes no cache and shows no bar for what it is given as columns."""
-    import datasets
-
     features = datasets.Features({column: datasets.Value("string") for column in COLUMNS})
     return {
         name: datasets.Dataset.from_dict({c: [row[c] for row in part] for c in COLUMNS}, features=features)

@@ -38,7 +38,8 @@ import orjson
 
 from ..call import Call
 from ..errors import BadInput, NotEnoughCalls
-from ..redact import Policy
+from ..masking.masking import mask
+from ..redact import RedactionPolicy
 from ..task import Task
 from .curated import PARTS, Curated, made
 from .near import ALIKE, CLOSE, Pairs, components, near_pairs
@@ -80,14 +81,14 @@ class CurateSettings:
 
 
 def curate(
-    task: Task, calls: Sequence[Call], settings: CurateSettings | None = None, policy: Policy | None = None
+    task: Task, calls: Sequence[Call], settings: CurateSettings | None = None, policy: RedactionPolicy | None = None
 ) -> Curated:
     """The data set of a task's calls, without personal data in train; the same calls in any order give the same.
 
     Raises NotEnoughCalls, with the number that is missing, where calibration or train would be too small, or where
     runs and repeats tie the calls into groups too large to be divided without a leak.
     """
-    settings, policy = settings or CurateSettings(), policy or Policy()
+    settings, policy = settings or CurateSettings(), policy or RedactionPolicy()
     rows, rejected = _rows(task, calls, settings.since)
     quotas = _quotas(sum(row.sampled for row in rows), settings)
     pairs = near_pairs([row.folded for row in rows])
@@ -143,8 +144,6 @@ def _masked(call: Call) -> Call | None:
 
     They were masked when it was recorded; an older masking knew fewer.
     """
-    from ..masking.masking import mask
-
     try:
         written = orjson.dumps(call.to_record(), option=orjson.OPT_NON_STR_KEYS)
     except TypeError:

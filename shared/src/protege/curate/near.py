@@ -21,10 +21,10 @@ import hashlib
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import numpy as np
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 ALIKE = 0.7
 """Similarity from which one of two texts gives the other away: at five to ten words, one word more or less."""
@@ -62,8 +62,6 @@ class Pairs:
 
 def near_pairs(texts: Sequence[str]) -> Pairs:
     """Pairs of texts whose similarity is `ALIKE` or more; equal texts are linked to the first of them."""
-    import numpy as np
-
     first: dict[str, int] = {}
     leaders = np.fromiter((first.setdefault(text, i) for i, text in enumerate(texts)), np.int64, len(texts))
     distinct = np.fromiter(first.values(), np.int64, len(first))
@@ -78,10 +76,6 @@ def near_pairs(texts: Sequence[str]) -> Pairs:
 
 def components(count: int, left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """A label for each of `count` things; those that are linked, directly or through others, have the same."""
-    import numpy as np
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
     graph = coo_array((np.ones(len(left), np.bool_), (left, right)), shape=(count, count))
     return connected_components(graph, directed=False)[1]
 
@@ -95,8 +89,6 @@ def ends(text: str) -> str:
 
 def _signatures(texts: Sequence[str]) -> np.ndarray:
     """The minima of each text: (texts, hashes), uint32."""
-    import numpy as np
-
     # Multiply and add modulo 2³²: enough, as the pieces' own hashes are mixed well. From a hash, not from a generator
     # whose stream may change: the same calls must give the same data set for years.
     drawn = np.frombuffer(hashlib.shake_256(b"protege near-duplicates").digest(8 * _HASHES), "<u4")
@@ -132,8 +124,6 @@ def _pieces(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
 
     Blanks stand around a text, so that the shortest has pieces too, and its first and last letter weigh as others do.
     """
-    import numpy as np
-
     blanks = " " * (_PIECE - 1)
     cut = [ends(text) for text in texts]
     whole = blanks + "".join(f"{text}{blanks}" for text in cut)
@@ -150,8 +140,6 @@ def _pieces(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
 
 def _wording(texts: Sequence[str]) -> np.ndarray | None:
     """Which pieces are wording: a table by their hash's upper 24 bits; None where the texts are too few to say."""
-    import numpy as np
-
     chars = sum(min(len(text), COMPARED_CHARS) for text in texts)
     one_in = max(1, len(texts) // _SAMPLE, chars // _SAMPLE_CHARS)
     # By a hash, not every n-th: an agent's loop has a period, too.
@@ -175,8 +163,6 @@ def _without(wording: np.ndarray, pieces: np.ndarray, lengths: np.ndarray) -> tu
     To compare it whole would make all texts of one wording each other's near-duplicates, and what is left of "yes" is
     no ground to compare on. So it is like nothing but itself.
     """
-    import numpy as np
-
     starts = np.cumsum(lengths) - lengths
     kept = ~wording[pieces >> np.uint32(8)]
     little = np.add.reduceat(kept, starts, dtype=np.int64) < _FEWEST_PIECES
@@ -189,8 +175,6 @@ def _without(wording: np.ndarray, pieces: np.ndarray, lengths: np.ndarray) -> tu
 
 def _alike(signatures: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Left, right and similarity of the pairs found in the buckets of each band."""
-    import numpy as np
-
     found = [(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))]
     close = np.arange(len(signatures))
     for band in range(_BANDS if len(signatures) > 1 else 0):
@@ -209,8 +193,6 @@ def _alike(signatures: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def _bucketed(band: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """In each bucket of a band: every text but the first, with the first and with the one before it."""
-    import numpy as np
-
     keys = np.zeros(len(band), np.uint64)
     for column in range(band.shape[1]):
         keys = (keys ^ band[:, column]) * np.uint64(0x9E3779B97F4A7C15)
@@ -229,8 +211,6 @@ def _bucketed(band: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _similarity(signatures: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """The share of minima that two texts have in common, pair by pair."""
-    import numpy as np
-
     found = np.empty(len(left), np.float32)
     for start in range(0, len(left), _PAIRS):
         part = slice(start, start + _PAIRS)

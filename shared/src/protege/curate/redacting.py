@@ -19,7 +19,7 @@ from ..call import request_from
 from ..chat.prompt import fitting_template
 from ..errors import TooLong
 from ..masking.masking import mask_text
-from ..redact import Policy, Redactor, readable
+from ..redact import RedactionPolicy, Redactor, readable
 from ..task import Task, Template, TemplatePart
 from .rows import Row, has_structure
 
@@ -40,7 +40,7 @@ class Redaction:
     found: dict[str, int]
 
 
-def redact(rows: Sequence[Row], task: Task, policy: Policy) -> Redaction:
+def redact(rows: Sequence[Row], task: Task, policy: RedactionPolicy) -> Redaction:
     """The rows with surrogates for personal data, the same ones for all calls of a run; in the order given.
 
     A row is rejected where a last look still finds something in it, where it is too long to be looked through, or where

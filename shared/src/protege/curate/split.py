@@ -21,13 +21,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+import numpy as np
 
 from .near import ALIKE, CLOSE, Pairs, components
 from .rows import Row
-
-if TYPE_CHECKING:
-    import numpy as np
 
 Keys = Callable[[Row], Iterable[str]]
 
@@ -89,8 +87,6 @@ def split(rows: Sequence[Row], pairs: Pairs, quotas: Quotas, seed: str) -> Split
 
 def _groups(rows: Sequence[Row], pairs: Pairs, largest: int) -> tuple[list[list[Row]], list[list[Row]], int]:
     """Groups that can be dealt out, those too large even when taken apart, and how many rows stood in such."""
-    import numpy as np
-
     if not rows:
         return [], [], 0
     tied = _linked(rows, lambda row: (row.strict, f"run {row.run}" if row.run else ""))
@@ -112,8 +108,6 @@ def _groups(rows: Sequence[Row], pairs: Pairs, largest: int) -> tuple[list[list[
 
 def _linked(rows: Sequence[Row], keys: Keys) -> tuple[np.ndarray, np.ndarray]:
     """Each row with the first that has the same key, for each of its keys."""
-    import numpy as np
-
     first: dict[str, int] = {}
     links = [(first.setdefault(key, i), i) for i, row in enumerate(rows) for key in keys(row) if key]
     left, right = np.array(links, np.int64).reshape(-1, 2).T
@@ -121,8 +115,6 @@ def _linked(rows: Sequence[Row], keys: Keys) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _joined(*links: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    import numpy as np
-
     return np.concatenate([left for left, _ in links]), np.concatenate([right for _, right in links])
 
 

@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gguf import MODEL_ARCH_NAMES, GGUFReader, get_tensor_name_map
+
 from ..errors import BaseModelError
 
 if TYPE_CHECKING:
     import numpy as np
-    from gguf import GGUFReader
 
 SUPPORTED = frozenset({"llama", "qwen2", "qwen3", "gemma3"})
 """`general.architecture` of the files that can be tuned. Mistral's GGUF files say "llama"."""
@@ -30,8 +31,6 @@ class Names:
     """The names and layouts of one base's tensors."""
 
     def __init__(self, reader: GGUFReader) -> None:
-        from gguf import MODEL_ARCH_NAMES, get_tensor_name_map
-
         self.architecture = str(field(reader, "general.architecture"))
         if self.architecture not in SUPPORTED:
             raise BaseModelError(
@@ -67,8 +66,6 @@ class Names:
 
 def open_gguf(path: Path) -> GGUFReader:
     """Raises BaseModelError where the file is cut off or malformed."""
-    from gguf import GGUFReader
-
     try:
         return GGUFReader(path)
     except (ValueError, IndexError, OSError) as error:

@@ -10,10 +10,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import gguf
+import numpy as np
+import orjson
+from gguf import GGMLQuantizationType
+from safetensors.torch import load_file
+
 from .names import Names, lora_pairs, open_gguf
 
 if TYPE_CHECKING:
-    import numpy as np
     from gguf import GGUFReader, GGUFWriter, ReaderTensor
 
 Output = Literal["q8_0", "f16"]
@@ -59,9 +64,6 @@ def write_full(
 
 def write_lora(base: Path, lora: Path, out: Path, about: Mapping[str, str]) -> None:
     """Write peft's LoRA weights (a folder) as llama.cpp's, float16: `….lora_a` (rank, in), `….lora_b` (out, rank)."""
-    import gguf
-    import numpy as np
-
     names = Names(open_gguf(base))
     scale, pairs = _read_lora(lora)
     writer = gguf.GGUFWriter(None, names.architecture)
@@ -83,9 +85,6 @@ def write_lora(base: Path, lora: Path, out: Path, about: Mapping[str, str]) -> N
 
 
 def _read_lora(folder: Path) -> tuple[float, dict[str, tuple[np.ndarray, np.ndarray]]]:
-    import orjson
-    from safetensors.torch import load_file
-
     config = orjson.loads((folder / "adapter_config.json").read_bytes())
     # Through torch, since numpy has no bf16.
     path = folder / "adapter_model.safetensors"
@@ -108,9 +107,6 @@ def _write(
     about: Mapping[str, str],
     output: Output,
 ) -> None:
-    import gguf
-    import numpy as np
-
     writer = gguf.GGUFWriter(None, str(reader.fields["general.architecture"].contents()))
     for field in reader.fields.values():
         if not field.name.startswith(_COPIED_ANEW):
@@ -138,8 +134,6 @@ def _write(
 
 def _written_type(tensor: ReaderTensor, changed: bool, output: Output) -> Any:
     """Untouched tensors keep their type; so do touched vectors, which llama.cpp wants in float32."""
-    from gguf import GGMLQuantizationType
-
     if not changed or len(tensor.shape) == 1:
         return tensor.tensor_type
     if output == "q8_0" and tensor.shape[0] % 32 == 0:
@@ -148,9 +142,6 @@ def _written_type(tensor: ReaderTensor, changed: bool, output: Output) -> Any:
 
 
 def _tensor_data(tensor: ReaderTensor, kind: Any, change: Change | None) -> np.ndarray:
-    import gguf
-    import numpy as np
-
     if change is None:
         return tensor.data
     changed = change(gguf.dequantize(tensor.data, tensor.tensor_type))

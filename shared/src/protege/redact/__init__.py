@@ -1,9 +1,10 @@
-"""Redact: personal data is found in texts and replaced by surrogates of the same shape.
+"""Redact: find personal data in texts, and replace it by surrogates of the same shape.
 
-Takes texts, or a call with its task; gives them with "Anna Kim" become the same other person throughout a conversation,
-in prompt and answer alike, so that a model still learns to extract. Finds by patterns that are checked (checksums of
-cards, IBANs and national ids, known forms of keys) and by a small model that reads names and places. Never changes what
-the workspace holds: a route sees the calls as they are.
+Takes the texts of a conversation and a `RedactionPolicy`.
+Gives the texts with surrogates: "Anna Kim" becomes the same other person throughout a conversation, in prompt and
+answer alike, so that a model still learns to extract. Personal data is found by patterns that are verified (checksums
+of cards, IBANs and national ids) and by a small model that reads names and places.
+Never changes what the workspace holds: a route sees the calls as they are.
 """
 
 import lazy_loader

@@ -4,6 +4,6 @@ from .conversation import redacted_text as redacted_text
 from .detect import find as find
 from .leaves import readable as readable
 from .policy import TYPES as TYPES
-from .policy import Policy as Policy
+from .policy import RedactionPolicy as RedactionPolicy
 from .policy import load_policy as load_policy
 from .span import Span as Span

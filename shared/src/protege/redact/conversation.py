@@ -1,4 +1,4 @@
-"""One conversation's texts, redacted together: whoever is named in one is the same other person in all."""
+"""The texts of one conversation, redacted together: a person has the same surrogate in all of them."""
 
 from __future__ import annotations
 
@@ -11,109 +11,115 @@ from ..errors import TooLong
 from . import patterns
 from .detect import find
 from .leaves import pieces, readable, rewritten
-from .policy import Policy
+from .policy import RedactionPolicy
 from .surrogates import WORD, Surrogates
 
 MAX_CHARS = 200_000
-"""Of one text: a longer one would take the model minutes, and no small model could be taught on it."""
+"""The longest text: a longer one would take the model minutes, and no small model could learn from it."""
 
 _LETTER = r"[^\W\d_]"
 _BEFORE = r"(?<!\w)|(?<=\\[nrt])"
 _BEFORE_WORD = rf"(?<!{_LETTER})|(?<=\\[nrt])|(?<=%[0-9A-Fa-f]{{2}})"  # a word may be a part of a_name, or of a%20path
 _UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
-"""Thai, Lao, Burmese, Khmer, Kana, Han, Hangul: words stand there without spaces between them."""
+"""Thai, Lao, Burmese, Khmer, Kana, Han, Hangul: words are written without spaces between them."""
 _NO_WORD = re.compile(r"[\d@]")
 
 
 @dataclass(frozen=True, slots=True)
 class Redacted:
-    """texts: in the order given. found: how many spans of each type were replaced."""
+    """The redacted texts of one call."""
 
     texts: list[str]
+    """In the order given."""
     found: Counter[str]
+    """The number of spans found, by type."""
 
 
 class Redactor:
     """Redacts the texts of one conversation, call by call.
 
-    conversation: its id; the same conversation and key give the same surrogates. keep: words that stay, case-folded:
-    what the agent's author wrote into every prompt, the labels to choose from, names of tools. read: what was found in
-    texts so far, by text; conversations of one policy may have it in common.
+    conversation: its id; the same conversation and the same key of the policy give the same surrogates.
+    keep: words that stay, case-folded: what the agent's author wrote into every prompt, the labels to choose from,
+    names of tools.
+    read: a cache of what was found, by text; conversations with the same policy may share it.
     """
 
     def __init__(
         self,
-        policy: Policy,
+        policy: RedactionPolicy,
         conversation: str,
         keep: frozenset[str] = frozenset(),
         read: dict[str, list[tuple[str, str]]] | None = None,
     ) -> None:
         self._policy = policy
-        self._read = {} if read is None else read  # each call of a conversation brings its history again
+        self._read = {} if read is None else read  # each call of a conversation repeats its history
         self._surrogates = Surrogates(f"{policy.key} {conversation}", keep)
         self._written: set[str] = set()
         self._originals: tuple[int, re.Pattern[str] | None] = (0, None)
 
     def redact(self, texts: Sequence[str]) -> Redacted:
-        """The texts with surrogates in the place of personal data; what is found in one goes from all of them.
+        """The texts with surrogates for personal data. What is found in one text is replaced in all of them.
 
-        Raises TooLong where a text is longer than `MAX_CHARS`.
+        Raises TooLong if a text is longer than `MAX_CHARS`.
         """
         found = self.learn(texts)
         return Redacted(self.replaced(texts), found)
 
     def learn(self, texts: Sequence[str]) -> Counter[str]:
-        """Find what is personal in these texts, so that it goes from all texts that are replaced from now on.
+        """Find personal data in these texts, so that `replaced` replaces it in all texts from now on.
 
-        Raises TooLong where one is longer than `MAX_CHARS`; of those before it, it has learnt.
+        Returns the number of spans found, by type. Raises TooLong if a text is longer than `MAX_CHARS`; the texts
+        before it have been learnt by then.
         """
         found: Counter[str] = Counter()
         for text in texts:
             if len(text) > MAX_CHARS:
                 raise TooLong(
-                    f"A text of {len(text):,} characters is too long to be looked through.",
+                    f"A text of {len(text):,} characters is too long to search for personal data.",
                     f"Give it in parts of at most {MAX_CHARS:,}.",
                 )
             if text not in self._read:
-                said = readable(text)
-                self._read[text] = [(said[start:end], type_) for start, end, type_ in find(said, self._policy)]
+                plain = readable(text)
+                self._read[text] = [(plain[start:end], type_) for start, end, type_ in find(plain, self._policy)]
             for value, type_ in self._read[text]:
                 found[type_] += 1
                 self._surrogates.add(value, type_)
         return found
 
     def replaced(self, texts: Sequence[str]) -> list[str]:
-        """The texts with surrogates for what was learnt. Keys of JSON stay, save those that are a number or an e-mail
-        address that was found."""
+        """The texts with surrogates for what was learnt.
+
+        Keys of JSON stay, except those that are a number or an e-mail address that was found.
+        """
         return [rewritten(text, self._in_prose, self._whole) for text in texts]
 
     def left(self, texts: Sequence[str]) -> list[str]:
-        """Types of what is personal in redacted texts still: what has a form, or was found in this conversation.
+        """The types of personal data that redacted texts still contain: what matches a pattern, or was found before.
 
-        Of the keys of JSON, where names stay, those tell that are a name of several words and no more.
+        In keys of JSON, where names stay, only a key that is nothing but a name of several words counts.
         """
         surrogates = self._surrogates
         made = {*surrogates.exact.values(), *surrogates.words.values(), *self._written, *self._policy.allow}
-        said = {is_key: list[str]() for is_key in (False, True)}
+        values, all_keys = list[str](), list[str]()
         for text in texts:
             for piece, is_key in pieces(text):
-                said[is_key].append(piece)
-        whole = "\n".join([*said[False], *said[True]])  # no form goes over a line's end
-        forms = ((whole[start:end], type_) for start, end, type_ in patterns.spans(whole, self._policy.types))
-        left = [type_ for value, type_ in forms if value not in made and not surrogates.stays(value)]
-        keys = [key for key in set(said[True]) if self._is_name(key)]
-        there = set(self._found_in("\n".join([*said[False], *keys])))
-        if any(not surrogates.stands(original) for original in there - made):
+                (all_keys if is_key else values).append(piece)
+        whole = "\n".join([*values, *all_keys])  # no pattern matches across lines
+        matches = ((whole[start:end], type_) for start, end, type_ in patterns.spans(whole, self._policy.types))
+        left = [type_ for value, type_ in matches if value not in made and not surrogates.stays(value)]
+        keys = [key for key in set(all_keys) if self._is_name(key)]
+        originals = set(self._originals_in("\n".join([*values, *keys])))
+        if any(not surrogates.is_surrogate(original) for original in originals - made):
             left.append("a name that was found")
         return left
 
     def _whole(self, value: str, is_key: bool) -> str | None:
-        """What a string of JSON becomes as a whole, if that is not by its parts."""
+        """The surrogate for a whole string of JSON; None if it is replaced part by part."""
         if not is_key:
             return self._surrogates.alone.get(value)
         return self._surrogates.exact.get(value) if _NO_WORD.search(value) else None
 
-    def _found_in(self, text: str) -> list[str]:
+    def _originals_in(self, text: str) -> list[str]:
         anything = self._any_original()
         return anything.findall(text) if anything else []
 
@@ -131,25 +137,25 @@ class Redactor:
         original, surrogates = match[0], self._surrogates
         made = surrogates.exact.get(original) or surrogates.words[original]
         if host := surrogates.hosts.get(original):
-            made = f"{host}{self._in_prose(made[len(host) :])}"  # who is named elsewhere may be named in a path
+            made = f"{host}{self._in_prose(made[len(host) :])}"  # a person named elsewhere may be named in the path
             self._written.add(made)
         return made
 
     def _any_original(self) -> re.Pattern[str] | None:
-        """What was found, as one pattern, made again where there is more of it."""
+        """One pattern for everything that was found, compiled anew when there is more; None if nothing was found."""
         exact, words = self._surrogates.exact, self._surrogates.words
         if len(exact) + len(words) != self._originals[0]:
             self._originals = (len(exact) + len(words), _any_of(exact, words))
         return self._originals[1]
 
 
-def redacted_text(text: str, policy: Policy | None = None) -> str:
-    """One text by itself, redacted: for what is shown to people."""
-    return Redactor(policy or Policy(), "").redact([text]).texts[0]
+def redacted_text(text: str, policy: RedactionPolicy | None = None) -> str:
+    """One text by itself, redacted, to be shown to people."""
+    return Redactor(policy or RedactionPolicy(), "").redact([text]).texts[0]
 
 
 def _any_of(exact: Iterable[str], words: Iterable[str]) -> re.Pattern[str]:
-    """Any of these, the longest first: the exact ones first, as wholes; words between letters nowhere."""
+    """A pattern for any of these texts, longest first; exact ones match before words, and words never inside a word."""
     unspaced = [text for text in (*exact, *words) if _UNSPACED.search(text)]
     kinds = (
         (rf"(?:{_BEFORE})(?:", exact, r")(?!\w)"),

@@ -1,50 +1,50 @@
-"""All personal data of a text: what has a form, what the model reads, what the company names."""
+"""All personal data in a text: what patterns match, what the model reads, and the company's own patterns."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
 
-from . import patterns, places
+from . import countries, patterns
 from .model import reader
-from .policy import Policy, compiled
+from .policy import RedactionPolicy, compiled
 from .span import Span
 
 _LONE = re.compile("[\ud800-\udfff]")
-"""Half of a character: what reads UTF-8 refuses it."""
+"""A lone surrogate, half of a character: UTF-8 cannot encode it."""
 _ESCAPE = re.compile(r"(?<!\\Users)(?<!\\Users\\)\\[nrt]")  # a user may be called nina
 
 
-def find(text: str, policy: Policy | None = None) -> list[Span]:
-    """The spans of personal data in a text, in order, none overlapping.
+def find(text: str, policy: RedactionPolicy | None = None) -> list[Span]:
+    """The spans of personal data in a text, in order and without overlaps.
 
-    Where two overlap, one that a pattern found, with its checksum, names the type; together they reach as far as both.
-    Raises NoModel where the policy asks for the model and it is not installed.
+    Overlapping spans are joined; a span that a pattern found decides the type, because its form was verified.
+    Raises NoModel if the policy asks for the model and it is not installed.
     """
-    policy = policy or Policy()
+    policy = policy or RedactionPolicy()
     text = _LONE.sub("?", text)
-    readable = _ESCAPE.sub("  ", text)  # the n of `\\n` is no letter of the word behind it
-    found = [(0, span) for span in _own(text, policy)]
-    found += [(1, span) for span in patterns.spans(readable, policy.types)]
+    readable = _ESCAPE.sub("  ", text)  # the n of `\\n` is not a letter of the next word
+    ranked = [(0, span) for span in _own(text, policy)]
+    ranked += [(1, span) for span in patterns.spans(readable, policy.types)]
     if policy.model:
         if "LOCATION" in policy.types:
-            found += [(2, span) for span in places.spans(readable)]
-        found += [(3, span) for span in reader().spans(readable) if span.type in policy.types]
-    kept = [(rank, span) for rank, span in found if text[span.start : span.end] not in policy.allow]
-    return _without_overlaps(kept)
+            ranked += [(2, span) for span in countries.spans(readable)]
+        ranked += [(3, span) for span in reader().spans(readable) if span.type in policy.types]
+    return _without_overlaps([(rank, span) for rank, span in ranked if text[span.start : span.end] not in policy.allow])
 
 
-def _own(text: str, policy: Policy) -> Iterable[Span]:
+def _own(text: str, policy: RedactionPolicy) -> Iterable[Span]:
     for name, pattern in policy.patterns.items():
         for match in compiled(name, pattern).finditer(text):
             start, end = match.span()
             yield Span(start, end, name)
 
 
-def _without_overlaps(found: list[tuple[int, Span]]) -> list[Span]:
+def _without_overlaps(ranked: list[tuple[int, Span]]) -> list[Span]:
+    """The spans, overlapping ones joined; of these the lowest rank decides the type."""
     spans: list[Span] = []
     rank_of_last = 0
-    for rank, span in sorted(found, key=lambda item: (item[1].start, item[0])):
+    for rank, span in sorted(ranked, key=lambda item: (item[1].start, item[0])):
         if spans and span.start < spans[-1].end:
             last = spans[-1]
             type_ = span.type if rank < rank_of_last else last.type

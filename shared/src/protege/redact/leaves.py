@@ -1,4 +1,4 @@
-"""JSON in a text, taken by its values: `Jos\\u00e9` and `José` are one name, and keys are told from values."""
+"""JSON within a text, handled value by value: `Jos\\u00e9` and `José` are the same name, and keys are not values."""
 
 from __future__ import annotations
 
@@ -11,23 +11,27 @@ _PART = re.compile(r'("(?:[^"\\]|\\.)*")(\s*:)?|-?\d[\d.eE+-]*', re.DOTALL)
 
 
 def readable(text: str) -> str:
-    """The text with the strings of its JSON as they read, those of JSON within them too. To be looked through: it is
-    no JSON any more."""
-    found = _document(text) if "\\" in text else None
-    if found is None:
+    """The text with the strings of its JSON unescaped, also those of JSON inside them.
+
+    The result is meant to be searched; it is not valid JSON any more.
+    """
+    span = _document(text) if "\\" in text else None
+    if span is None:
         return text
-    start, end = found
+    start, end = span
     return f"{text[:start]}{_PART.sub(_as_it_reads, text[start:end])}{text[end:]}"
 
 
 def rewritten(text: str, change: Callable[[str], str], whole: Callable[[str, bool], str | None]) -> str:
-    """The text with its values changed: the strings and numbers of its JSON, and what stands around that.
+    """The text with its values changed: the strings and numbers of its JSON, and the text around the JSON.
 
-    whole: what a string becomes as a whole, told whether it is a key; where that is None, a key stays and another
-    string is changed as a text. What does not change stays to the letter.
+    change: changes a text or a number.
+    whole: given a string and whether it is a key, returns what the whole string becomes. If it returns None, a key
+    stays and any other string is changed like a text.
+    Whatever does not change stays exactly as it was written.
     """
-    found = _document(text)
-    if found is None:
+    span = _document(text)
+    if span is None:
         return change(text)
 
     def part(match: re.Match[str]) -> str:
@@ -40,17 +44,17 @@ def rewritten(text: str, change: Callable[[str], str], whole: Callable[[str, boo
             new = value if colon is not None else rewritten(value, change, whole)
         return match[0] if new == value else f"{json.dumps(new, ensure_ascii=literal.isascii())}{colon or ''}"
 
-    start, end = found
+    start, end = span
     return f"{change(text[:start])}{_PART.sub(part, text[start:end])}{change(text[end:])}"
 
 
 def pieces(text: str) -> Iterator[tuple[str, bool]]:
-    """What a text says, in pieces, and whether each is a key of its JSON."""
-    found = _document(text)
-    if found is None:
+    """The pieces of a text, and whether each is a key of its JSON."""
+    span = _document(text)
+    if span is None:
         yield text, False
         return
-    start, end = found
+    start, end = span
     yield text[:start], False
     for match in _PART.finditer(text, start, end):
         literal, colon = match.groups()
@@ -64,7 +68,10 @@ def pieces(text: str) -> Iterator[tuple[str, bool]]:
 
 
 def _document(text: str) -> tuple[int, int] | None:
-    """Where the JSON of a text stands: between its outermost brackets, or all of it, a string; None where none does."""
+    """Start and end of the JSON in a text: from its first to its last bracket, or all of it if it is a string.
+
+    None if there is no valid JSON.
+    """
     starts = [at for at in (text.find("{"), text.find("[")) if at >= 0]
     start, end = min(starts, default=0), max(text.rfind("}"), text.rfind("]")) + 1
     if text.lstrip().startswith('"'):
@@ -73,7 +80,7 @@ def _document(text: str) -> tuple[int, int] | None:
         return None
     try:
         json.loads(text[start:end])
-    except (ValueError, RecursionError):  # RecursionError: nested too deep to be read
+    except (ValueError, RecursionError):  # RecursionError: nested too deeply
         return None
     return start, end
 

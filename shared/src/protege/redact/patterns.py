@@ -1,6 +1,6 @@
-"""Personal data that has a form: found by a pattern, kept where its checksum or its number plan bears it out.
+"""Personal data with a fixed form: matched by a pattern, and verified by its checksum or number plan where it has one.
 
-The patterns are bounded, so that none takes more than linear time on any text.
+The patterns are bounded, so that each takes linear time on any text.
 """
 
 from __future__ import annotations
@@ -10,6 +10,16 @@ import ipaddress
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+
+import phonenumbers
+from stdnum import iban, luhn
+from stdnum.br import cpf
+from stdnum.es import dni, nie
+from stdnum.exceptions import InvalidComponent, ValidationError
+from stdnum.fr import nir
+from stdnum.in_ import aadhaar
+from stdnum.it import codicefiscale
+from stdnum.us import ssn
 
 from .span import Span
 
@@ -31,16 +41,18 @@ _DATES = (
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """valid: whether what was found is what it looks like. group: the part that is personal, 0 for all of it."""
+    """The form of one type of personal data."""
 
     type: str
     regex: re.Pattern[str]
-    valid: Callable[[str], bool] = lambda found: True
+    valid: Callable[[str], bool] = lambda match: True
+    """Whether a match is what it looks like."""
     group: int = 0
+    """The group of the regular expression that is personal; 0 for all of it."""
 
 
 def spans(text: str, types: frozenset[str]) -> Iterator[Span]:
-    """What the patterns of these types find in a text; overlaps are left in."""
+    """The verified matches of the patterns of these types; they may overlap."""
     for pattern in PATTERNS:
         if pattern.type in types:
             for match in pattern.regex.finditer(text):
@@ -51,67 +63,53 @@ def spans(text: str, types: frozenset[str]) -> Iterator[Span]:
 
 
 def _international(text: str) -> Iterator[Span]:
-    """Numbers written with their country's code, by the number plans of Google's libphonenumber."""
-    import phonenumbers
-
+    """Phone numbers with a country code, verified by the number plans of Google's libphonenumber."""
     for match in _PLUS.finditer(text):
-        found = match[0].rstrip(" .-(")
+        number = match[0].rstrip(" .-(")
         try:
-            possible = phonenumbers.is_possible_number(phonenumbers.parse(found))
+            possible = phonenumbers.is_possible_number(phonenumbers.parse(number))
         except phonenumbers.NumberParseException:
             continue
         if possible:
-            yield Span(match.start(), match.start() + len(found), "PHONE_NUMBER")
+            yield Span(match.start(), match.start() + len(number), "PHONE_NUMBER")
 
 
-def _card(found: str) -> bool:
-    from stdnum import luhn
-
-    digits = re.sub(r"\D", "", found)
-    return bool(_CARD_GROUPS.fullmatch(found)) and len(set(digits)) > 1 and luhn.is_valid(digits)
+def _card(text: str) -> bool:
+    digits = re.sub(r"\D", "", text)
+    return bool(_CARD_GROUPS.fullmatch(text)) and len(set(digits)) > 1 and luhn.is_valid(digits)
 
 
-def _iban(found: str) -> bool:
-    from stdnum import iban
-    from stdnum.exceptions import InvalidComponent, ValidationError
-
+def _iban(text: str) -> bool:
     try:
-        iban.validate(found)
+        iban.validate(text)
     except InvalidComponent:
-        return True  # its checksum is right; what is wrong is a bank or a branch inside
+        return True  # the checksum is right; only a bank or a branch inside is wrong
     except ValidationError:
         return False
     return True
 
 
-def _ssn(found: str) -> bool:
-    from stdnum.us import ssn
-
-    return ssn.is_valid(found)
+def _ssn(text: str) -> bool:
+    return ssn.is_valid(text)
 
 
-def _national(found: str) -> bool:
-    """A number with the check digits of Spain, Italy, France, Brazil, India, or Britain's form."""
-    from stdnum.br import cpf
-    from stdnum.es import dni, nie
-    from stdnum.fr import nir
-    from stdnum.in_ import aadhaar
-    from stdnum.it import codicefiscale
-
-    return any(kind.is_valid(found) for kind in (dni, nie, codicefiscale, nir, cpf, aadhaar)) or bool(
-        _NINO.fullmatch(found)
+def _national(text: str) -> bool:
+    """A number with the check digits of Spain, Italy, France, Brazil or India, or with Britain's form."""
+    return any(kind.is_valid(text) for kind in (dni, nie, codicefiscale, nir, cpf, aadhaar)) or bool(
+        _NINO.fullmatch(text)
     )
 
 
-def _ip(found: str) -> bool:
+def _ip(text: str) -> bool:
     try:
-        return not ipaddress.ip_address(found).is_unspecified
+        return not ipaddress.ip_address(text).is_unspecified
     except ValueError:
         return False
 
 
-def _iso_date(found: str) -> bool:
-    match = re.match(r"(\d{4})-(\d\d?)-(\d\d?)", found)
+def _iso_date(text: str) -> bool:
+    """Whether a date that looks like an ISO date exists; other dates are not checked."""
+    match = re.match(r"(\d{4})-(\d\d?)-(\d\d?)", text)
     if match is None:
         return True
     try:
@@ -121,9 +119,9 @@ def _iso_date(found: str) -> bool:
     return True
 
 
-def _named(found: str) -> bool:
-    """Whether a home folder is a person's."""
-    return found.lower() not in _SYSTEM_USERS.split()
+def _personal_home(user: str) -> bool:
+    """Whether a home folder belongs to a person."""
+    return user.lower() not in _SYSTEM_USERS.split()
 
 
 _SYSTEM_USERS = """
@@ -163,7 +161,7 @@ PATTERNS = (
     Pattern(
         "PERSON",
         re.compile(r"(?:(?<![\w.-])/home/|(?<![\w.-])/Users/|\\Users\\{1,2})([^\W\d_][\w.-]{1,31})(?=[/\\])"),
-        _named,
+        _personal_home,
         1,
     ),
     Pattern("DATE_TIME", re.compile(rf"(?i)(?<![\w.-])(?:{'|'.join(_DATES)})(?![\w-])"), _iso_date),

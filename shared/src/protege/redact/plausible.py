@@ -1,5 +1,8 @@
-"""Which of the model's finds are believed. It was taught sentences; in JSON, logs and code it takes words and numbers
-for names and addresses, and there it is asked for more."""
+"""Which of the model's findings are believed.
+
+The model was taught sentences. In JSON, logs and code it mistakes words and numbers for names and addresses, so its
+findings must meet more conditions there.
+"""
 
 from __future__ import annotations
 
@@ -11,18 +14,19 @@ from .span import Span
 
 
 class Read(NamedTuple):
-    """What the model read. sure: its highest probability, of a token of the span, of being personal at all."""
+    """A finding of the model."""
 
     start: int
     end: int
     type: str
     sure: float
+    """The highest probability, over the span's tokens, of being personal data at all."""
 
 
 SURE = 0.8
-"""For words in small letters in a text with capitals: of those below, 10 of 27 labelled ones are names."""
+"""The least certainty for lower-case words in a text with capitals: below it, 10 of 27 labelled words are names."""
 _NEAR = 40
-"""Characters in which an address names its street or town, or an id says what it is."""
+"""Within this many characters an address names its street or town, or an id says what it is."""
 
 _LITERAL = re.compile(r"(?i)(?:true|false|null|none|nan|yes|no|ok|undefined)\Z")
 _IS_KEY = re.compile(r"[\"']\s*:")
@@ -42,34 +46,33 @@ _PLACE = re.compile(
 
 
 def plausible(text: str, reads: Sequence[Read]) -> list[Span]:
-    """The finds that are believed, in order."""
+    """The findings that are believed, in order."""
     lower_case = text.islower()
     return [Span(*read[:3]) for read in reads if _believed(text, read, reads, lower_case)]
 
 
 def _believed(text: str, read: Read, reads: Sequence[Read], lower_case: bool) -> bool:
-    found = text[read.start : read.end]
-    digits = sum(c.isdigit() for c in found)
-    if _LITERAL.match(found) or _IS_KEY.match(text, read.end):
+    value = text[read.start : read.end]
+    digits = sum(c.isdigit() for c in value)
+    if _LITERAL.match(value) or _IS_KEY.match(text, read.end):
         return False
     if read.type == "PHONE_NUMBER":
-        return digits >= 6 and not _DATE.match(found)
+        return digits >= 6 and not _DATE.match(value)
     before = text[max(0, read.start - _NEAR) : read.start]
     if read.type in ("NATIONAL_ID", "BANK_ACCOUNT"):
         return digits >= 4 and bool(_IDENTITY.search(before) or (digits >= 6 and _TELEPHONE.search(before)))
-    if _NOT_A_NAME.search(found) or _IDENTIFIER.search(found):
+    if _NOT_A_NAME.search(value) or _IDENTIFIER.search(value):
         return False
     if read.type == "ADDRESS" and digits:
         return not _DECIMAL.match(text, max(0, read.start - 1), read.end) and _in_address(text, read, reads)
-    if found.islower() and before[-1:] in ('"', "'") and text[read.end : read.end + 1] == before[-1:]:
+    if value.islower() and before[-1:] in ('"', "'") and text[read.end : read.end + 1] == before[-1:]:
         return False  # a value in JSON or code
-    return lower_case or not found.islower() or read.sure >= SURE
+    return lower_case or not value.islower() or read.sure >= SURE
 
 
 def _in_address(text: str, read: Read, reads: Sequence[Read]) -> bool:
-    """Whether a number has a street, a town or a word for one beside it."""
-    found = text[read.start : read.end]
-    if read.sure >= SURE and _STREET_NAME.search(found):
+    """Whether a number has a street, a town, or a word for one beside it."""
+    if read.sure >= SURE and _STREET_NAME.search(text[read.start : read.end]):
         return True
     low, high = read.start - _NEAR, read.end + _NEAR
     if any(

@@ -1,4 +1,4 @@
-"""What counts as personal data: kinds, exceptions, a company's own patterns; for all tasks, and for each by name."""
+"""What counts as personal data: types, exceptions, a company's own patterns; for all tasks or for one by its name."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import re2
+
 from ..errors import BadInput
-from .model import digest
+from .weights import digest
 
 TYPES = (
     "PERSON",
@@ -26,73 +28,73 @@ TYPES = (
     "LOCATION",
     "DATE_TIME",
 )
-"""Named as presidio names them. NATIONAL_ID: also passports and driving licences. ADDRESS: street, number, postal code.
-LOCATION: cities, states, countries."""
+"""The types of personal data, named as presidio names them. NATIONAL_ID includes passports and driving licences.
+ADDRESS: street, number, postal code. LOCATION: cities, states, countries."""
 
 DEFAULT_TYPES = frozenset(TYPES) - {"DATE_TIME"}
-"""Without dates: alone they name nobody, and answers hang on them ("the day after tomorrow" is another date then)."""
+"""Dates are left out: alone they identify nobody, and answers depend on them ("the day after tomorrow" would become
+another date)."""
 
-RULES = 2
-"""Version of what is found and of what stands for it. To be raised by hand with every change of that, anywhere in this
-folder: data sets that were made by other rules are made anew."""
+RULES_VERSION = 2
+"""The version of what is found and of its surrogates. Raise it by hand with every change of either, anywhere in this
+folder: data sets made by other rules are then made anew."""
 
 FILE = "redaction.toml"
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
-    """What is to be replaced.
-
-    types: of `TYPES`. allow: texts that stay, whatever they look like. patterns: a company's own, by name, for RE2,
-    which no text makes slow; letters and digits of what they find are replaced by others. model: whether names and
-    places are looked for, by a model; without it patterns are all. key: makes surrogates other than anyone can guess.
-    """
+class RedactionPolicy:
+    """What is replaced. Raises BadInput for an unknown type or an unusable pattern."""
 
     types: frozenset[str] = DEFAULT_TYPES
+    """A subset of `TYPES`."""
     allow: frozenset[str] = frozenset()
+    """Texts that stay, whatever they look like."""
     patterns: Mapping[str, str] = field(default_factory=dict[str, str])
+    """A company's own patterns, by name, for RE2, which no text makes slow. Letters and digits of their matches are
+    replaced by others."""
     model: bool = True
+    """Whether a model looks for names and places; without it only patterns are used."""
     key: str = ""
+    """A secret that makes surrogates impossible to guess."""
 
     def __post_init__(self) -> None:
         if unknown := self.types - set(TYPES):
             raise BadInput(f"{min(unknown)!r} is no type of personal data.", f"Choose from: {', '.join(TYPES)}.")
         for name, pattern in self.patterns.items():
             if name in TYPES:
-                raise BadInput(f"{name!r} is a type of its own.", "Give the pattern another name.")
+                raise BadInput(f"{name!r} is already the name of a type.", "Give the pattern another name.")
             compiled(name, pattern)
 
     def to_record(self) -> dict[str, Any]:
-        """What of it may be written beside a data set: without the key, and without the texts that may stay."""
+        """The part that may be written beside a data set: without the key and without the texts that stay."""
         return {"types": sorted(self.types), "patterns": dict(self.patterns), "model": self.model}
 
     @property
     def identity(self) -> list[object]:
-        """All that decides what comes out, to be hashed."""
-        return [self.to_record(), sorted(self.allow), self.key, RULES, digest() if self.model else ""]
+        """Everything that decides the result of redaction, to be hashed."""
+        return [self.to_record(), sorted(self.allow), self.key, RULES_VERSION, digest() if self.model else ""]
 
 
 @functools.cache
 def compiled(name: str, pattern: str) -> Any:
-    """A company's own pattern. Raises BadInput where RE2 does not take it, or where it finds empty text."""
-    import re2
-
+    """A company's own pattern. Raises BadInput if RE2 does not accept it, or if it matches empty text."""
     options = re2.Options()
     options.log_errors = False
     try:
-        found = re2.compile(pattern, options)
+        regex = re2.compile(pattern, options)
     except re2.error as error:
         raise BadInput(
             f"The pattern {name!r} cannot be used: {_said(error)}.",
-            "RE2 takes no look-around and no back-references.",
+            "RE2 has no look-around and no back-references.",
         ) from None
-    if found.search("") is not None:
-        raise BadInput(f"The pattern {name!r} finds empty text.", "Let it ask for at least one character.")
-    return found
+    if regex.search("") is not None:
+        raise BadInput(f"The pattern {name!r} matches empty text.", "Make it match at least one character.")
+    return regex
 
 
-def load_policy(home: Path, task: str = "", *, key: str = "") -> Policy:
-    """The policy of `redaction.toml` in the workspace for a task by its name; the default where there is no such file.
+def load_policy(home: Path, task: str = "", *, key: str = "") -> RedactionPolicy:
+    """The policy that the workspace's `redaction.toml` gives for a task, by its name; the default without such a file.
 
         types = ["PERSON", "EMAIL_ADDRESS"]     # instead of the default ones
         allow = ["Contoso"]
@@ -102,19 +104,19 @@ def load_policy(home: Path, task: str = "", *, key: str = "") -> Policy:
         [tasks.triage]                          # what differs for the task of this name
         types = []
 
-    Raises BadInput where the file cannot be read or says what is not known.
+    Raises BadInput if the file cannot be read, or holds an unknown setting.
     """
     try:
         written = tomllib.loads((home / FILE).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        return Policy(key=key)
+        return RedactionPolicy(key=key)
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadInput(f"{home / FILE} cannot be read ({type(error).__name__}).", "Mend or remove it.") from None
+        raise BadInput(f"{home / FILE} cannot be read ({type(error).__name__}).", "Correct or remove it.") from None
     own: dict[str, Any] = written.pop("tasks", {}).get(task, {})
-    return _changed(_changed(Policy(key=key), written), own)
+    return _changed(_changed(RedactionPolicy(key=key), written), own)
 
 
-def _changed(policy: Policy, written: Mapping[str, Any]) -> Policy:
+def _changed(policy: RedactionPolicy, written: Mapping[str, Any]) -> RedactionPolicy:
     read: dict[str, Any] = {}
     for name, value in written.items():
         if name in ("types", "allow") and isinstance(value, list):
@@ -123,7 +125,7 @@ def _changed(policy: Policy, written: Mapping[str, Any]) -> Policy:
             read[name] = value
         else:
             raise BadInput(
-                f"{FILE} says {name!r} in a way that is not known.", "It takes types, allow, patterns, model."
+                f"{FILE} has an unknown or malformed setting {name!r}.", "It takes types, allow, patterns, model."
             )
     return replace(policy, **read)
 

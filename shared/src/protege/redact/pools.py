@@ -1,4 +1,4 @@
-"""Words that stand for others: common given names, surnames, cities and streets of many countries."""
+"""The words that surrogates are drawn from: common given names, surnames, cities and streets of many countries."""
 
 from __future__ import annotations
 
@@ -122,5 +122,5 @@ ALSO_WORDS = frozenset(
         """
     )
 )
-"""Names of people and places that are words too: they are replaced in the letters in which they stood as a name, and in
-no others."""
+"""Names of people and places that are ordinary words too: they are replaced only in the case in which they occurred as
+a name."""

@@ -1,4 +1,4 @@
-"""Where in a text personal data stands."""
+"""A position of personal data in a text."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 
 class Span(NamedTuple):
-    """Characters start to end. type: of `policy.TYPES`, or a company's own."""
+    """Characters `start` to `end` of a text."""
 
     start: int
     end: int
     type: str
+    """One of `policy.TYPES`, or the name of a company's own pattern."""

@@ -1,9 +1,8 @@
-"""What stands for a piece of personal data: the same kind and shape, always the same within one conversation.
+"""Surrogates for personal data: of the same kind and shape, and always the same within one conversation.
 
-Words stand for words, with their case; in other scripts than Latin, letters for letters of the same script; digits for
-digits where they stood; a card's and an IBAN's checksum holds again.
-E-mail and IP addresses are ones that were set aside for documentation (RFC 2606, 5737, 3849), so that no mail goes
-astray.
+Words are replaced by words in the same case; in scripts other than Latin, letters by letters of the same script; digits
+by digits in the same places. The checksums of cards and IBANs are valid again. E-mail and IP addresses are taken from
+the ranges reserved for documentation (RFC 2606, 5737, 3849), so that no mail goes astray.
 """
 
 from __future__ import annotations
@@ -18,7 +17,9 @@ import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import quote
 
-from .places import COUNTRIES
+from stdnum import luhn
+
+from .countries import COUNTRIES
 from .pools import ALSO_WORDS, CITIES, GIVEN, KEPT, SHORT_WORDS, STREETS, SURNAMES
 
 WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
@@ -29,20 +30,21 @@ _COUNTRIES = frozenset(name.casefold() for name in COUNTRIES)
 _RUN = re.compile(r"[^\W\d_]+|\d+")
 _CAMEL = re.compile(r"[A-Z][a-z]+|[^\W\d_A-Z]+|[A-Z]+")
 _USER_NAME = re.compile(r"(?=[\d._-]*[^\W\d_])(?=[^\d._-]*[\d._-])[\w.-]+")
-"""Ada.kim, ada_2, and Jean-Luc."""
+"""Matches Ada.kim, ada_2 and Jean-Luc."""
 _LATIN = re.compile(r"[\u0000-\u024f\u1e00-\u1eff'’]+")
 _FEWEST_LETTERS, _FEWEST_DIGITS = 3, 3
-"""Initials, abbreviated states and the numbers of small houses stay: alone they name nobody, and they stand for too
-much else. Of people a name of two letters goes too, as it is written."""
+"""Shorter words and numbers stay: initials, abbreviated states and house numbers identify nobody alone, and mean too
+much else. Only a person's name of two letters is replaced too, exactly as written."""
 _SAME_END = 7
-"""Digits at a number's end by which it is known with and without its country's code."""
+"""This many digits at the end identify a number, with or without its country code."""
 
 
 class Surrogates:
-    """The surrogates of one conversation: what stands for what, so far.
+    """The surrogates of one conversation so far.
 
-    exact: wholes. words: parts of names. alone: words of an address that are common ones too, for where a value is this
-    word and no more. hosts: of what stands for a URL the beginning, up to its path.
+    exact: surrogate by whole text. words: surrogate by a word of a name. alone: surrogate by a word of an address that
+    is an ordinary word too, used only for a value that consists of this word. hosts: by URL, the beginning of its
+    surrogate up to the path.
     """
 
     def __init__(self, key: str, keep: frozenset[str] = frozenset()) -> None:
@@ -57,7 +59,7 @@ class Surrogates:
         self.hosts: dict[str, str] = {}
 
     def add(self, text: str, type_: str) -> None:
-        """Find surrogates for what was found in a text as personal data of this type."""
+        """Choose surrogates for a piece of personal data of this type."""
         if self.stays(text):
             return
         if text.casefold() in _COUNTRIES:
@@ -74,12 +76,12 @@ class Surrogates:
                 bare = re.sub(r"[\W_]", "", text)
                 self.exact.setdefault(bare, re.sub(r"[\W_]", "", self.exact[text]))
 
-    def stands(self, word: str) -> bool:
-        """Whether a word stands for another one."""
+    def is_surrogate(self, word: str) -> bool:
+        """Whether a word is a surrogate."""
         return word.casefold() in self._drawn_words
 
     def stays(self, text: str) -> bool:
-        """Whether all words of a text are ones to keep."""
+        """Whether all words of a text are to be kept."""
         words = [match[0].casefold() for match in WORD.finditer(text)]
         return bool(words) and self._keep.issuperset(words)
 
@@ -91,13 +93,14 @@ class Surrogates:
                 self.exact[run] = self._shaped(run)
 
     def _add_words(self, text: str, type_: str) -> None:
-        """Each word by itself; those that are common words too only as they were found, and within all of a place."""
+        """Add each word by itself. Ordinary words are replaced only as written, and within the whole name of a
+        place."""
         words = list(WORD.finditer(text))
         capitals = any(word[0][0].isupper() for word in words)
         named = [word for word in words if self._names(word[0], type_)]
         if capitals:  # "Anna asked": a word that the model took along
             named = [word for word in named if not word[0].islower()]
-        self._taken |= {word[0].casefold() for word in named}  # no word of a name stands for another of them
+        self._taken |= {word[0].casefold() for word in named}  # no word of a name may replace another of its words
         drawn = {w[0].casefold(): self._drawn(w[0].casefold(), _pool(type_, w.start())) for w in named}
         for word in named:
             self._add_word(word[0], drawn[word[0].casefold()], type_, single=len(words) == 1)
@@ -130,15 +133,17 @@ class Surrogates:
                 self.words[quote(form)] = quote(self.words[form])
 
     def _add_name(self, name: str, drawn: Mapping[str, str], *, safe: bool) -> None:
-        """All of a name of many words, in other cases too where it is safe that it is no other phrase."""
+        """Add a whole name of several words; in other cases too if it cannot be an ordinary phrase (`safe`)."""
         if len(WORD.findall(name)) == 1:
             return
         for form in {name, name.upper(), name.lower(), name.title()} if safe else {name}:
             self.exact[form] = WORD.sub(lambda word: _like(word[0], drawn.get(word[0].casefold(), word[0])), form)
 
     def _drawn(self, low: str, pool: Sequence[str]) -> str:
-        """A word of the pool: the same for the same word, another for another, as long as there are any; letters of the
-        same script for a word in others than Latin ones."""
+        """The surrogate of a word: from the pool, or, in scripts other than Latin, other letters of the same script.
+
+        Different words get different surrogates as long as the pool lasts.
+        """
         if low not in self._known:
             self._known[low] = self._free(low, pool) if _LATIN.match(low) else self._shaped(low).capitalize()
             self._drawn_words.add(self._known[low].casefold())
@@ -196,7 +201,7 @@ class Surrogates:
         return f"2001:db8::{number % 0xFFFF:x}:{number // 0xFFFF % 0xFFFF:x}"
 
     def _date(self, text: str) -> str:
-        """An ISO date some months earlier, as many for all of a conversation; of other dates the year changes."""
+        """An ISO date moved back by a number of days that is fixed for the conversation; in other dates, the year."""
         days = 30 + self._number("days") % 900
         match = re.match(r"(\d{4})-(\d\d?)-(\d\d?)(.*)", text, re.DOTALL)
         if match is None:
@@ -209,12 +214,10 @@ class Surrogates:
         return f"{moved.isoformat()}{match[4]}"
 
     def _phone(self, text: str) -> str:
-        kept = re.match(r"\+\d{1,2}|\(?0?", text)
-        return self._shaped(text, kept=kept.end() if kept else 0)
+        prefix = re.match(r"\+\d{1,2}|\(?0?", text)
+        return self._shaped(text, kept=prefix.end() if prefix else 0)
 
     def _card(self, text: str) -> str:
-        from stdnum import luhn
-
         shaped = self._shaped(text, kept=1)
         digits = re.sub(r"\D", "", shaped)
         return shaped[:-1] + luhn.calc_check_digit(digits[:-1])
@@ -226,44 +229,46 @@ class Surrogates:
         return f"{shaped[:2]}{98 - value % 97:02}{shaped[4:]}"
 
     def _shaped(self, text: str, kept: int = 0) -> str:
-        """Another digit for each digit, another letter for each letter, from the end on; `kept` characters stay."""
+        """The text with each digit and letter replaced by another, from the end on; the first `kept` characters
+        stay."""
         bare = re.sub(r"[\W_]", "", text)
         first = next((i for i, character in enumerate(text) if character.isalnum()), 0)
         stream = self._digest(f"shape {bare[-_SAME_END:].casefold()}")
         written: list[str] = []
-        place = 0
+        position = 0
         for i in range(len(text) - 1, -1, -1):
             character = text[i]
-            turn = stream[place % len(stream)]
+            turn = stream[position % len(stream)]
             if i < kept or not character.isalnum():
                 written.append(character)
             else:
                 written.append(_turned(character, turn, first=i == first))
-            place += character.isalnum()
+            position += character.isalnum()
         return "".join(reversed(written))
 
-    def _number(self, said: str) -> int:
-        return int.from_bytes(self._digest(said)[:6], "big")
+    def _number(self, subject: str) -> int:
+        return int.from_bytes(self._digest(subject)[:6], "big")
 
-    def _digest(self, said: str) -> bytes:
-        return hmac.new(self._key, said.encode("utf-8", "surrogatepass"), hashlib.sha256).digest()
+    def _digest(self, subject: str) -> bytes:
+        return hmac.new(self._key, subject.encode("utf-8", "surrogatepass"), hashlib.sha256).digest()
 
 
-def _pool(type_: str, place: int) -> Sequence[str]:
+def _pool(type_: str, start: int) -> Sequence[str]:
+    """The pool for a word that begins at character `start` of a name."""
     if type_ == "PERSON":
-        return SURNAMES if place else GIVEN
+        return SURNAMES if start else GIVEN
     return CITIES if type_ == "LOCATION" else STREETS
 
 
 def _like(form: str, word: str) -> str:
-    """The word in the other's case."""
+    """The word in the case of `form`."""
     if form.isupper() and len(form) > 1:
         return word.upper()
     return word.lower() if form.islower() else word
 
 
 def _turned(character: str, turn: int, *, first: bool) -> str:
-    """Another digit, or another letter of the same script and case; a number begins with 0 as it did."""
+    """Another digit, or another letter of the same script and case. A first digit stays 0, or stays other than 0."""
     digit = unicodedata.decimal(character, None)
     if digit is not None:
         if first and digit == 0:
@@ -278,7 +283,7 @@ def _turned(character: str, turn: int, *, first: bool) -> str:
 
 @functools.lru_cache(maxsize=1024)
 def _letters(character: str) -> str:
-    """The letters of its script and case among its 64 neighbours in Unicode; of ASCII the alphabet."""
+    """The letters of the same script and case in the character's block of 64 in Unicode; for ASCII, the alphabet."""
     script, kind = _script(character), unicodedata.category(character)
     start = ord(character) // 64 * 64
     near = map(chr, range(start, start + 64))
@@ -290,7 +295,7 @@ def _script(character: str) -> str:
 
 
 def _without_edges(text: str, words: Sequence[re.Match[str]], named: Sequence[re.Match[str]]) -> str:
-    """A name from its first word to its last, with the kind of street behind it."""
+    """A name from its first word to its last, including the kind of street after it."""
     end = named[-1].end()
     behind = next((word for word in words if word.start() >= end), None)
     if behind and behind[0].casefold() in KEPT:

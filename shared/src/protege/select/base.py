@@ -15,6 +15,7 @@ from ..common.digest import sha256_of
 from ..errors import BaseModelError
 from ..gguf.header import read_header
 from ..specialist import Base
+from .folder import load_folder
 from .models import model_of
 from .tokens import CONTROL, chat_template, control_tokens, ends, licence_of
 
@@ -39,8 +40,6 @@ def load_base(path: str | os.PathLike[str]) -> Base:
 def _load(path: Path, _stamp: tuple[tuple[int, int], ...]) -> Base:
     """`_stamp`: times and sizes of its files, so that one that was changed is read anew."""
     if path.is_dir():
-        from .folder import load_folder
-
         return load_folder(path)
     return _load_gguf(path)
 

@@ -9,6 +9,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 GB = 1e9
 
 
@@ -30,8 +32,6 @@ class Machine:
 
 def machine(home: str | os.PathLike[str] | None = None) -> Machine:
     """Measure this machine. `home`: the folder whose disk counts (it need not exist yet)."""
-    import psutil
-
     memory = psutil.virtual_memory()
     free, total = _container_memory(memory.available, memory.total)
     gpus = _gpus()

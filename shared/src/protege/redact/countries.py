@@ -1,5 +1,7 @@
-"""Countries, and the states of the USA, by their English names: the model, which was taught addresses, often passes
-over a country that stands alone."""
+"""Countries, and the states of the USA, by their English names.
+
+The model was taught addresses, so it often misses a country that stands alone.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,7 @@ _ALSO_WORDS = frozenset(("Chad", "China", "Guinea", "Jersey", "Jordan", "Mali", 
 
 
 def spans(text: str) -> Iterator[Span]:
-    """Countries and states in a text; in small letters too, where they are no other words."""
+    """Countries and states in a text. In lower case only those that are not ordinary words too."""
     for match in _NAMED.finditer(text):
         yield Span(*match.span(), "LOCATION")
 
