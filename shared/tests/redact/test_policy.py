@@ -44,8 +44,8 @@ def test_other_rules_or_another_model_make_another_policy(monkeypatch: pytest.Mo
     monkeypatch.setenv(weights.FOLDER, str(tmp_path))
     identities.append(RedactionPolicy().identity)
     (tmp_path / "onnx").mkdir()
-    for weights in (b"one", b"another"):
-        (tmp_path / "onnx" / "model_q4.onnx").write_bytes(weights)
+    for contents in (b"one", b"another"):
+        (tmp_path / "onnx" / "model_q4.onnx").write_bytes(contents)
         identities.append(RedactionPolicy().identity)
     without = RedactionPolicy(model=False).identity
     monkeypatch.delenv(weights.FOLDER)

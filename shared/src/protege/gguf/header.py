@@ -1,8 +1,8 @@
-"""The head of a GGUF file: its metadata and what tensors it holds, without the weights.
+"""The header of a GGUF file: its metadata and the number of its tensors, without the weights.
 
-`gguf.GGUFReader` makes numpy objects of every token: 5.2 s for SmolLM2's 49,152 tokens on two busy cores, where this
-takes 0.15 s. Every run looks at the bases that are there, so that the difference is felt. Layout: the GGUF
-specification, versions 2 and 3, little-endian.
+`gguf.GGUFReader` makes numpy objects of every token, which takes 5.2 s for SmolLM2's 49,152 tokens on two busy cores;
+this takes 0.15 s. Every run looks at all bases on the machine, so users feel the difference. The layout follows the
+GGUF specification, versions 2 and 3, little-endian.
 """
 
 from __future__ import annotations
@@ -24,17 +24,20 @@ _AGAIN = "Download it again, or copy it anew; compare its size with the source's
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """metadata: the file's key-value pairs. parameters: elements of all tensors. tensors: how many there are."""
+    """What the header of a GGUF file says."""
 
     metadata: Mapping[str, Any]
+    """The file's key-value pairs."""
     parameters: int
+    """The number of elements in all tensors."""
     tensors: int
+    """The number of tensors."""
 
 
 def read_header(path: Path) -> Header:
-    """Read the head of a GGUF file, and check that the tensors it announces are all there.
+    """Read the header of a GGUF file, and check that the file is as long as its tensors need.
 
-    Raises BaseModelError: missing, not GGUF, a version that is not read, cut off.
+    Raises BaseModelError if the file is missing, not GGUF, of a version that cannot be read, or cut off.
     """
     try:
         with path.open("rb") as file:
@@ -47,11 +50,11 @@ def read_header(path: Path) -> Header:
             f"The base model {path} cannot be read: {error.strerror}.", "Check the path; `protege doctor` names bases."
         ) from None
     except (struct.error, UnicodeDecodeError, KeyError, OverflowError, MemoryError):
-        raise BaseModelError(f"{path} is cut off or damaged: its head cannot be read.", _AGAIN) from None
+        raise BaseModelError(f"{path} is cut off or damaged: its header cannot be read.", _AGAIN) from None
 
 
 def check_gguf(path: Path) -> None:
-    """Raises BaseModelError as `read_header`, and where the file holds no model."""
+    """Raises the errors of `read_header`, and BaseModelError if the file holds no model."""
     if not read_header(path).tensors:
         raise BaseModelError(f"{path} holds no model, only metadata.", "Give a file with weights.")
 
@@ -80,7 +83,7 @@ def _parse(path: Path, data: mmap.mmap) -> Header:
 
 
 def _tensor(cursor: _Cursor) -> tuple[int, int]:
-    """How many elements the next tensor has, and where its data ends, counted from the start of all data."""
+    """The number of elements of the next tensor, and where its data ends, relative to the start of all data."""
     cursor.string()
     elements = 1
     for _ in range(cursor.scalar("I")):
@@ -92,8 +95,9 @@ def _tensor(cursor: _Cursor) -> tuple[int, int]:
 
 @functools.cache
 def _block_sizes() -> Mapping[int, tuple[int, int]]:
-    """Elements and bytes of a block, by tensor type."""
+    """The elements and bytes of a block, by tensor type."""
     try:
+        # An extra, which takes numpy along: `protege doctor` starts without either.
         from gguf.constants import GGML_QUANT_SIZES
     except ImportError:
         raise MissingDependency("gguf", "tune") from None
@@ -101,7 +105,7 @@ def _block_sizes() -> Mapping[int, tuple[int, int]]:
 
 
 class _Cursor:
-    """Reads one value after another. Raises struct.error past the end."""
+    """Reads one value after another. Raises struct.error at the end of the data."""
 
     def __init__(self, data: mmap.mmap, position: int) -> None:
         self.data = data

@@ -1,8 +1,8 @@
-"""GGUF files read once, by transformers' loader too.
+"""Read each GGUF file only once, also within transformers' loader.
 
-It makes a `gguf.GGUFReader` four times to load one model (configuration, tokenizer, names, weights), each of some
-million numpy objects: for a vocabulary of 262,144 tokens that was 140 of 197 s under a profiler. And it makes the map
-of an architecture's tensor names anew for every module: 397 times, 5 of 10 s for SmolLM2-135M.
+To load one model, that loader makes a `gguf.GGUFReader` four times (configuration, tokenizer, names, weights), each of
+about a million numpy objects: for a vocabulary of 262,144 tokens that took 140 of 197 s under a profiler. It also makes
+the map of an architecture's tensor names anew for every module: 397 times, 5 of 10 s for SmolLM2-135M.
 """
 
 from __future__ import annotations
@@ -13,33 +13,30 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-from ..errors import MissingDependency
+import gguf
+import numpy as np
 
 
 @contextlib.contextmanager
 def read_once() -> Iterator[None]:
-    """Within this, every reader of a GGUF file is the first one that was made of it. May be nested."""
-    try:
-        import gguf
-    except ImportError:
-        raise MissingDependency("gguf", "tune") from None
+    """Within this context, every reader of a GGUF file is the first one that was made of it. May be nested."""
     with _lock:
         if isinstance(gguf.GGUFReader, type):
-            with _patched(gguf):
+            with _patched():
                 yield
         else:
-            yield  # within another
+            yield  # inside another context
 
 
 _lock = threading.RLock()
 
 
 @contextlib.contextmanager
-def _patched(gguf: Any) -> Iterator[None]:
-    import numpy as np
+def _patched() -> Iterator[None]:
+    library: Any = gguf
 
     class PlainReader(gguf.GGUFReader):
-        """Slices a plain array: slices of numpy.memmap cost twice the time."""
+        """Slices a plain array, because slices of numpy.memmap take twice the time."""
 
         @property
         def data(self) -> Any:
@@ -53,10 +50,10 @@ def _patched(gguf: Any) -> Iterator[None]:
     def reader(path: str) -> PlainReader:
         return PlainReader(path)
 
-    originals = gguf.GGUFReader, gguf.get_tensor_name_map
-    gguf.GGUFReader = lambda path, mode="r": reader(str(path)) if mode == "r" else originals[0](path, mode)
-    gguf.get_tensor_name_map = functools.cache(gguf.get_tensor_name_map)
+    originals = library.GGUFReader, library.get_tensor_name_map
+    library.GGUFReader = lambda path, mode="r": reader(str(path)) if mode == "r" else originals[0](path, mode)
+    library.get_tensor_name_map = functools.cache(library.get_tensor_name_map)
     try:
         yield
     finally:
-        gguf.GGUFReader, gguf.get_tensor_name_map = originals
+        library.GGUFReader, library.get_tensor_name_map = originals

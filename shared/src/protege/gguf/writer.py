@@ -1,7 +1,7 @@
-"""The tuned model as files that llama.cpp and Ollama read: merged, and as LoRA weights over the base.
+"""Write a tuned model as files that llama.cpp and Ollama read: merged, or as LoRA weights beside the base.
 
-The merged file is the base's with the touched tensors replaced, so tokenizer, chat template and hyper-parameters stay
-the base's own. Tensors are dequantised, merged and written one at a time: memory stays that of the largest.
+A merged file is the base's file with the tuned tensors replaced, so tokenizer, chat template and hyper-parameters stay
+the base's own. Tensors are dequantised, merged and written one at a time, so memory holds only the largest.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import gguf
 import numpy as np
 import orjson
-from gguf import GGMLQuantizationType
 from safetensors.torch import load_file
 
 from .names import Names, lora_pairs, open_gguf
@@ -22,17 +21,20 @@ if TYPE_CHECKING:
     from gguf import GGUFReader, GGUFWriter, ReaderTensor
 
 Output = Literal["q8_0", "f16"]
-"""The type of the tensors that were touched."""
+"""The type of the tensors that were changed."""
 
 Change = Callable[["np.ndarray"], "np.ndarray"]
-"""The base's tensor, float32, as it shall be."""
+"""Takes a tensor of the base (float32) and gives it as it shall be written."""
 
 _COPIED_ANEW = ("GGUF.", "general.architecture", "general.name", "general.file_type", "general.alignment")
 """Metadata that the writer sets itself."""
 
 
 def write_merged(base: Path, lora: Path, out: Path, about: Mapping[str, str], output: Output) -> None:
-    """Write the base with peft's LoRA weights (a folder) merged in. `about`: `general.name` and provenance keys."""
+    """Write the base with LoRA weights merged in.
+
+    lora: the folder of peft's LoRA weights. about: metadata to add: `general.name` and the keys of provenance.
+    """
     reader = open_gguf(base)
     names = Names(reader)
     scale, pairs = _read_lora(lora)
@@ -50,7 +52,10 @@ def write_full(
     about: Mapping[str, str],
     output: Output,
 ) -> None:
-    """Write the base with whole parameters replaced; `parameters` are transformers', by its names, float32."""
+    """Write the base with whole parameters replaced.
+
+    parameters: transformers' parameters (float32), by its names.
+    """
     reader = open_gguf(base)
     names = Names(reader)
     present = {tensor.name for tensor in reader.tensors}
@@ -63,7 +68,10 @@ def write_full(
 
 
 def write_lora(base: Path, lora: Path, out: Path, about: Mapping[str, str]) -> None:
-    """Write peft's LoRA weights (a folder) as llama.cpp's, float16: `….lora_a` (rank, in), `….lora_b` (out, rank)."""
+    """Write LoRA weights in llama.cpp's form, as float16: `….lora_a` (rank, in) and `….lora_b` (out, rank).
+
+    lora: the folder of peft's LoRA weights.
+    """
     names = Names(open_gguf(base))
     scale, pairs = _read_lora(lora)
     writer = gguf.GGUFWriter(None, names.architecture)
@@ -86,7 +94,7 @@ def write_lora(base: Path, lora: Path, out: Path, about: Mapping[str, str]) -> N
 
 def _read_lora(folder: Path) -> tuple[float, dict[str, tuple[np.ndarray, np.ndarray]]]:
     config = orjson.loads((folder / "adapter_config.json").read_bytes())
-    # Through torch, since numpy has no bf16.
+    # Loaded through torch, because numpy has no bfloat16.
     path = folder / "adapter_model.safetensors"
     tensors = {name: tensor.float().numpy() for name, tensor in load_file(path).items()}
     return config["lora_alpha"] / config["r"], lora_pairs(tensors)
@@ -133,12 +141,12 @@ def _write(
 
 
 def _written_type(tensor: ReaderTensor, changed: bool, output: Output) -> Any:
-    """Untouched tensors keep their type; so do touched vectors, which llama.cpp wants in float32."""
+    """The type to write a tensor in. Unchanged tensors keep theirs; so do vectors, which llama.cpp wants in float32."""
     if not changed or len(tensor.shape) == 1:
         return tensor.tensor_type
     if output == "q8_0" and tensor.shape[0] % 32 == 0:
-        return GGMLQuantizationType.Q8_0
-    return GGMLQuantizationType.F16
+        return gguf.GGMLQuantizationType.Q8_0
+    return gguf.GGMLQuantizationType.F16
 
 
 def _tensor_data(tensor: ReaderTensor, kind: Any, change: Change | None) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Where an Ollama is: as OLLAMA_HOST names it, and whether that is this machine."""
+"""The address of an Ollama, as OLLAMA_HOST gives it, and whether that is this machine."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from urllib.parse import urlsplit
 from ..errors import BadInput
 
 PORT = 11434
+CONNECT_S = 2.0
+"""How long to wait for a connection. Loopback answers within a millisecond; a machine that swaps, within a second."""
 
 
 def address(setting: str | None = None) -> str:
-    """The server's URL from a setting, else from OLLAMA_HOST, read as Ollama's own tools read it; else loopback.
+    """The server's URL: from a setting, else from OLLAMA_HOST as Ollama's own tools read it, else loopback.
 
-    `host`, `host:port`, `:port`, `http://host:port`; an address to listen on everywhere is asked on loopback.
-    Raises BadInput.
+    setting: `host`, `host:port`, `:port` or `http://host:port`. If it is an address to listen on everywhere, loopback
+    is used. Raises BadInput if it is no address.
     """
     given = (setting or os.environ.get("OLLAMA_HOST") or "").strip().strip("\"'")
     scheme, _, rest = given.rpartition("://")
@@ -33,7 +35,7 @@ def address(setting: str | None = None) -> str:
     if host in ("0.0.0.0", "::"):
         host = "127.0.0.1"
     port = {"http": 80, "https": 443}.get(scheme, PORT)
-    with contextlib.suppress(ValueError):  # Ollama takes its own port where the one given is none
+    with contextlib.suppress(ValueError):  # Ollama uses its own port if the given one is invalid
         port = parts.port or port
     host = f"[{host}]" if ":" in host else host
     return f"{scheme or 'http'}://{host}:{port}{parts.path.rstrip('/')}"

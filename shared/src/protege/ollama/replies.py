@@ -1,4 +1,4 @@
-"""What an Ollama answers, put together from the parts that come."""
+"""Ollama's answers, put together from the parts that it streams; and what its version can do."""
 
 from __future__ import annotations
 
@@ -13,60 +13,68 @@ import orjson
 from ..errors import DoesNotFit, EngineError
 
 OLDEST = (0, 12, 11)
-"""The first version that tells log-probabilities."""
-
+"""The first version that returns log-probabilities."""
 
 UNKNOWN = (0, 0, 0)
-"""What builds say that were given no version."""
+"""The version that builds without one report."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a model wrote. tokens, logprobs: all but the answer's end, which Ollama does not tell. Durations are ms."""
+    """What a model wrote."""
 
     text: str
     tokens: tuple[str, ...]
+    """All but the token that ends the answer, which Ollama does not return."""
     logprobs: tuple[float, ...]
+    """The log-probability of each token."""
     done_reason: str
+    """"stop" or "length"."""
     input_tokens: int
     output_tokens: int
     load_ms: float
+    """Time to load the model."""
     total_ms: float
     tool_calls: tuple[Mapping[str, Any], ...] = field(default=())
 
 
 def numbers(version: str) -> tuple[int, int, int]:
-    """A version's numbers; (0, 0, 0) where it has none, as in builds that were given none."""
-    found = re.match(r"v?(\d+)\.(\d+)\.(\d+)", version)
-    return (int(found[1]), int(found[2]), int(found[3])) if found else UNKNOWN
+    """A version's numbers; `UNKNOWN` if it has none."""
+    match = re.match(r"v?(\d+)\.(\d+)\.(\d+)", version)
+    return (int(match[1]), int(match[2]), int(match[3])) if match else UNKNOWN
 
 
 def tells_logprobs(version: str) -> bool | None:
-    """Whether this version does; None where the version is unknown."""
+    """Whether this version returns log-probabilities; None if the version is unknown."""
     return None if numbers(version) == UNKNOWN else numbers(version) >= OLDEST
 
 
 def json_object(line: bytes) -> dict[str, Any] | None:
+    """The JSON object in a line; None if it is not one."""
     try:
-        found = orjson.loads(line)
+        value = orjson.loads(line)
     except orjson.JSONDecodeError:
         return None
-    return found if isinstance(found, dict) else None
+    return value if isinstance(value, dict) else None
 
 
 def joined(parts: Sequence[Mapping[str, Any]], max_tokens: int) -> Reply:
-    """An answer from the lines it came in, of `/api/generate` or `/api/chat`."""
+    """An answer, put together from the lines of `/api/generate` or `/api/chat`.
+
+    Raises EngineError for fields or an end that this version of Protégé does not know, and DoesNotFit if the context
+    was too small.
+    """
     last = parts[-1]
     try:
         messages = [part.get("message") or {} for part in parts]
-        told = [token for part in parts for token in part.get("logprobs") or ()]
+        scored = [token for part in parts for token in part.get("logprobs") or ()]
         reply = Reply(
             text="".join(
                 str(part.get("response") or message.get("content") or "")
                 for part, message in zip(parts, messages, strict=True)
             ),
-            tokens=tuple(str(token["token"]) for token in told),
-            logprobs=tuple(min(0.0, float(token["logprob"])) for token in told),
+            tokens=tuple(str(token["token"]) for token in scored),
+            logprobs=tuple(min(0.0, float(token["logprob"])) for token in scored),
             done_reason=str(last.get("done_reason") or ""),
             input_tokens=int(last.get("prompt_eval_count") or 0),
             output_tokens=int(last.get("eval_count") or 0),
@@ -77,7 +85,7 @@ def joined(parts: Sequence[Mapping[str, Any]], max_tokens: int) -> Reply:
     except (TypeError, ValueError, KeyError, AttributeError):
         raise EngineError("Ollama's answer has fields that this version of Protégé does not know.") from None
     if not all(map(math.isfinite, reply.logprobs)):
-        raise EngineError("Ollama told a log-probability that is no number.")
+        raise EngineError("Ollama returned a log-probability that is no number.")
     if reply.done_reason not in ("stop", "length"):
         raise EngineError(f"Ollama ended an answer for a reason that is not known: {reply.done_reason[:20]!r}.")
     if reply.done_reason == "length" and reply.output_tokens < max_tokens:
