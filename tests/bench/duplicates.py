@@ -30,7 +30,7 @@ import orjson
 from protege.call import Call, Request, text_of
 from protege.curate import curate
 from protege.curate.near import ALIKE, components, near_pairs
-from protege.redact import Policy
+from protege.redact import RedactionPolicy
 from protege.task import Task, Template
 
 SIZES = (10_000, 100_000, 1_000_000)
@@ -116,7 +116,8 @@ def grouped(labels: list[int]) -> dict[int, list[int]]:
 
 def whole(texts: list[str], _planted: list[tuple[int, int]]) -> None:
     task = Task(id="t", name="t", kind="label", templates=(Template("s"),))
-    nothing = Policy(types=frozenset(), model=False)  # what the search for personal data takes, redaction.py measures
+    # redaction.py measures how long the search for personal data takes.
+    nothing = RedactionPolicy(types=frozenset(), model=False)
     curate(task, calls(texts[:500]), policy=nothing)
     made = calls(texts)
     before = peak_mb()

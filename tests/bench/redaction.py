@@ -23,7 +23,7 @@ from typing import Any
 
 import orjson
 from protege.masking.masking import mask, mask_text
-from protege.redact import TYPES, Policy, find
+from protege.redact import TYPES, RedactionPolicy, find
 
 JUDGED = frozenset(TYPES) | {"US_SSN", "US_DRIVER_LICENSE", "DOMAIN_NAME", "ZIP_CODE"}
 """Labels that recall is asked of: not titles, organisations, ages and nationalities, which the policy does not know."""
@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--spacy", help="folder of a spaCy model, for presidio")
     options = parser.parse_args()
     rows = read(options.spans)
-    finders: dict[str, Callable[[str], Found]] = {"protege": protege(Policy(types=frozenset(TYPES)))}
+    finders: dict[str, Callable[[str], Found]] = {"protege": protege(RedactionPolicy(types=frozenset(TYPES)))}
     if options.spacy:
         finders["presidio"] = presidio(options.spacy)
     for name, finder in finders.items():
@@ -46,9 +46,11 @@ def main() -> None:
     if options.secrets:
         labelled = read(options.secrets)
         known = frozenset(span["type"] for row in labelled for span in row["spans"])
-        policy = Policy(types=frozenset(TYPES) - {"URL", "DATE_TIME"})  # these the file does not label
+        policy = RedactionPolicy(types=frozenset(TYPES) - {"URL", "DATE_TIME"})  # these the file does not label
         judge("masking, then protege", labelled, both(protege(policy)), known)
-        judge("masking, then patterns", labelled, both(protege(Policy(types=policy.types, model=False))), known)
+        judge(
+            "masking, then patterns", labelled, both(protege(RedactionPolicy(types=policy.types, model=False))), known
+        )
         if options.spacy:
             judge("presidio", labelled, finders["presidio"], known)
     masking_speed()
@@ -59,7 +61,7 @@ def read(path: Path) -> list[dict[str, Any]]:
     return [orjson.loads(line) for line in (gzip.decompress(body) if path.suffix == ".gz" else body).splitlines()]
 
 
-def protege(policy: Policy) -> Callable[[str], Found]:
+def protege(policy: RedactionPolicy) -> Callable[[str], Found]:
     return lambda text: [tuple(span) for span in find(text, policy)]  # pyright: ignore[reportReturnType]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from protege.call import Call, Request
 from protege.errors import BaseModelError
-from protege.select import Machine, Policy, ProbeResult, Selection, catalogue, load_base, select
+from protege.select import Machine, ProbeResult, Selection, SelectionPolicy, catalogue, load_base, select
 from protege.specialist import Base
 from protege.task import Example, Task, Template
 
@@ -53,19 +53,19 @@ def test_the_only_one_that_qualifies_is_taken_without_a_probe() -> None:
     def never(*_: object) -> ProbeResult:
         raise AssertionError("probed")
 
-    chosen = select(TASK, examples(), ROOMY, found=[base()], prober=never)
+    chosen = select(TASK, examples(), ROOMY, bases=[base()], prober=never)
     assert chosen.base == base()
     assert chosen.reason == "SmolLM2-135M-Instruct is the only base here that qualifies."
     assert chosen.probes == ()
 
 
 def test_the_only_one_is_probed_where_that_is_asked_for() -> None:
-    chosen = select(TASK, examples(), ROOMY, found=[base("a")], prober=prober(a=2.0), probe_always=True)
+    chosen = select(TASK, examples(), ROOMY, bases=[base("a")], prober=prober(a=2.0), probe_always=True)
     assert [probe.bits_per_byte for probe in chosen.probes] == [2.0]
 
 
 def test_every_model_of_the_catalogue_that_is_not_here_has_its_reason() -> None:
-    chosen = select(TASK, examples(), ROOMY, found=[base()])
+    chosen = select(TASK, examples(), ROOMY, bases=[base()])
     absent = {model.name for model in catalogue()} - {"SmolLM2-135M-Instruct"}
     assert set(reasons(chosen)) == absent
     assert reasons(chosen)["SmolLM2-360M-Instruct"] == "not on this machine: ollama pull smollm2:360m"
@@ -94,7 +94,7 @@ def test_no_base_here_names_one_to_get() -> None:
     ],
 )
 def test_what_speaks_against_a_base_that_is_here_is_said(changes: dict[str, object], reason: str) -> None:
-    chosen = select(TASK, examples(), ROOMY, found=[base("mine", **changes)])  # type: ignore[arg-type]
+    chosen = select(TASK, examples(), ROOMY, bases=[base("mine", **changes)])  # type: ignore[arg-type]
     assert chosen.base is None
     assert reason in reasons(chosen)["mine"]
     assert chosen.reason.startswith("None of the 1 bases on this machine qualifies.")
@@ -102,19 +102,19 @@ def test_what_speaks_against_a_base_that_is_here_is_said(changes: dict[str, obje
 
 def test_little_memory_or_disk_is_said_in_figures() -> None:
     small = replace(ROOMY, memory_bytes=900_000_000)
-    assert "GB of memory; 0.9 GB are free" in reasons(select(TASK, examples(), small, found=[base()]))[base().name]
+    assert "GB of memory; 0.9 GB are free" in reasons(select(TASK, examples(), small, bases=[base()]))[base().name]
     full = replace(ROOMY, disk_free_bytes=100_000_000)
-    assert "GB of disk; 0.1 GB are free" in reasons(select(TASK, examples(), full, found=[base()]))[base().name]
+    assert "GB of disk; 0.1 GB are free" in reasons(select(TASK, examples(), full, bases=[base()]))[base().name]
 
 
 def test_a_gpu_with_room_stands_in_for_memory() -> None:
     gpu = replace(ROOMY, memory_bytes=900_000_000, gpu_memory_bytes=16_000_000_000)
-    assert select(TASK, examples(), gpu, found=[base()]).base == base()
+    assert select(TASK, examples(), gpu, bases=[base()]).base == base()
 
 
 def test_the_policy_can_allow_a_licence_and_bound_the_size() -> None:
     gemma = base("gemma-3-270m", 268_000_000, licence="LicenseRef-Gemma")
-    allowed = Policy(licences=("LicenseRef-Gemma",))
+    allowed = SelectionPolicy(licences=("LicenseRef-Gemma",))
     assert select(TASK, examples(), ROOMY, allowed, [gemma]).base == gemma
     bounded = replace(allowed, max_parameters=200_000_000)
     assert (
@@ -125,18 +125,18 @@ def test_the_policy_can_allow_a_licence_and_bound_the_size() -> None:
 def test_a_base_asked_for_is_taken_in_place_of_choosing() -> None:
     found = [base("a"), base("b", 300_000_000)]
     for asked in ("b", "/b"):
-        chosen = select(TASK, examples(), ROOMY, Policy(base=asked), found)
+        chosen = select(TASK, examples(), ROOMY, SelectionPolicy(base=asked), found)
         assert chosen.base == found[1]
         assert reasons(chosen)["a"] == f"{asked} was asked for"
 
 
 def test_the_smaller_is_kept_unless_the_larger_is_clearly_better() -> None:
     found = [base("large", 360_000_000), base("small", 135_000_000)]
-    chosen = select(TASK, examples(), ROOMY, found=found, prober=prober(small=2.0, large=1.9))
+    chosen = select(TASK, examples(), ROOMY, bases=found, prober=prober(small=2.0, large=1.9))
     assert chosen.base is found[1]
     assert reasons(chosen)["large"].startswith("not clearly better than a smaller one: 1.90 bits a byte")
     assert [probe.base for probe in chosen.probes] == ["small", "large"]
-    chosen = select(TASK, examples(), ROOMY, found=found, prober=prober(small=2.0, large=1.5))
+    chosen = select(TASK, examples(), ROOMY, bases=found, prober=prober(small=2.0, large=1.5))
     assert chosen.base is found[0]
     assert "clearly better than the smaller small (2.00)" in chosen.reason
     assert reasons(chosen)["small"].startswith("clearly worse: 2.00 bits a byte")
@@ -147,21 +147,21 @@ def test_a_difference_within_the_noise_of_the_calls_is_none() -> None:
         losses = (0.1, 3.9, 0.2, 3.8) if base.name == "small" else (3.0, 0.2, 3.0, 0.2)
         return ProbeResult(base.name, base.path, 4, 1, sum(losses) / 4, 0.1, losses)
 
-    chosen = select(TASK, examples(), ROOMY, found=[base("small"), base("large", 360_000_000)], prober=noisy)
+    chosen = select(TASK, examples(), ROOMY, bases=[base("small"), base("large", 360_000_000)], prober=noisy)
     assert chosen.base and chosen.base.name == "small"
 
 
 def test_tool_calling_is_a_preference_and_no_condition() -> None:
     found = [base(), base("Qwen3-0.6B", 596_000_000)]
     measured = prober(**{"SmolLM2-135M-Instruct": 2.0, "Qwen3-0.6B": 1.8})
-    assert select(TASK, examples(), ROOMY, found=found, prober=measured).base is found[0]
-    assert select(TOOLS, examples(), ROOMY, found=found, prober=measured).base is found[1]
-    assert select(TOOLS, examples(), ROOMY, found=found[:1]).base is found[0]
+    assert select(TASK, examples(), ROOMY, bases=found, prober=measured).base is found[0]
+    assert select(TOOLS, examples(), ROOMY, bases=found, prober=measured).base is found[1]
+    assert select(TOOLS, examples(), ROOMY, bases=found[:1]).base is found[0]
 
 
 def test_one_that_cannot_be_probed_is_passed_over() -> None:
     found = [base("broken"), base("sound", 300_000_000)]
-    chosen = select(TASK, examples(), ROOMY, found=found, prober=prober(broken=-1, sound=2.0))
+    chosen = select(TASK, examples(), ROOMY, bases=found, prober=prober(broken=-1, sound=2.0))
     assert chosen.base is found[1]
     assert reasons(chosen)["broken"] == "It cannot be loaded."
 
@@ -169,6 +169,6 @@ def test_one_that_cannot_be_probed_is_passed_over() -> None:
 def test_two_real_files_are_probed_and_one_is_chosen(write_model: Callable[..., Path]) -> None:
     pytest.importorskip("torch", reason="the probe needs protege[tune]")
     found = [load_base(write_model("a.gguf")), load_base(write_model("b.gguf", width=64))]
-    chosen = select(TASK, examples(), ROOMY, found=found)
+    chosen = select(TASK, examples(), ROOMY, bases=found)
     assert chosen.base is found[0]
     assert [probe.base for probe in chosen.probes] == ["a", "b"]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from protege.errors import BaseModelError
-from protege.select import find_bases, places
+from protege.select import base_paths, find_bases
 
 Write = Callable[..., Path]
 
@@ -85,8 +85,8 @@ def test_the_hubs_cache_gives_the_newest_snapshots_files(
     assert [base.path for base in find_bases()] == [str(new)]
 
 
-def test_places_are_named_without_being_read(tmp_path: Path) -> None:
+def test_paths_of_bases_are_listed_without_being_read(tmp_path: Path) -> None:
     folder = tmp_path / "home" / "models"
     folder.mkdir(parents=True)
     (folder / "broken.gguf").write_bytes(b"")
-    assert places(tmp_path / "home") == [folder / "broken.gguf"]
+    assert base_paths(tmp_path / "home") == [folder / "broken.gguf"]

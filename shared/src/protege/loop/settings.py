@@ -9,7 +9,7 @@ from ..certify.promise import DELTA, EPSILON, Promise
 
 if TYPE_CHECKING:
     from ..curate import CurateSettings
-    from ..select import Policy
+    from ..select import SelectionPolicy
     from ..tune import TuneSettings
 
 
@@ -42,7 +42,7 @@ class Settings:
     saves money."""
     curate: CurateSettings | None = None
     tune: TuneSettings | None = None
-    policy: Policy | None = None
+    policy: SelectionPolicy | None = None
 
     @property
     def promise(self) -> Promise:

@@ -114,7 +114,7 @@ def select(run: Run, curated: Curated) -> tuple[Base | None, str, list[tuple[str
         base = selecting.base_named(settings.base, workspace.home)
         return base, f"{base.name} was asked for.", []
     bases = selecting.find_bases(workspace.home)
-    policy = settings.policy or selecting.Policy()
+    policy = settings.policy or selecting.SelectionPolicy()
     key = f"select:{hash_of(curated.hash, [base.sha256 for base in bases], policy)}"
     cached: dict[str, Any] | None = workspace.result(key)
     if cached is None:

@@ -1,7 +1,8 @@
-"""S4, select: which small model a task's specialist is tuned from.
+"""Select: choose the small model that a task's specialist is tuned from.
 
-Takes a task, a sample of its curated calls, this machine's means and the policy on licences; gives the base, and the
-plain reason for which every other one was passed over. Never downloads, never reads calls kept for calibration or test.
+Takes a task, a sample of its curated calls, what this machine has, and a `SelectionPolicy` (licences, size).
+Gives the base, and for every other model the reason why it was not chosen.
+Never downloads a model, and never reads calls of calibration or test.
 """
 
 import lazy_loader

@@ -2,12 +2,12 @@ from .base import load_base as load_base
 from .choose import Selection as Selection
 from .choose import select as select
 from .find import base_named as base_named
+from .find import base_paths as base_paths
 from .find import find_bases as find_bases
-from .find import places as places
-from .fit import Policy as Policy
 from .hardware import Machine as Machine
 from .hardware import machine as machine
 from .models import Model as Model
 from .models import catalogue as catalogue
+from .policy import SelectionPolicy as SelectionPolicy
 from .probing import ProbeResult as ProbeResult
 from .probing import probe as probe

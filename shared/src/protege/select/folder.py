@@ -1,4 +1,4 @@
-"""A base model in Hugging Face form: config.json, the tokenizer's files, weights as safetensors."""
+"""Read a base model in Hugging Face form: config.json, the tokenizer's files, and weights as safetensors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ _AGAIN = "Fetch the whole snapshot again: hf download ORGANISATION/MODEL"
 
 
 def load_folder(folder: Path) -> Base:
-    """Read what the folder holds. Raises BaseModelError: no weights, cut off or damaged files, no chat template."""
+    """Read what the folder holds.
+
+    Raises BaseModelError if there are no weights or no chat template, or if a file is cut off or damaged.
+    """
     config = _json(folder / "config.json")
     text = config.get("text_config") or config
     tokenizer = _json(folder / "tokenizer_config.json")
@@ -53,19 +56,20 @@ def load_folder(folder: Path) -> Base:
 
 
 def _published_name(folder: Path) -> str:
-    """The repository's name where the folder is a snapshot in the Hub's cache, else the folder's."""
+    """The repository's name if the folder is a snapshot in the Hub's cache, else the folder's own name."""
     repository = folder.parent.parent.name
     return repository.rsplit("--", 1)[-1] if repository.startswith("models--") else folder.name
 
 
 def _json(file: Path) -> dict[str, Any]:
+    """The JSON object in a file; empty if there is no such file."""
     if not file.exists():
         return {}
     try:
-        found = orjson.loads(file.read_bytes())
+        document = orjson.loads(file.read_bytes())
     except (OSError, orjson.JSONDecodeError):
         raise BaseModelError(f"{file} is damaged.", _AGAIN) from None
-    return found if isinstance(found, dict) else {}
+    return document if isinstance(document, dict) else {}
 
 
 def _template(folder: Path, tokenizer: Mapping[str, Any]) -> str:
@@ -73,7 +77,7 @@ def _template(folder: Path, tokenizer: Mapping[str, Any]) -> str:
     if file.exists():
         return file.read_text(encoding="utf-8")
     own = tokenizer.get("chat_template") or ""
-    if isinstance(own, list):  # several, by name
+    if isinstance(own, list):  # several templates, each with a name
         own = {entry.get("name"): entry.get("template") for entry in own}.get("default", "")
     return str(own)
 
@@ -83,7 +87,7 @@ def _content(token: Any) -> str:
 
 
 def _added_tokens(folder: Path, tokenizer: Mapping[str, Any]) -> Iterator[tuple[int, str, bool]]:
-    """Id, text, and whether special, of the tokens that were added to the vocabulary."""
+    """The tokens that were added to the vocabulary: id, text, and whether each is special."""
     for position, token in (tokenizer.get("added_tokens_decoder") or {}).items():
         yield int(position), str(token.get("content", "")), bool(token.get("special"))
     if not tokenizer.get("added_tokens_decoder"):
@@ -92,8 +96,8 @@ def _added_tokens(folder: Path, tokenizer: Mapping[str, Any]) -> Iterator[tuple[
 
 
 def _eos_ids(folder: Path, config: Mapping[str, Any]) -> list[int]:
-    found = _json(folder / "generation_config.json").get("eos_token_id", config.get("eos_token_id"))
-    return found if isinstance(found, list) else [] if found is None else [found]
+    ids = _json(folder / "generation_config.json").get("eos_token_id", config.get("eos_token_id"))
+    return ids if isinstance(ids, list) else [] if ids is None else [ids]
 
 
 def _card_licence(folder: Path) -> str:
@@ -108,13 +112,16 @@ def _card_licence(folder: Path) -> str:
 
 
 def _parameters(file: Path) -> int:
-    """Weights in a safetensors file, by its head. Raises BaseModelError where the file is cut off or damaged."""
+    """The number of weights in a safetensors file, by its header.
+
+    Raises BaseModelError if the file is cut off or damaged.
+    """
     try:
         with file.open("rb") as weights:
             (length,) = struct.unpack("<Q", weights.read(8))
             head = orjson.loads(weights.read(length)) if length < 100_000_000 else {}
     except (OSError, struct.error, orjson.JSONDecodeError):
-        raise BaseModelError(f"{file} is cut off or damaged: its head cannot be read.", _AGAIN) from None
+        raise BaseModelError(f"{file} is cut off or damaged: its header cannot be read.", _AGAIN) from None
     tensors = [tensor for name, tensor in head.items() if name != "__metadata__"]
     end = 8 + length + max((tensor["data_offsets"][1] for tensor in tensors), default=0)
     if end > file.stat().st_size:

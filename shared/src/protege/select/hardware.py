@@ -1,4 +1,4 @@
-"""What this machine has: memory, cores, GPUs, disk."""
+"""What this machine has: memory, cores, GPUs and disk space."""
 
 from __future__ import annotations
 
@@ -16,22 +16,26 @@ GB = 1e9
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What this machine has free now, in bytes.
-
-    memory_bytes: what new work can take, of total_memory_bytes; a container's limit counts. gpu_memory_bytes: free on
-    the GPU that has most. gpus: their names. disk_free_bytes: where the home is.
-    """
+    """What this machine has, and what of it is free now."""
 
     memory_bytes: int
+    """The memory that new work can take; a container's limit counts."""
     cores: int
     gpu_memory_bytes: int = 0
+    """The free memory of the GPU that has most."""
     disk_free_bytes: int = 0
+    """Free on the disk of the home."""
     total_memory_bytes: int = 0
+    """All memory; a container's limit counts."""
     gpus: tuple[str, ...] = ()
+    """The names of the GPUs."""
 
 
 def machine(home: str | os.PathLike[str] | None = None) -> Machine:
-    """Measure this machine. `home`: the folder whose disk counts (it need not exist yet)."""
+    """Measure this machine.
+
+    home: the folder whose disk is measured; it need not exist yet.
+    """
     memory = psutil.virtual_memory()
     free, total = _container_memory(memory.available, memory.total)
     gpus = _gpus()
@@ -49,7 +53,7 @@ def machine(home: str | os.PathLike[str] | None = None) -> Machine:
 
 
 def _container_memory(free: int, total: int, cgroup: Path = Path("/sys/fs/cgroup")) -> tuple[int, int]:
-    """Free and total bytes under the limit of a container (cgroup v2), which psutil does not know."""
+    """Free and total bytes under a container's limit (cgroup v2), which psutil ignores."""
     with contextlib.suppress(OSError, ValueError):
         limit = int((cgroup / "memory.max").read_text())
         return min(free, limit - int((cgroup / "memory.current").read_text())), min(total, limit)
@@ -57,11 +61,11 @@ def _container_memory(free: int, total: int, cgroup: Path = Path("/sys/fs/cgroup
 
 
 def _gpus() -> list[tuple[str, int]]:
-    """Name and free bytes of each NVIDIA GPU; none where nvidia-smi is missing, fails or hangs."""
+    """The name and free bytes of each NVIDIA GPU; none if nvidia-smi is missing, fails or hangs."""
     command = ["nvidia-smi", "--query-gpu=name,memory.free", "--format=csv,noheader,nounits"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=3, check=True)
-        rows = [line.rsplit(",", 1) for line in done.stdout.splitlines() if line.strip()]
+        process = subprocess.run(command, capture_output=True, text=True, timeout=3, check=True)
+        rows = [line.rsplit(",", 1) for line in process.stdout.splitlines() if line.strip()]
         return [(name.strip(), int(mebibytes) * 2**20) for name, mebibytes in rows]
     except (OSError, subprocess.SubprocessError, ValueError):
         return []

@@ -1,6 +1,6 @@
-"""The catalogue of small models: what they are, under what terms, and how they can be tuned and served here.
+"""The catalogue of small models: what they are, under which licence, and how they can be tuned and served here.
 
-Facts and their sources stand in `catalogue.toml`; how the memory figures were computed stands at its head.
+The facts and their sources are in `catalogue.toml`; its head explains how the memory figures were computed.
 """
 
 from __future__ import annotations
@@ -17,42 +17,55 @@ Serving: TypeAlias = Literal["llama.cpp", "vllm", "none"]
 
 _ONE_TO_ONE = frozenset({"llama", "qwen2", "qwen3", "gemma3"})
 """GGUF architectures whose tensors map one to one between transformers and llama.cpp, so that a tuned file can be
-written; `tune` proves each against llama.cpp. The loader knows more (phi3, lfm2, …): they tune from a folder."""
+written; the tests of `tune` prove each against llama.cpp. The loader knows more (phi3, lfm2, …): those are tuned from a
+folder."""
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One model of the catalogue.
-
-    parameters: weights, tied ones once. licence: SPDX. context: tokens. memory_q4_gb, memory_q8_gb: of the weights.
-    languages: ISO 639-1, "mul" for many. ollama, huggingface: its names there, empty where none is known.
-    architecture: in GGUF; model_type: in transformers. pattern: over file and model names, case ignored.
-    source: the documents behind these facts. unverified: what they did not say.
-    """
+    """One model of the catalogue."""
 
     name: str
     parameters: int
+    """The number of weights; tied ones count once."""
     licence: str
+    """SPDX identifier."""
     context: int
+    """Tokens that the model was trained to read."""
     tool_calling: bool
+    """Whether the publisher says that it can call tools."""
     languages: tuple[str, ...]
+    """ISO 639-1 codes; "mul" for many."""
     memory_q4_gb: float
+    """Memory of the weights as Q4_K_M."""
     memory_q8_gb: float
+    """Memory of the weights as Q8_0."""
     ollama: str
+    """Its name in Ollama's library; empty if none is known."""
     huggingface: str
+    """Its name on the Hugging Face Hub; empty if none is known."""
     architecture: str
+    """Its architecture as GGUF names it."""
     model_type: str
+    """Its architecture as transformers names it."""
     tuning: Tuning
+    """What it can be tuned from."""
     serving: Serving
+    """What can serve the tuned model."""
     pattern: str
+    """A regular expression that matches its file and model names, ignoring case."""
     source: str
+    """The documents behind these facts."""
     unverified: str = ""
+    """What these documents do not say."""
     note: str = ""
+    """A remark for people."""
     chat_template: str = ""
+    """The key in `[templates]` of its family's chat template; empty if the files hold their own."""
 
     @property
     def how_to_get(self) -> str:
-        """The command that brings it onto this machine."""
+        """The command that fetches it onto this machine."""
         if self.tuning == "gguf" and self.ollama:
             return f"ollama pull {self.ollama}"
         return f"hf download {self.huggingface}"
@@ -60,7 +73,7 @@ class Model:
 
 @functools.cache
 def catalogue() -> tuple[Model, ...]:
-    """The models known to Protégé, in the file's order."""
+    """The models that Protégé knows, in the file's order."""
     entries: list[dict[str, Any]] = _document()["model"]
     for entry in entries:
         entry["languages"] = tuple(entry["languages"])
@@ -68,7 +81,7 @@ def catalogue() -> tuple[Model, ...]:
 
 
 def model_of(*names: str) -> Model | None:
-    """The catalogue's model that one of these file or model names belongs to; None where none does."""
+    """The model of the catalogue that the first matching file or model name belongs to; None if none matches."""
     for name in names:
         for model in catalogue():
             if re.search(model.pattern, name, re.IGNORECASE):
@@ -77,22 +90,23 @@ def model_of(*names: str) -> Model | None:
 
 
 def template_of(model: Model) -> str:
-    """The chat template that the catalogue keeps for the model's family; empty where it keeps none."""
+    """The chat template that the catalogue has for the model's family; empty if it has none."""
     return _document()["templates"].get(model.chat_template, "")
 
 
 def tuning_of(architecture: str, model_type: str) -> Tuning:
-    """How the installed libraries can tune a model. Raises ImportError where transformers or gguf is not installed."""
+    """How the installed libraries can tune a model. Raises ImportError without transformers or gguf."""
     if gguf_tunable(architecture):
         return "gguf"
+    # transformers: heavy, an extra, and not needed to list the catalogue.
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
     return "huggingface" if model_type in CONFIG_MAPPING else "catalogue only"
 
 
 def serving_of(architecture: str, tuning: Tuning) -> Serving:
-    """What serves a tuned model. Raises ImportError where gguf is not installed."""
-    from gguf.constants import MODEL_ARCH_NAMES
+    """What serves a tuned model. Raises ImportError without gguf."""
+    from gguf.constants import MODEL_ARCH_NAMES  # an extra, which loads numpy
 
     if tuning == "gguf" and architecture in MODEL_ARCH_NAMES.values():
         return "llama.cpp"
@@ -101,18 +115,19 @@ def serving_of(architecture: str, tuning: Tuning) -> Serving:
 
 @functools.cache
 def gguf_tunable(architecture: str) -> bool:
-    """Whether the installed transformers loads GGUF files of this architecture, and its tensors can be written back.
+    """Whether the installed transformers can load GGUF files of this architecture, and its tensors can be written back.
 
-    Raises ImportError where transformers or gguf is not installed.
+    Raises ImportError without transformers or gguf.
     """
+    # Extras, which are not needed to list the catalogue. This module of transformers loads no torch, unlike its loader.
     from gguf.constants import MODEL_ARCH_NAMES
-    from transformers.integrations.ggml import GGUF_CONFIG_MAPPING  # imports no torch, unlike the loader itself
+    from transformers.integrations.ggml import GGUF_CONFIG_MAPPING
 
     return architecture in _ONE_TO_ONE & GGUF_CONFIG_MAPPING.keys() & set(MODEL_ARCH_NAMES.values())
 
 
 def spdx(licence: str) -> str:
-    """The SPDX identifier of a licence as model files and cards write it; empty where it says nothing."""
+    """The SPDX identifier of a licence as model files and cards spell it; empty if they state none."""
     plain = licence.strip().lower()
     if plain in ("", "other", "unknown", "none"):
         return ""

@@ -1,4 +1,4 @@
-"""Bases that an Ollama on this machine has pulled, taken where they lie: no second download."""
+"""Bases that an Ollama on this machine has pulled, used from its store: no second download."""
 
 from __future__ import annotations
 
@@ -23,13 +23,14 @@ _BLOB = re.compile(r"sha256[-:]([0-9a-f]{64})$")
 
 
 def base_in_ollama(name: str) -> Base:
-    """The base that Ollama knows by this name, from its blob, whose digest is checked.
+    """The base that Ollama knows by this name, read from its blob, whose digest is checked.
 
-    Where the server does not run, the manifests in its folder tell. Raises BadInput (no name), BaseModelError: an
-    Ollama elsewhere, no such model, LoRA weights, a blob that cannot be read or was changed.
+    If the server does not run, the manifests in its folder are read instead. Raises BadInput without a name, and
+    BaseModelError for an Ollama on another machine, an unknown model, LoRA weights, or a blob that cannot be read or
+    was changed.
     """
     if not name:
-        raise BadInput(f"{PREFIX} names no model.", f"Write {PREFIX}qwen3:0.6b; `ollama list` names them.")
+        raise BadInput(f"{PREFIX} names no model.", f"Write {PREFIX}qwen3:0.6b; `ollama list` shows the names.")
     url = address()
     if not is_loopback(url):
         raise BaseModelError(
@@ -51,7 +52,7 @@ def base_in_ollama(name: str) -> Base:
 
 
 def blobs() -> Iterator[Path]:
-    """The weights that the manifests in Ollama's folder name, but for our own specialists."""
+    """The weights that the manifests in Ollama's folder name, except those of our own specialists."""
     for store in _stores():
         for manifest in sorted(store.glob("manifests/*/*/*/*")):
             if manifest.parts[-3] != NAMESPACE:
@@ -59,12 +60,12 @@ def blobs() -> Iterator[Path]:
 
 
 def _from_server(server: Ollama, name: str) -> Path | None:
-    """The blob's path, from the model's file as Ollama shows it."""
+    """The blob's path, from the model file that Ollama shows."""
     lines = str(server.show(name).get("modelfile") or "").splitlines()
     if any(line.startswith("ADAPTER ") for line in lines):
         raise _with_adapter(name)
-    found = [line.removeprefix("FROM ").strip().strip('"') for line in lines if line.startswith("FROM ")]
-    return next((Path(path) for path in found if _BLOB.search(path)), None)
+    sources = [line.removeprefix("FROM ").strip().strip('"') for line in lines if line.startswith("FROM ")]
+    return next((Path(path) for path in sources if _BLOB.search(path)), None)
 
 
 def _from_manifests(name: str) -> Path | None:
@@ -72,7 +73,7 @@ def _from_manifests(name: str) -> Path | None:
     parts = model.split("/")
     namespace, model = (parts[-2], parts[-1]) if len(parts) > 1 else ("library", parts[0])
     if any(part in ("", ".", "..") for part in (namespace, model, tag or "latest")):
-        raise BadInput(f"{name!r} is no name of a model in Ollama.", "`ollama list` names them.")
+        raise BadInput(f"{name!r} is no name of a model in Ollama.", "`ollama list` shows their names.")
     for store in _stores():
         for manifest in store.glob("manifests/*/*/*/*"):
             if manifest.parts[-3:] == (namespace, model, tag or "latest"):
@@ -84,16 +85,18 @@ def _from_manifests(name: str) -> Path | None:
 
 def _checked(blob: Path, name: str) -> Base:
     expected = _BLOB.search(blob.name)
-    places = (blob, *(store / "blobs" / blob.name for store in _stores()))
-    here = next((path for path in places if os.access(path, os.R_OK)), None)
-    if here is None or expected is None:
+    candidates = (blob, *(store / "blobs" / blob.name for store in _stores()))
+    readable = next((path for path in candidates if os.access(path, os.R_OK)), None)
+    if readable is None or expected is None:
         raise BaseModelError(
             f"The weights of {name} are at {blob}, which cannot be read.",
             "Let this user read them (sudo usermod -aG ollama $USER, then log in again), or set OLLAMA_MODELS.",
         )
-    base = load_base(here)
+    base = load_base(readable)
     if base.sha256 != expected[1]:
-        raise BaseModelError(f"The weights of {name} at {here} are damaged.", f"ollama rm {name}; ollama pull {name}")
+        raise BaseModelError(
+            f"The weights of {name} at {readable} are damaged.", f"ollama rm {name}; ollama pull {name}"
+        )
     return base
 
 
@@ -102,7 +105,7 @@ def _with_adapter(name: str) -> BaseModelError:
 
 
 def _stores() -> list[Path]:
-    """OLLAMA_MODELS, the user's own folder, and that of Ollama's service."""
+    """The folders of models: OLLAMA_MODELS if it is set, else the user's own and that of Ollama's service."""
     named = os.environ.get("OLLAMA_MODELS")
     if named:
         return [Path(named)]
@@ -115,7 +118,7 @@ def _weights(store: Path, manifest: Path) -> Iterator[Path]:
 
 
 def _layers(manifest: Path, kind: str) -> list[str]:
-    """Digests of a manifest's layers of this kind; none where it cannot be read."""
+    """The digests of a manifest's layers of this kind; none if the manifest cannot be read."""
     try:
         layers: Any = orjson.loads(manifest.read_bytes())["layers"]
         digests = [str(layer["digest"]) for layer in layers if layer["mediaType"] == kind]

@@ -1,77 +1,72 @@
-"""How near an untrained base already is to the teacher's answers: what bases are compared by before tuning."""
+"""Measure how close an untrained base already is to the teacher's answers, to compare bases before tuning."""
 
 from __future__ import annotations
 
-import contextlib
 import gc
-import io
 import math
 import statistics
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from ..call import Request
 from ..chat.prompt import messages_for, render
 from ..errors import BaseModelError, CannotRender, MissingDependency
-from ..gguf.reading import read_once
 from ..specialist import Base, PromptForm
 from ..task import Example, Task
 
 CALLS = 20
+"""A probe reads at most this many calls."""
 WHOLE_TOKENS = 400
 """Prompts of up to this mean length are shown whole, so that a probe of SmolLM2-135M stays under 20 s on two cores."""
 CHARACTERS_PER_TOKEN = 3.5
-"""Fewer than the 4 to 4.5 of English text, so that lengths are over- rather than underestimated."""
+"""Fewer than the 4 to 4.5 of English text, so that lengths are overestimated rather than underestimated."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """What an untrained base makes of the teacher's answers.
-
-    loss_per_token: mean negative log-probability (nats) of the answers' tokens. bits_per_byte: the same over the
-    answers' bytes, which can be compared between tokenizers. losses: bits per byte of each call. seconds_per_call:
-    median, to read prompt and answer.
-    """
+    """The likelihood of the teacher's answers under an untrained base."""
 
     base: str
+    """The base's name."""
     path: str
+    """Where the base is."""
     calls: int
+    """The number of calls that were read."""
     loss_per_token: float
+    """Mean negative log-probability of the answers' tokens, in nats."""
     bits_per_byte: float
+    """The same per byte of the answers, in bits, which can be compared between tokenizers."""
     seconds_per_call: float
+    """Median time to read a prompt and its answer."""
     losses: tuple[float, ...] = ()
+    """Bits per byte of each call."""
 
 
 def shown_form(task: Task, examples: Sequence[Example]) -> PromptForm:
-    """Whole prompts where they are short, since an untrained model has but the instruction to go by; else slots."""
+    """ "whole" if the prompts are short, since an untrained model has only the instruction to go by; else "slots"."""
     whole = statistics.fmean(len(_text(task, example.request, "whole")) for example in examples) if examples else 0
     return "whole" if whole / CHARACTERS_PER_TOKEN <= WHOLE_TOKENS else "slots"
 
 
 def longest_tokens(task: Task, examples: Sequence[Example], form: PromptForm) -> int:
-    """The estimated length in tokens of the longest prompt with its answer; 0 where there is none."""
+    """The estimated length in tokens of the longest prompt with its answer; 0 without any examples."""
     characters = (len(_text(task, example.request, form)) + len(example.answer) for example in examples)
     return math.ceil(max(characters, default=0) / CHARACTERS_PER_TOKEN)
 
 
 def probe(base: Base, task: Task, examples: Sequence[Example], *, form: PromptForm | None = None) -> ProbeResult:
-    """Mean log-loss of the teacher's answers under the base as it is, without any training.
+    """Measure the mean log-loss of the teacher's answers under the base as it is, without any training.
 
-    At most CALLS examples, spread evenly; they must come from train or validation, never from calibration or test. The
-    base is loaded as `tune` loads it (dequantised). Raises BaseModelError if the base cannot be loaded, or shown any of
-    the calls; MissingDependency if torch, transformers or gguf is missing.
+    examples: from train or validation, never from calibration or test; at most CALLS of them, spread evenly, are read.
+    form: what the base is shown; `shown_form` by default.
+    The base is loaded as `tune` loads it (dequantised). Raises BaseModelError if the base cannot be loaded or can be
+    shown none of the calls, and MissingDependency without torch, transformers or gguf.
     """
     form = form or shown_form(task, examples)
-    prompts = _prompts(base, task, examples[:: max(1, len(examples) // CALLS)][:CALLS], form)
+    prompts = _prompts(base, task, examples[:: max(1, len(rows) // CALLS)][:CALLS], form)
     if not prompts:
         raise BaseModelError(f"{base.name} can be shown none of the sampled calls.", "Choose another base.")
-    model, tokenizer = _load(base)
-    read = [_read(model, tokenizer, prompt, answer) for prompt, answer in prompts]
-    del model
-    gc.collect()
+    read = _losses(base, prompts)
     nats, tokens = sum(loss for loss, _, _ in read), sum(count for _, count, _ in read)
     sizes = [len(answer.encode()) for _, answer in prompts]
     losses = [loss / math.log(2) / size for (loss, _, _), size in zip(read, sizes, strict=True)]
@@ -90,63 +85,30 @@ def _text(task: Task, request: Request, form: PromptForm) -> str:
     try:
         messages = messages_for(task, request, form)
     except CannotRender:
-        return ""  # such a call is handed to the teacher
+        return ""  # a call like this is left to the teacher
     return "\n".join(message["content"] for message in messages)
 
 
 def _prompts(base: Base, task: Task, examples: Sequence[Example], form: PromptForm) -> list[tuple[str, str]]:
-    found: list[tuple[str, str]] = []
+    """The prompts that the base can be shown, with their answers."""
+    prompts: list[tuple[str, str]] = []
     for example in examples:
         try:
-            found.append((render(base, messages_for(task, example.request, form)), example.answer))
+            prompts.append((render(base, messages_for(task, example.request, form)), example.answer))
         except CannotRender:
             continue
-    return found
+    return prompts
 
 
-def _load(base: Base) -> tuple[Any, Any]:
+def _losses(base: Base, prompts: Sequence[tuple[str, str]]) -> list[tuple[float, int, float]]:
+    """For each prompt and answer: the answer's loss (nats, summed), its tokens, and the seconds it took to read."""
     try:
-        from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
-        from transformers.utils import logging
+        # torch, transformers and gguf: heavy extras, which the choice of a single base does not need.
+        from . import untrained
     except ImportError as error:
         raise MissingDependency(str(error.name), "tune") from None
-    logging.disable_progress_bar()
-    path = Path(base.path)
-    gguf = base.format == "gguf"
-    source: dict[str, Any] = {"gguf_file": path.name} if gguf else {}
-    weights = {**source, "quantization_config": GgufConfig(dequantize=True)} if gguf else source
-    folder = path.parent if gguf else path
-    try:
-        # The loader draws bars of its own, which nothing turns off.
-        with contextlib.redirect_stderr(io.StringIO()), read_once() if gguf else contextlib.nullcontext():
-            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, **source)
-            model = AutoModelForCausalLM.from_pretrained(folder, dtype=_dtype(), local_files_only=True, **weights)
-    except (ValueError, KeyError, OSError, RuntimeError, NotImplementedError) as error:
-        raise BaseModelError(
-            f"transformers cannot load {base.path}: {type(error).__name__}: {error}", "Choose another base."
-        ) from error
-    return model.eval(), tokenizer
-
-
-def _dtype() -> Any:
-    """bfloat16 where it is computed natively; elsewhere it is emulated, and slower than float32."""
-    import torch
-
-    if torch.cuda.is_available():
-        return torch.bfloat16
-    capable = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    return torch.bfloat16 if any(capable.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16")) else torch.float32
-
-
-def _read(model: Any, tokenizer: Any, prompt: str, answer: str) -> tuple[float, int, float]:
-    """Negative log-probability of the answer (nats, summed), its tokens, and the seconds that it took."""
-    import torch
-
-    asked: list[int] = tokenizer(prompt, add_special_tokens=False)["input_ids"]
-    answered: list[int] = tokenizer(answer, add_special_tokens=False)["input_ids"]
-    start = time.perf_counter()
-    with torch.inference_mode():
-        # Logits of the answer's positions only: a vocabulary of 262,144 makes 0.5 MB a position.
-        logits = model(torch.tensor([asked + answered]), logits_to_keep=len(answered) + 1).logits[0, :-1]
-        loss = torch.nn.functional.cross_entropy(logits.float(), torch.tensor(answered), reduction="sum")
-    return float(loss), len(answered), time.perf_counter() - start
+    model, tokenizer = untrained.load(base)
+    losses = [untrained.loss(model, tokenizer, prompt, answer) for prompt, answer in prompts]
+    del model
+    gc.collect()
+    return losses

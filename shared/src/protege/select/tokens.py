@@ -1,4 +1,4 @@
-"""What a GGUF file and a folder have in common: chat template, licence, control tokens, what ends an answer."""
+"""What is read alike from a GGUF file and a folder: chat template, licence, control tokens, and ends of answers."""
 
 from __future__ import annotations
 
@@ -11,18 +11,17 @@ from ..errors import BaseModelError
 from .models import Model, spdx, template_of
 
 CONTROL, _USER_DEFINED = 3, 4
-
+"""Types of tokens in GGUF."""
 
 _LOOKS_SPECIAL = re.compile(r"<[|｜].*[|｜]>|\[/?[A-Z_]+\]|</?(think|tools?|tool_\w+|start_of_\w+|end_of_\w+)>")
-"""Among the tokens that a tokenizer's makers added, those that structure a chat: Gemma added `<table>` and tabs too."""
-
+"""Matches those added tokens that structure a chat: Gemma, for one, also added `<table>` and tabs."""
 
 _IDLE = re.compile(r"unused|reserved")
-"""Tokens that stand for nothing: Gemma has 6,243 of them, and each would be searched for in every message."""
+"""Matches tokens without a meaning: Gemma has 6,243 of them, and each would be searched for in every message."""
 
 
 def chat_template(path: Path, own: Any, model: Model | None) -> str:
-    """The file's own chat template, else the catalogue's. Raises BaseModelError where there is neither."""
+    """The base's own chat template, else the catalogue's. Raises BaseModelError if there is neither."""
     template = str(own or "") or (template_of(model) if model else "")
     if not template:
         raise BaseModelError(
@@ -33,12 +32,12 @@ def chat_template(path: Path, own: Any, model: Model | None) -> str:
 
 
 def licence_of(own: Any, model: Model | None) -> str:
-    """SPDX, or "unknown"."""
+    """The SPDX identifier of the base's licence, or "unknown"."""
     return spdx(str(own or "")) or (model.licence if model else "unknown")
 
 
 def control_tokens(tokens: Iterable[tuple[str, bool, int]]) -> tuple[str, ...]:
-    """Of (text, special, type), the texts that structure a chat."""
+    """The texts of those tokens, given as (text, special, type), that structure a chat."""
     return tuple(
         text
         for text, special, kind in tokens
@@ -50,9 +49,9 @@ _TURN_ENDS = ("<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<end_of_turn>", "<|end|
 
 
 def ends(template: str, control: tuple[str, ...], named: list[str]) -> tuple[str, ...]:
-    """The texts that end an answer: those named by the tokenizer, and those known to end a turn in this template.
+    """The texts that end an answer: those that the tokenizer names, and those known to end a turn in this template.
 
-    What the template itself ends turns with comes first: files of pre-trained models name the end of a document only.
+    Texts that occur in the template come first, because files of pre-trained models name only the end of a document.
     """
     known = [text for text in _TURN_ENDS if text in control and text in template]
     every = dict.fromkeys(text for text in (*named, *known) if text)
