@@ -1,4 +1,4 @@
-"""Curated: the data set of one task, which only `curate` makes and only what it saved gives back."""
+"""`Curated`, the data set of one task: made only by `curate`, or loaded from what it saved."""
 
 from __future__ import annotations
 
@@ -26,16 +26,11 @@ _MADE_HERE = object()
 
 @dataclass(frozen=True)
 class Curated:
-    """Four parts of one task's calls, and where they come from.
+    """Four parts of one task's calls, and their provenance.
 
     Each part has the columns id, run, request (a call's record as JSON, without its answer), answer (text) and
-    signature (of the wording), all strings, in an order that is a shuffle. Calibration and test are a uniform sample of
-    what the teacher was asked; repeats are kept there.
-
-    provenance: `task`; `counts` of calls given, usable, in each part, and `oversized` (they train because they stand in
-    groups too large to be held out); `groups` in each part; `dropped`, counts by reason, apart for "all" parts and for
-    "train" alone; `rejected`, the reason by call id; `hashes` of each part; `inputs`, a hash; `settings`; `versions`.
-    hash: of the parts' contents and the task's id; equal when the same calls are curated again in any order.
+    signature (of the template), all strings, in shuffled order. Calibration and test are uniform samples of what the
+    teacher was asked, repeats included.
     """
 
     train: datasets.Dataset
@@ -43,7 +38,12 @@ class Curated:
     calibration: datasets.Dataset
     test: datasets.Dataset
     provenance: Mapping[str, Any]
+    """`task`; `counts` of the calls given, usable, in each part, `oversized` (they train because their groups are too
+    large to be held out) and `divided`; `groups` in each part; `dropped`, counts by reason, for "all" parts and for
+    "train" alone; `rejected`, the reason by call id; `hashes` of each part; `inputs`, a hash; `settings`;
+    `versions`."""
     hash: str
+    """Over the parts' contents and the task's id; equal if the same calls are curated again in any order."""
     token: InitVar[object] = None
 
     def __post_init__(self, token: object) -> None:
@@ -60,9 +60,10 @@ class Curated:
         return {name: getattr(self, name) for name in PARTS}
 
     def save(self, folder: Path) -> Path:
-        """Write the data set whole or not at all, readable by its owner only; a folder that holds it already stays.
+        """Write the data set completely or not at all, readable only by its owner.
 
-        Raises WorkspaceError where the folder cannot be written or holds something else.
+        A folder that already holds this data set stays as it is. Raises WorkspaceError if the folder cannot be written
+        or holds another data set, and BadInput if it holds no complete one.
         """
         folder = Path(folder)
         if folder.exists():
@@ -86,7 +87,7 @@ class Curated:
         return folder
 
     def held_out(self, ids: Collection[str]) -> Curated:
-        """The same data set, of whose held-out calls only these are left. It has a hash of its own."""
+        """The same data set with only these of its held-out calls. It has a hash of its own."""
         rows = {
             name: [row for row in part.to_list() if name == "train" or row["id"] in ids]
             for name, part in self.parts.items()
@@ -101,18 +102,18 @@ class Curated:
     def load(cls, folder: str | os.PathLike[str]) -> Curated:
         """Read what `save` wrote.
 
-        Raises BadInput where the folder is no data set, or its contents are not what was saved.
+        Raises BadInput if the folder is not a complete data set, or if its contents were changed.
         """
         folder = Path(folder)
         try:
             head = orjson.loads((folder / "curated.json").read_bytes())
             bodies = {name: (folder / f"{name}.jsonl").read_bytes() for name in PARTS}
-            provenance, kept = head["provenance"], (head["hash"], head["provenance_sha256"])
+            provenance, saved = head["provenance"], (head["hash"], head["provenance_sha256"])
             rows = {name: [orjson.loads(line) for line in body.splitlines()] for name, body in bodies.items()}
-            whole = kept == (_hash(provenance["task"], bodies), _sha256(_dump(provenance)))
+            unchanged = saved == (_hash(provenance["task"], bodies), _sha256(_dump(provenance)))
         except (OSError, orjson.JSONDecodeError, KeyError, TypeError) as error:
             raise BadInput(f"{folder} is no complete data set ({type(error).__name__}).", _AGAIN) from None
-        if not whole:
+        if not unchanged:
             raise BadInput(f"The data set {folder} was changed after it was made.", _AGAIN)
         return cls(**_datasets(rows), provenance=provenance, hash=head["hash"], token=_MADE_HERE)
 
@@ -126,7 +127,7 @@ _AGAIN = "Remove the folder; the next `protege improve` makes it again from the 
 
 
 def made(task_id: str, parts: Mapping[str, Sequence[Row]], provenance: Mapping[str, Any]) -> Curated:
-    """The data set of these rows. For `curate` alone: it has filtered, masked and split them."""
+    """The data set of these rows. Only for `curate`, which has filtered, masked and split them."""
     rows = {name: [{column: getattr(row, column) for column in COLUMNS} for row in parts[name]] for name in PARTS}
     bodies = {name: _lines(part) for name, part in rows.items()}
     hashes = {name: {"ids_sha256": _ids_hash(rows[name]), "sha256": _sha256(bodies[name])} for name in PARTS}
@@ -135,7 +136,7 @@ def made(task_id: str, parts: Mapping[str, Sequence[Row]], provenance: Mapping[s
 
 
 def _datasets(rows: Mapping[str, Sequence[Mapping[str, str]]]) -> dict[str, datasets.Dataset]:
-    """In memory: `datasets` writes no cache and shows no bar for what it is given as columns."""
+    """The parts as data sets in memory: from columns, `datasets` makes them without a cache file or a progress bar."""
     features = datasets.Features({column: datasets.Value("string") for column in COLUMNS})
     return {
         name: datasets.Dataset.from_dict({c: [row[c] for row in part] for c in COLUMNS}, features=features)

@@ -1,28 +1,28 @@
-"""The curation itself: masked, filtered, split, and counted.
+"""The steps of curation: mask, split, filter, redact, and count.
 
-What may be left out of which part decides what the guarantee speaks of. A route sees all calls of its task, and it
-asks the specialist about every one that it can show it. So validation, calibration and test lose only
+What is left out of a part decides which calls the guarantee covers. A route sees all calls of its task and asks the
+specialist about every call that it can show it. So validation, calibration and test lose only
 
-- calls that a route hands to the teacher whatever a specialist would say: another wording, content that is not text;
+- calls that a route leaves to the teacher in any case: another wording, or content that is not text;
 - calls without a teacher's answer to compare with: failed, empty, or answered by a specialist;
-- calls that a specialist was asked first and handed back: they are the hard ones, no fair sample. They train;
-- calls that no file can hold: text that is no Unicode, values nested too deep.
+- calls that a specialist was asked first and handed back: they are the hard ones and no fair sample. They train;
+- calls that no file can hold: text that is not Unicode, or values nested too deeply.
 
-A broken, rare, cut-off, refusing or contradictory answer of the teacher stays there: the specialist will meet such
-calls too, and disagreement with them is disagreement. From train alone are taken, in this order,
+A broken, rare, cut-off, refusing or contradictory answer of the teacher stays in these parts: the specialist will meet
+such calls too, and disagreement with them is disagreement. Only train loses more, in this order:
 
-1. label noise: see `noise`; a cut-off answer, save a label or JSON that is whole all the same; an answer without the
-   task's structure, or that breaks the request's response format or tools;
-2. answers that contradict each other for one prompt. Those that feedback marked right count alone, where there are any;
-   of the rest the one that more than half agree on stands for the prompt, and where there is none, none. Free text, SQL
-   and code have many right forms and do not contradict each other;
-3. repeats: one row a prompt is kept. Tuning sees little more than a thousand rows, and a repeat takes the place of a
-   prompt that is not known yet;
-4. near-duplicates that teach the same answer, above `max_alike` a group; they come back where fewer than `min_train`
-   rows are left. Near-duplicates with other answers all stay: they show where the boundary is;
-5. what exceeds `max_train`; of labels the most frequent first, so that rare ones stay.
+1. label noise: see `noise`; also a cut-off answer, unless it is a label or JSON that is complete all the same; and an
+   answer that lacks the task's structure, or breaks the request's response format or tools;
+2. answers that contradict each other for one prompt. If feedback marked some right, only those count. The answer that
+   more than half agree on stands for the prompt; without one, the prompt is left out. Free text, SQL and code have many
+   right forms and do not contradict each other;
+3. repeats: one row per prompt is kept. Tuning sees little more than a thousand rows, and a repeat takes the place of a
+   new prompt;
+4. near-duplicates that teach the same answer, beyond `max_alike` in a group; they come back if fewer than `min_train`
+   rows are left. Near-duplicates with different answers all stay: they show where the boundary is;
+5. rows beyond `max_train`; of labels, the most frequent go first, so that rare ones stay.
 
-Nothing is added: no paraphrases, no made-up inputs. That they help on held-out calls has not been shown.
+Nothing is added, neither paraphrases nor made-up inputs: nobody has shown that they help on held-out calls.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ import importlib.metadata
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 
 import orjson
 
 from ..call import Call
-from ..errors import BadInput, NotEnoughCalls
+from ..errors import NotEnoughCalls
 from ..masking.masking import mask
 from ..redact import RedactionPolicy
 from ..task import Task
@@ -46,47 +46,17 @@ from .near import ALIKE, CLOSE, Pairs, components, near_pairs
 from .noise import failed_tools, noise_of
 from .redacting import redact
 from .rows import COMPARED, Row, canonical, has_structure, row_from
+from .settings import CurateSettings
 from .split import Quotas, split
-
-
-@dataclass(frozen=True, slots=True)
-class CurateSettings:
-    """How the calls are divided.
-
-    calibration, test, validation: shares of the usable calls, at most `max_held_out` calls each, as answering them
-    takes time. min_calibration: 59 kept calls without an error are the fewest that certify ε = δ = .05.
-    max_train: more rows than tuning ever reaches would only take memory. max_alike: rows that train keeps of
-    near-duplicates with one answer. since: calls before it (seconds since 1970), or of no known time, are in no
-    held-out part, since the traffic has changed there.
-    """
-
-    calibration: float = 0.27
-    test: float = 0.12
-    validation: float = 0.05
-    max_held_out: int = 600
-    min_calibration: int = 60
-    min_validation: int = 40
-    min_train: int = 100
-    max_train: int = 10_000
-    max_alike: int = 3
-    seed: int = 0
-    since: float | None = None
-
-    def __post_init__(self) -> None:
-        shares = (self.calibration, self.test, self.validation)
-        if min(shares) < 0 or self.calibration == 0 or sum(shares) >= 1:
-            raise BadInput(
-                "The shares of calibration, test and validation leave nothing to learn from or to calibrate."
-            )
 
 
 def curate(
     task: Task, calls: Sequence[Call], settings: CurateSettings | None = None, policy: RedactionPolicy | None = None
 ) -> Curated:
-    """The data set of a task's calls, without personal data in train; the same calls in any order give the same.
+    """The data set of a task's calls, without personal data in train. The order of the calls makes no difference.
 
-    Raises NotEnoughCalls, with the number that is missing, where calibration or train would be too small, or where
-    runs and repeats tie the calls into groups too large to be divided without a leak.
+    Raises NotEnoughCalls, with the number of missing calls, if calibration or train would be too small, or if runs and
+    repeats tie the calls into groups that are too large to be divided without a leak.
     """
     settings, policy = settings or CurateSettings(), policy or RedactionPolicy()
     rows, rejected = _rows(task, calls, settings.since)
@@ -124,7 +94,7 @@ def curate(
 
 
 def _rows(task: Task, calls: Sequence[Call], since: float | None) -> tuple[list[Row], dict[str, str]]:
-    """Usable rows by id's order, and why the others are none."""
+    """The usable rows, ordered by id, and the reason why each other call is left out, by id."""
     rows: list[Row] = []
     rejected: dict[str, str] = {}
     failed = failed_tools(calls)
@@ -140,9 +110,9 @@ def _rows(task: Task, calls: Sequence[Call], since: float | None) -> tuple[list[
 
 
 def _masked(call: Call) -> Call | None:
-    """The call without secrets; None where it cannot be written, as a lone surrogate or JSON of 255 levels cannot.
+    """The call without secrets; None if it cannot be written, because of a lone surrogate or JSON of 255 levels.
 
-    They were masked when it was recorded; an older masking knew fewer.
+    Its secrets were already masked when it was recorded, but an older masking knew fewer.
     """
     try:
         written = orjson.dumps(call.to_record(), option=orjson.OPT_NON_STR_KEYS)
@@ -164,7 +134,7 @@ def _quotas(usable: int, settings: CurateSettings) -> Quotas:
 
 
 def _close(rows: Sequence[Row], pairs: Pairs) -> dict[str, int]:
-    """The group of close near-duplicates that each row is in, by its id."""
+    """The number of each row's group of close near-duplicates, by the row's id."""
     labels = components(len(rows), *pairs.above(CLOSE))
     return {row.id: int(label) for row, label in zip(rows, labels, strict=True)}
 
@@ -172,7 +142,7 @@ def _close(rows: Sequence[Row], pairs: Pairs) -> dict[str, int]:
 def _filtered(
     rows: Sequence[Row], close: Mapping[str, int], task: Task, settings: CurateSettings
 ) -> tuple[list[Row], dict[str, str]]:
-    """What train keeps, in the order given, and why it loses the rest."""
+    """The rows that train keeps, in the order given, and the reason why it loses each other row, by id."""
     rejected: dict[str, str] = {}
     for step in (
         lambda left: _noise(left, task),
@@ -186,9 +156,9 @@ def _filtered(
 
 
 def _noise(rows: Sequence[Row], task: Task) -> dict[str, str]:
-    """Why rows must not be learnt from, by id."""
-    found = {row.id: _unlearnable(row, task) for row in rows}
-    return {row_id: reason for row_id, reason in found.items() if reason is not None}
+    """Rows that must not be learnt from, and why, by id."""
+    reasons = {row.id: _unlearnable(row, task) for row in rows}
+    return {row_id: reason for row_id, reason in reasons.items() if reason is not None}
 
 
 def _unlearnable(row: Row, task: Task) -> str | None:
@@ -200,24 +170,24 @@ def _unlearnable(row: Row, task: Task) -> str | None:
 
 
 def _retried(rows: Sequence[Row]) -> dict[str, str]:
-    """Rows whose prompt the same run asked again once their answer had come, and whose last answer is another."""
+    """Rows whose prompt the same run asked again after their answer had come, and whose last answer differs."""
     asked: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         if row.run and row.started is not None:
             asked.setdefault((row.run, row.prompt), []).append(row)
-    found: dict[str, str] = {}
+    retried: dict[str, str] = {}
     for group in asked.values():
         last = max(group, key=lambda row: (row.started or 0, row.id))
         answer = canonical(last.answer)
         for row in group:
             before = row.ended is not None and row.ended <= (last.started or 0)
             if row is not last and before and canonical(row.answer) != answer:
-                found[row.id] = "replaced by a retry"
-    return found
+                retried[row.id] = "replaced by a retry"
+    return retried
 
 
 def _repeats(rows: Sequence[Row], task: Task) -> dict[str, str]:
-    """Why rows are left out that do not stand for their prompt, by id."""
+    """Rows that do not stand for their prompt, and why, by id."""
     by_prompt: dict[str, list[Row]] = {}
     for row in rows:
         by_prompt.setdefault(row.prompt, []).append(row)
@@ -233,9 +203,9 @@ def _repeats(rows: Sequence[Row], task: Task) -> dict[str, str]:
 
 
 def _chosen(group: Sequence[Row], task: Task) -> Row | None:
-    """The row that stands for a prompt: the first with the answer that most agree on; None where no more than half do.
+    """The row that stands for a prompt: the first with the answer of more than half; None without such an answer.
 
-    Rows that feedback marked right are asked alone, where there are any.
+    If feedback marked some rows right, only those count.
     """
     asked = [row for row in group if row.approved] or group
     if task.kind not in COMPARED:
@@ -246,7 +216,7 @@ def _chosen(group: Sequence[Row], task: Task) -> Row | None:
 
 
 def _surplus(rows: Sequence[Row], close: Mapping[str, int], settings: CurateSettings) -> dict[str, str]:
-    """Near-duplicates with the same answer above the cap, by id, of which `min_train` rows are left in any case."""
+    """Near-duplicates with the same answer, beyond the cap, by id. At least `min_train` rows are left if possible."""
     seen: Counter[tuple[int, str]] = Counter()
     surplus: list[Row] = []
     for row in rows:
@@ -259,11 +229,11 @@ def _surplus(rows: Sequence[Row], close: Mapping[str, int], settings: CurateSett
 
 
 def _too_many(rows: Sequence[Row], task: Task, most: int) -> dict[str, str]:
-    """Rows above the size cap, by id; of a label as many are kept as of every other, as far as there are so many."""
+    """Rows beyond the size cap, by id. Every label keeps the same number of rows, as far as it has that many."""
     left = Counter(row.answer if task.kind == "label" else "" for row in rows)
     rarest_first = sorted(left, key=lambda label: (left[label], label))
     room, taken = most, dict[str, int]()
-    for position, label in enumerate(rarest_first):  # what a rare one leaves of its share, the others get
+    for position, label in enumerate(rarest_first):  # what a rare label leaves of its share goes to the others
         taken[label] = min(left[label], room // (len(rarest_first) - position))
         room -= taken[label]
     seen: Counter[str] = Counter()
@@ -277,16 +247,16 @@ def _too_many(rows: Sequence[Row], task: Task, most: int) -> dict[str, str]:
 
 
 def _duplicates(rows: Sequence[Row], pairs: Pairs) -> dict[str, int]:
-    """How many calls repeat another's prompt, how many more are near-duplicates, and the largest such group."""
+    """How many calls repeat another's prompt, how many more are near-duplicates, and the size of the largest group."""
     sizes = Counter(components(len(rows), *pairs.above(ALIKE)).tolist())
     distinct = len({row.prompt for row in rows})
     return {"exact": len(rows) - distinct, "near": distinct - len(sizes), "largest": max(sizes.values(), default=0)}
 
 
 def _agreement(rows: Sequence[Row], task: Task) -> dict[str, float | int | None]:
-    """How far the teacher agrees with itself: of prompts asked more than once, the share of pairs of equal answers.
+    """How far the teacher agrees with itself: among prompts asked more than once, the share of pairs of equal answers.
 
-    A mean over prompts, so that one that is asked all day does not decide it; None where no prompt or nothing is equal.
+    The mean is over prompts, so that a prompt asked all day does not decide it. `share` is None without such prompts.
     """
     answers: dict[str, list[str]] = {}
     for row in rows if task.kind in COMPARED else ():
@@ -301,7 +271,7 @@ def _agreement(rows: Sequence[Row], task: Task) -> dict[str, float | int | None]
 
 
 def _times(rows: Sequence[Row]) -> list[float] | None:
-    """Start of the first and of the last call, seconds since 1970; None where no call has a time."""
+    """The start of the first and of the last call, in seconds since 1970; None if no call has a time."""
     known = [row.started for row in rows if row.started is not None]
     return [min(known), max(known)] if known else None
 
@@ -309,6 +279,7 @@ def _times(rows: Sequence[Row]) -> list[float] | None:
 def _check_enough(
     parts: dict[str, list[Row]], calls: int, rows: Sequence[Row], rejected: dict[str, str], settings: CurateSettings
 ) -> None:
+    """Raise NotEnoughCalls if calibration or train is too small."""
     short_calibration = settings.min_calibration - len(parts["calibration"])
     short_train = settings.min_train - len(parts["train"])
     if short_calibration <= 0 and short_train <= 0:
@@ -337,7 +308,7 @@ def _check_enough(
 
 
 def _needed(settings: CurateSettings) -> int:
-    """The fewest usable calls that fill calibration and train, where none is lost."""
+    """The fewest usable calls that fill calibration and train if none is lost."""
     usable = settings.min_calibration + settings.min_train
     while True:
         quotas = _quotas(usable, settings)
@@ -356,7 +327,7 @@ def _inputs_hash(task: Task, calls: Sequence[Call]) -> str:
 def _content_hash(call: Call) -> str:
     try:
         return call.content_hash
-    except RecursionError:  # nested too deep to be written, so that it is in no part
+    except RecursionError:  # nested too deeply to be written, so it is in no part
         return ""
 
 

@@ -1,18 +1,18 @@
-"""Near-duplicates: texts that share most of what not all of them have in common; in time linear in their number.
+"""Near-duplicates: texts that share most of their content, not counting what all texts share. Found in linear time.
 
-Two texts are as similar as their sets of 4-character pieces are (Jaccard). Characters rather than words, because a
-slot is often five words long, of which one more or less is a fifth, and because not every script has spaces between
-words. A piece that more than 30% of the texts hold is wording that stayed in the slots, and counts for nothing: else
-all prompts of one wording would be each other's near-duplicates.
+The similarity of two texts is that of their sets of 4-character pieces (Jaccard). Pieces consist of characters rather
+than words, because a slot is often five words long, so that one word is a fifth of it, and because not every script has
+spaces between words. A piece that more than 30% of the texts contain is wording that stayed in the slots, and does not
+count: otherwise all prompts of one wording would be near-duplicates of each other.
 
-The similarity is estimated from 125 minima a text (MinHash; Broder 1997; standard deviation .041 at .7), and only of
-texts that share one of 25 bands of 5 minima (Leskovec et al., Mining of Massive Datasets, 3.4), which finds a pair of
-similarity .7 with probability .990, of .8 with .99995. In a bucket each text is compared with the first and with the
-one before it, never all with all, so that a million equal texts cost no more than a million different ones.
+The similarity is estimated from 125 minima per text (MinHash; Broder 1997; standard deviation .041 at .7), and only for
+texts that share one of 25 bands of 5 minima (Leskovec et al., Mining of Massive Datasets, 3.4). This finds a pair of
+similarity .7 with probability .990, and of .8 with .99995. In a bucket each text is compared with the first and with
+the one before it, never all with all, so a million equal texts cost no more than a million different ones.
 
-Written with NumPy, since texts are hashed by the batch, without an object a piece. On two cores and texts of 283
-characters it hashes 66,000 texts/s on one of them; rensa 0.5.0 (Rust, MIT) 11,500, datasketch 2.0.0 (MIT) 3,100, both
-given pieces that Python cut, which alone takes twice as long as all of this. It adds no dependency.
+It is written with NumPy, which hashes texts in batches, without an object per piece. On two cores and texts of 283
+characters it hashes 66,000 texts/s on one of them; rensa 0.5.0 (Rust, MIT) hashes 11,500 and datasketch 2.0.0 (MIT)
+3,100, both given pieces that Python cut, which alone takes twice as long as all of this. It adds no dependency.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 ALIKE = 0.7
-"""Similarity from which one of two texts gives the other away: at five to ten words, one word more or less."""
+"""From this similarity on, one of two texts reveals the other: with five to ten words, one word more or less."""
 
 CLOSE = 0.9
-"""Similarity of texts that differ in a detail: a letter or two in a sentence, a word in a paragraph."""
+"""From this similarity on, texts differ only in a detail: a letter or two in a sentence, a word in a paragraph."""
 
 COMPARED_CHARS = 40_000
-"""Of a longer text only the two ends are compared."""
+"""Only the two ends of a longer text are compared."""
 
 _PIECE = 4
 _BANDS, _ROWS = 25, 5
@@ -48,14 +48,17 @@ _FEWEST_PIECES = 8  # about one word
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """Pairs of positions, and how similar their texts are (0 to 1); not all pairs, but enough to link all groups."""
+    """Pairs of similar texts: not all pairs, but enough to link all groups."""
 
     left: np.ndarray
+    """The position of one text of each pair."""
     right: np.ndarray
+    """The position of the other."""
     similarity: np.ndarray
+    """Their similarity, 0 to 1."""
 
     def above(self, least: float) -> tuple[np.ndarray, np.ndarray]:
-        """Left and right of the pairs of at least this similarity."""
+        """`left` and `right` of the pairs with at least this similarity."""
         chosen = self.similarity >= least
         return self.left[chosen], self.right[chosen]
 
@@ -75,26 +78,26 @@ def near_pairs(texts: Sequence[str]) -> Pairs:
 
 
 def components(count: int, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """A label for each of `count` things; those that are linked, directly or through others, have the same."""
+    """A label for each of `count` things; things that are linked, directly or through others, have the same label."""
     graph = coo_array((np.ones(len(left), np.bool_), (left, right)), shape=(count, count))
     return connected_components(graph, directed=False)[1]
 
 
 def ends(text: str) -> str:
-    """As much of a text as is compared."""
+    """The part of a text that is compared."""
     if len(text) <= COMPARED_CHARS:
         return text
     return text[: COMPARED_CHARS // 2] + text[-COMPARED_CHARS // 2 :]
 
 
 def _signatures(texts: Sequence[str]) -> np.ndarray:
-    """The minima of each text: (texts, hashes), uint32."""
-    # Multiply and add modulo 2³²: enough, as the pieces' own hashes are mixed well. From a hash, not from a generator
-    # whose stream may change: the same calls must give the same data set for years.
+    """The minima of each text: an array (texts, hashes) of uint32."""
+    # Multiplying and adding modulo 2³² is enough, because the pieces' own hashes are mixed well. The factors come from
+    # a hash and not from a generator, whose stream may change: the same calls must give the same data set for years.
     drawn = np.frombuffer(hashlib.shake_256(b"protege near-duplicates").digest(8 * _HASHES), "<u4")
     factors, summands = drawn[:_HASHES] | np.uint32(1), drawn[_HASHES:]
     wording = _wording(texts)
-    found = np.empty((len(texts), _HASHES), np.uint32)
+    minima = np.empty((len(texts), _HASHES), np.uint32)
     for start, stop in _batches(texts):
         pieces, lengths = _pieces(texts[start:stop])
         if wording is not None:
@@ -104,8 +107,8 @@ def _signatures(texts: Sequence[str]) -> np.ndarray:
         for column in range(_HASHES):
             np.multiply(pieces, factors[column], out=hashed)
             np.add(hashed, summands[column], out=hashed)
-            found[start:stop, column] = np.minimum.reduceat(hashed, starts)
-    return found
+            minima[start:stop, column] = np.minimum.reduceat(hashed, starts)
+    return minima
 
 
 def _batches(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
@@ -120,9 +123,10 @@ def _batches(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
 
 
 def _pieces(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """The hashes (uint32) of all texts' pieces, one text after the other, and how many each text has.
+    """The hashes (uint32) of all texts' pieces, one text after the other, and the number of pieces of each text.
 
-    Blanks stand around a text, so that the shortest has pieces too, and its first and last letter weigh as others do.
+    Texts are padded with blanks, so that the shortest has pieces too, and first and last letters weigh as much as
+    others.
     """
     blanks = " " * (_PIECE - 1)
     cut = [ends(text) for text in texts]
@@ -139,10 +143,10 @@ def _pieces(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _wording(texts: Sequence[str]) -> np.ndarray | None:
-    """Which pieces are wording: a table by their hash's upper 24 bits; None where the texts are too few to say."""
+    """Which pieces are wording: a table by the upper 24 bits of their hash; None if there are too few texts to tell."""
     chars = sum(min(len(text), COMPARED_CHARS) for text in texts)
     one_in = max(1, len(texts) // _SAMPLE, chars // _SAMPLE_CHARS)
-    # By a hash, not every n-th: an agent's loop has a period, too.
+    # Sampled by a hash and not every n-th, because an agent's loop has a period too.
     sample = [text for text in texts if one_in == 1 or zlib.crc32(ends(text).encode("utf-8", "replace")) % one_in == 0]
     if len(sample) < _FEWEST_TEXTS:
         return None
@@ -158,41 +162,41 @@ def _wording(texts: Sequence[str]) -> np.ndarray | None:
 
 
 def _without(wording: np.ndarray, pieces: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pieces and how many each text has, without the wording; where little is left, the text is one piece of its own.
+    """The pieces without the wording, and their number per text; a text with little left becomes one piece of its own.
 
-    To compare it whole would make all texts of one wording each other's near-duplicates, and what is left of "yes" is
-    no ground to compare on. So it is like nothing but itself.
+    Comparing such a text whole would make all texts of one wording near-duplicates of each other, and what is left of
+    "yes" is too little to compare. So it is similar only to itself.
     """
     starts = np.cumsum(lengths) - lengths
-    kept = ~wording[pieces >> np.uint32(8)]
-    little = np.add.reduceat(kept, starts, dtype=np.int64) < _FEWEST_PIECES
-    kept &= ~np.repeat(little, lengths)
-    kept[starts[little]] = True
+    counted = ~wording[pieces >> np.uint32(8)]
+    little = np.add.reduceat(counted, starts, dtype=np.int64) < _FEWEST_PIECES
+    counted &= ~np.repeat(little, lengths)
+    counted[starts[little]] = True
     pieces = pieces.copy()
     pieces[starts[little]] = np.add.reduceat(pieces * (pieces | np.uint32(1)), starts)[little]
-    return pieces[kept], np.add.reduceat(kept, starts, dtype=np.int64)
+    return pieces[counted], np.add.reduceat(counted, starts, dtype=np.int64)
 
 
 def _alike(signatures: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Left, right and similarity of the pairs found in the buckets of each band."""
-    found = [(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))]
+    """`left`, `right` and `similarity` of the pairs in the buckets of all bands."""
+    by_band = [(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))]
     close = np.arange(len(signatures))
     for band in range(_BANDS if len(signatures) > 1 else 0):
         left, right = _bucketed(signatures[:, band * _ROWS : (band + 1) * _ROWS])
-        new = close[left] != close[right]  # what is close already need not be compared in every band
+        new = close[left] != close[right]  # texts that are known to be close need no comparison in every band
         left, right = left[new], right[new]
         similarity = _similarity(signatures, left, right)
-        kept = similarity >= ALIKE
-        found.append((left[kept], right[kept], similarity[kept]))
+        alike = similarity >= ALIKE
+        by_band.append((left[alike], right[alike], similarity[alike]))
         if band % _ROWS == 0:
-            pairs = Pairs(*(np.concatenate(column) for column in zip(*found, strict=True)))
+            pairs = Pairs(*(np.concatenate(column) for column in zip(*by_band, strict=True)))
             close = components(len(signatures), *pairs.above(CLOSE))
-    left, right, similarity = (np.concatenate(column) for column in zip(*found, strict=True))
+    left, right, similarity = (np.concatenate(column) for column in zip(*by_band, strict=True))
     return left, right, similarity
 
 
 def _bucketed(band: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """In each bucket of a band: every text but the first, with the first and with the one before it."""
+    """In each bucket of a band, the pairs of every text but the first with the first, and with the one before it."""
     keys = np.zeros(len(band), np.uint64)
     for column in range(band.shape[1]):
         keys = (keys ^ band[:, column]) * np.uint64(0x9E3779B97F4A7C15)
@@ -210,9 +214,9 @@ def _bucketed(band: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _similarity(signatures: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """The share of minima that two texts have in common, pair by pair."""
-    found = np.empty(len(left), np.float32)
+    """The share of minima that the two texts of each pair have in common."""
+    shares = np.empty(len(left), np.float32)
     for start in range(0, len(left), _PAIRS):
         part = slice(start, start + _PAIRS)
-        found[part] = (signatures[left[part]] == signatures[right[part]]).mean(axis=1, dtype=np.float32)
-    return found
+        shares[part] = (signatures[left[part]] == signatures[right[part]]).mean(axis=1, dtype=np.float32)
+    return shares

@@ -1,16 +1,17 @@
-"""Label noise: answers of the teacher that a specialist must not be taught, and how each is recognised.
+"""Label noise: answers of the teacher that a specialist must not learn, and how each is recognised.
 
-All of it concerns train alone. The other parts keep such calls, for the route will meet their like: disagreeing with a
-refusal or a wrong answer is disagreement all the same.
+This concerns train alone. The other parts keep such calls, because the route will meet calls like them: disagreeing
+with a refusal or a wrong answer is disagreement all the same.
 
 - marked wrong: `feedback` says so, see `verdict`.
 - stopped by a content filter: the finish reason says so.
-- refusal: the `refusal` field, a finish reason that says so, or an opening by which a model declines to help. An
-  apology alone is none: "I'm sorry, but the ticket is not refundable" is what a customer service says.
-- tool call then failed: a later call of the run shows the tool's answer to it, and that is an error. Calls of other
-  tasks are not looked at, nor is what comes after the last call of a run.
-- replaced by a retry: in one run the same prompt was asked again after the answer had come, and the last answer
-  differs. Answers that were asked for at the same time are samples of one, and vote instead. Both are in `curation`,
+- refusal: the `refusal` field, a finish reason that says so, or an opening with which a model declines to help. An
+  apology alone is not one: "I'm sorry, but the ticket is not refundable" is normal in customer service.
+- tool call then failed: a later call of the run shows that the tool answered with an error. Calls of other tasks are
+not
+  examined, nor is what comes after the last call of a run.
+- replaced by a retry: the same run asked the same prompt again after the answer had come, and the last answer differs.
+  Answers that were asked for at the same time are samples of one prompt, and vote instead. Both are in `curation`,
   which knows what a prompt is.
 """
 
@@ -39,11 +40,11 @@ _WRONG = frozenset(
 )
 _RIGHT = frozenset({"right", "correct", "good", "positive", "accepted", "thumbs_up", "up", "like", "yes", "true", "👍"})
 _JUDGED = ("correct", "score", "value", "label", "verdict", "thumbs", "thumb", "sentiment")
-_LARGE = 1_000_000  # characters: what is longer is a tool's result, no error
+_LARGE = 1_000_000  # characters: a longer text is a tool's result and no error
 
 
 def noise_of(call: Call, failed: frozenset[str]) -> str | None:
-    """Why the call's answer must not be learnt from, None where nothing speaks against it; `failed`: `failed_tools`."""
+    """Why the call's answer must not be learnt from; None if there is no reason. failed: as `failed_tools` gives it."""
     if verdict(call.feedback) is False:
         return "marked wrong"
     if call.response is None:
@@ -59,7 +60,7 @@ def noise_of(call: Call, failed: frozenset[str]) -> str | None:
 
 
 def refusal_of(response: Message) -> str:
-    """What the model declined with, where the provider says that it did; else empty."""
+    """The text with which the model declined, if the provider marks it as a refusal; else empty."""
     if response.get("refusal"):
         return str(response["refusal"])
     content = response.get("content")
@@ -68,11 +69,11 @@ def refusal_of(response: Message) -> str:
 
 
 def verdict(feedback: Any, depth: int = 3) -> bool | None:
-    """What feedback says of an answer: right, wrong, or nothing.
+    """Whether feedback says that an answer is right (True) or wrong (False); None if it says neither.
 
-    Understood: booleans; numbers up to 0 (wrong) and 1 (right), for on a scale to 5 more is not known; the usual words
-    and thumbs; objects with one of these under `correct`, `score`, `value`, `label`, `verdict`, `thumbs`, `sentiment`;
-    lists. One that says wrong outweighs all others.
+    It understands booleans; the numbers 1 (right) and 0 or less (wrong), since the scale of other numbers is unknown;
+    the usual words and thumbs; objects with one of these under `correct`, `score`, `value`, `label`, `verdict`,
+    `thumbs` or `sentiment`; and lists. A single "wrong" outweighs everything else.
     """
     if isinstance(feedback, bool):
         return feedback
@@ -87,26 +88,26 @@ def verdict(feedback: Any, depth: int = 3) -> bool | None:
         inside = [feedback[name] for name in _JUDGED if name in feedback]
     else:
         inside = cast(Sequence[Any], feedback) if isinstance(feedback, list | tuple) else []
-    found = {verdict(item, depth - 1) for item in inside}
-    return False if False in found else True if True in found else None
+    verdicts = {verdict(item, depth - 1) for item in inside}
+    return False if False in verdicts else True if True in verdicts else None
 
 
 def failed_tools(calls: Iterable[Call]) -> frozenset[str]:
-    """The tool calls that a history shows an error for; each by a hash of its run, id, name and arguments."""
+    """The tool calls for which a history shows an error, each as a hash of its run, id, name and arguments."""
     failed: set[str] = set()
     for call in calls:
         asked: Sequence[Mapping[str, Any]] = ()
         for message in call.request.messages:
             if message.get("role") in ("tool", "function"):
                 if _is_error(message):
-                    failed.update(_identity(call.run, one) for one in _meant(message, asked))
+                    failed.update(_identity(call.run, tool_call) for tool_call in _answered(message, asked))
             else:
                 asked = _tool_calls(message)
     return frozenset(failed)
 
 
-def _meant(message: Message, asked: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """The tool calls that a tool's message answers: by their id, or the only one."""
+def _answered(message: Message, asked: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The tool calls that a tool's message answers: those with its id, else the only one."""
     named = [call for call in asked if call.get("id") is not None and call.get("id") == message.get("tool_call_id")]
     return named or (list(asked) if len(asked) == 1 else [])
 
@@ -125,8 +126,8 @@ def _is_error(message: Message) -> bool:
         return False
     if said.get("status") == "error" or said.get("success") is False:
         return True
-    told = [said.get(name) for name in ("error", "errors", "isError", "is_error")]
-    return any(value is True or (bool(value) and not isinstance(value, int | float)) for value in told)
+    errors = [said.get(name) for name in ("error", "errors", "isError", "is_error")]
+    return any(value is True or (bool(value) and not isinstance(value, int | float)) for value in errors)
 
 
 def _tool_calls(message: Message) -> Sequence[Mapping[str, Any]]:
@@ -134,7 +135,7 @@ def _tool_calls(message: Message) -> Sequence[Mapping[str, Any]]:
 
 
 def _identity(run: str | None, call: Mapping[str, Any]) -> str:
-    """A hash of a tool call that is the same in the answer and in a later history, where arguments may be an object."""
+    """A hash of a tool call, the same in the answer and in a later history, whose arguments may be an object."""
     function = call.get("function") or call
     arguments = function.get("arguments")
     if isinstance(arguments, str):

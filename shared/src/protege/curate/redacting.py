@@ -1,8 +1,8 @@
-"""The rows that train, without personal data.
+"""Redact the rows that train.
 
-Only train is redacted: what a model is taught it may repeat to anyone. Validation, calibration and test stay what a
-route will see, since a threshold that was calibrated on surrogates would speak of surrogates; they are never taught,
-never exported, and shown redacted only.
+Only train is redacted, because a model may repeat to anyone what it learnt. Validation, calibration and test stay as a
+route will see them, since a threshold calibrated on surrogates would hold for surrogates only. They are never taught
+and never exported, and they are shown only redacted.
 """
 
 from __future__ import annotations
@@ -24,50 +24,54 @@ from ..task import Task, Template, TemplatePart
 from .rows import Row, has_structure
 
 OFTEN = 0.02
-"""A word that this share of a task's answers, and ten of them, say without having read it in the prompt, names nobody:
-it is a label, or a key."""
+"""A word that at least this share of a task's answers, and at least ten, use without having read it in the prompt names
+nobody: it is a label or a key."""
 SAID = frozenset({"description", "title", "enum", "const", "default", "examples"})
-"""Of a JSON schema, and of a tool, what is text for the model to read or values to choose from."""
+"""The keys of a JSON schema or tool whose values are text to read or values to choose from."""
 _WORD = re.compile(r"[^\W\d_]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Redaction:
-    """rows: those that may train. rejected: why others may not, by id. found: spans replaced, by type."""
+    """The outcome of redacting rows."""
 
     rows: list[Row]
+    """The redacted rows, which may train."""
     rejected: dict[str, str]
+    """Why other rows may not train, by id."""
     found: dict[str, int]
+    """The number of spans that were replaced, by type."""
 
 
 def redact(rows: Sequence[Row], task: Task, policy: RedactionPolicy) -> Redaction:
-    """The rows with surrogates for personal data, the same ones for all calls of a run; in the order given.
+    """The rows with surrogates for personal data, the same throughout a run, in the order given.
 
-    A row is rejected where a last look still finds something in it, where it is too long to be looked through, or where
-    its wording would be another. Raises NoModel where the policy asks for the model and it is not installed.
+    A row is rejected if a last check still finds personal data in it, if it is too long to search, or if redaction
+    changes its wording. Raises NoModel if the policy asks for the model and it is not installed.
     """
-    kept = kept_words(task, rows)
+    keep = kept_words(task, rows)
     finished: dict[str, Row] = {}
     rejected: dict[str, str] = {}
-    found: Counter[str] = Counter()
+    replaced: Counter[str] = Counter()
     read: dict[str, list[tuple[str, str]]] = {}
     for conversation, theirs in _conversations(rows).items():
-        opened = [_opened(row, task) for row in theirs]
-        redactor = Redactor(policy, conversation, kept.union(*(_offered(one) for one in opened)), read)
-        # All are read before one is written: what a later call shows of a person goes from the earlier ones too.
-        counts = [_read(one, redactor) for one in opened]
-        for one, count in zip(opened, counts, strict=True):
-            outcome = _redacted(one, task, redactor) if isinstance(count, Counter) else count
+        opened_rows = [_opened(row, task) for row in theirs]
+        redactor = Redactor(policy, conversation, keep.union(*(_offered(opened) for opened in opened_rows)), read)
+        # All rows are read before any is written: a person that a later call reveals is replaced in earlier ones too.
+        counts = [_read(opened, redactor) for opened in opened_rows]
+        for opened, count in zip(opened_rows, counts, strict=True):
+            outcome = _redacted(opened, task, redactor) if isinstance(count, Counter) else count
             if isinstance(outcome, str):
-                rejected[one.row.id] = outcome
+                rejected[opened.row.id] = outcome
             else:
-                finished[one.row.id] = outcome
-                found.update(count)
-    return Redaction([finished[row.id] for row in rows if row.id in finished], rejected, dict(found.most_common()))
+                finished[opened.row.id] = outcome
+                replaced.update(count)
+    return Redaction([finished[row.id] for row in rows if row.id in finished], rejected, dict(replaced.most_common()))
 
 
 def kept_words(task: Task, rows: Sequence[Row]) -> frozenset[str]:
-    """What the agent's author wrote, and what the task's answers say of their own again and again; case-folded."""
+    """The words to keep, case-folded: those that the agent's author wrote, and those that answers often add
+    themselves."""
     constant = " ".join(
         text for t in task.templates for part in t.parts for text in (*part.lines, part.prefix, part.suffix)
     )
@@ -81,35 +85,40 @@ def _words(text: str) -> list[str]:
 
 
 def _conversations(rows: Sequence[Row]) -> dict[str, list[Row]]:
-    """Rows by run, each by itself where it has none, in an order that does not hang on the one given."""
-    found: dict[str, list[Row]] = defaultdict(list)
+    """The rows by run (a row without a run stands alone), in an order that does not depend on the given one."""
+    by_run: dict[str, list[Row]] = defaultdict(list)
     for row in sorted(rows, key=lambda row: row.id):
-        found[row.run or row.id].append(row)
-    return found
+        by_run[row.run or row.id].append(row)
+    return by_run
 
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
-    """A row's record, the wording that it fits, None where it fits none, and its texts that vary, the answer last.
-
-    said: what of these is looked through.
-    """
+    """A row, taken apart into its variable texts."""
 
     row: Row
     record: dict[str, Any]
+    """The row's request, decoded; redaction changes it in place."""
     template: Template | None
-    places: list[_Place | _Tool]
+    """The template that the request fits; None if it fits none."""
+    variable: list[_Text | _ToolText]
+    """The variable texts of the request."""
     texts: list[str]
+    """Their contents, and the answer last."""
     said: list[str]
+    """The parts of `texts` that are searched for personal data."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """A text of a record that varies, and where it stands. part: the constant text around it, None where none is."""
+class _Text:
+    """A variable text of a record: a value of an object, or the slot in it."""
 
     inside: dict[str, Any]
+    """The object that holds the text."""
     name: str
+    """The text's key in it."""
     part: TemplatePart | None
+    """The constant text around the slot; None if there is none."""
 
     @property
     def text(self) -> str:
@@ -125,8 +134,8 @@ class _Place:
 
 
 @dataclass(frozen=True, slots=True)
-class _Tool:
-    """One of a record's tools, where these vary: what is said of it may name people."""
+class _ToolText:
+    """One of a record's tools, if these vary: its descriptions may name people."""
 
     tools: list[Any]
     number: int
@@ -150,14 +159,14 @@ def _opened(row: Row, task: Task) -> _Opened:
         return _Opened(row, record, None, [], [row.answer], [row.answer])
     template = fitting[0]
     tools = [] if template.constant_tools else record.get("tools") or []
-    places = [*_variable(record, template), *(_Tool(tools, i) for i in range(len(tools)))]
-    texts = [*(place.text for place in places), row.answer]
-    said = [place.said if isinstance(place, _Tool) else text for place, text in zip(places, texts, strict=False)]
-    return _Opened(row, record, template, places, texts, [*said, row.answer])
+    variable = [*_variable(record, template), *(_ToolText(tools, i) for i in range(len(tools)))]
+    texts = [part.text for part in variable]
+    said = [part.said if isinstance(part, _ToolText) else text for part, text in zip(variable, texts, strict=True)]
+    return _Opened(row, record, template, variable, [*texts, row.answer], [*said, row.answer])
 
 
 def _offered(opened: _Opened) -> list[str]:
-    """The words of what the answer has to keep to: all of constant tools, of others what they name."""
+    """The words that an answer may have to repeat exactly: all words of constant tools, the names in other tools."""
     tools = opened.record.get("tools")
     if opened.template is not None and not opened.template.constant_tools:
         tools = [text for text, said in _parts(tools) if not said]
@@ -165,12 +174,14 @@ def _offered(opened: _Opened) -> list[str]:
 
 
 def _parts(schema: Any, *, said: bool = False) -> Iterator[tuple[str, bool]]:
-    """The texts of tools and their schemas, and whether each is said of them or a value to choose from, rather than a
-    name of a tool or a parameter, or a word of the schema's own."""
+    """The texts in tools and their schemas, and whether each is a description or a value to choose from.
+
+    Other texts are names of tools and parameters, or words of the schema language.
+    """
     if isinstance(schema, dict):
         for key, value in schema.items():
             yield key, False
-            # A parameter, which is an object, may have one of these names.
+            # A parameter may have one of these names too, but then the value is an object.
             yield from _parts(value, said=key in SAID and not isinstance(value, dict))
     elif isinstance(schema, list):
         for item in schema:
@@ -180,7 +191,7 @@ def _parts(schema: Any, *, said: bool = False) -> Iterator[tuple[str, bool]]:
 
 
 def _read(opened: _Opened, redactor: Redactor) -> Counter[str] | str:
-    """What was found in the row; or why it could not be looked through."""
+    """The number of findings by type; or why the row could not be searched."""
     try:
         return redactor.learn(opened.said)
     except TooLong:
@@ -188,12 +199,12 @@ def _read(opened: _Opened, redactor: Redactor) -> Counter[str] | str:
 
 
 def _redacted(opened: _Opened, task: Task, redactor: Redactor) -> Row | str:
-    """The row without personal data; or why it may not train."""
+    """The row without personal data, or why it may not train."""
     if opened.template is None:
         return "other wording"
     texts = redactor.replaced(opened.texts)
-    for place, text in zip(opened.places, texts, strict=False):
-        place.put(text)
+    for part, text in zip(opened.variable, texts[:-1], strict=True):
+        part.put(text)
     if opened.template.slots(request_from(opened.record)) is None:
         return "other wording without its personal data"
     if any(mask_text(text) != text for text in texts) or redactor.left(texts):
@@ -203,21 +214,22 @@ def _redacted(opened: _Opened, task: Task, redactor: Redactor) -> Row | str:
     return finished if has_structure(finished, task) else "answer without the task's structure, redacted"
 
 
-def _variable(record: dict[str, Any], template: Template) -> list[_Place]:
+def _variable(record: dict[str, Any], template: Template) -> list[_Text]:
     parts: Mapping[int, TemplatePart] = {part.position: part for part in template.parts}
-    places: list[_Place] = []
+    """The variable texts in the messages of a record."""
+    variable: list[_Text] = []
     for position, message in enumerate(record["messages"]):
         if isinstance(message.get("content"), str):
-            places.append(_Place(message, "content", parts.get(position)))
+            variable.append(_Text(message, "content", parts.get(position)))
         functions = [call.get("function") or call for call in message.get("tool_calls") or ()]
-        places += [_Place(f, "arguments", None) for f in functions if isinstance(f.get("arguments"), str)]
-    return places
+        variable += [_Text(f, "arguments", None) for f in functions if isinstance(f.get("arguments"), str)]
+    return variable
 
 
 def _around(part: TemplatePart, content: str, slot: str) -> str:
     """The message with another slot: the inverse of `TemplatePart.slot`, line by line.
 
-    A surrogate breaks no line, so that there are as many lines as there were.
+    No surrogate contains a line break, so the number of lines stays the same.
     """
     variable = iter(f"{part.prefix}{slot}{part.suffix}".split("\n"))
     constant = set(part.lines)

@@ -1,4 +1,4 @@
-"""One call as a row of the data set, or the reason why it is none."""
+"""One call as a row of the data set, or the reason why it is left out."""
 
 from __future__ import annotations
 
@@ -18,55 +18,66 @@ from .near import ends
 from .noise import refusal_of, verdict
 
 CUT_OFF = frozenset({"length", "max_tokens"})
-"""Finish reasons of an answer that is not whole, as OpenAI and Anthropic name them."""
+"""Finish reasons of an incomplete answer, as OpenAI and Anthropic name them."""
 
 COMPARED = frozenset({"label", "json", "tool_calls"})
-"""Kinds whose answers are equal or not. Free text, SQL and code have many right forms: two answers do not conflict."""
+"""Kinds whose answers can be compared for equality. Free text, SQL and code have many right forms, so two different
+answers do not conflict."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A call that has an answer to learn from or to be judged by.
-
-    request: the call's record as JSON, without its answer. prompt: hash of the slots and the tools, as they are.
-    strict: hash of the slots, their case, whitespace and punctuation folded. near: hashes that calls have in common of
-    which one would give the other away. sampled: no specialist was asked, or the call was drawn at random to be
-    audited, so that it is one of a uniform sample. folded: the slots as near-duplicates are found by. cut_off: the
-    answer was stopped at its token limit. approved: feedback marked it right. noise: why it must not be learnt from, as
-    far as the call alone and later ones tell. started, ended: seconds since 1970, None where unknown.
-    """
+    """A call that has an answer to learn from, or to judge by."""
 
     id: str
+    """The call's id."""
     run: str
+    """The call's run; empty if unknown."""
     request: str
+    """The call's record as JSON, without its answer."""
     answer: str
+    """The teacher's answer, as text."""
     signature: str
+    """The signature of the template that the request fits."""
     prompt: str
+    """Hash of the slots and the tools, exactly as they are."""
     strict: str
+    """Hash of the slots with case, whitespace and punctuation folded."""
     near: tuple[str, ...]
+    """Hashes; two calls that share one must not stand in different parts, because one would reveal the other."""
     sampled: bool
+    """Whether the call belongs to a uniform sample: no specialist was asked, or it was drawn at random for an audit."""
     folded: str = ""
+    """The slots in the form in which near-duplicates are searched."""
     cut_off: bool = False
+    """Whether the answer was stopped at its token limit."""
     approved: bool = False
+    """Whether feedback marked the answer right."""
     noise: str | None = None
+    """Why the answer must not be learnt from, as far as this call and later ones of its run show."""
     started: float | None = None
+    """Time of the request, in seconds since 1970; None if unknown."""
     ended: float | None = None
+    """Time of the answer, in seconds since 1970; None if unknown."""
 
 
 def row_from(task: Task, call: Call, noise: str | None = None) -> Row | str:
-    """The row of a call whose secrets are masked; or the reason why it is left out of all parts."""
+    """The row of a call whose secrets are masked, or the reason why it is left out of all parts.
+
+    noise: see `Row.noise`.
+    """
     if (reason := _no_answer(call)) is not None:
         return reason
     request = call.request
     if any(not isinstance(m.get("content"), str | None) for m in request.messages):
         return "content that is not text"
-    found = fitting_template(task, request)
-    if found is None:
+    fitting = fitting_template(task, request)
+    if fitting is None:
         return "other wording"
-    template, slots = found
+    template, slots = fitting
     try:
         shown = as_messages(slots)
-    except (CannotRender, TypeError):  # TypeError: tool arguments nested too deep to be written
+    except (CannotRender, TypeError):  # TypeError: tool arguments nested too deeply to be written
         return "a history that a specialist cannot be shown"
     assert call.response is not None
     answer = _answer(call.response)
@@ -95,23 +106,23 @@ def row_from(task: Task, call: Call, noise: str | None = None) -> Row | str:
 
 
 def has_structure(row: Row, task: Task) -> bool:
-    """Whether the row's answer is one that a specialist of the task may give, and the one that the request asks for."""
+    """Whether the answer has the form that a specialist of the task may give and that the request asks for."""
     request = request_from(orjson.loads(row.request))
     asked = (request.response_format or {}).get("type")
     if asked in ("json_schema", "json_object") and task.kind in ("label", "text", "code", "sql"):
         task = replace(task, kind="json")
     try:
         message_from(row.answer, task, request)
-    except (InvalidAnswer, TypeError, RecursionError):  # the latter two: nested too deep to be written or checked
+    except (InvalidAnswer, TypeError, RecursionError):  # the latter two: nested too deeply to be written or checked
         return False
     return True
 
 
 def canonical(answer: str) -> str:
-    """The answer with JSON's keys in order, so that two spellings of one object are equal."""
+    """The answer with the keys of JSON sorted, so that two spellings of one object are equal."""
     try:
         return orjson.dumps(orjson.loads(answer), option=orjson.OPT_SORT_KEYS).decode()
-    except (orjson.JSONDecodeError, TypeError):  # TypeError: nested too deep
+    except (orjson.JSONDecodeError, TypeError):  # TypeError: nested too deeply
         return answer
 
 
@@ -129,12 +140,12 @@ def _answer(response: Message) -> str:
     try:
         return answer_text(response) or refusal_of(response).strip()
     except (InvalidAnswer, TypeError):
-        # What the teacher wrote stays to be compared with: no specialist's valid answer equals it.
+        # Kept as the teacher wrote it, to be compared with: no valid answer of a specialist equals it.
         return orjson.dumps(response.get("tool_calls")).decode()
 
 
 def _request(call: Call) -> str:
-    """The call's record without answers: neither the teacher's, nor what specialists tried."""
+    """The call's record as JSON, without answers: neither the teacher's nor those of specialists."""
     record: dict[str, Any] = call.to_record()
     for name in ("response", "attempts", "feedback"):
         record.pop(name, None)
@@ -142,7 +153,7 @@ def _request(call: Call) -> str:
 
 
 def _near(shown: tuple[Message, ...], folded: str) -> tuple[str, ...]:
-    """Hashes of the slots without digits, and of a conversation's opening, which its later turns repeat."""
+    """Hashes of the slots without digits, and of the conversation's opening, which its later turns repeat."""
     whole = _hash(_without_digits(folded))
     turn = next((i for i, message in enumerate(shown) if message["role"] == "assistant"), None)
     return (whole,) if turn is None else (whole, _hash(_without_digits(_folded(_text(shown[:turn])))))
@@ -153,7 +164,7 @@ def _text(messages: tuple[Message, ...]) -> str:
 
 
 def _folded(text: str) -> str:
-    """Case, whitespace and punctuation folded; what has neither letters nor digits stays as it is."""
+    """The text with case, whitespace and punctuation folded; a text without letters and digits stays as it is."""
     return " ".join(re.sub(r"[\W_]+", " ", text.casefold()).split()) or text
 
 

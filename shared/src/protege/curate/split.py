@@ -1,19 +1,20 @@
-"""Which rows stand in which part: no run, no prompt and no near-duplicate in two, the held-out parts a uniform sample.
+"""Divide rows into parts so that no run, prompt or near-duplicate is in two, and held-out parts are uniform samples.
 
-Rows that share a run, an opening of a conversation, or are near-duplicates form one group (connected components), and
-groups are dealt out whole, in an order that only the seed, the task and their content decide. Calibration is dealt
-first, then test, then validation, each until its quota is full; what is left trains.
+Rows that share a run or the opening of a conversation, or are near-duplicates, form one group (connected components).
+Groups are dealt out whole, in an order that only the seed, the task and their content decide. Calibration is dealt
+first, then test, then validation, each until its quota is full; the rest trains.
 
-Links chain: one text is near another, which shares a run with a third, and soon a task is one group. A group of more
-than half a quota would alone decide what that part says, so it is taken apart, by ever stricter ties: similarity of
-.8, of .9, then the same text but for case and punctuation (digits count from here on, else all sums were one prompt).
-Runs and equal prompts are never divided. What is still too large trains, and provenance counts those calls: the
-held-out parts do not speak for them. It counts what was taken apart as well: there a near-duplicate may stand in two
-parts.
+Links form chains: one text is near another, which shares a run with a third, and soon a whole task is one group. A
+group larger than half a quota would dominate its part, so it is taken apart by ever stricter links: similarity of .8,
+of .9, then the same text apart from case and punctuation (from here on digits count, otherwise all sums would be one
+prompt). Runs and equal prompts are never divided. A group that is still too large trains, and provenance counts its
+calls: the held-out parts do not represent them. Provenance also counts the rows of groups that were taken apart, since
+there a near-duplicate may be in two parts.
 
-Time ties as runs do, for retries and the turns of a conversation are of one run. It does not choose the part: holding
-out the newest runs would measure the last days and not the traffic, while the guarantee speaks of calls that are
-exchangeable with those of calibration. Provenance says which time each part spans, and the route's audit sees drift.
+Time links rows only through runs, because retries and the turns of a conversation belong to one run. Time does not
+choose the part: holding out the newest runs would measure the last days instead of the traffic, while the guarantee
+covers calls that are exchangeable with those of calibration. Provenance says which time each part spans, and the
+route's audit detects drift.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ Keys = Callable[[Row], Iterable[str]]
 
 @dataclass(frozen=True, slots=True)
 class Quotas:
-    """How many rows each held-out part should have."""
+    """The number of rows that each held-out part should have."""
 
     calibration: int
     test: int
@@ -45,23 +46,25 @@ class Quotas:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Rows by part; `groups` counts by part.
-
-    withheld: rows that may stand in no part. oversized: sampled rows that train because their group was too large.
-    divided: rows of groups that were taken apart.
-    """
+    """Rows dealt out to parts."""
 
     parts: dict[str, list[Row]]
+    """The rows of each part."""
     groups: dict[str, int]
+    """The number of groups in each part."""
     withheld: list[Row]
+    """Rows that may be in no part: not sampled, in a group that is held out."""
     oversized: int
+    """The number of sampled rows that train because their group was too large."""
     divided: int
+    """The number of rows of groups that were taken apart."""
 
 
 def split(rows: Sequence[Row], pairs: Pairs, quotas: Quotas, seed: str) -> Split:
-    """Deal the rows out; `pairs` are the near-duplicates among them.
+    """Deal the rows out to the parts.
 
-    Rows that are not sampled train, or are withheld where their group is held out.
+    pairs: the near-duplicates among them. seed: decides the order.
+    Rows that are not sampled train, or are withheld if their group is held out.
     """
     small, oversized, divided = _groups(rows, pairs, quotas.largest_group)
     dealt: dict[str, list[list[Row]]] = {"train": list(oversized), "validation": [], "calibration": [], "test": []}
@@ -86,7 +89,7 @@ def split(rows: Sequence[Row], pairs: Pairs, quotas: Quotas, seed: str) -> Split
 
 
 def _groups(rows: Sequence[Row], pairs: Pairs, largest: int) -> tuple[list[list[Row]], list[list[Row]], int]:
-    """Groups that can be dealt out, those too large even when taken apart, and how many rows stood in such."""
+    """The groups that can be dealt out, those too large even when taken apart, and the number of rows taken apart."""
     if not rows:
         return [], [], 0
     tied = _linked(rows, lambda row: (row.strict, f"run {row.run}" if row.run else ""))
@@ -107,7 +110,7 @@ def _groups(rows: Sequence[Row], pairs: Pairs, largest: int) -> tuple[list[list[
 
 
 def _linked(rows: Sequence[Row], keys: Keys) -> tuple[np.ndarray, np.ndarray]:
-    """Each row with the first that has the same key, for each of its keys."""
+    """For each key of each row, a link from the first row with this key to the row."""
     first: dict[str, int] = {}
     links = [(first.setdefault(key, i), i) for i, row in enumerate(rows) for key in keys(row) if key]
     left, right = np.array(links, np.int64).reshape(-1, 2).T
@@ -119,5 +122,5 @@ def _joined(*links: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarr
 
 
 def _order(seed: str, key: str) -> str:
-    """Where something stands in the shuffle: content does not decide it, so that any prefix is a fair sample."""
+    """The position in the shuffle: independent of content, so that any prefix is a fair sample."""
     return hashlib.sha256(f"{seed} {key}".encode(errors="surrogatepass")).hexdigest()

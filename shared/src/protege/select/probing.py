@@ -63,7 +63,7 @@ def probe(base: Base, task: Task, examples: Sequence[Example], *, form: PromptFo
     shown none of the calls, and MissingDependency without torch, transformers or gguf.
     """
     form = form or shown_form(task, examples)
-    prompts = _prompts(base, task, examples[:: max(1, len(rows) // CALLS)][:CALLS], form)
+    prompts = _prompts(base, task, examples[:: max(1, len(examples) // CALLS)][:CALLS], form)
     if not prompts:
         raise BaseModelError(f"{base.name} can be shown none of the sampled calls.", "Choose another base.")
     read = _losses(base, prompts)
