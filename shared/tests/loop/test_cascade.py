@@ -26,7 +26,7 @@ from protege.loop.admit import admit
 from protege.loop.retraining import HARD as HARD_CALLS
 from protege.loop.run import Improvement, Run, Second
 from protege.loop.settings import Settings
-from protege.redact import Policy
+from protege.redact import RedactionPolicy
 from protege.report import exposition, status
 from protege.rollout import lifecycle
 from protege.rollout.switching import set_policy
@@ -52,7 +52,7 @@ def data_set() -> Curated:
         return replace(one, request=replace(one.request, messages=messages))
 
     calls = [asked(number, text) for number, text in enumerate(texts)]
-    return curate(TASK, calls, CurateSettings(), Policy(types=frozenset(), model=False))
+    return curate(TASK, calls, CurateSettings(), RedactionPolicy(types=frozenset(), model=False))
 
 
 def answered(

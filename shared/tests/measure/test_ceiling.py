@@ -23,7 +23,7 @@ from protege.curate import CurateSettings, curate
 from protege.errors import BadInput, Refused, TeacherError
 from protege.evaluate.graders import grader_for
 from protege.measure.ceiling import Ceiling, examples_to_ask, known_ceiling, measure_ceiling
-from protege.redact import Policy
+from protege.redact import RedactionPolicy
 from protege.report import gather, status, write_report
 from protege.task import Kind, TemplatePart
 
@@ -63,7 +63,8 @@ def divided(home: Path, kind: Kind = "label") -> Workspace:
     workspace.save_tasks([task(kind)], {})
     settings = CurateSettings(min_calibration=5, min_train=5, min_validation=5)
     calls = [Call.from_record(record(i, kind)) for i in range(160)]
-    curate(task(kind), calls, settings, Policy(types=frozenset(), model=False)).save(workspace.home / "datasets" / "d")
+    nothing = RedactionPolicy(types=frozenset(), model=False)
+    curate(task(kind), calls, settings, nothing).save(workspace.home / "datasets" / "d")
     workspace.save_result("data:colour", {"folder": "d"})
     return workspace
 

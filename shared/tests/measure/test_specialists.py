@@ -16,7 +16,7 @@ from protege import Call, Route, Specialist, Task, Template, Workspace
 from protege.curate import Curated, CurateSettings, curate
 from protege.errors import BadInput
 from protege.measure.specialists import measure, measure_pair
-from protege.redact import Policy
+from protege.redact import RedactionPolicy
 from protege.task import TemplatePart
 
 SYSTEM = "You name the colour of a thing. Answer with one word."
@@ -44,7 +44,7 @@ def call(i: int) -> Call:
 
 def curated(workspace: Workspace, seed: int) -> Curated:
     settings = CurateSettings(min_calibration=5, min_train=5, min_validation=5, seed=seed)
-    made = curate(TASK, [call(i) for i in range(160)], settings, Policy(types=frozenset(), model=False))
+    made = curate(TASK, [call(i) for i in range(160)], settings, RedactionPolicy(types=frozenset(), model=False))
     made.save(workspace.home / "datasets" / str(seed))
     return made
 
