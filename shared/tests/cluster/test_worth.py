@@ -6,8 +6,8 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
-from protege import Attempt, Call, Task, Workspace
-from protege.cluster import discover, worth
+from protege import Attempt, Call, Task, Workspace, cluster
+from protege.cluster import discover
 from protege.cluster.worth import DAY, HOW, Worth, ranked, weigh
 from protege.loop import tasks as finding
 from protege.task import Template, TemplatePart
@@ -144,17 +144,22 @@ def test_less_than_a_day_tells_no_month():
 
 
 def test_dollars_come_first_then_tokens_then_what_saves_nothing():
-    def one(name, usd, tokens):
+    def task_worth(name, usd, tokens):
         return Worth(name, 10, 0.5, (), saving_usd=usd, saving_tokens=tokens)
 
-    given = [one("none", 0.0, 0.0), one("tokens", None, 90.0), one("cheap", 0.1, 50.0), one("dear", 0.2, 1.0)]
+    given = [
+        task_worth("none", 0.0, 0.0),
+        task_worth("tokens", None, 90.0),
+        task_worth("cheap", 0.1, 50.0),
+        task_worth("dear", 0.2, 1.0),
+    ]
     assert [w.task_id for w in ranked(given)] == ["dear", "cheap", "tokens", "none"]
 
 
 def test_figures_are_rounded_and_kept_ones_come_back():
-    found = ranked([weigh(replace(TASK, cost_usd=0.0012345), calls(["a", "b"] * 20, time=1.76e9))])[0]
-    assert Worth.from_record(found.to_record()) == found
-    figures = found.figures()
+    worth = ranked([weigh(replace(TASK, cost_usd=0.0012345), calls(["a", "b"] * 20, time=1.76e9))])[0]
+    assert Worth.from_record(worth.to_record()) == worth
+    figures = worth.figures()
     assert figures["cost_usd_per_1000"] == 1.23 and figures["first"] == 1.76e9
     assert figures["saving_usd_a_month"] is None and figures["saving_tokens_per_1000"] == 108_000
     assert {"volume", "tokens", "cost", "latency", "repetition", "fit", "saving"} == set(HOW)
@@ -170,7 +175,7 @@ def test_a_task_is_weighed_anew_only_where_it_has_changed(tmp_path, monkeypatch,
     assert [by_kind[w.task_id] for w in first] == ["label", "text"]
     assert (first[0].fit, first[1].fit) == (0.9, 0) and first[1].why[0].startswith("Free text")
     weighed = SimpleNamespace(ids=[])
-    monkeypatch.setattr(worth, "weigh", lambda task, *a, **k: weighed.ids.append(task.id) or first[0])
+    monkeypatch.setattr(cluster, "weigh", lambda task, *a, **k: weighed.ids.append(task.id) or first[0])
     assert finding.weigh_tasks(workspace, workspace.tasks()) == first and not weighed.ids
     workspace.save_result(f"improvement:{first[0].task_id}", {"figures": {"certified_coverage": 0.5}})
     finding.weigh_tasks(workspace, workspace.tasks())

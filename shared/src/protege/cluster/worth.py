@@ -35,28 +35,30 @@ MIN_REPEATS = 20
 DAY, MONTH_DAYS = 86_400, 30
 
 HOW: Mapping[str, str] = {
-    "volume": "Calls a month: the task's calls that have a time, divided by the days from the first to the last call "
-    "of all tasks. Not given if that is less than a day.",
-    "tokens": "Mean per call, as recorded; if unknown, estimated at four characters a token.",
-    "cost": "Mean per call, as recorded; if unknown, tokens at the model's list price.",
-    "latency": "Mean of the calls that record it.",
-    "repetition": "Of calls that the teacher answered. requests_seen_before: the share whose slots (the parts of the "
-    "prompt that are not constant) had occurred before, or whose whole request had if no wording fits. answered_alike: "
-    "of these, the share whose answer had occurred with that request too. Exact up to 50,000 distinct ones, then by "
-    "distinct sampling.",
-    "fit": "The share of calls that a small model is expected to keep at 5% disagreement, to one digit, by the share "
-    "that SmolLM2-135M was measured to keep with the best threshold in hindsight. Few answers that recur: .9 (spam "
-    "1.0, kind of entry 1.0; no task that takes thought was measured). Many answers that recur: .6 (tickets .945, "
-    "routing .535; of 77 intents .565 were right). New JSON or tool calls: .4 up to 30 tokens (city and state .675, "
-    "booking slots .41, names .285), .2 beyond (contacts .385, addresses .105). SQL, code and text: .1 (SQL .09). Tool "
-    "calls, code and text were not measured. "
-    "This is multiplied by the share of calls within 2,048 tokens, and by the share answered alike. Repeated requests "
-    "do not raise it, since a specialist is certified on calls that it did not learn from. If fit_measured is true, it "
-    "is the certified coverage of the last `protege improve`.",
-    "saving": "Cost per call times fit, less what every call costs here: 40 ms, plus 15 ms a token of the answer, at "
+    "volume": "Calls a month: the task's calls that have a time, over the days from the first to the last call of all "
+    "tasks. Not said where that is less than a day.",
+    "tokens": "Means a call, as recorded; where that is unknown, four characters a token.",
+    "cost": "Means a call, as recorded; where that is unknown, tokens at the model's list price.",
+    "latency": "Mean of the calls that tell it.",
+    "repetition": "Of calls that the teacher answered. requests_seen_before: the same slots (what is not constant in "
+    "the prompt), or the same whole request where no wording fits, had come before. answered_alike: of these, the "
+    "share whose answer had come with that request too. Exact up to 50,000 distinct ones, then by distinct sampling.",
+    "fit": "The share of calls that a small model is expected to keep at 5% disagreement, to one digit, by what "
+    "SmolLM2-135M was measured to keep with the best threshold in hindsight. Few answers that come again: .9 (spam "
+    "1.0, kind of entry 1.0; none that takes thought was measured). Many that come again: .6 (tickets .945, routing "
+    ".535; of 77 intents .565 were right). New JSON or tool calls: .4 up to 30 tokens (city and state .675, booking "
+    "slots .41, names .285), .2 beyond (contacts .385, addresses .105). SQL, code and text: .1 (SQL .09). Tool calls, "
+    "code and text were not measured. "
+    "Times the share of calls within 2,048 tokens, and the share answered alike. That requests come again does not "
+    "raise it, since the calls it is certified on are none of those learnt from. Where fit_measured is true: the "
+    "certified coverage of the last `protege improve`.",
+    "saving": "Cost a call times fit, less what every call costs here: 40 ms, and 15 ms a token of the answer, at "
     f"${MACHINE_USD_PER_HOUR:.2f} an hour of this machine. Tokens: input and output times fit. Tuning is not counted.",
 }
-"""How each figure was obtained, for people."""
+"""How each figure was obtained, for people.
+
+`weigh_tasks` hashes these texts: a change here makes it weigh every task again.
+"""
 
 
 @dataclass(frozen=True, slots=True)
