@@ -103,7 +103,8 @@ def _bases(home: Path) -> Finding:
     try:
         bases = select.find_bases(home)
     except MissingDependency as error:
-        return Finding("base models", None, f"{len(select.base_paths(home))} files, not read: {error.fact}", error.remedy)
+        files = len(select.base_paths(home))
+        return Finding("base models", None, f"{files} files, not read: {error.fact}", error.remedy)
     except BaseModelError as error:  # one that PROTEGE_BASE names
         return Finding("base models", False, error.fact, error.remedy)
     if not bases:
