@@ -30,7 +30,9 @@ from protege.cli.output import Bars
 from protege.cluster import Assigner
 from protege.evaluate.graders import grader_for
 from protege.report import formatting, table
+from protege.rollout import decide, price_as_of
 from protege.serve.embedded.starting import background
+from protege.store import Realised
 from protege_langchain import ChatProtege
 from rich.console import Console
 
@@ -39,6 +41,9 @@ UNSEEN = 0.06
 
 COMPARED = 100
 """Of these, so many are run with specialists and without."""
+
+WATCHED = "demo: watched"
+"""Under this the workspace keeps how many entries the agent was watched on."""
 
 STAND_IN = "The teacher is a stand-in: labels that people published with these entries, not a model."
 
@@ -59,10 +64,10 @@ def main() -> None:
 
     console.rule("1  Watching the agent", align="left")
     workspace = protege.Workspace(options.home)
-    workspace.save_result("teacher", {} if options.teacher else {"price_as": options.price_as, "stand_in": STAND_IN})
-    if workspace.result("demo:watched") is None:
+    tell_teacher(workspace, options)
+    if workspace.findings.remark(WATCHED) is None:
         run(seen, model, options.home, "Watching the agent")
-        workspace.save_result("demo:watched", len(seen))
+        workspace.findings.save_remark(WATCHED, len(seen))
     console.print(f"{len(seen):,} entries, each a run of the agent; its calls are in {options.home}\n")
 
     console.rule("2  Learning its tasks", align="left")
@@ -94,6 +99,14 @@ def main() -> None:
     page = protege.write_report(workspace.home / "reports" / "report.html", report)
     console.print(table(report))
     console.print(f"\nReport: {page}\n{(time.monotonic() - started) / 60:.1f} minutes.", highlight=False)
+
+
+def tell_teacher(workspace: protege.Workspace, options: argparse.Namespace) -> None:
+    """Say what the labels cost, which have no price, and that they are no model. As `protege policy --price-as`."""
+    price_as = None if options.teacher else options.price_as
+    if price_as_of(workspace) != price_as:
+        decide(workspace, None, {"price_as": price_as})
+    workspace.findings.save_stand_in(None if options.teacher else STAND_IN)
 
 
 def run(entries: Sequence[Entry], model: BaseChatModel, home: Path, what: str, routed: bool = False) -> None:
@@ -148,8 +161,8 @@ def compare(workspace: protege.Workspace, calls: Sequence[protege.Call], labels:
             count["kept"] += 1
             count["disagreements"] += not right
     for task_id, count in counts.items():
-        found = {name: count[name] for name in ("calls", "kept", "disagreements")}
-        workspace.save_result(f"realised:{task_id}", {**found, "compared": found["kept"]})
+        kept = count["kept"]
+        workspace.findings.save_realised(task_id, Realised(count["calls"], kept, kept, count["disagreements"]))
 
 
 def arguments() -> argparse.Namespace:

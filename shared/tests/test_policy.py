@@ -11,10 +11,11 @@ import orjson
 import pytest
 from memory_engine import MemoryEngine
 from protege import Request, Workspace
+from protege.cli import main
 from protege.errors import BadInput
 from protege.rollout import publish
-from protege.rollout.policy import TaskPolicy, policy_of
-from protege.rollout.switching import set_policy, set_terms, switch
+from protege.rollout.policy import TaskPolicy, policy_of, price_as_of
+from protege.rollout.switching import decide, set_policy, switch
 from protege.route import Router
 from watched import INSTRUCTION, colour_task, specialist, terms
 
@@ -73,7 +74,7 @@ def test_a_task_s_own_word_goes_before_the_one_for_all(workspace: Workspace) -> 
 def test_what_cannot_be_is_refused_and_changes_nothing(workspace: Workspace, wrong: dict[str, Any]) -> None:
     with pytest.raises(BadInput):
         set_policy(workspace, TASK, wrong)
-    assert policy_of(workspace, "colour") == TaskPolicy() and workspace.events() == []
+    assert policy_of(workspace, "colour") == TaskPolicy() and workspace.history.events() == []
 
 
 def test_the_switch_takes_effect_within_a_second_in_a_running_agent(workspace: Workspace, router: Router) -> None:
@@ -83,7 +84,7 @@ def test_the_switch_takes_effect_within_a_second_in_a_running_agent(workspace: W
         assert until(router, "no live route") < 1.0
         switch(workspace, task, off=False)
         assert until(router, "kept") < 1.0
-    assert [event.what for event in workspace.events()] == ["off", "on", "off", "on"]
+    assert [event.what for event in workspace.history.events()] == ["off", "on", "off", "on"]
 
 
 def test_the_switch_does_not_wait_for_a_loop_at_work_nor_is_it_undone_by_one(workspace: Workspace) -> None:
@@ -119,21 +120,52 @@ def test_the_latency_limit_is_the_longest_that_an_agent_waits(workspace: Workspa
 
 
 def test_a_pin_decides_who_answers(workspace: Workspace) -> None:
-    set_terms(workspace, TASK, {"pin": "teacher"})
+    decide(workspace, TASK, {"pin": "teacher"})
     assert routes(workspace) == []
     workspace.save_specialist(specialist(2, "candidate"))
     with pytest.raises(BadInput, match="No threshold is certified"):
-        set_terms(workspace, TASK, {"pin": "colour-v2"})
+        decide(workspace, TASK, {"pin": "colour-v2"})
     workspace.save_route(terms(2))
-    set_terms(workspace, TASK, {"pin": "colour-v2"})
+    decide(workspace, TASK, {"pin": "colour-v2"})
     assert [route["specialist_id"] for route in routes(workspace)] == ["s2"]
     with pytest.raises(BadInput, match="has no specialist"):
-        set_terms(workspace, TASK, {"pin": "colour-v9"})
+        decide(workspace, TASK, {"pin": "colour-v9"})
     with pytest.raises(BadInput, match="own task alone"):
-        set_terms(workspace, None, {"pin": "colour-v2"})
+        decide(workspace, None, {"pin": "colour-v2"})
 
 
 def test_a_grader_that_is_none_is_refused(workspace: Workspace) -> None:
     with pytest.raises(BadInput):
-        set_terms(workspace, TASK, {"grader": "no such grader"})
+        decide(workspace, TASK, {"grader": "no such grader"})
     assert policy_of(workspace, "colour").grader == ""
+
+
+def test_a_model_stands_for_the_teacher_s_price_of_a_task_or_of_all(workspace: Workspace) -> None:
+    assert price_as_of(workspace, "colour") is None
+    decide(workspace, None, {"price_as": "gpt-4.1"})
+    decide(workspace, TASK, {"price_as": "openai/gpt-4.1-mini"})
+    assert (price_as_of(workspace), price_as_of(workspace, "colour")) == ("gpt-4.1", "openai/gpt-4.1-mini")
+    decide(workspace, TASK, {"price_as": None})
+    assert price_as_of(workspace, "colour") == "gpt-4.1"
+
+
+def test_a_model_whose_price_nobody_lists_is_refused_with_the_remedy(workspace: Workspace) -> None:
+    with pytest.raises(BadInput, match="unknown") as refused:
+        decide(workspace, TASK, {"price_as": "a model of no list"})
+    assert "genai-prices" in refused.value.remedy
+    assert policy_of(workspace, "colour") == TaskPolicy() and workspace.history.events() == []
+
+
+def test_the_command_sets_it_and_takes_it_back(
+    workspace: Workspace, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def said(*given: str) -> tuple[int, str]:
+        monkeypatch.setattr("sys.argv", ["protege", "policy", *given, "--home", str(workspace.home), "--json"])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return int(ended.value.code or 0), capsys.readouterr().out
+
+    for given, price_as in ((["--price-as", "gpt-4.1"], "gpt-4.1"), (["--unset", "price-as"], "")):
+        code, out = said("colour", *given)
+        assert code == 0 and orjson.loads(out)["price_as"] == price_as
+    assert said("--price-as", "a model of no list")[0] == 2

@@ -347,7 +347,7 @@ def improve(workspace: Workspace, world: World) -> None:
 def tell(workspace: Workspace, world: World, known: int) -> list[dict[str, Any]]:
     """What has happened since, by the month's clock."""
     told: list[dict[str, Any]] = []
-    for event in workspace.events()[known:]:
+    for event in workspace.history.events()[known:]:
         record = {
             "day": world.now_s / DAY_S,
             "task": desk_of(workspace, event.task_id),
@@ -378,7 +378,7 @@ def summary(
         calls = sum(d.calls for d in found)
         share = f"{wrong / kept:.2%}" if kept else "none"
         print(f"{task:<9} {kept / calls:.1%} of {calls:,} calls kept, {share} of them wrong")
-    audited = list(workspace.attempts(outcomes=("audited",)))
+    audited = list(workspace.history.attempts(outcomes=("audited",)))
     print(f"{len(audited):,} audits ({len(audited) / returned:.2%} of all calls)")
     latest = {desk_of(workspace, s.task_id): s.name for s in workspace.specialists() if s.state == "live"}
     print(f"live at the end: {', '.join(f'{task}: {name}' for task, name in sorted(latest.items()))}")

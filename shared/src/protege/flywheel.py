@@ -25,6 +25,7 @@ from .loop.settings import Settings
 from .loop.tasks import choose, find_tasks, unfit
 from .rollout import in_force
 from .rollout.policy import policy_of
+from .store.records import ImprovementRow
 from .task import Task
 from .workspace import Workspace
 
@@ -100,5 +101,5 @@ def conclude(workspace: Workspace, improvement: Improvement) -> Improvement:
     if improvement.decision == "teacher" and older:
         reason = f"{improvement.reason} {older.name} goes on answering."
         improvement = replace(improvement, decision="live", reason=reason)
-    workspace.save_result(f"improvement:{improvement.task_id}", improvement.to_record())
+    workspace.findings.save_improvement(ImprovementRow(**improvement.to_record()))
     return improvement

@@ -1,9 +1,9 @@
 """Workspace: one folder that holds calls, tasks, specialists and routes.
 
     <home>/
-        workspace.json      version and id
+        workspace.json      version, id and the store's name
         journal/            what recorders wrote and the store has not yet taken in
-        store.db            calls, tasks, specialists, routes, results of steps
+        store.db            calls, tasks, specialists, routes, state, and a cache (the built-in store; `store`)
         datasets/<hash>/    curated data sets
         specialists/<id>/   weights
         reports/            HTML
@@ -16,7 +16,6 @@ run inside the agent, touch `journal/` and `routes.json` alone and never the dat
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
 import secrets
@@ -25,131 +24,90 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
-from .call import ATTEMPT_FIELDS, Attempt, Call
+from . import store as stores
 from .common.files import home_path, made_once
-from .errors import WorkspaceBusy, WorkspaceError
-from .specialist import Route, Specialist
-from .store.database import dump
-from .store.history import History
-from .store.parts import pack, unpack
-from .task import Task
+from .errors import WorkspaceError
+from .store.home import Identity, identify
 
 if TYPE_CHECKING:
-    import filelock
-
-TURN_S = 60.0
-VERSION = 1
-"""Of the folder's layout. A home written by a newer version is refused."""
+    from .call import Call
+    from .specialist import Route, Specialist
+    from .task import Task
 
 
-class Workspace(History):
+class Workspace:
     """One folder that holds calls, tasks, specialists and routes. Safe to open from many processes at once.
 
-    Raises WorkspaceError where the folder cannot be written or was written by a newer version.
+        workspace = Workspace(".protege")
+        for task in workspace.tasks():
+            print(task.name, workspace.count_calls(task_id=task.id))
+
+    What belongs to one kind of rows stands on a part of its own: `history` (tries and events), `state` (policies,
+    stages, marks, the ledger of δ), `findings` (data sets, improvements, figures), `watched` (what the watch has seen),
+    `journals`. `cached`, `cache` and `clear_cache` are for what can be made again.
+
+    home: the folder; by default PROTEGE_HOME, else `.protege`. store: the store of a new home (`store.registry`), by
+    default SQLite; an older home keeps the one that it has. Raises WorkspaceError if the folder cannot be written, was
+    written by a newer version, or uses another store.
     """
 
-    def __init__(self, home: str | os.PathLike[str] | None = None) -> None:
-        super().__init__(home_path(home))
+    def __init__(self, home: str | os.PathLike[str] | None = None, store: str | None = None) -> None:
+        self.home = home_path(home)
         try:
             for folder in (self.home, self.home / "journal"):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self.id = _identity(self.home)
+            if store is not None:
+                stores.open_store(self.home, Identity("", store=store))  # refused before the home is made for it
+            identity = identify(self.home, store)
         except OSError as error:
             raise WorkspaceError(
                 f"The home folder {self.home} cannot be written: {error.strerror}.",
                 "Choose another with --home or PROTEGE_HOME, or change its permissions.",
             ) from error
+        self.id = identity.id
+        self._backend = stores.open_store(self.home, identity)
+        self._database = stores.Database(self._backend)
+        self._calls, self._nouns = stores.Calls(self._database), stores.Nouns(self._database)
+        self._cache = stores.Cache(self._database)
+        self.journals = stores.Journals(self._database)
+        self.history = stores.History(self._database)
+        self.state = stores.State(self._database)
+        self.findings = stores.Findings(self._database)
+        self.watched = stores.Watched(self._database)
+
+    def close(self) -> None:
+        """Give the database's connections back."""
+        self._database.close()
 
     @functools.cached_property
     def key(self) -> str:
-        """A secret of this workspace alone, made at first use: what stands for personal data hangs on it."""
+        """A secret of this workspace alone, made at first use. The surrogates of personal data depend on it."""
         return made_once(self.home / "key", secrets.token_hex(16).encode()).decode()
 
-    @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
-        """Hold the workspace for the loop, which must run alone. Raises WorkspaceBusy where another process has it."""
-        import filelock
+    # Changes
 
-        lock = filelock.FileLock(self.home / "lock", timeout=0)
-        try:
-            lock.acquire()
-        except filelock.Timeout:
-            raise WorkspaceBusy(
-                f"Another process is improving {self.home}.", "Wait until it ends, or stop it; nothing is lost."
-            ) from None
-        try:
-            yield
-        finally:
-            lock.release()
+    def change(self) -> AbstractContextManager[None]:
+        """All that this thread writes within the block is kept together, or nothing of it if the block raises."""
+        return self._database.change()
+
+    def lock(self) -> AbstractContextManager[None]:
+        """Hold the workspace for the loop, which runs alone. Raises WorkspaceBusy if another process holds it."""
+        return self._backend.lock()
 
     @property
     def turn(self) -> AbstractContextManager[None]:
-        """Held, for moments, by whoever changes who answers: while one decides by what is so, no other changes it.
+        """Held for moments by whoever changes who answers: no other can change what the decision rests on meanwhile.
 
-        Apart from `lock`, which the loop holds for hours: a rollback and the off switch do not wait for it. A thread
-        that has it may take it again. Raises WorkspaceBusy where it cannot be had within TURN_S.
+        Independent of `lock`, which the loop holds for hours: a rollback and the off switch do not wait for it. A
+        thread that holds it may take it again. Raises WorkspaceBusy if it cannot be had within `store.backend.TURN_S`.
         """
-        return self._taking_turn()
-
-    @contextlib.contextmanager
-    def _taking_turn(self) -> Iterator[None]:
-        import filelock
-
-        try:
-            self._turn.acquire()
-        except filelock.Timeout:
-            raise WorkspaceBusy(
-                f"Another process has been changing {self.home} for {TURN_S:.0f} s.", "Try again, or stop it."
-            ) from None
-        try:
-            yield
-        finally:
-            self._turn.release()
-
-    @functools.cached_property
-    def _turn(self) -> filelock.FileLock:
-        import filelock
-
-        return filelock.FileLock(self.home / "turn.lock", timeout=TURN_S)
+        return self._backend.turn()
 
     # Calls
 
     def add_calls(self, new: Iterable[Call]) -> int:
         """Store calls; those whose id is known already are left as they are. Returns how many were added."""
-        from sqlalchemy.dialects.sqlite import insert
-
-        from .store import tables as store
-
-        new = list(new)
-        rows: list[dict[str, Any]] = []
-        parts: dict[str, bytes] = {}
-        tries: list[dict[str, Any]] = []
-        task_of = {s.id: s.task_id for s in self.specialists()} if any(call.attempts for call in new) else {}
-        for call in new:
-            tries += [_try(call, attempt, task_of) for attempt in call.attempts]
-            record = call.to_record()
-            kept = next((a.by for a in reversed(call.attempts) if a.outcome == "kept"), None)
-            rows.append(
-                {
-                    "id": call.id,
-                    "content_hash": call.content_hash,
-                    "time": call.time,
-                    "from_teacher": kept is None,
-                    "specialist_id": kept,
-                    "body": pack(record, parts.__setitem__),
-                }
-            )
-        if not rows:
-            return 0
-        with self.change(), self.connection() as connection:
-            if parts:
-                values = [{"hash": digest, "body": body} for digest, body in parts.items()]
-                connection.execute(insert(store.parts).on_conflict_do_nothing(), values)
-            self.add_attempts(tries)
-            # The rows that were inserted, exact also where another process adds calls at the same time.
-            return connection.execute(insert(store.calls).on_conflict_do_nothing(), rows).rowcount
+        return self._calls.add(new)
 
     def calls(
         self,
@@ -160,53 +118,21 @@ class Workspace(History):
         after: int = 0,
         until: int | None = None,
     ) -> Iterator[Call]:
-        """The stored calls in the order of their arrival: all, or one task's, those the teacher answered, these ids',
-        those behind a place in that order."""
-        import sqlalchemy as sa
+        """The stored calls in the order of their arrival: all, or those that meet every condition given.
 
-        from .store import tables as store
-
-        conditions: list[Any] = []
-        if task_id is not None:
-            conditions.append(store.calls.c.task_id == task_id)
-        if teacher_only:
-            conditions.append(store.calls.c.from_teacher)
-        if ids is not None:
-            conditions.append(store.calls.c.id.in_(ids))
-        if after or until is not None:
-            conditions.append(sa.text("calls.rowid > :after").bindparams(after=after))
-        if until is not None:
-            conditions.append(sa.text("calls.rowid <= :until").bindparams(until=until))
-        return (call for _, call in self._stored_calls(conditions))
+        task_id: of this task. teacher_only: answered by the teacher. ids: with one of these ids. after, until: with a
+        number above, and up to, these (`last_call`).
+        """
+        numbered = self._calls.numbered(task_id=task_id, teacher_only=teacher_only, ids=ids, after=after, until=until)
+        return (call for _, call in numbered)
 
     def numbered_calls(self, *, after: int = 0) -> Iterator[tuple[int, Call]]:
-        """Calls behind a place in the order of arrival, each with its own place."""
-        import sqlalchemy as sa
-
-        return self._stored_calls([sa.text("calls.rowid > :after").bindparams(after=after)])
+        """The calls after a number, each with its own: its place in the order of arrival."""
+        return self._calls.numbered(after=after)
 
     def last_call(self) -> int:
-        """The place of the latest call in the order of arrival; 0 where there is none."""
-        import sqlalchemy as sa
-
-        with self.connection() as connection:
-            return connection.scalar(sa.text("SELECT max(rowid) FROM calls")) or 0
-
-    def _stored_calls(self, conditions: Sequence[Any]) -> Iterator[tuple[int, Call]]:
-        import sqlalchemy as sa
-
-        from .store import tables as store
-
-        query = sa.select(sa.literal_column("calls.rowid"), store.calls.c.body).order_by(sa.text("calls.rowid"))
-        with self.connection() as connection:
-
-            @functools.lru_cache(maxsize=4096)
-            def part(digest: str) -> Any:
-                body = connection.scalar(sa.select(store.parts.c.body).where(store.parts.c.hash == digest))
-                return orjson.loads(body or b"null")
-
-            for number, body in connection.execution_options(yield_per=2000).execute(query.where(*conditions)):
-                yield number, Call.from_record(unpack(body, part))
+        """The number of the latest call; 0 if there is none."""
+        return self._calls.last()
 
     def count_calls(
         self,
@@ -216,107 +142,52 @@ class Workspace(History):
         teacher_only: bool = False,
         since: float | None = None,
     ) -> int:
-        """How many calls are stored; or how many of them a specialist answered, are a task's, the teacher answered,
-        began since a time."""
-        import sqlalchemy as sa
+        """The number of stored calls that meet every condition given.
 
-        from .store import tables as store
-
-        query = sa.select(sa.func.count()).select_from(store.calls)
-        if specialist_id is not None:
-            query = query.where(store.calls.c.specialist_id == specialist_id)
-        if task_id is not None:
-            query = query.where(store.calls.c.task_id == task_id)
-        if teacher_only:
-            query = query.where(store.calls.c.from_teacher)
-        if since is not None:
-            query = query.where(store.calls.c.time >= since)
-        with self.connection() as connection:
-            return connection.scalar(query) or 0
+        specialist_id: answered by this specialist. task_id: of this task. teacher_only: answered by the teacher. since:
+        begun at this time or later, seconds since 1970.
+        """
+        return self._calls.count(specialist_id=specialist_id, task_id=task_id, teacher_only=teacher_only, since=since)
 
     def days(self, task_id: str) -> float | None:
-        """How many days a task's calls span, one at the least; None where their times are not known."""
-        import sqlalchemy as sa
-
-        from .store import tables as store
-
-        table = store.calls
-        query = sa.select(sa.func.min(table.c.time), sa.func.max(table.c.time)).where(table.c.task_id == task_id)
-        with self.connection() as connection:
-            first, last = connection.execute(query).one()
-        return None if first is None else max(1.0, (last - first) / 86_400)
-
-    # Journals
-
-    def journal_offsets(self) -> dict[str, int]:
-        """How far each journal file, by its name, is brought into the store, in bytes."""
-        import sqlalchemy as sa
-
-        from .store import tables as store
-
-        with self.connection() as connection:
-            return {row.name: row.offset for row in connection.execute(sa.select(store.journals))}
-
-    def save_journal_offset(self, name: str, offset: int) -> None:
-        """Keep how far a journal file is brought into the store."""
-        from sqlalchemy.dialects.sqlite import insert
-
-        from .store import tables as store
-
-        query = insert(store.journals).values(name=name, offset=offset)
-        with self.connection() as connection:
-            connection.execute(query.on_conflict_do_update(index_elements=["name"], set_={"offset": offset}))
-
-    def forget_journals(self, names: Iterable[str]) -> None:
-        """Forget the offsets of journal files that are gone."""
-        import sqlalchemy as sa
-
-        from .store import tables as store
-
-        if gone := [{"gone": name} for name in names]:
-            with self.connection() as connection:
-                query = sa.delete(store.journals).where(store.journals.c.name == sa.bindparam("gone"))
-                connection.execute(query, gone)
+        """The days that a task's calls span, at least one; None if their times are unknown."""
+        return self._calls.days(task_id)
 
     # Tasks
 
     def tasks(self) -> list[Task]:
         """The tasks, largest first."""
-        return sorted((Task.from_record(r) for r in self._records("tasks")), key=lambda t: -t.calls)
+        return self._nouns.tasks()
+
+    def task(self, id_or_name: str) -> Task | None:
+        """The task of this id, else of this name."""
+        tasks = self.tasks()
+        by_id = (task for task in tasks if task.id == id_or_name)
+        return next(by_id, None) or next((task for task in tasks if task.name == id_or_name), None)
+
+    def task_of(self, specialist: Specialist) -> Task | None:
+        """The task that a specialist was made for, or the one that it was merged into since."""
+        return next((task for task in self.tasks() if specialist.task_id in (task.id, *task.merged)), None)
 
     def assignments(self) -> dict[str, str | None]:
-        """Task id by call id, None where a call fits no task; in the order of the calls' arrival."""
-        import sqlalchemy as sa
-
-        from .store import tables as store
-
-        query = sa.select(store.calls.c.id, store.calls.c.task_id).order_by(sa.text("rowid"))
-        with self.connection() as connection:
-            return {row[0]: row[1] for row in connection.execute(query)}
+        """The task's id by the call's id, None for a call that fits no task; in the order of the calls' arrival."""
+        return self._calls.assignments()
 
     def save_tasks(self, tasks: Sequence[Task], assignment: Mapping[str, str | None]) -> None:
         """Replace the tasks, and say which task each call belongs to (calls that are not named keep theirs)."""
-        import sqlalchemy as sa
-
-        from .store import tables as store
-
-        update = (
-            sa.update(store.calls).where(store.calls.c.id == sa.bindparam("call")).values(task_id=sa.bindparam("task"))
-        )
-        with self.connection() as connection:
-            connection.execute(sa.delete(store.tasks))
-            if tasks:
-                rows = [{"id": t.id, "body": dump(t.to_record())} for t in tasks]
-                connection.execute(sa.insert(store.tasks), rows)
-            if assignment:
-                connection.execute(update, [{"call": call, "task": task} for call, task in assignment.items()])
+        with self.change():
+            self._nouns.save_tasks(tasks)
+            self._calls.assign(assignment)
 
     # Specialists and routes
 
     def specialists(self, *, task_id: str | None = None) -> list[Specialist]:
-        """The specialists, oldest first."""
-        found = (Specialist.from_record(r) for r in self._records("specialists"))
-        return sorted((s for s in found if task_id in (None, s.task_id)), key=lambda s: (s.created, s.version))
+        """The specialists, oldest first: all, or those of a task."""
+        return self._nouns.specialists(task_id)
+
+    def specialist(self, specialist_id: str) -> Specialist | None:
+        """The specialist of this id."""
+        return self._nouns.specialist(specialist_id)
 
     def specialist_folder(self, specialist: Specialist) -> Path:
         """Where the specialist's weights are."""
@@ -324,40 +195,26 @@ class Workspace(History):
 
     def save_specialist(self, specialist: Specialist) -> None:
         """Store a specialist, in place of what was there under its id."""
-        self._put(
-            "specialists",
-            {"id": specialist.id, "name": specialist.name, "task_id": specialist.task_id},
-            specialist.to_record(),
-        )
+        self._nouns.save_specialist(specialist)
 
     def routes(self) -> dict[str, Route]:
-        """What was certified of each specialist, by its id."""
-        return {r["specialist_id"]: Route.from_record(r) for r in self._records("terms")}
+        """The route that was last certified for each specialist, by the specialist's id."""
+        return self._nouns.routes()
 
     def save_route(self, route: Route) -> None:
-        """Store a specialist's terms in place of those it had."""
-        self._put("terms", {"specialist_id": route.specialist_id, "task_id": route.task_id}, route.to_record())
+        """Store a specialist's route in place of the one it had."""
+        self._nouns.save_route(route)
 
+    # What can be made again
 
-def _try(call: Call, attempt: Attempt, task_of: Mapping[str, str]) -> dict[str, Any]:
-    figures = {name: getattr(attempt, name) for name in ATTEMPT_FIELDS if name not in ("by", "content")}
-    task_id = task_of.get(attempt.by, "")
-    return {"call_id": call.id, "specialist_id": attempt.by, "task_id": task_id, "time": call.time, **figures}
+    def cached(self, key: str) -> Any:
+        """What a step has cached under this key; None if nothing."""
+        return self._cache.get(key)
 
+    def cache(self, key: str, value: Any) -> None:
+        """Cache what a step found out; `key` names the step and the hash of all that it was made from."""
+        self._cache.put(key, value)
 
-def _identity(home: Path) -> str:
-    """The workspace's id; made where the folder is new."""
-    file = home / "workspace.json"
-    try:
-        found = orjson.loads(made_once(file, orjson.dumps({"version": VERSION, "id": secrets.token_hex(4)})))
-        version, identity = int(found["version"]), str(found["id"])
-    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
-        raise WorkspaceError(
-            f"{file} is damaged.", "Restore it from a backup, or choose another home with --home."
-        ) from None
-    if version > VERSION:
-        raise WorkspaceError(
-            f"{home} was written by a newer Protégé (layout {version}, this one knows {VERSION}).",
-            "Update: pip install --upgrade protege",
-        )
-    return identity
+    def clear_cache(self) -> None:
+        """Forget all that is cached. It is made again when it is needed; nobody answers otherwise than before."""
+        self._cache.clear()

@@ -20,6 +20,7 @@ from protege.loop.run import Run
 from protege.loop.settings import Settings
 from protege.rollout import lifecycle
 from protege.rollout.switching import set_policy
+from protege.store import DataSet
 from protege.task import Example
 from protege.watch import Reason, open_reason, reason_of
 from watched import PARITY, colour_task, figures, specialist
@@ -120,10 +121,10 @@ def test_one_that_keeps_clearly_less_does_not_replace_the_one_that_is_live(works
 def test_where_a_reason_is_open_it_does_and_the_reason_is_closed(workspace: Workspace) -> None:
     decided(workspace, 1, figures(0.9))
     open_reason(workspace, TASK.id, Reason("The prompt is another.", 5.0, opened=100.0))
-    workspace.save_result(f"data:{TASK.id}", {"time": 99.0})  # noticed while it was tuned: it knew nothing of that
+    workspace.findings.save_data_set(TASK.id, DataSet(time=99.0))  # noticed while it was tuned: it knew nothing of that
     assert decided(workspace, 2, figures(0.5))[0]
     assert reason_of(workspace, TASK.id) is not None
-    workspace.save_result(f"data:{TASK.id}", {"time": 101.0})
+    workspace.findings.save_data_set(TASK.id, DataSet(time=101.0))
     assert decided(workspace, 3, figures(0.5))[0]
     assert reason_of(workspace, TASK.id) is None
 

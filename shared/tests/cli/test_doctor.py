@@ -14,7 +14,7 @@ import pytest
 from protege import Workspace
 from protege.cli import doctor
 from protege.cli.doctor import Finding, checkup
-from protege.workspace import VERSION
+from protege.store.home import VERSION
 
 
 @pytest.fixture(autouse=True)

@@ -10,6 +10,7 @@ from protege import Attempt, Call, Task, Workspace, cluster
 from protege.cluster import discover
 from protege.cluster.worth import DAY, HOW, Worth, ranked, weigh
 from protege.loop import tasks as finding
+from protege.store import ImprovementRow
 from protege.task import Template, TemplatePart
 
 SYSTEM = "Sort the entry of the list by what it is."
@@ -177,6 +178,6 @@ def test_a_task_is_weighed_anew_only_where_it_has_changed(tmp_path, monkeypatch,
     weighed = SimpleNamespace(ids=[])
     monkeypatch.setattr(cluster, "weigh", lambda task, *a, **k: weighed.ids.append(task.id) or first[0])
     assert finding.weigh_tasks(workspace, workspace.tasks()) == first and not weighed.ids
-    workspace.save_result(f"improvement:{first[0].task_id}", {"figures": {"certified_coverage": 0.5}})
+    workspace.findings.save_improvement(ImprovementRow(first[0].task_id, figures={"certified_coverage": 0.5}))
     finding.weigh_tasks(workspace, workspace.tasks())
     assert weighed.ids == [first[0].task_id]

@@ -46,7 +46,7 @@ def test_the_file_of_a_living_process_stays_and_is_read_on_from_where_it_was(wor
     assert drain(workspace) == 1
     assert len(files(workspace)) == 1
     assert (
-        workspace.journal_offsets()[files(workspace)[0]]
+        workspace.journals.offsets()[files(workspace)[0]]
         == (workspace.home / "journal" / files(workspace)[0]).stat().st_size
     )
     recorder.record(record("b"))
@@ -62,14 +62,14 @@ def test_the_file_of_a_process_that_is_gone_is_deleted_and_forgotten(workspace: 
     recorder.close()
     assert drain(workspace) == 0
     assert files(workspace) == []
-    assert workspace.journal_offsets() == {}
+    assert workspace.journals.offsets() == {}
     assert ids(workspace) == ["a"]
 
 
 def test_offsets_of_files_that_are_gone_are_forgotten(workspace: Workspace) -> None:
-    workspace.save_journal_offset("1-1-gone.journal", 100)
+    workspace.journals.save_offset("1-1-gone.journal", 100)
     drain(workspace)
-    assert workspace.journal_offsets() == {}
+    assert workspace.journals.offsets() == {}
 
 
 def test_a_call_that_is_drained_again_is_not_stored_again(workspace: Workspace) -> None:

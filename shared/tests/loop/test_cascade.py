@@ -31,6 +31,7 @@ from protege.report import exposition, status
 from protege.rollout import lifecycle
 from protege.rollout.switching import set_policy
 from protege.specialist import Specialist
+from protege.store import DataSet, ImprovementRow
 from protege.task import Task
 from watched import PARITY, call, colour_task, figures, specialist
 
@@ -192,12 +193,12 @@ def test_a_second_that_is_right_answers_beside_the_first(workspace: Workspace, s
 
 def test_again_it_is_the_same_decision_and_nothing_is_spent(workspace: Workspace, second: Any) -> None:
     extended(workspace)
-    decisions = workspace.result(f"decisions:{TASK.id}")
+    decisions = workspace.state.decisions(TASK.id)
     terms = workspace.routes()
     extended(workspace)
-    assert workspace.result(f"decisions:{TASK.id}") == decisions
+    assert workspace.state.decisions(TASK.id) == decisions
     assert {k: r.identity for k, r in workspace.routes().items()} == {k: r.identity for k, r in terms.items()}
-    assert [event.what for event in workspace.events()].count("retired") == 0
+    assert [event.what for event in workspace.history.events()].count("retired") == 0
 
 
 def test_another_second_on_the_same_calls_has_a_quarter_of_what_the_one_before_had(
@@ -206,9 +207,8 @@ def test_another_second_on_the_same_calls_has_a_quarter_of_what_the_one_before_h
     extended(workspace)
     monkeypatch.setattr(steps, "tune", lambda *_: replace(specialist(3, "candidate"), base=LARGER))
     assert "too few" in extended(workspace).reason
-    decisions = workspace.result(f"decisions:{TASK.id}")
-    assert decisions is not None
-    assert [decision["delta"] for decision in decisions] == [0.025, 0.025, 0.00625]
+    decisions = workspace.state.decisions(TASK.id)
+    assert [decision.delta for decision in decisions] == [0.025, 0.025, 0.00625]
 
 
 def test_one_that_is_no_better_than_the_first_is_refused(workspace: Workspace, second: Any) -> None:
@@ -225,7 +225,7 @@ def test_staged_it_begins_with_a_share_of_the_runs_and_stays_there_when_decided_
     for _ in range(2):
         extended(workspace, STAGED)
         assert states(workspace) == {"colour-v1": "live", "colour-v2": "canary"}
-    assert [event.what for event in workspace.events()].count("canary") == 1
+    assert [event.what for event in workspace.history.events()].count("canary") == 1
 
 
 @pytest.mark.parametrize(("usd", "answers"), [(1e-6, False), (1e-3, True)])
@@ -341,14 +341,14 @@ def test_the_loop_makes_both_one_after_the_other(
 def test_what_the_second_keeps_makes_no_retraining_due(workspace: Workspace, second: Any) -> None:
     found = extended(workspace)
     few = replace(found, second=replace(second_of(found), coverage=0.5))
-    workspace.save_result(f"improvement:{TASK.id}", few.to_record())
-    workspace.save_result(f"data:{TASK.id}", {"calls": 1_000, "after": 0, "time": 0.0})
+    workspace.findings.save_improvement(ImprovementRow(**few.to_record()))
+    workspace.findings.save_data_set(TASK.id, DataSet(calls=1_000))
     handed = Attempt("s1", "handed_back", "below threshold", 0.4)
     for outcome, due in (("kept", False), ("handed_back", True)):
         tries = (handed, Attempt("s2", outcome, "below threshold", 0.6))  # pyright: ignore[reportArgumentType]
         workspace.add_calls(replace(call(n), id=f"{outcome}-{n}", attempts=tries) for n in range(HARD_CALLS))
         assert retraining.retraining(workspace, TASK)[0] is due
-    workspace.save_result(f"improvement:{TASK.id}", found.to_record())
+    workspace.findings.save_improvement(ImprovementRow(**found.to_record()))
     assert "are kept already" in retraining.retraining(workspace, TASK)[1]
 
 

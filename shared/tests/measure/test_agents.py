@@ -17,6 +17,7 @@ from protege.collect import Recorder
 from protege.errors import BadInput
 from protege.measure.agents import compare_agents
 from protege.report import gather, status, write_report
+from protege.rollout import decide
 
 CASES = [f"thing {number}" for number in range(12)]
 SPECIALIST_USD = 3.0 * MACHINE_USD_PER_HOUR / 3.6e6
@@ -124,8 +125,8 @@ def test_the_switch_is_afterwards_as_it_was(
     with pytest.raises(KeyboardInterrupt):
         compare_agents(live_home.workspace, interrupted, CASES)
     assert os.environ.get("PROTEGE_ROUTE") == before
-    kept = live_home.workspace.result("end-to-end")
-    assert kept["with"]["runs"] == 2, "what was measured before stands"
+    kept = live_home.workspace.findings.end_to_end()
+    assert kept is not None and kept["with"]["runs"] == 2, "what was measured before stands"
 
 
 def test_what_has_no_price_has_no_cost_unless_one_stands_for_it(live_home: LiveHome) -> None:
@@ -133,7 +134,7 @@ def test_what_has_no_price_has_no_cost_unless_one_stands_for_it(live_home: LiveH
     found = compare_agents(live_home.workspace, lambda case: agent(case) == "red", CASES[:2])
     assert found.without.cost_usd is None and found.without.usd_a_success is None
     assert found.with_specialists.cost_usd == pytest.approx(2 * SPECIALIST_USD)
-    live_home.workspace.save_result("teacher", {"price_as": "gpt-4.1"})
+    decide(live_home.workspace, None, {"price_as": "gpt-4.1"})
     found = compare_agents(live_home.workspace, lambda case: agent(case) == "red", CASES[:2])
     assert found.without.cost_usd == pytest.approx(2 * TEACHER_USD)
 
@@ -155,7 +156,7 @@ def test_report_and_status_show_what_was_compared(live_home: LiveHome, agent: Ag
 
 def test_counts_from_elsewhere_are_read_as_independent_samples(live_home: LiveHome) -> None:
     counts = {"without": {"runs": 50, "succeeded": 43}, "with": {"runs": 40, "succeeded": 32, "cost_usd": 0.1}}
-    live_home.workspace.save_result("end-to-end", counts)
+    live_home.workspace.findings.save_end_to_end(counts)
     found = gather(live_home.workspace).end_to_end
     assert found is not None and found.paired is None and found.without.cost_usd is None
     assert found.difference == pytest.approx(-0.06)

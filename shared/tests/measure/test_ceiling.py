@@ -25,6 +25,7 @@ from protege.evaluate.graders import grader_for
 from protege.measure.ceiling import Ceiling, examples_to_ask, known_ceiling, measure_ceiling
 from protege.redact import RedactionPolicy
 from protege.report import gather, status, write_report
+from protege.store import DataSet, ImprovementRow
 from protege.task import Kind, TemplatePart
 
 SYSTEM = "You name the colour of a thing. Answer with one word."
@@ -65,7 +66,7 @@ def divided(home: Path, kind: Kind = "label") -> Workspace:
     calls = [Call.from_record(record(i, kind)) for i in range(160)]
     nothing = RedactionPolicy(types=frozenset(), model=False)
     curate(task(kind), calls, settings, nothing).save(workspace.home / "datasets" / "d")
-    workspace.save_result("data:colour", {"folder": "d"})
+    workspace.findings.save_data_set("colour", DataSet("d"))
     return workspace
 
 
@@ -182,10 +183,10 @@ def test_without_divided_calls_there_is_nothing_to_ask(tmp_path: Path, workspace
 def test_recorded_repeats_stand_in_until_it_is_measured(workspace: Workspace) -> None:
     assert known_ceiling(workspace, "colour") is None
     figures = {"ceiling": {"prompts": 0, "calls": 0, "share": None}}
-    workspace.save_result("improvement:colour", {"figures": figures})
+    workspace.findings.save_improvement(ImprovementRow("colour", figures=figures))
     assert known_ceiling(workspace, "colour") is None, "no prompt came twice"
     figures["ceiling"] = {"prompts": 30, "calls": 70, "share": 0.9}
-    workspace.save_result("improvement:colour", {"figures": figures})
+    workspace.findings.save_improvement(ImprovementRow("colour", figures=figures))
     assert known_ceiling(workspace, "colour") == Ceiling(0.9, 30, grader="same answer")
     measured = measure_ceiling(workspace, task(), right, calls=5)
     assert known_ceiling(workspace, "colour") == measured

@@ -16,7 +16,7 @@ from protege import Call, Route, Specialist, Task, Workspace
 from protege.errors import ResourceError, WorkspaceError
 from protege.report import exposition
 from protege.service.metrics import CONTENT_TYPE, metrics_server
-from protege.store.history import Event
+from protege.store.records import Event
 
 SECRET = "Anna Kim"
 ODD = 'odd "name" \\ with\na line'
@@ -83,8 +83,8 @@ def test_attempts_are_counted_by_what_came_of_them(workspace: Workspace) -> None
             tried("s", "shadowed", "kept", "colours-v0"),
         ]
     )
-    numbers = [row.number for row in workspace.attempts(outcomes=("audited",)) if row.reason == "kept"]
-    workspace.save_agreed({numbers[0]: True, numbers[1]: False})
+    numbers = [row.number for row in workspace.history.attempts(outcomes=("audited",)) if row.reason == "kept"]
+    workspace.history.save_agreed({numbers[0]: True, numbers[1]: False})
     live = {"task": "colours", "specialist": "colours-v1"}
     assert value(workspace, "attempts_total", **live, outcome="kept", reason="kept") == 5
     assert value(workspace, "attempts_total", **live, outcome="failed", reason="timed out") == 1
@@ -103,8 +103,8 @@ def test_savings_are_told_where_both_costs_are_known(workspace: Workspace) -> No
 
 def test_terms_states_and_events(workspace: Workspace) -> None:
     workspace.save_route(Route("t", "colours-v1", 0.9812, "f", 0.05, 0.1, 270, 250, 4))
-    workspace.note(Event("rolled back", f"Because of {SECRET}.", "t", "colours-v1", 1.7e9))
-    workspace.note(Event("rolled back", "Again.", "gone", None, 1.7e9))
+    workspace.history.note(Event("rolled back", f"Because of {SECRET}.", "t", "colours-v1", 1.7e9))
+    workspace.history.note(Event("rolled back", "Again.", "gone", None, 1.7e9))
     live = {"task": "colours", "specialist": "colours-v1"}
     assert value(workspace, "certified_threshold", **live) == 0.9812
     assert value(workspace, "certified_epsilon", **live) == 0.05
@@ -118,7 +118,7 @@ def test_terms_states_and_events(workspace: Workspace) -> None:
 
 def test_no_word_of_a_call_is_in_it(workspace: Workspace) -> None:
     workspace.add_calls([tried("k", "kept", "kept")])
-    workspace.note(Event("live", SECRET, "t", "colours-v1", 1.7e9, {"example": SECRET}))
+    workspace.history.note(Event("live", SECRET, "t", "colours-v1", 1.7e9, {"example": SECRET}))
     assert SECRET not in exposition(workspace)
     assert value(workspace, "recorded_calls_total") == 1
 

@@ -13,7 +13,7 @@ from protege import Call, Route, Specialist, Task, Workspace
 from protege.errors import ProtegeError
 from protege.report import HourlyCounts, OverTime, examples, gather, history, status, write_report
 from protege.stats.intervals import clopper_pearson
-from protege.store.history import AttemptCount, Event
+from protege.store.records import AttemptCount, Event, ImprovementRow
 
 HOUR_S, DAY_S = 3600.0, 86_400.0
 NOON = 20_000 * DAY_S + 12 * HOUR_S
@@ -124,7 +124,7 @@ def made(workspace: Workspace, evaluation: dict[str, Any], task: Task = TASK) ->
     workspace.save_specialist(
         Specialist("s", "colours-v1", "t", 1, BASE, "slots", state="live", report=figures, created=1.0)
     )
-    workspace.save_result("improvement:t", {"specialist_id": "s", "reason": "kept", "figures": figures})
+    workspace.findings.save_improvement(ImprovementRow("t", "live", "kept", "s", figures))
     return workspace
 
 
@@ -144,11 +144,10 @@ def test_the_report_shows_what_was_tried_and_what_happened(workspace: Workspace,
     workspace.add_calls(
         [tried("1", "kept", "kept"), tried("2", "kept", "kept"), tried("3", "handed_back", "below threshold")]
     )
-    workspace.note(Event("canary", "It may answer a tenth.", "t", "s", NOON))
-    workspace.note(Event("rolled back", "Audits disagree.", "t", "s", NOON + 60))
-    workspace.note(Event("drift", "Wordings are new.", "gone", None, NOON + 30))
-    workspace.save_result(
-        "end-to-end",
+    workspace.history.note(Event("canary", "It may answer a tenth.", "t", "s", NOON))
+    workspace.history.note(Event("rolled back", "Audits disagree.", "t", "s", NOON + 60))
+    workspace.history.note(Event("drift", "Wordings are new.", "gone", None, NOON + 30))
+    workspace.findings.save_end_to_end(
         {
             "without": {"runs": 9, "succeeded": 8, "cost_usd": 0.9},
             "with": {"runs": 9, "succeeded": 8, "cost_usd": None},
@@ -179,7 +178,7 @@ def test_attempts_are_counted_by_sort_and_period(workspace: Workspace) -> None:
             "reason": "kept",
         } | {"agreed": agreed}
 
-    assert workspace.count_attempts() == []
+    assert workspace.history.count_attempts() == []
     rows = [
         row("1", NOON),
         row("2", NOON + HOUR_S - 1),
@@ -187,10 +186,10 @@ def test_attempts_are_counted_by_sort_and_period(workspace: Workspace) -> None:
         row("4", None),
         row("5", NOON, "audited"),
     ]
-    workspace.add_attempts([*rows, row("6", NOON, "audited", False), row("7", NOON, "audited", False)])
+    workspace.history.add_attempts([*rows, row("6", NOON, "audited", False), row("7", NOON, "audited", False)])
 
     def counts(every_s: int | None) -> set[tuple[str, bool | None, float | None, int]]:
-        return {(c.outcome, c.agreed, c.start, c.n) for c in workspace.count_attempts(every_s)}
+        return {(c.outcome, c.agreed, c.start, c.n) for c in workspace.history.count_attempts(every_s)}
 
     audited = {("audited", None, NOON, 1), ("audited", False, NOON, 2)}
     assert counts(3600) == {
@@ -216,7 +215,7 @@ def test_a_task_is_as_far_as_its_furthest_specialist(workspace: Workspace, state
 
 def test_the_status_is_json_and_tells_the_same(workspace: Workspace) -> None:
     workspace.add_calls([tried("1", "kept", "kept"), tried("2", "audited", "kept", rate=0.1)])
-    workspace.note(Event("live", "Certified.", "t", "s", NOON))
+    workspace.history.note(Event("live", "Certified.", "t", "s", NOON))
     found = json.loads(json.dumps(status(workspace)))
     assert found["over_time"]["unit"] == "hour"
     assert found["over_time"]["whole"]["coverage"] == 1.0

@@ -164,8 +164,8 @@ def test_old_versions_are_pruned_but_never_the_live_one_or_its_predecessor(
         workspace.save_specialist(versions[-1])
     for version in (1, 2, 3):
         workspace.save_route(Route("new", f"sp-a{version}", 0.5, "f", 0.05, 0.05, 100, 90, 0))
-        workspace.save_result(f"replaced:sp-a{version}", True)  # it was live until the next one was
-    workspace.save_result("taken-out:sp-a3", True)  # v2 is what a rollback brings back
+        workspace.state.save_replaced(f"sp-a{version}", True)  # it was live until the next one was
+    workspace.state.save_taken_out("sp-a3", True)  # v2 is what a rollback brings back
     foreign = f"protege/{workspace.id[::-1]}-alpha:v1"
     server.create(foreign, versions[0].imported["file"], parameters={"num_ctx": 512})
     removed = prune(workspace, "new", keep=1)

@@ -29,7 +29,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     workspace.save_specialist(specialist(1, "live"))
     workspace.save_route(terms(1))
     publish(workspace)
-    workspace.save_result("tasks:0", 1)  # found already
+    workspace.cache("tasks:0", 1)  # found already
     return workspace
 
 

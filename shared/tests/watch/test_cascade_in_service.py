@@ -11,7 +11,7 @@ from protege import Attempt, Route, Workspace
 from protege.errors import BadInput
 from protege.rollout import lifecycle
 from protege.rollout.rules import RULES
-from protege.store.history import Event
+from protege.store.records import Event
 from protege.watch import look, reason_of
 from watched import call, specialist, terms
 

@@ -13,7 +13,7 @@ from protege import Attempt, Workspace
 from protege.rollout import lifecycle
 from protege.rollout.rules import RULES
 from protege.rollout.switching import set_policy
-from protege.store.history import Event
+from protege.store.records import Event
 from protege.task import TemplatePart
 from protege.watch import look, reason_of
 from protege.watch.looking import compare
@@ -44,11 +44,11 @@ def test_audited_answers_are_compared_with_the_teacher_s_once(workspace: Workspa
     calls.append(replace(call(7), response=None, error="TimeoutError"))
     workspace.add_calls(calls)
     look(workspace)
-    found = {row.call_id: row.agreed for row in workspace.attempts()}
+    found = {row.call_id: row.agreed for row in workspace.history.attempts()}
     assert found == {"c1": True, "c2": True, "c3": False, "c5": None, "c6": False, "c7": None}
-    workspace.save_agreed({1: False})  # what was compared is not looked at again
+    workspace.history.save_agreed({1: False})  # what was compared is not looked at again
     look(workspace)
-    assert {row.call_id: row.agreed for row in workspace.attempts()}["c1"] is False
+    assert {row.call_id: row.agreed for row in workspace.history.attempts()}["c1"] is False
 
 
 def test_a_breach_rolls_back_at_once_says_why_and_opens_a_retraining(workspace: Workspace) -> None:
@@ -114,7 +114,7 @@ def test_one_task_s_grader_that_fails_does_not_end_the_watching_of_others(worksp
     workspace.add_calls([call(900, by="s9")])
     audited(workspace, 60, 30)
     assert "rolled back" in told(look(workspace))
-    assert [row.agreed for row in workspace.attempts("another")] == [None]
+    assert [row.agreed for row in workspace.history.attempts("another")] == [None]
 
 
 def test_what_was_pinned_by_hand_is_not_replaced_by_the_rules(workspace: Workspace) -> None:
@@ -123,7 +123,7 @@ def test_what_was_pinned_by_hand_is_not_replaced_by_the_rules(workspace: Workspa
     workspace.save_specialist(specialist(2, "candidate"))
     lifecycle.shadow(workspace, specialist(2, "candidate"), terms(2), "certified")
     rows = [{"call_id": f"x{n}", "specialist_id": "s2", "task_id": "colour", "time": 1.0} for n in range(80)]
-    workspace.add_attempts({**row, "outcome": "shadowed", "reason": "kept", "agreed": True} for row in rows)
+    workspace.history.add_attempts({**row, "outcome": "shadowed", "reason": "kept", "agreed": True} for row in rows)
     assert look(workspace) == [] and states(workspace) == {"colour-v1": "live", "colour-v2": "shadow"}
 
 
@@ -143,7 +143,7 @@ def test_from_the_shadow_to_a_share_to_all(workspace: Workspace) -> None:
     assert published(workspace) == {"colour-v1": 1.0}
     rows = [{"call_id": f"x{n}", "specialist_id": "s2", "task_id": "colour", "time": 1.0} for n in range(80)]
     shown = {"outcome": "shadowed", "reason": "kept", "agreed": True}
-    workspace.add_attempts({**row, **shown} for row in rows)
+    workspace.history.add_attempts({**row, **shown} for row in rows)
     assert told(look(workspace)) == ["canary"]
     assert published(workspace) == {"colour-v2": RULES.canary_share, "colour-v1": 1.0}
     assert look(workspace) == []  # what was shown in the shadow does not count for the next state
@@ -250,7 +250,7 @@ def test_eight_that_look_at_once_do_everything_once(workspace: Workspace) -> Non
         thread.start()
     for thread in threads:
         thread.join()
-    assert told(workspace.events()).count("rolled back") == 1
+    assert told(workspace.history.events()).count("rolled back") == 1
     assert states(workspace) == {"colour-v1": "retired"} and published(workspace) == {}
 
 
@@ -258,7 +258,7 @@ def test_what_was_not_shown_is_not_tried_again(workspace: Workspace) -> None:
     workspace.save_specialist(specialist(2, "candidate"))
     lifecycle.shadow(workspace, specialist(2, "candidate"), terms(2), "certified")
     shown = {"specialist_id": "s2", "task_id": "colour", "time": 1.0, "outcome": "shadowed", "reason": "kept"}
-    workspace.add_attempts({"call_id": f"x{n}", "agreed": n % 21 != 20, **shown} for n in range(RULES.patience))
+    workspace.history.add_attempts({"call_id": f"x{n}", "agreed": n % 21 != 20, **shown} for n in range(RULES.patience))
     assert told(look(workspace)) == ["retired"]
     assert states(workspace) == {"colour-v1": "live", "colour-v2": "retired"}
     assert lifecycle.taken_out(workspace, specialist(2, "retired"))

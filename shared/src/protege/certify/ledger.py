@@ -13,9 +13,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from ..evaluate import Judged
+from ..store.records import Decision
 from ..workspace import Workspace
 
 FRESH = 0.5
@@ -40,19 +40,23 @@ def spend(
     calls, although the ledger names them (`loop.cascade`). Written before anything is decided: what was looked at is
     spent even if the process is killed then.
     """
-    decisions = list[dict[str, Any]](workspace.result(f"decisions:{task_id}") or [])
-    entry: dict[str, Any] | None = next((known for known in decisions if known["key"] == decision), None)
+    decisions = workspace.state.decisions(task_id)
+    entry = next((known for known in decisions if known.key == decision), None)
     if entry is None:
-        entry = {"key": decision, **_look(decisions, [judged.call_id for judged in calibration], delta, beside)}
-        workspace.save_result(f"decisions:{task_id}", [*decisions, entry])
-    chosen = set(entry["calls"])
-    return Spent([judged for judged in calibration if judged.call_id in chosen], entry["delta"])
+        ids = [judged.call_id for judged in calibration]
+        entry = Decision(decision, *_look(decisions, ids, delta, beside))
+        workspace.state.add_decision(task_id, entry)
+    chosen = set(entry.calls)
+    return Spent([judged for judged in calibration if judged.call_id in chosen], entry.delta)
 
 
-def _look(decisions: Sequence[dict[str, Any]], ids: Sequence[str], delta: float, beside: int) -> dict[str, Any]:
-    used = {call for decision in decisions for call in decision["calls"]}
-    fresh = [call for call in ids if call not in used]
+def _look(
+    decisions: Sequence[Decision], ids: Sequence[str], delta: float, beside: int
+) -> tuple[tuple[str, ...], float]:
+    """The calls that a further decision looks at, and the δ that it may spend."""
+    used = {call for decision in decisions for call in decision.calls}
+    fresh = tuple(call for call in ids if call not in used)
     if len(fresh) >= FRESH * len(ids):
-        return {"calls": fresh, "delta": delta}
-    again = sum(not set(ids).isdisjoint(decision["calls"]) for decision in decisions)
-    return {"calls": list(ids), "delta": delta / 4 ** max(0, again - beside)}
+        return fresh, delta
+    again = sum(not set(ids).isdisjoint(decision.calls) for decision in decisions)
+    return tuple(ids), delta / 4 ** max(0, again - beside)

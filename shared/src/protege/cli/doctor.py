@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.metadata
 import importlib.util
 import os
 import platform
-import sqlite3
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,14 +14,14 @@ from pathlib import Path
 
 import orjson
 
-from .. import select
+from .. import select, store
 from ..common.files import home_path
-from ..errors import BadInput, BaseModelError, EngineError, MissingDependency, NoModel
+from ..errors import BadInput, BaseModelError, EngineError, MissingDependency, NoModel, ProtegeError, WorkspaceError
 from ..ollama.address import address
 from ..ollama.api import NAMESPACE, Ollama
 from ..ollama.replies import tells_logprobs
 from ..redact.weights import folder as names_model
-from ..workspace import VERSION
+from ..store.home import VERSION, Identity, read
 
 GB = 1e9
 MEMORY_GB, DISK_GB = 2.0, 5.0
@@ -139,10 +137,10 @@ def _home_folder(home: Path) -> Finding:
     if not (home.is_dir() and os.access(home, os.W_OK | os.X_OK)):
         return Finding("home", False, f"{home} is not writable", f"chmod u+rwx {home}, or choose another with --home.")
     try:
-        version = int(orjson.loads((home / "workspace.json").read_bytes())["version"])
+        version = read(home).version
     except FileNotFoundError:
         return Finding("home", None, f"{home} holds no workspace yet; the first command makes it")
-    except (OSError, orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+    except (OSError, WorkspaceError):
         return Finding("home", False, f"{home / 'workspace.json'} is damaged", "Restore it, or choose another home.")
     if version > VERSION:
         return Finding("home", False, f"{home} was written by a newer Protégé", "pip install --upgrade protege")
@@ -162,11 +160,11 @@ def _journal(home: Path) -> Finding:
 
 
 def _journal_offsets(home: Path) -> Mapping[str, int]:
-    """How much of each file the store has taken in; read without the store's own code, which would make a store."""
+    """How much of each file the store has taken in: a look, which makes no store."""
     try:
-        with contextlib.closing(sqlite3.connect(f"{(home / 'store.db').as_uri()}?mode=ro", uri=True)) as store:
-            return dict(store.execute("SELECT name, offset FROM journals").fetchall())
-    except sqlite3.Error:
+        identity = read(home) if (home / "workspace.json").exists() else Identity("")
+        return store.open_store(home, identity).journal_offsets()
+    except (OSError, ProtegeError):
         return {}
 
 

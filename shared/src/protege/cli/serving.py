@@ -80,6 +80,10 @@ def policy(
     grader: Annotated[
         str | None, typer.Option(help="The grader, which says what the same answer means: a name, or module:Class.")
     ] = None,
+    price_as: Annotated[
+        str | None,
+        typer.Option(help="The model whose list price stands for the teacher's if a call's cost is unknown."),
+    ] = None,
     unset: Annotated[list[str] | None, typer.Option(help="Undo one of these options: --unset epsilon.")] = None,
     home: Home = None,
     as_json: Json = False,
@@ -95,11 +99,12 @@ def policy(
         "audit": audit,
         "pin": pin,
         "grader": grader,
+        "price_as": price_as,
     }
     changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     changes |= {name.replace("-", "_"): None for name in unset or ()}
     if changes:
-        rollout.set_terms(workspace, chosen, changes)
+        rollout.decide(workspace, chosen, changes)
     record = rollout.policy_of(workspace, chosen.id if chosen else rollout.EVERY).to_record()
     if as_json:
         return output.print_json({"task": chosen.name if chosen else None, **record})

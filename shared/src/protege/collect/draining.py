@@ -25,9 +25,9 @@ def drain(workspace: Workspace) -> int:
     A file that no process writes to any more is deleted once it is drained; one with damaged frames is kept under the
     name `….damaged`. May run at any time and in several processes at once, and may be killed at any point.
     """
-    offsets = workspace.journal_offsets()
+    offsets = workspace.journals.offsets()
     paths = sorted((workspace.home / "journal").glob(f"*{SUFFIX}"))
-    workspace.forget_journals(offsets.keys() - {path.name for path in paths})
+    workspace.journals.forget(offsets.keys() - {path.name for path in paths})
     return sum(_drain_file(workspace, path, offsets.get(path.name, 0)) for path in paths)
 
 
@@ -40,9 +40,9 @@ def _drain_file(workspace: Workspace, path: Path, offset: int) -> int:
             added = workspace.add_calls(calls)
             if abandoned:
                 _put_away(path, data, end)
-                workspace.forget_journals({path.name})
+                workspace.journals.forget({path.name})
             elif end > offset:
-                workspace.save_journal_offset(path.name, end)
+                workspace.journals.save_offset(path.name, end)
             return added
     except FileNotFoundError:
         return 0  # another drain was faster

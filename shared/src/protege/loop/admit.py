@@ -33,19 +33,21 @@ def admit(run: Run, candidate: Candidate, figures: Figures) -> tuple[bool, str]:
         keep_record(workspace, specialist, route)
         serve.unload(specialist)
         return False, f"{specialist.name} was taken out of service. `protege promote {specialist.name}` lets it answer."
-    close_reason(workspace, run.task.id, (workspace.result(f"data:{run.task.id}") or {}).get("time"))
+    data_set = workspace.findings.data_set(run.task.id)
+    close_reason(workspace, run.task.id, data_set.time if data_set else None)
     if settings.rollout == "direct":
         promote(workspace, specialist, route, why)
     elif not is_in_service(workspace, specialist, route):
         shadow(workspace, specialist, route, why)
     prune(workspace, run.task.id, settings.keep_versions)
-    now = next(s for s in workspace.specialists(task_id=run.task.id) if s.id == specialist.id)
-    return now.answers, why if now.answers else f"{why} It is compared in the shadow before it answers."
+    if (workspace.specialist(specialist.id) or specialist).answers:
+        return True, why
+    return False, f"{why} It is compared in the shadow before it answers."
 
 
 def is_in_service(workspace: Workspace, specialist: Specialist, route: Route) -> bool:
     """Whether it is in the shadow, a canary or live already, on these terms."""
-    stored = next((s for s in workspace.specialists(task_id=specialist.task_id) if s.id == specialist.id), specialist)
+    stored = workspace.specialist(specialist.id) or specialist
     if stored.state not in ("shadow", "canary", "live"):
         return False
     return route_of(workspace, specialist).identity == route.identity

@@ -26,7 +26,7 @@ from ..certify import Candidate, Figures, Promise, calls_needed, certify, live_w
 from ..cluster import MACHINE_USD_PER_HOUR, teacher_usd
 from ..errors import ProtegeError
 from ..rollout.lifecycle import canary, keep_record, promote, prune, refuse, taken_out
-from ..rollout.policy import policy_of
+from ..rollout.policy import policy_of, price_as_of
 from ..specialist import Base, Route, Specialist
 from . import steps
 from .admit import is_in_service
@@ -154,7 +154,7 @@ def saving_usd(run: Run, coverage: float, latency_ms: float | None) -> float | N
 
     That is the teacher's cost of those kept, less this machine's time for all.
     """
-    teacher = teacher_usd(run.task, (run.workspace.result("teacher") or {}).get("price_as"))
+    teacher = teacher_usd(run.task, price_as_of(run.workspace, run.task.id))
     if teacher is None or latency_ms is None:
         return None
     return coverage * teacher - latency_ms / 3_600_000 * MACHINE_USD_PER_HOUR

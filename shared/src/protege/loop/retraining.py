@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from ..rollout.lifecycle import stage
 from ..specialist import Specialist
+from ..store.records import DataSet, ImprovementRow
 from ..task import Task
 from ..watch.reasons import last_reason
 from ..workspace import Workspace
@@ -66,28 +65,30 @@ def due(standing: Standing) -> tuple[bool, str]:
 
 def retraining(workspace: Workspace, task: Task) -> tuple[bool, str]:
     """Whether a retraining of the task's specialist is due, and why or why not."""
-    last = workspace.result(f"data:{task.id}")
+    last = workspace.findings.data_set(task.id)
     return due_since(workspace, task, last) if last else (True, "It was never trained.")
 
 
-def due_since(workspace: Workspace, task: Task, last: Mapping[str, Any]) -> tuple[bool, str]:
+def due_since(workspace: Workspace, task: Task, last: DataSet) -> tuple[bool, str]:
     """As `retraining`, for a task whose last data set was `last`."""
-    improvement = workspace.result(f"improvement:{task.id}") or {}
+    improvement = workspace.findings.improvement(task.id)
     specialists = workspace.specialists(task_id=task.id)
     reason = last_reason(workspace, task.id)
     is_open = reason is not None and not reason.closed
     routes = workspace.routes()
     second = next((s.id for s in specialists if s.answers and s.id in routes and routes[s.id].after), None)
-    handed_back = workspace.attempts(task.id, after=last["after"], specialist_id=second, outcomes=("handed_back",))
+    handed_back = workspace.history.attempts(
+        task.id, after=last.attempt, specialist_id=second, outcomes=("handed_back",)
+    )
     since = reason.since if reason is not None else None
     return due(
         Standing(
             calls=workspace.count_calls(task_id=task.id, teacher_only=True, since=since),
-            then=last["calls"],
+            then=last.calls,
             coverage=_certified_coverage(improvement) if any(s.answers for s in specialists) else 0.0,
             handed_back=sum(1 for _ in handed_back),
             reason=reason.why if reason is not None and is_open else "",
-            new=reason is not None and is_open and reason.opened > last["time"],
+            new=reason is not None and is_open and reason.opened > last.time,
             shown=any(s.state in ("shadow", "canary") and _recent(workspace, s) for s in specialists),
         )
     )
@@ -95,11 +96,11 @@ def due_since(workspace: Workspace, task: Task, last: Mapping[str, Any]) -> tupl
 
 def _recent(workspace: Workspace, specialist: Specialist) -> bool:
     """Whether it may still be shown soon: with one run id for all calls, a canary may never see a call."""
-    return time.time() - stage(workspace, specialist)["time"] < STAGE_DAYS * 86_400
+    return time.time() - stage(workspace, specialist).time < STAGE_DAYS * 86_400
 
 
-def _certified_coverage(improvement: Mapping[str, Any]) -> float:
-    figures = improvement.get("figures") or {}
+def _certified_coverage(improvement: ImprovementRow | None) -> float:
+    figures = improvement.figures if improvement else {}
     second = figures.get("cascade") or {}
     more = second["share"] * second["coverage"] if second.get("answers") else 0.0
     return (figures.get("certified_coverage") or 0.0) + more

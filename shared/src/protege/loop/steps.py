@@ -24,6 +24,7 @@ from ..redact import load_policy
 from ..rollout.lifecycle import keep_record, refuse
 from ..rollout.policy import grader_of
 from ..specialist import Base, PromptForm, Specialist
+from ..store.records import DataSet
 from ..watch.reasons import Reason, last_reason
 from .retraining import due_since
 from .run import Run
@@ -72,11 +73,12 @@ def curate(run: Run) -> Curated:
     reason = last_reason(workspace, task.id)
     if reason is not None:
         settings = replace(settings, since=reason.since)
-    terms = hash_of(task.to_record()["templates"], task.kind, settings, policy.identity)
-    last = workspace.result(f"data:{task.id}")
-    is_here = last and last["terms"] == terms and _folder(workspace, last["folder"]).exists()
-    if is_here and not (run.settings.retrain or due_since(workspace, task, last)[0]):
-        return curating.Curated.load(_folder(workspace, last["folder"]))
+    made_with = hash_of(task.to_record()["templates"], task.kind, settings, policy.identity)
+    last = workspace.findings.data_set(task.id)
+    if last and last.made_from == made_with and not run.settings.retrain:
+        is_here = _folder(workspace, last.folder).exists()
+        if is_here and not due_since(workspace, task, last)[0]:
+            return curating.Curated.load(_folder(workspace, last.folder))
     began = time.time()
     calls = _calls_to_learn_from(run, reason)
     made_from = (task.to_record(), [(c.id, c.content_hash) for c in calls], settings, policy.identity)
@@ -88,8 +90,8 @@ def curate(run: Run) -> Curated:
         curated.save(folder)
     since = reason.since if reason is not None else None
     answered = workspace.count_calls(task_id=task.id, teacher_only=True, since=since)
-    record = {"folder": folder.name, "terms": terms, "calls": answered, "time": began}
-    workspace.save_result(f"data:{task.id}", {**record, "after": workspace.last_attempt()})
+    data_set = DataSet(folder.name, made_with, answered, began, workspace.history.last_attempt())
+    workspace.findings.save_data_set(task.id, data_set)
     return curated
 
 
@@ -116,7 +118,7 @@ def select(run: Run, curated: Curated) -> tuple[Base | None, str, list[tuple[str
     bases = selecting.find_bases(workspace.home)
     policy = settings.policy or selecting.SelectionPolicy()
     key = f"select:{hash_of(curated.hash, [base.sha256 for base in bases], policy)}"
-    cached: dict[str, Any] | None = workspace.result(key)
+    cached: dict[str, Any] | None = workspace.cached(key)
     if cached is None:
         with run.progress.step(f"{run.task.name}: choosing a base"):
             machine, examples = selecting.machine(workspace.home), curated.examples("train")
@@ -124,7 +126,7 @@ def select(run: Run, curated: Curated) -> tuple[Base | None, str, list[tuple[str
         digest = selection.base.sha256 if selection.base else ""
         cached = dict[str, Any](base=digest, reason=selection.reason, passed_over=list(selection.passed_over))
         if selection.base:  # what stands in the way of all of them, memory say, may be gone the next time
-            workspace.save_result(key, cached)
+            workspace.cache(key, cached)
     base = next((base for base in bases if base.sha256 == cached["base"]), None)
     return base, cached["reason"], [(name, reason) for name, reason in cached["passed_over"]]
 
@@ -140,12 +142,12 @@ def better_prompt(run: Run, curated: Curated, base: Base) -> Run:
         return run
     settings = run.settings.tune or tuning.TuneSettings()
     key = f"prompts:{hash_of(run.task.id, run.task.to_record()['templates'], curated.hash, base.sha256, settings)}"
-    agreed: dict[PromptForm, int] = run.workspace.result(key) or {}
+    agreed: dict[PromptForm, int] = run.workspace.cached(key) or {}
     forms: tuple[PromptForm, ...] = ("slots", "whole")
     runs = {f: replace(run, settings=replace(run.settings, tune=replace(settings, form=f))) for f in forms}
     if not agreed:
         agreed = {form: _agreed_on_validation(runs[form], curated, base, form) for form in forms}
-    run.workspace.save_result(key, agreed)
+    run.workspace.cache(key, agreed)
     best = max(forms, key=lambda form: agreed[form])
     loser = next(form for form in forms if form != best)
     refuse(run.workspace, tune(runs[loser], curated, base))
@@ -221,13 +223,13 @@ def parity(run: Run, specialist: Specialist, curated: Curated) -> Parity:
     """
     with serve.open_engine(run.workspace, specialist) as engine:
         key = f"parity:{specialist.id}:{engine.fingerprint(specialist)}"
-        cached = run.workspace.result(key)
+        cached = run.workspace.cached(key)
         if cached is not None:
             compared = measure.Parity(**cached)
         else:
             examples = curated.examples("validation")
             compared = measure.check_parity(run.workspace, run.task, specialist, engine, examples, run.progress)
-            run.workspace.save_result(key, compared.to_record())
+            run.workspace.cache(key, compared.to_record())
     if not compared.holds:
         refuse(run.workspace, serve.remove(run.workspace, specialist))
     return compared
@@ -273,7 +275,7 @@ def _answers_to(
     """The specialist's answers to one part of the data set. Raises EngineError if the engines are not all alike."""
     grader = grader_of(run.workspace, run.task)
     key = f"judged:{specialist.id}:{fingerprint}:{part}:{hash_of(curated.hash, grader.name)}"
-    cached = run.workspace.result(key)
+    cached = run.workspace.cached(key)
     if cached is not None:
         return evaluate.judged_from(cached)
     engine, examples = engines(), curated.examples(part)
@@ -283,5 +285,5 @@ def _answers_to(
         )
     if engine.fingerprint(specialist) != fingerprint:
         raise EngineError("Two engines of one specialist differ.", "Did its files change? `protege improve`.")
-    run.workspace.save_result(key, evaluate.judged_to(judged))
+    run.workspace.cache(key, evaluate.judged_to(judged))
     return judged

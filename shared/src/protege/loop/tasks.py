@@ -10,7 +10,7 @@ from ..common.hashing import hash_of
 from ..common.progress import Progress, Silent
 from ..errors import BadInput
 from ..rollout import publish
-from ..rollout.policy import policy_of
+from ..rollout.policy import policy_of, price_as_of
 from ..task import Task
 from ..workspace import Workspace
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def find_tasks(workspace: Workspace, progress: Progress | None = None) -> list[Task]:
     """Bring the journal in, and say which kinds of call repeat; anew only where calls have come since the last time."""
     collect.drain(workspace)
-    if workspace.result(f"tasks:{workspace.count_calls()}") is None:
+    if workspace.cached(f"tasks:{workspace.count_calls()}") is None:
         _discover(workspace, workspace.tasks(), progress)
     return workspace.tasks()
 
@@ -33,7 +33,7 @@ def _discover(workspace: Workspace, known: Sequence[Task], progress: Progress | 
     workspace.save_tasks(found.tasks, found.assignment)
     if workspace.routes():
         publish(workspace)
-    workspace.save_result(key, len(found.tasks))
+    workspace.cache(key, len(found.tasks))
 
 
 def merge_tasks(workspace: Workspace, into: str, other: str, progress: Progress | None = None) -> Task:
@@ -65,24 +65,24 @@ def task_changes(workspace: Workspace, progress: Progress | None = None) -> list
 
 def weigh_tasks(workspace: Workspace, tasks: Sequence[Task], progress: Progress | None = None) -> list[Worth]:
     """What the tasks are worth, the most first; a task's calls are read again only where the task has changed."""
-    price_as: str | None = (workspace.result("teacher") or {}).get("price_as")
 
-    def terms(task: Task) -> tuple[str | None, float | None]:
-        figures = (workspace.result(f"improvement:{task.id}") or {}).get("figures") or {}
-        return unfit(workspace, task), figures.get("certified_coverage")
+    def known(task: Task) -> tuple[str | None, float | None]:
+        improvement = workspace.findings.improvement(task.id)
+        return unfit(workspace, task), improvement.figures.get("certified_coverage") if improvement else None
 
-    made_from = {task.id: hash_of(task.to_record(), terms(task), price_as, cluster.HOW) for task in tasks}
-    kept: dict[str, Any] = {task.id: workspace.result(f"worth:{task.id}") or {} for task in tasks}
-    if changed := [task for task in tasks if kept[task.id].get("made_from") != made_from[task.id]]:
+    price_as = {task.id: price_as_of(workspace, task.id) for task in tasks}
+    made_from = {task.id: hash_of(task.to_record(), known(task), price_as[task.id], cluster.HOW) for task in tasks}
+    cached: dict[str, Any] = {task.id: workspace.cached(f"worth:{task.id}") or {} for task in tasks}
+    if changed := [task for task in tasks if cached[task.id].get("made_from") != made_from[task.id]]:
         with (progress or Silent()).step("Weighing tasks", len(changed)) as bar:
             for task in changed:
-                barred, measured = terms(task)
+                barred, measured = known(task)
                 calls = workspace.calls(task_id=task.id)
-                worth = cluster.weigh(task, calls, barred=barred, measured=measured, price_as=price_as)
-                kept[task.id] = {"made_from": made_from[task.id], "worth": worth.to_record()}
-                workspace.save_result(f"worth:{task.id}", kept[task.id])
+                worth = cluster.weigh(task, calls, barred=barred, measured=measured, price_as=price_as[task.id])
+                cached[task.id] = {"made_from": made_from[task.id], "worth": worth.to_record()}
+                workspace.cache(f"worth:{task.id}", cached[task.id])
                 bar.advance()
-    return cluster.ranked([cluster.Worth.from_record(kept[task.id]["worth"]) for task in tasks])
+    return cluster.ranked([cluster.Worth.from_record(cached[task.id]["worth"]) for task in tasks])
 
 
 def unfit(workspace: Workspace, task: Task) -> str | None:

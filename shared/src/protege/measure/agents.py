@@ -12,20 +12,23 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
-from .. import evaluate
+from .. import cluster, evaluate
 from ..call import Call
 from ..cluster.worth import MACHINE_USD_PER_HOUR
 from ..collect import drain
 from ..common.prices import cost_usd
 from ..common.progress import Progress, Silent
 from ..errors import BadInput
+from ..rollout.policy import price_as_of
 from ..route.router import ROUTE_VAR
 from ..stats.intervals import clopper_pearson, difference, paired_difference
 from ..workspace import Workspace
 
 Case = TypeVar("Case")
+PriceAs: TypeAlias = Callable[[Call], str | None]
+"""Gives the model whose list price stands for the teacher's in a call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +82,25 @@ def compare_agents(
                 bar.advance()
     drain(workspace)
     recorded = sorted(workspace.calls(after=last), key=lambda call: call.time or 0.0)
-    price_as: str | None = (workspace.result("teacher") or {}).get("price_as")
+    price_as = _price_as(workspace)
     with_, without = ([agent_run for agent_run in ran if agent_run.specialists is arm] for arm in (True, False))
     compared = EndToEnd(_runs(without, recorded, price_as), _runs(with_, recorded, price_as), _paired(with_, without))
-    workspace.save_result("end-to-end", {**compared.to_record(), "time": time.time()})
+    workspace.findings.save_end_to_end({**compared.to_record(), "time": time.time()})
     return compared
+
+
+def _price_as(workspace: Workspace) -> PriceAs:
+    """The policy's model for a call's price, by the task that the call belongs to."""
+    tasks = workspace.tasks()
+    assigner = cluster.Assigner(tasks)
+    of_task = {task.id: price_as_of(workspace, task.id) for task in tasks}
+    every = price_as_of(workspace)
+
+    def price_as(call: Call) -> str | None:
+        task = assigner.assign(call.request)
+        return every if task is None else of_task[task.id]
+
+    return price_as
 
 
 @contextmanager
@@ -109,7 +126,7 @@ def _run(run: Callable[[Case], bool], case: Case, specialists: bool) -> _Ran:
     return _Ran(specialists, succeeded, began, time.time(), (time.perf_counter() - began_s) * 1000, error)
 
 
-def _runs(ran: Sequence[_Ran], recorded: Sequence[Call], price_as: str | None) -> Runs:
+def _runs(ran: Sequence[_Ran], recorded: Sequence[Call], price_as: PriceAs) -> Runs:
     calls = list(_during(ran, recorded))
     errors = Counter(agent_run.error for agent_run in ran if agent_run.error)
     return Runs(
@@ -140,7 +157,7 @@ def _during(ran: Sequence[_Ran], recorded: Sequence[Call]) -> Iterator[Call]:
             yield call
 
 
-def _cost(calls: Iterable[Call], price_as: str | None) -> float | None:
+def _cost(calls: Iterable[Call], price_as: PriceAs) -> float | None:
     """US dollars; None if a call's price is unknown."""
     total = 0.0
     for call in calls:
@@ -151,15 +168,15 @@ def _cost(calls: Iterable[Call], price_as: str | None) -> float | None:
     return total
 
 
-def _teacher_usd(call: Call, price_as: str | None) -> float | None:
+def _teacher_usd(call: Call, price_as: PriceAs) -> float | None:
     """As recorded, else its tokens at the list price of `price_as`; 0 for a call without an answer."""
     if call.cost_usd is not None:
         return call.cost_usd
     if call.error is not None and call.response is None:
         return 0.0
-    if price_as is None or call.input_tokens is None or call.output_tokens is None:
+    if call.input_tokens is None or call.output_tokens is None or (model := price_as(call)) is None:
         return None
-    return cost_usd(price_as, call.input_tokens, call.output_tokens)
+    return cost_usd(model, call.input_tokens, call.output_tokens)
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,11 +91,11 @@ class Ceiling:
 
 def known_ceiling(workspace: Workspace, task_id: str) -> Ceiling | None:
     """The task's ceiling as measured, else from prompts that were recorded more than once; None if neither shows it."""
-    measured = workspace.result(_key(task_id))
+    measured = workspace.findings.ceiling(task_id)
     if measured is not None:
         return Ceiling.from_record(measured)
-    improvement = workspace.result(f"improvement:{task_id}") or {}
-    recorded = (improvement.get("figures") or {}).get("ceiling") or {}
+    improvement = workspace.findings.improvement(task_id)
+    recorded = (improvement.figures if improvement else {}).get("ceiling") or {}
     if recorded.get("share") is None:
         return None
     return Ceiling(agreement=recorded["share"], n=recorded["prompts"], grader="same answer")
@@ -106,9 +106,9 @@ def examples_to_ask(workspace: Workspace, task: Task, calls: int) -> list[Exampl
 
     Raises BadInput if there is no data set, or no test call in it.
     """
-    kept = workspace.result(f"data:{task.id}")
-    folder = workspace.home / "datasets" / str(kept and kept["folder"])
-    if kept is None or not folder.exists():
+    data_set = workspace.findings.data_set(task.id)
+    folder = workspace.home / "datasets" / (data_set.folder if data_set else "")
+    if data_set is None or not folder.exists():
         raise BadInput(f"The calls of {task.name} are not divided yet.", f"protege improve {task.name}")
     test = curate.Curated.load(folder).examples("test")
     if not test or calls < 1:
@@ -149,12 +149,8 @@ def measure_ceiling(
         cost_usd=_cost(given),
         time=time.time(),
     )
-    workspace.save_result(_key(task.id), ceiling.to_record())
+    workspace.findings.save_ceiling(task.id, ceiling.to_record())
     return ceiling
-
-
-def _key(task_id: str) -> str:
-    return f"ceiling:{task_id}"
 
 
 def _asked(task: Task, ask: Ask, requests: Sequence[Request], progress: Progress) -> list[Reply | Refused]:

@@ -93,7 +93,10 @@ def _measured(
 
 
 def _task(workspace: Workspace, specialist: Specialist) -> Task:
-    return next(task for task in workspace.tasks() if task.id == specialist.task_id)
+    task = workspace.task(specialist.task_id)
+    if task is None:
+        raise BadInput(f"The task of {specialist.name} is gone.", "`protege tasks` lists those that there are.")
+    return task
 
 
 def _data_set(workspace: Workspace, specialist: Specialist) -> Curated:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from ..store.records import Realised as Realised
 from .over_time import OverTime
 
 if TYPE_CHECKING:
@@ -56,20 +57,6 @@ class Certified:
     def coverage(self) -> float:
         """The share of calls that the specialist keeps; 0 if no threshold is certified."""
         return self.kept / self.n if self.threshold is not None and self.n else 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Realised:
-    """A run of the agent after the route went live."""
-
-    calls: int
-    """Calls of the task in that run."""
-    kept: int
-    """Calls that the specialist answered."""
-    compared: int = 0
-    """Kept answers that were compared with the teacher's."""
-    disagreements: int | None = None
-    """Those of them that disagree; None if none was compared."""
 
 
 @dataclass(frozen=True, slots=True)

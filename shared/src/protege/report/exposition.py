@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
 from ..specialist import Specialist, State
-from ..store.history import AttemptCount
+from ..store.records import AttemptCount
 from ..task import Task
 from ..workspace import Workspace
 from .gather import asked_after, savings
@@ -39,7 +39,7 @@ def families(workspace: Workspace) -> list[Family]:
     """The workspace's figures, by metric."""
     tasks, specialists = workspace.tasks(), workspace.specialists()
     names = _Names(tasks, specialists)
-    counted = workspace.count_attempts()
+    counted = workspace.history.count_attempts()
     calls = [({"task": task.name}, task.calls) for task in tasks]
     return [
         Family("protege_recorded_calls_total", "counter", "Calls recorded.", [({}, workspace.count_calls())]),
@@ -121,7 +121,7 @@ def _states(specialists: Sequence[Specialist], names: _Names) -> Family:
 
 
 def _events(workspace: Workspace, names: _Names) -> Family:
-    counted = Counter((event.task_id, event.what) for event in workspace.events())
+    counted = Counter((event.task_id, event.what) for event in workspace.history.events())
     samples = [(names.labels(task_id, what=what), n) for (task_id, what), n in counted.items()]
     return Family("protege_events_total", "counter", "Changes of who answers, and the reasons for them.", samples)
 

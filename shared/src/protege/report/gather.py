@@ -6,7 +6,7 @@ import contextlib
 import os
 import platform
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any, TypedDict
 
@@ -16,11 +16,13 @@ from ..errors import EngineError, MissingDependency, NotServed, ProtegeError
 from ..evaluate import Bin, Confusion, FieldDifference, Reliability, Slice
 from ..measure.agents import EndToEnd
 from ..measure.ceiling import known_ceiling
+from ..rollout.policy import price_as_of
 from ..serve import imported, provenance, server_at
 from ..specialist import Specialist
+from ..store.records import ImprovementRow, Realised
 from ..task import Task
 from ..workspace import Workspace
-from .data import Agreement, Certified, Incident, Loss, Realised, ReportData, TaskReport
+from .data import Agreement, Certified, Incident, Loss, ReportData, TaskReport
 from .examples import redactor
 from .over_time import HOUR_S, HourlyCounts, OverTime
 
@@ -55,17 +57,15 @@ class TaskStatus(TypedDict):
 def gather(workspace: Workspace) -> ReportData:
     """All that is known of every task, largest first.
 
-    The workspace's result "teacher" may say what the calls cannot: `price_as`, the model whose list price stands for
-    calls without one, and `stand_in`, a note where no model answered, so that its latencies mean nothing. "end-to-end"
-    may hold runs of the whole agent as `EndToEnd.from_record` reads them: at the least {"without": {"runs",
-    "succeeded"}, "with": …}.
+    What the calls cannot tell, others may: the policy's `price_as`, the model whose list price stands for calls without
+    a cost; and in `Workspace.findings`, `save_stand_in` if no model answers as the teacher, so that its latencies mean
+    nothing, `save_realised`, and `save_end_to_end` for runs of the whole agent.
     """
-    teacher: Mapping[str, Any] = workspace.result("teacher") or {}
-    price_as: str | None = teacher.get("price_as")
+    stand_in = workspace.findings.stand_in()
     known = workspace.tasks()
     counts = _hourly_counts(workspace, known)
-    reports = [_task_report(workspace, task, teacher, counts) for task in known]
-    notes = [str(teacher["stand_in"])] if teacher.get("stand_in") else []
+    reports = [_task_report(workspace, task, bool(stand_in), counts) for task in known]
+    notes = [stand_in] if stand_in else []
     tasks, note = _with_examples(workspace, known, reports)
     return ReportData(
         tasks=tasks,
@@ -73,7 +73,7 @@ def gather(workspace: Workspace) -> ReportData:
         created=time.time(),
         home=str(workspace.home),
         machine=f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}",
-        prices=_prices(price_as),
+        prices=_prices([price_as_of(workspace, task.id) for task in known] or [price_as_of(workspace)]),
         notes=(*notes, *([note] if note else [])),
         over_time=counts.over_time(),
         incidents=_incidents(workspace, known),
@@ -83,8 +83,7 @@ def gather(workspace: Workspace) -> ReportData:
 
 def status(workspace: Workspace) -> dict[str, Any]:
     """Tasks, who answers them, what that has saved so far, by day or hour too (`OverTime`), and what happened."""
-    price_as = (workspace.result("teacher") or {}).get("price_as")
-    tasks = [_status(workspace, task, price_as) for task in workspace.tasks()]
+    tasks = [_status(workspace, task) for task in workspace.tasks()]
     specialists = workspace.specialists()
     ollamas = _ollamas(specialists)
     over_time, incidents = history(workspace)
@@ -107,15 +106,15 @@ def history(workspace: Workspace) -> tuple[OverTime, tuple[Incident, ...]]:
     return _hourly_counts(workspace, known).over_time(), _incidents(workspace, known)
 
 
-def _status(workspace: Workspace, task: Task, price_as: str | None) -> TaskStatus:
-    improvement = workspace.result(f"improvement:{task.id}") or {}
+def _status(workspace: Workspace, task: Task) -> TaskStatus:
+    improvement = workspace.findings.improvement(task.id)
     mine = workspace.specialists(task_id=task.id)
     answering = sorted((s for s in mine if s.state == "live"), key=lambda s: s.id in asked_after(workspace))
     shown = _shown(mine, answering, improvement)
     figures = (shown.report if shown else None) or {}
     evaluation = figures.get("evaluation") or {}
     kept = sum(workspace.count_calls(specialist_id=s.id) for s in mine)
-    saved = _saved_a_call(task, evaluation, price_as)
+    saved = _saved_a_call(task, evaluation, price_as_of(workspace, task.id))
     return TaskStatus(
         id=task.id,
         name=task.name,
@@ -129,7 +128,7 @@ def _status(workspace: Workspace, task: Task, price_as: str | None) -> TaskStatu
         certified_coverage=_certified_coverage(figures, answering[1:]),
         kept=kept,
         saved_usd=None if saved is None else kept * saved,
-        reason=improvement.get("reason", "not improved yet: protege improve"),
+        reason=improvement.reason if improvement else "not improved yet: protege improve",
     )
 
 
@@ -139,10 +138,10 @@ def asked_after(workspace: Workspace) -> set[str]:
 
 
 def _shown(
-    mine: Sequence[Specialist], answering: Sequence[Specialist], improvement: Mapping[str, Any]
+    mine: Sequence[Specialist], answering: Sequence[Specialist], improvement: ImprovementRow | None
 ) -> Specialist | None:
     """Of a task's specialists: who answers, first; else the one last made to, else the last."""
-    made = [s for s in mine if s.id == improvement.get("specialist_id")]
+    made = [s for s in mine if improvement and s.id == improvement.specialist_id]
     return next(iter((*answering, *made, *mine[::-1])), None)
 
 
@@ -196,19 +195,20 @@ def _in_ollama(specialist: Specialist, loaded: Mapping[str, int] | str) -> dict[
 def savings(workspace: Workspace, tasks: Sequence[Task]) -> dict[str, float | None]:
     """US dollars that a call saves which a specialist answers, by task id, at its newest figures; None where a cost is
     not known."""
-    price_as: str | None = (workspace.result("teacher") or {}).get("price_as")
     saved: dict[str, float | None] = {}
     after = asked_after(workspace)
     for task in tasks:
         alone = [s for s in workspace.specialists(task_id=task.id) if s.id not in after]
         found = [(s.report or {}).get("evaluation") for s in alone]
         newest = next((evaluation for evaluation in reversed(found) if evaluation), {})
-        saved[task.id] = _saved_a_call(task, newest, price_as)
+        saved[task.id] = _saved_a_call(task, newest, price_as_of(workspace, task.id))
     return saved
 
 
 def _hourly_counts(workspace: Workspace, tasks: Sequence[Task]) -> HourlyCounts:
-    return HourlyCounts(savings(workspace, tasks), asked_after(workspace)).take(workspace.count_attempts(HOUR_S))
+    return HourlyCounts(savings(workspace, tasks), asked_after(workspace)).take(
+        workspace.history.count_attempts(HOUR_S)
+    )
 
 
 def _incidents(workspace: Workspace, tasks: Sequence[Task]) -> tuple[Incident, ...]:
@@ -223,13 +223,13 @@ def _incidents(workspace: Workspace, tasks: Sequence[Task]) -> tuple[Incident, .
             what=event.what,
             why=event.why,
         )
-        for event in sorted(workspace.events(), key=lambda event: -event.time)[:INCIDENTS]
+        for event in sorted(workspace.history.events(), key=lambda event: -event.time)[:INCIDENTS]
     )
 
 
 def _end_to_end(workspace: Workspace) -> EndToEnd | None:
-    found = workspace.result("end-to-end")
-    return EndToEnd.from_record(found) if found else None
+    record = workspace.findings.end_to_end()
+    return EndToEnd.from_record(record) if record else None
 
 
 def _with_examples(
@@ -252,15 +252,16 @@ def _with_examples(
 
 def _figures(workspace: Workspace, task: Task) -> Mapping[str, Any]:
     """Those of the task's last improvement, empty where it came to none."""
-    return (workspace.result(f"improvement:{task.id}") or {}).get("figures") or {}
+    improvement = workspace.findings.improvement(task.id)
+    return improvement.figures if improvement else {}
 
 
-def _task_report(workspace: Workspace, task: Task, teacher: Mapping[str, Any], counts: HourlyCounts) -> TaskReport:
-    price_as: str | None = teacher.get("price_as")
-    improvement = workspace.result(f"improvement:{task.id}") or {}
+def _task_report(workspace: Workspace, task: Task, stand_in: bool, counts: HourlyCounts) -> TaskReport:
+    price_as = price_as_of(workspace, task.id)
+    improvement = workspace.findings.improvement(task.id)
     figures = _figures(workspace, task)
     mine = workspace.specialists(task_id=task.id)
-    specialist = next((s for s in mine if s.id == improvement.get("specialist_id")), None)
+    specialist = next((s for s in mine if improvement and s.id == improvement.specialist_id), None)
     evaluation: Mapping[str, Any] = figures.get("evaluation") or {}
     certificate: Mapping[str, Any] = figures.get("certificate") or {}
     return TaskReport(
@@ -268,7 +269,7 @@ def _task_report(workspace: Workspace, task: Task, teacher: Mapping[str, Any], c
         kind=task.kind,
         calls=task.calls,
         state=next((state for state in _STAGES if any(s.state == state for s in mine)), "teacher"),
-        reason=improvement.get("reason", "not improved yet"),
+        reason=improvement.reason if improvement else "not improved yet",
         node=" / ".join(task.node),
         specialist=specialist.name if specialist else None,
         base=specialist.base.name if specialist else None,
@@ -276,7 +277,7 @@ def _task_report(workspace: Workspace, task: Task, teacher: Mapping[str, Any], c
         agreement=_agreement(evaluation),
         ceiling=known_ceiling(workspace, task.id),
         certified=_certified(certificate, figures),
-        teacher_latency_ms=None if teacher.get("stand_in") else task.latency_ms,
+        teacher_latency_ms=None if stand_in else task.latency_ms,
         specialist_latency_ms=evaluation.get("latency_p50_ms"),
         cost_before_usd=_cost_before(task, price_as),
         cost_after_usd=_cost_blended(task, price_as, figures),
@@ -285,7 +286,7 @@ def _task_report(workspace: Workspace, task: Task, teacher: Mapping[str, Any], c
         realised=_realised(workspace, task, specialist),
         judged=tuple((confidence, agreed) for confidence, agreed in figures.get("confidences") or ()),
         losses=_losses(specialist),
-        passed_over=tuple((name, reason) for name, reason in improvement.get("passed_over") or ()),
+        passed_over=tuple((name, reason) for name, reason in (improvement.passed_over if improvement else ())),
         auroc=evaluation.get("auroc"),
         aurc=evaluation.get("aurc"),
         reliability=_reliability(evaluation),
@@ -363,12 +364,7 @@ def _cost_blended(task: Task, price_as: str | None, figures: Mapping[str, Any]) 
 
 
 def _realised(workspace: Workspace, task: Task, specialist: Specialist | None) -> Realised | None:
-    if specialist is None:
-        return None
-    compared = workspace.result(f"realised:{task.id}")
-    if compared is None:
-        return None
-    return Realised(compared["calls"], compared["kept"], compared["compared"], compared["disagreements"])
+    return None if specialist is None else workspace.findings.realised(task.id)
 
 
 def _losses(specialist: Specialist | None) -> tuple[Loss, ...]:
@@ -376,6 +372,8 @@ def _losses(specialist: Specialist | None) -> tuple[Loss, ...]:
     return tuple(Loss(p["step"], p.get("train"), p.get("validation")) for p in tuning.get("losses") or ())
 
 
-def _prices(price_as: str | None) -> str:
-    teacher = f"list prices of {price_source()}" + (f", unpriced calls as {price_as}" if price_as else "")
+def _prices(price_as: Iterable[str | None]) -> str:
+    """price_as: the models whose list prices stand for the teacher's, of each task."""
+    models = " or ".join(sorted({model for model in price_as if model}))
+    teacher = f"list prices of {price_source()}" + (f", unpriced calls as {models}" if models else "")
     return f"Teacher: tokens at {teacher}. Specialist: its time at ${MACHINE_USD_PER_HOUR:.2f} an hour of this machine."

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from ..stats.intervals import clopper_pearson
 
 if TYPE_CHECKING:
-    from ..store.history import AttemptCount
+    from ..store.records import AttemptCount
 
 Unit: TypeAlias = Literal["hour", "day"]
 HOUR_S = 3600

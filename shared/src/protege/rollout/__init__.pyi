@@ -7,10 +7,11 @@ from .policy import TEACHER as TEACHER
 from .policy import TaskPolicy as TaskPolicy
 from .policy import grader_of as grader_of
 from .policy import policy_of as policy_of
+from .policy import price_as_of as price_as_of
 from .publishing import in_force as in_force
 from .publishing import publish as publish
 from .rules import RULES as RULES
 from .rules import Rules as Rules
+from .switching import decide as decide
 from .switching import set_policy as set_policy
-from .switching import set_terms as set_terms
 from .switching import switch as switch

@@ -1,8 +1,8 @@
 """Which specialist answers a task: shown, promoted, rolled back, retired. Running agents follow within a second.
 
-`rollout` has the rules; here is what following them writes. Every change is one transaction with the event that tells
-of it, made while `Workspace.turn` is held; routes.json is written after it, and again by whoever looks next, so that a
-process killed in between leaves nothing half done.
+`rules` has the rules; this module writes what follows from them. Every change is one transaction with the event that
+tells of it, made while `Workspace.turn` is held. routes.json is written after it, and again by the next `watch.look`,
+so that a process killed in between leaves nothing half done.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from .. import serve
 from ..errors import BadInput, ProtegeError
 from ..specialist import Route, Specialist, State
-from ..store.history import Event
+from ..store.records import Event, Stage
 from ..workspace import Workspace
 from .policy import policy_of
+from .publishing import publish
 from .rules import RULES
 
 log = logging.getLogger("protege.lifecycle")
@@ -26,25 +28,27 @@ log = logging.getLogger("protege.lifecycle")
 def promote(
     workspace: Workspace,
     specialist: Specialist,
-    terms: Route | None = None,
+    route: Route | None = None,
     why: str = "promoted",
     expected: State | None = None,
 ) -> None:
-    """Let a specialist answer its task, in place of those that do now: on these terms, or those last certified.
+    """Let a specialist answer its task, in place of those that do now: on this route, or the one last certified.
 
-    Where it is in Ollama, it is there and in memory before the first call goes to it. Raises BadInput where no
-    threshold was certified for it, EngineError where Ollama does not answer or is another version than was certified;
-    nothing is changed then, nor where its state is not the `expected` one any more (BadInput). The second in a cascade
-    is let in beside the first, on whose route it was certified: BadInput where that is not live so any more.
+    A specialist that Ollama serves is there and in memory before the first call goes to it. The second in a cascade is
+    let in beside the first, on whose route it was certified.
+
+    Raises BadInput, and changes nothing, if no threshold was certified for it, if its state is no longer the `expected`
+    one, or if the first in its cascade is not live on that route any more; EngineError if Ollama does not answer or is
+    another version than was certified.
     """
-    terms = terms or route_of(workspace, specialist)
-    terms = replace(terms, share=1.0, audit=audit_rate(workspace, specialist))
-    _advance(workspace, specialist, "live", terms, why, expected)
+    route = route or route_of(workspace, specialist)
+    route = replace(route, share=1.0, audit=audit_rate(workspace, specialist))
+    _advance(workspace, specialist, "live", route, why, expected)
 
 
-def shadow(workspace: Workspace, specialist: Specialist, terms: Route, why: str) -> None:
-    """Have a certified specialist compared with the teacher on the calls to come, without an answer of its own."""
-    _advance(workspace, specialist, "shadow", replace(terms, share=0.0, audit=0.0), why)
+def shadow(workspace: Workspace, specialist: Specialist, route: Route, why: str) -> None:
+    """Have a certified specialist compared with the teacher on the calls to come, without answering any itself."""
+    _advance(workspace, specialist, "shadow", replace(route, share=0.0, audit=0.0), why)
 
 
 def canary(
@@ -54,26 +58,26 @@ def canary(
     expected: State | None = None,
     route: Route | None = None,
 ) -> None:
-    """Let a specialist answer a share of its task's runs, beside who answers now. Terms and errors as of `promote`."""
+    """Let a specialist answer a share of its task's runs, beside who answers now. Route and errors as of `promote`."""
     rate = audit_rate(workspace, specialist, RULES.canary_audit)
-    terms = replace(route or route_of(workspace, specialist), share=RULES.canary_share, audit=rate)
-    _advance(workspace, specialist, "canary", terms, why, expected)
+    route = replace(route or route_of(workspace, specialist), share=RULES.canary_share, audit=rate)
+    _advance(workspace, specialist, "canary", route, why, expected)
 
 
 def audit(workspace: Workspace, specialist: Specialist, rate: float, why: str) -> None:
-    """Compare this share of its calls from now on."""
+    """Audit this share of its calls from now on."""
     with workspace.turn:
-        terms = workspace.routes().get(specialist.id)
-        if terms is None or abs(terms.audit - rate) < 0.1 * terms.audit:
+        route = workspace.routes().get(specialist.id)
+        if route is None or abs(route.audit - rate) < 0.1 * route.audit:
             return
         with workspace.change():
-            workspace.save_route(replace(terms, audit=rate))
+            workspace.save_route(replace(route, audit=rate))
             _note(workspace, specialist, "suspicion" if why else "calm", why or "No more suspicion.", {"audit": rate})
         publish(workspace)
 
 
 def retire(workspace: Workspace, specialist: Specialist, why: str = "taken out of service") -> None:
-    """Take a specialist out of service; where it answered, others of its task do from the next call on, or the teacher.
+    """Take a specialist out of service. Others of its task, or the teacher, answer from the next call on.
 
     `improve` does not let it answer again; `promote` does.
     """
@@ -81,17 +85,17 @@ def retire(workspace: Workspace, specialist: Specialist, why: str = "taken out o
 
 
 def withdraw(workspace: Workspace, specialist: Specialist, why: str = "no threshold is certified now") -> None:
-    """As `retire`, for now: `improve` may let it answer again."""
+    """As `retire`, but `improve` may let it answer again."""
     _end(workspace, specialist, "retired", why, taken_out=False)
 
 
 def rollback(
     workspace: Workspace, specialist: Specialist, why: str = "by hand", figures: Mapping[str, Any] | None = None
 ) -> Specialist | None:
-    """Give the task back to the specialist's predecessor, which is returned, or to the teacher where there is none.
+    """Give the task back to the specialist's predecessor, which is returned, or to the teacher if there is none.
 
-    The teacher answers from the first moment, the predecessor when it is ready. One that cannot be had (its Ollama is
-    away, or another version) is passed over. Raises BadInput where the specialist does not answer its task.
+    The teacher answers from the first moment, the predecessor when it is ready. A predecessor that cannot be had (its
+    Ollama is away, or another version) is passed over. Raises BadInput if the specialist does not answer its task.
     """
     if not specialist.answers:
         raise BadInput(f"{specialist.name} does not answer now.", "`protege status` tells who does.")
@@ -106,9 +110,10 @@ def stop(
     figures: Mapping[str, Any] | None = None,
     also: Callable[[], object] = lambda: None,
 ) -> bool:
-    """The first half of a rollback: the teacher answers, or who answers the rest of the runs beside a canary.
+    """The first half of a rollback: the teacher answers; after a canary, whoever answers the rest of the runs.
 
-    also: writes that belong to it. Returns False, and nothing is changed, where it is in another state by now.
+    also: writes more in the same transaction. Returns False, and changes nothing, if the specialist is in another
+    state by now.
     """
     expected = specialist.state
     return _end(
@@ -117,10 +122,10 @@ def stop(
 
 
 def succeed(workspace: Workspace, specialist: Specialist, *, shown: bool = True) -> Specialist | None:
-    """The second half: the predecessor takes over where there is one that can, and nobody else answers.
+    """The second half: if nobody else answers, the newest predecessor that can be had takes over.
 
-    shown: False where what ended the specialist may have changed since its predecessor was certified: that one is shown
-    anew, on a share of the runs.
+    shown: False if the traffic may have changed since the predecessor was certified; it is shown anew then, on a share
+    of the runs.
     """
     mine = workspace.specialists(task_id=specialist.task_id)
     if (other := next((s for s in mine if s.state == "live"), None)) is not None:
@@ -136,17 +141,17 @@ def succeed(workspace: Workspace, specialist: Specialist, *, shown: bool = True)
 
 
 def predecessors(workspace: Workspace, specialist: Specialist) -> list[Specialist]:
-    """The task's older specialists that a rollback may bring back, newest first: live until another replaced them."""
+    """The older specialists that a rollback may bring back, newest first: those live until another replaced them."""
     certified = workspace.routes()
     older = [s for s in workspace.specialists(task_id=specialist.task_id) if s.version < specialist.version]
     alone = [s for s in older if s.id in certified and not certified[s.id].after]
-    replaced = [s for s in alone if workspace.result(_replaced(s)) and not taken_out(workspace, s)]
+    replaced = [s for s in alone if workspace.state.replaced(s.id) and not taken_out(workspace, s)]
     return sorted(replaced, key=lambda s: -s.version)
 
 
 def taken_out(workspace: Workspace, specialist: Specialist) -> bool:
-    """Whether a person, or an alarm, took it out of service."""
-    return bool(workspace.result(_taken_out(specialist)))
+    """Whether a person or an alarm took it out of service."""
+    return workspace.state.taken_out(specialist.id)
 
 
 def prune(workspace: Workspace, task_id: str, keep: int) -> list[str]:
@@ -154,29 +159,27 @@ def prune(workspace: Workspace, task_id: str, keep: int) -> list[str]:
 
     Returns the names of those that were removed; never touches what this workspace did not make.
     """
-    from ..serve import prune
-
     mine = workspace.specialists(task_id=task_id)
     spared = {s.id for s in mine if s.state in ("shadow", "canary")}
-    spared |= {s.id for one in mine if one.state == "live" for s in (one, *predecessors(workspace, one)[:1])}
-    return prune(workspace, task_id, keep, spared)
+    spared |= {s.id for live in mine if live.state == "live" for s in (live, *predecessors(workspace, live)[:1])}
+    return serve.prune(workspace, task_id, keep, spared)
 
 
 def route_of(workspace: Workspace, specialist: Specialist) -> Route:
-    """What was last certified for it. Raises BadInput where nothing was."""
-    if (terms := workspace.routes().get(specialist.id)) is None:
+    """The route last certified for a specialist. Raises BadInput if none was."""
+    if (route := workspace.routes().get(specialist.id)) is None:
         raise BadInput(
             f"No threshold is certified for {specialist.name}, so it may not answer.",
             "`protege improve` certifies one once there are calls enough.",
         )
-    return terms
+    return route
 
 
-def audit_rate(workspace: Workspace, specialist: Specialist, wanted: float = RULES.audit) -> float:
-    """The share of its calls to audit: the policy's where that is more, as far as the policy's budget goes."""
+def audit_rate(workspace: Workspace, specialist: Specialist, rate: float = RULES.audit) -> float:
+    """The share of its calls to audit: this one, or the policy's if that is more, within the policy's budget."""
     policy = policy_of(workspace, specialist.task_id)
     usual = policy.audit or RULES.audit
-    rate = usual if wanted <= RULES.audit else max(usual, wanted)
+    rate = usual if rate <= RULES.audit else max(usual, rate)
     if policy.budget_usd is None:
         return rate
     cost = audits_cost_usd(workspace, specialist.task_id)
@@ -184,76 +187,65 @@ def audit_rate(workspace: Workspace, specialist: Specialist, wanted: float = RUL
 
 
 LEAST_AUDIT = 0.001
-"""Below this an audit finds nothing out in a month."""
+"""A smaller share of audits finds nothing out in a month."""
 
 
 def audits_cost_usd(workspace: Workspace, task_id: str) -> float | None:
-    """What a day would cost on which every call of the task was audited; None where that is not known."""
-    task = next((task for task in workspace.tasks() if task.id == task_id), None)
+    """US dollars that auditing every call of the task would cost a day; None if that is unknown."""
+    task = workspace.task(task_id)
     if task is None or not task.cost_usd or (span := workspace.days(task_id)) is None:
         return None
     return task.cost_usd * task.calls / span
 
 
-def stage(workspace: Workspace, specialist: Specialist) -> Mapping[str, Any]:
-    """Since when it is in its state: `after` the number of a try, `calls` the place of a call in the order of arrival,
-    `time` in seconds since 1970."""
-    return workspace.result(_stage(specialist)) or {"after": 0, "calls": 0, "time": specialist.created}
+def stage(workspace: Workspace, specialist: Specialist) -> Stage:
+    """Since when a specialist is in its state."""
+    return workspace.state.stage(specialist.id) or Stage(0, 0, specialist.created)
 
 
 def state_of(workspace: Workspace, specialist: Specialist) -> State:
-    """The state that is stored; the specialist's own where it is not."""
-    mine = workspace.specialists(task_id=specialist.task_id)
-    return next((s for s in mine if s.id == specialist.id), specialist).state
+    """The state that is stored; the specialist's own if it is not stored yet."""
+    return (workspace.specialist(specialist.id) or specialist).state
 
 
-def keep_record(workspace: Workspace, specialist: Specialist, terms: Route | None = None) -> None:
-    """Store what the loop found out about a specialist, but for its state, which others may have changed meanwhile."""
+def keep_record(workspace: Workspace, specialist: Specialist, route: Route | None = None) -> None:
+    """Store what the loop found out about a specialist, but not its state: others may have changed that meanwhile."""
     with workspace.turn, workspace.change():
         workspace.save_specialist(replace(specialist, state=state_of(workspace, specialist)))
-        if terms is not None:
-            workspace.save_route(terms)
-
-
-def publish(workspace: Workspace) -> None:
-    """Tell running agents which specialists may answer now."""
-    from .publishing import publish as write
-
-    write(workspace)
+        if route is not None:
+            workspace.save_route(route)
 
 
 def _advance(
     workspace: Workspace,
     specialist: Specialist,
     state: State,
-    terms: Route,
+    route: Route,
     why: str,
     expected: State | None = None,
 ) -> None:
-    """Into a state of service. Who was in it, or in one that it ends, is retired, and who is asked after that one."""
-    from ..serve import bring_back, unload
-
+    """Put a specialist into a state of service, and retire whoever has its place and whoever is asked after those."""
     expected = expected or state_of(workspace, specialist)
     if state != "shadow":
-        specialist = bring_back(workspace, specialist, terms.fingerprint)
+        specialist = serve.bring_back(workspace, specialist, route.fingerprint)
     with workspace.turn:
         if (now := state_of(workspace, specialist)) != expected:
             raise BadInput(f"{specialist.name} has become {now} meanwhile.", "`protege status` tells why.")
-        _check_first(workspace, specialist, terms)
-        others = _displaced(workspace, specialist, state, terms)
-        seconds = _seconds(workspace, others if state == "live" else [*others, specialist], terms)
+        _check_first(workspace, specialist, route)
+        others = _displaced(workspace, specialist, state, route)
+        seconds = _seconds(workspace, others if state == "live" else [*others, specialist], route)
         with workspace.change():
             for other in others:
-                workspace.save_result(_replaced(other), other.state == "live")
+                workspace.state.save_replaced(other.id, other.state == "live")
             _retire_all(workspace, others, f"{specialist.name} takes its place.")
             _retire_all(workspace, seconds, ONLY_AFTER)
-            workspace.save_result(_taken_out(specialist), False)
-            workspace.save_route(terms)
+            workspace.state.save_taken_out(specialist.id, False)
+            workspace.save_route(route)
             _enter(workspace, replace(specialist, state=state))
-            _note(workspace, specialist, state, why, {"threshold": terms.threshold, "share": terms.share})
+            _note(workspace, specialist, state, why, {"threshold": route.threshold, "share": route.share})
         publish(workspace)
     for other in (*others, *seconds):
-        unload(other)
+        serve.unload(other)
 
 
 def _end(
@@ -267,101 +259,85 @@ def _end(
     also: Callable[[], object] = lambda: None,
     expected: State | None = None,
 ) -> bool:
-    from ..serve import unload
-
     with workspace.turn:
         if expected is not None and state_of(workspace, specialist) != expected:
             return False  # somebody else was quicker
         seconds = _seconds(workspace, [specialist])
         with workspace.change():
             also()
-            workspace.save_result(_replaced(specialist), False)
+            workspace.state.save_replaced(specialist.id, False)
             if taken_out:
-                workspace.save_result(_taken_out(specialist), True)
+                workspace.state.save_taken_out(specialist.id, True)
             _enter(workspace, replace(specialist, state="retired"))
             _note(workspace, specialist, what, why, figures)
             _retire_all(workspace, seconds, ONLY_AFTER)
         publish(workspace)
-    for one in (specialist, *seconds):
-        unload(one)
+    for ended in (specialist, *seconds):
+        serve.unload(ended)
     return True
 
 
 ONLY_AFTER = "It was certified on what the one before it hands back, and that one answers no more, or on other terms."
 
 
-def _check_first(workspace: Workspace, specialist: Specialist, terms: Route) -> None:
-    """Raise BadInput where the second in a cascade has no first, or one on other terms than it was certified on."""
-    if not terms.after:
+def _check_first(workspace: Workspace, specialist: Specialist, route: Route) -> None:
+    """Raise BadInput if the first in a specialist's cascade is gone, or is on another route than at certification."""
+    if not route.after:
         return
-    first = next((s for s in workspace.specialists(task_id=specialist.task_id) if s.id == terms.after), None)
-    if first is None or first.state != "live" or workspace.routes()[first.id].identity != terms.rests_on:
+    first = workspace.specialist(route.after)
+    if first is None or first.state != "live" or workspace.routes()[first.id].identity != route.rests_on:
         raise BadInput(
-            f"{specialist.name} may answer only after {first.name if first else terms.after}, on the terms of then.",
+            f"{specialist.name} may answer only after {first.name if first else route.after}, on the route of then.",
             "`protege improve --cascade BASE` certifies one for who answers now.",
         )
 
 
-def _displaced(workspace: Workspace, specialist: Specialist, state: State, terms: Route) -> list[Specialist]:
-    """Who has the place that a specialist takes: the first in a cascade takes no second's, nor the other way round."""
+def _displaced(workspace: Workspace, specialist: Specialist, state: State, route: Route) -> list[Specialist]:
+    """Who has the place that a specialist takes. The first and the second in a cascade have different places."""
     ended: Sequence[State] = ("shadow", "canary", "live") if state == "live" else ("shadow", "canary")
     mine, certified = workspace.specialists(task_id=specialist.task_id), workspace.routes()
     others = [s for s in mine if s.state in ended and s.id != specialist.id]
-    return [s for s in others if bool(s.id in certified and certified[s.id].after) == bool(terms.after)]
+    return [s for s in others if bool(s.id in certified and certified[s.id].after) == bool(route.after)]
 
 
-def _seconds(workspace: Workspace, ended: Sequence[Specialist], terms: Route | None = None) -> list[Specialist]:
-    """Who is asked after one that ends, or after the one of these terms and was certified on others."""
+def _seconds(workspace: Workspace, ended: Sequence[Specialist], route: Route | None = None) -> list[Specialist]:
+    """Who is asked after a specialist that ends, or after the one of this route but was certified on another route."""
     certified, gone = workspace.routes(), {s.id for s in ended}
 
-    def alone(route: Route | None) -> bool:
-        if route is None or not route.after:
+    def alone(theirs: Route | None) -> bool:
+        if theirs is None or not theirs.after:
             return False
-        changed = terms is not None and route.after == terms.specialist_id and route.rests_on != terms.identity
-        return changed or route.after in gone
+        changed = route is not None and theirs.after == route.specialist_id and theirs.rests_on != route.identity
+        return changed or theirs.after in gone
 
     return [s for s in workspace.specialists() if s.answers and alone(certified.get(s.id))]
 
 
 def _retire_all(workspace: Workspace, specialists: Sequence[Specialist], why: str) -> None:
-    for one in specialists:
-        workspace.save_specialist(replace(one, state="retired"))
-        _note(workspace, one, "retired", why)
+    for specialist in specialists:
+        workspace.save_specialist(replace(specialist, state="retired"))
+        _note(workspace, specialist, "retired", why)
 
 
 def _enter(workspace: Workspace, specialist: Specialist) -> None:
     workspace.save_specialist(specialist)
-    began = {"after": workspace.last_attempt(), "calls": workspace.last_call(), "time": time.time()}
-    workspace.save_result(_stage(specialist), began)
+    began = Stage(workspace.history.last_attempt(), workspace.last_call(), time.time())
+    workspace.state.save_stage(specialist.id, began)
 
 
 def _note(
     workspace: Workspace, specialist: Specialist, what: str, why: str, figures: Mapping[str, Any] | None = None
 ) -> None:
-    workspace.note(Event(what, why, specialist.task_id, specialist.id, figures=dict(figures or {})))
-
-
-def _stage(specialist: Specialist) -> str:
-    return f"stage:{specialist.id}"
-
-
-def _replaced(specialist: Specialist) -> str:
-    return f"replaced:{specialist.id}"
-
-
-def _taken_out(specialist: Specialist) -> str:
-    return f"taken-out:{specialist.id}"
+    workspace.history.note(Event(what, why, specialist.task_id, specialist.id, figures=dict(figures or {})))
 
 
 def refuse(workspace: Workspace, specialist: Specialist) -> None:
-    """Let the specialist serve no more where it was to serve; what it does elsewhere, on other terms, goes on."""
-    from ..serve import remove, unload
-
-    stored = next((s for s in workspace.specialists(task_id=specialist.task_id) if s.id == specialist.id), specialist)
+    """Let the specialist no longer serve in the engine it was to serve in; what it does in another goes on."""
+    stored = workspace.specialist(specialist.id) or specialist
     if stored.state not in ("shadow", "canary", "live"):
-        unload(specialist)
+        serve.unload(specialist)
         keep_record(workspace, specialist)
     elif (stored.engine, stored.serve_as) == (specialist.engine, specialist.serve_as):
-        withdraw(workspace, specialist)  # on terms that hold no more
+        withdraw(workspace, specialist)  # its route holds no more
     elif specialist.engine == "ollama" and not stored.imported:
-        remove(workspace, specialist)
+        serve.remove(workspace, specialist)

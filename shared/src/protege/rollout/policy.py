@@ -1,6 +1,6 @@
-"""What the user allows for a task: on what terms a specialist may answer, and whether any may.
+"""What the user allows for a task: on what promise a specialist may answer, and whether any may.
 
-Kept in the workspace, for one task or, under EVERY, for all; a task's own word goes before the one for all. A change
+Kept in the workspace for one task or, under EVERY, for all; a task's own policy goes before the one for all. A change
 takes effect in running agents within a second and does not wait for a loop that is at work.
 """
 
@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import BadInput
-from ..evaluate.graders import Grader
+from ..evaluate import graders
 from ..task import Task
 from ..workspace import Workspace
+
+if TYPE_CHECKING:
+    from ..evaluate.graders import Grader
 
 EVERY = "*"
 TEACHER = "teacher"
@@ -21,23 +24,26 @@ TEACHER = "teacher"
 
 @dataclass(frozen=True, slots=True)
 class TaskPolicy:
-    """None, or empty: as the loop's settings say.
-
-    epsilon, delta: P(disagreement among kept > epsilon) ≤ delta. latency_ms: a specialist that has not answered by then
-    is given up for this call; one whose test answers take longer at the 95th percentile gets no route. budget_usd: what
-    a day's audits may cost in answers of the teacher; they become fewer where it does not suffice. audit: the share of
-    calls that are audited. pin: the specialist's name that answers, or "teacher"; the loop changes nothing then. off:
-    the teacher answers, until it is switched on again. grader: what "the same answer" means (`evaluate.grader_for`).
-    """
+    """What is allowed for a task. A field that is None or empty leaves it to the loop's settings."""
 
     epsilon: float | None = None
+    """With `delta`: P(disagreement among kept answers > epsilon) ≤ delta."""
     delta: float | None = None
     latency_ms: float | None = None
+    """A specialist that has not answered by then is given up for this call; one whose test answers take longer at the
+    95th percentile gets no route."""
     budget_usd: float | None = None
+    """What a day's audits may cost in answers of the teacher. There are fewer audits if it does not suffice."""
     audit: float | None = None
+    """The share of calls that is audited."""
     pin: str = ""
+    """The name of the specialist that answers, or "teacher". The loop changes nothing then."""
     off: bool = False
+    """The teacher answers until the task is switched on again."""
     grader: str = ""
+    """What "the same answer" means (`evaluate.grader_for`)."""
+    price_as: str = ""
+    """The model whose list price stands for the teacher's, for calls whose own cost is unknown."""
 
     def __post_init__(self) -> None:
         for name in ("epsilon", "delta"):
@@ -55,18 +61,17 @@ class TaskPolicy:
 
 
 def policy_of(workspace: Workspace, task_id: str) -> TaskPolicy:
-    """The task's policy; where it says nothing, the one for every task. Off is off, whichever says so."""
-    every, own = stated(workspace, EVERY), stated(workspace, task_id)
+    """The task's policy; what it leaves open is as the policy for every task. A task is off if either says so."""
+    every, own = workspace.state.policy(EVERY), workspace.state.policy(task_id)
     off = bool(every.get("off") or own.get("off"))
     return replace(TaskPolicy(**{**every, **own}), off=off)
 
 
-def stated(workspace: Workspace, task_id: str) -> dict[str, Any]:
-    return workspace.result(f"policy:{task_id}") or {}
+def price_as_of(workspace: Workspace, task_id: str = EVERY) -> str | None:
+    """The model whose list price stands for the teacher's in this task; None if its policy names none."""
+    return policy_of(workspace, task_id).price_as or None
 
 
 def grader_of(workspace: Workspace, task: Task) -> Grader:
-    """What counts as the same answer: by the task's policy, else by its kind of output."""
-    from ..evaluate.graders import grader_for
-
-    return grader_for(task, policy_of(workspace, task.id).grader)
+    """The grader that the task's policy names, else the one of its kind of output."""
+    return graders.grader_for(task, policy_of(workspace, task.id).grader)

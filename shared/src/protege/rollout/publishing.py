@@ -13,16 +13,16 @@ from .policy import TaskPolicy, policy_of
 
 
 def publish(workspace: Workspace) -> Path:
-    """Tell running agents which routes are on; they follow within a second. What stands there already stays.
+    """Tell running agents which routes are on; they follow within a second. An unchanged file is left as it is.
 
     On are those of specialists that answer (a share: canary, first; all: live), as far as their tasks' policies let
     them. All tasks are written, so that a call of a task without a route is not taken for the nearest that has one.
     """
     path = workspace.home / "routes.json"
     with workspace.turn:  # of two that publish at once, the later one writes what both have changed
-        terms = workspace.routes()
-        answering = [s for s in workspace.specialists() if s.answers and s.id in terms]
-        allowed = [(in_force(terms[s.id], s, policy_of(workspace, s.task_id)), s) for s in answering]
+        routes = workspace.routes()
+        answering = [s for s in workspace.specialists() if s.answers and s.id in routes]
+        allowed = [(in_force(routes[s.id], s, policy_of(workspace, s.task_id)), s) for s in answering]
         on = sorted(((route, s) for route, s in allowed if route), key=lambda pair: pair[1].state)  # "canary" < "live"
         body = to_bytes(workspace.tasks(), on)
         if not path.exists() or path.read_bytes() != body:
@@ -31,10 +31,10 @@ def publish(workspace: Workspace) -> Path:
 
 
 def in_force(route: Route, specialist: Specialist, policy: TaskPolicy) -> Route | None:
-    """The route as the task's policy lets it be; None where the teacher is to answer.
+    """The route as the task's policy lets it be; None if the teacher is to answer.
 
-    So it is where the policy wants a promise that was not certified: a smaller ε or δ, or another grader, holds from
-    the next `improve` on; and where it has pinned another.
+    The teacher answers if the policy switches the task off or pins another; and until the next `improve` if the policy
+    asks for a promise that was not certified: a smaller ε or δ, or another grader.
     """
     pinned = policy.pin in ("", specialist.id, specialist.name)
     if policy.off or not pinned or policy.grader != route.grader:

@@ -1,4 +1,4 @@
-"""The rules by which a specialist gains, keeps and loses a task. All of them stand here; nothing here reads or writes.
+"""All rules by which a specialist gains, keeps and loses a task. Nothing here reads or writes the workspace.
 
     candidate ── certified on held-out calls ──► shadow     the teacher answers; the specialist is asked afterwards
     shadow    ── shown ──► canary                           a fifth of the runs are its own, half of their calls audited
@@ -7,13 +7,13 @@
     any       ── alarm ──► retired                          its predecessor or the teacher answers; a retraining is due
 
 "Shown": evidence of 1/δ that at most ε of its kept answers disagree with the teacher's, on calls of this stage alone.
-"Alarm": evidence that by now more than ε do; once in `Rules.alarm` audits, at the most, though they do not. Both may be
-looked at after every call (`evaluate.sequential`). A lower level of the same evidence is a suspicion: until it is gone
-ten times as many calls are audited, which finds out sooner and costs little.
+"Alarm": evidence that more than ε disagree by now. A false alarm comes at most once in `Rules.alarm` audits. Both may
+be looked at after every call (`stats.sequential`). A lower level of the same evidence is a suspicion: until it is gone,
+ten times as many calls are audited, which settles it sooner and costs little.
 
-The shadow has asked the specialist about every call; the canary's runs have shown that what is served is what was
-certified, in the agent itself. Who promotes by hand, or runs the loop once (`Settings.rollout` "direct"), skips both:
-the certificate on held-out calls stands alone then, and the audit from the first call on.
+The shadow asks the specialist about every call; the canary's runs show, in the agent itself, that what is served is
+what was certified. Promoting by hand, or running the loop with `Settings.rollout` "direct", skips both: the certificate
+on held-out calls then stands alone, with the audit from the first call on.
 """
 
 from __future__ import annotations
@@ -31,20 +31,26 @@ What: TypeAlias = Literal["stays", "canary", "live", "not shown", "alarm"]
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """delta: chance to pass a stage though more than ε disagree. alarm: audits from one false alarm to the next, at the
-    least, on average. patience: compared answers in which a stage is passed or never. watchful: audits until a change
-    of the traffic that does no harm is forgotten. The rest are shares of calls.
-    """
+    """The numbers in the rules. Shares are of a task's calls."""
 
     delta: float = 0.05
+    """The chance to pass a stage though more than ε disagree."""
     alarm: float = 50_000
+    """The evidence for an alarm: audits from one false alarm to the next, on average at least this many."""
     suspicion: float = 100
+    """The evidence for a suspicion, on the same scale."""
     patience: int = 2_000
+    """Compared answers after which a specialist that has not passed its stage is retired."""
     canary_share: float = 0.2
+    """The share of the runs that a canary answers."""
     canary_audit: float = 0.5
+    """The share of a canary's calls that is audited."""
     audit: float = 0.02
+    """The usual share of audited calls."""
     suspicious_audit: float = 0.2
+    """The share of audited calls under a suspicion."""
     watchful: int = 100
+    """Audits after which a change of the traffic that did no harm is forgotten."""
 
 
 RULES = Rules()
@@ -52,43 +58,51 @@ RULES = Rules()
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What the compared answers of a stage amount to.
-
-    shown: evidence that at most ε disagree; highest, level: the most evidence that more do, and what is left of it now.
-    began: the place of the answer at which the change most likely began.
-    """
+    """What the compared answers of a stage amount to."""
 
     compared: int
     disagreed: int
     shown: float
+    """Evidence that at most ε disagree."""
     highest: float
+    """The most evidence so far that more than ε disagree."""
     level: float
+    """What is left of that evidence now."""
     began: int = 0
+    """The index of the answer at which a change most likely began."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What is to be done with a specialist: its state, and the share of its calls that are audited from now on."""
+    """What is to be done with a specialist."""
 
     what: What
     state: State
+    """From now on."""
     audit: float
+    """The share of its calls that is audited from now on."""
     why: str
+    """For people; empty if nothing changes."""
 
 
 def look(disagreed: Sequence[bool], epsilon: float) -> Seen:
-    """Sum up a stage: for each answer that would have been kept, or was, whether it disagrees; in order."""
+    """Sum up a stage.
+
+    disagreed: in order, for each answer that was kept or would have been, whether it disagrees with the teacher's.
+    """
     alarm, highest = Alarm(epsilon), 0.0
-    for one in disagreed:
-        alarm = alarm.after(one)
+    for differs in disagreed:
+        alarm = alarm.after(differs)
         highest = max(highest, alarm.level)
     shown = shown_below(disagreed, epsilon)
     return Seen(len(disagreed), sum(disagreed), shown, highest, alarm.level, _began(disagreed, epsilon))
 
 
 def step(state: State, seen: Seen, epsilon: float, rules: Rules = RULES, *, changed: bool = False) -> Step:
-    """What follows for a specialist in this state. changed: the traffic has, and so few audits came since that it is
-    to be watched closely."""
+    """What follows for a specialist in this state.
+
+    changed: whether the traffic has changed, and too few audits have come since to stop watching closely.
+    """
     counts = f"{seen.disagreed} of {seen.compared} compared answers disagree"
     if seen.highest >= rules.alarm:
         return Step("alarm", "retired", 0.0, f"{counts}: more than the {epsilon:.0%} allowed.")
@@ -108,15 +122,12 @@ def step(state: State, seen: Seen, epsilon: float, rules: Rules = RULES, *, chan
 
 
 def _began(disagreed: Sequence[bool], epsilon: float) -> int:
-    """The likeliest place of a change from ε to 3 ε: where the sum of log-ratios was last at its lowest (Page 1954)."""
+    """The likeliest index of a change from ε to 3 ε: where the sum of log-ratios was last at its lowest (Page 1954)."""
     more = min(3 * epsilon, (1 + epsilon) / 2)
     wrong, right = math.log(more / epsilon), math.log((1 - more) / (1 - epsilon))
     total, lowest, began = 0.0, 0.0, 0
-    for place, one in enumerate(disagreed, 1):
-        total += wrong if one else right
+    for place, differs in enumerate(disagreed, 1):
+        total += wrong if differs else right
         if total <= lowest:
             lowest, began = total, place
     return began
-
-
-# When a specialist is made again

@@ -6,25 +6,29 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any
 
+from ..common.prices import cost_usd, price_source
 from ..errors import BadInput
+from ..evaluate import graders
 from ..specialist import Specialist
-from ..store.history import Event
+from ..store.records import Event
 from ..task import Task
 from ..workspace import Workspace
 from .lifecycle import promote, route_of
-from .policy import EVERY, TEACHER, TaskPolicy, policy_of, stated
+from .policy import EVERY, TEACHER, TaskPolicy, policy_of
+from .publishing import publish
 
 
-def set_terms(workspace: Workspace, task: Task | None, changes: Mapping[str, Any]) -> TaskPolicy:
+def decide(workspace: Workspace, task: Task | None, changes: Mapping[str, Any]) -> TaskPolicy:
     """As `set_policy`, checked against what there is; a specialist that is pinned answers from now on.
 
-    Raises BadInput where the grader is none, or the pinned specialist is not the task's or has no certified threshold.
+    Raises BadInput if there is no such grader or the price list does not know the model of `price_as`, and if the
+    pinned specialist is not the task's or has no certified threshold.
     """
     pinned = _pinned(workspace, task, changes.get("pin"))
     if changes.get("grader"):
-        from ..evaluate.graders import grader_for
-
-        grader_for(task or Task("", "", "text"), changes["grader"])
+        graders.grader_for(task or Task("", "", "text"), changes["grader"])
+    if changes.get("price_as"):
+        _check_price(changes["price_as"])
     if pinned is not None and pinned.state != "live":
         promote(workspace, pinned, why="pinned by its policy")
     return set_policy(workspace, task, changes)
@@ -41,30 +45,38 @@ def _pinned(workspace: Workspace, task: Task | None, name: str | None) -> Specia
     if task is None:
         raise BadInput("A specialist can be pinned for its own task alone.", "protege policy TASK --pin NAME")
     mine = workspace.specialists(task_id=task.id)
-    found = next((s for s in mine if name in (s.id, s.name)), None)
-    if found is None:
+    pinned = next((s for s in mine if name in (s.id, s.name)), None)
+    if pinned is None:
         raise BadInput(f"{task.name} has no specialist {name!r}.", "`protege status` lists them.")
-    route_of(workspace, found)
-    return found
+    route_of(workspace, pinned)
+    return pinned
+
+
+def _check_price(model: str) -> None:
+    if cost_usd(model, 1, 1) is None:
+        raise BadInput(
+            f"The price of {model!r} is unknown: {price_source()} does not list it.",
+            "Name a listed model, such as gpt-4.1 or anthropic/claude-sonnet-4-5, or update the list: "
+            "pip install --upgrade genai-prices",
+        )
 
 
 def set_policy(workspace: Workspace, task: Task | None, changes: Mapping[str, Any]) -> TaskPolicy:
     """Change what the policy of a task (None: of every task) says, and tell running agents. Returns what holds now.
 
-    A value None takes back what was said. Raises BadInput where a value cannot be, or there is no such field.
+    A value None takes back what was said. Raises BadInput for an impossible value or an unknown field.
     """
-    from .publishing import publish
-
     if unknown := changes.keys() - {field.name for field in fields(TaskPolicy)}:
         raise BadInput(f"A policy has no {sorted(unknown)[0]!r}.", "It has epsilon, delta, latency_ms, budget_usd, …")
     task_id = task.id if task else EVERY
     with workspace.turn:
-        said = {name: value for name, value in {**stated(workspace, task_id), **changes}.items() if value is not None}
-        replace(TaskPolicy(), **said)
+        said = {**workspace.state.policy(task_id), **changes}
+        replace(TaskPolicy(), **{name: value for name, value in said.items() if value is not None})
         with workspace.change():
-            workspace.save_result(f"policy:{task_id}", said)
+            workspace.state.save_policy(task_id, said)
             for name, value in changes.items():
-                workspace.note(Event(_what(name, value), _why(name, value), "" if task is None else task_id))
+                event = Event(_what(name, value), _why(name, value), "" if task is None else task_id)
+                workspace.history.note(event)
         publish(workspace)
     return policy_of(workspace, task_id)
 

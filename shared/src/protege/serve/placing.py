@@ -93,5 +93,5 @@ def remove(workspace: Workspace, specialist: Specialist) -> Specialist:
 
 
 def _task_name(workspace: Workspace, specialist: Specialist) -> str:
-    task = next((task for task in workspace.tasks() if task.id == specialist.task_id), None)
+    task = workspace.task(specialist.task_id)
     return task.name if task else specialist.name.rpartition("-v")[0]

@@ -127,7 +127,7 @@ class _Tender:
         from ..rollout import publish as publish_routes
 
         with self._workspace.turn:
-            stored = next((s for s in self._workspace.specialists() if s.id == before.id), None)
+            stored = self._workspace.specialist(before.id)
             if stored is not None and stored.answers and stored.imported == before.imported:
                 self._workspace.save_specialist(replace(stored, imported=after.imported))
                 publish_routes(self._workspace)

@@ -1,24 +1,21 @@
-"""The database behind a workspace: its tables, and the parts of calls that are kept once.
+"""The tables, as the last of `migrations` leaves them. A test holds that both are the same.
 
-SQLAlchemy Core over SQLite in WAL mode. A request's large repeated parts (system text, tools, images, long messages)
-are stored once, by the hash of their content: the body of a call holds `{"$part": hash}` in their place.
+A request's large repeated parts (system text, tools, images, long messages) are stored once, by the hash of their
+content: the body of a call holds `{"$part": hash}` in their place.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
-import filelock
 import sqlalchemy as sa
-from sqlalchemy import event
 
 metadata = sa.MetaData()
 
 calls = sa.Table(
     "calls",
     metadata,
-    sa.Column("id", sa.String, primary_key=True),
+    # The order of arrival. Numbers only grow, since no call is deleted: readers keep the last one that they have seen.
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("id", sa.String, nullable=False, unique=True),
     sa.Column("content_hash", sa.String, index=True),
     sa.Column("time", sa.Float),
     sa.Column("task_id", sa.String, index=True),
@@ -31,6 +28,12 @@ parts = sa.Table(
     metadata,
     sa.Column("hash", sa.String, primary_key=True),
     sa.Column("body", sa.LargeBinary, nullable=False),
+)
+journals = sa.Table(
+    "journals",
+    metadata,
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("offset", sa.Integer, nullable=False),
 )
 tasks = sa.Table(
     "tasks",
@@ -46,8 +49,8 @@ specialists = sa.Table(
     sa.Column("task_id", sa.String, nullable=False, index=True),
     sa.Column("body", sa.LargeBinary, nullable=False),
 )
-terms = sa.Table(
-    "terms",
+routes = sa.Table(
+    "routes",
     metadata,
     sa.Column("specialist_id", sa.String, primary_key=True),
     sa.Column("task_id", sa.String, nullable=False, index=True),
@@ -77,46 +80,132 @@ events = sa.Table(
     sa.Column("task_id", sa.String, nullable=False, index=True),
     sa.Column("body", sa.LargeBinary, nullable=False),
 )
-results = sa.Table(
-    "results",
+
+# State: who answers, on what promise, and what was spent on it
+
+policies = sa.Table(
+    "policies",
+    metadata,
+    sa.Column("task_id", sa.String, primary_key=True),
+    # NULL: nothing is said about it.
+    sa.Column("epsilon", sa.Float),
+    sa.Column("delta", sa.Float),
+    sa.Column("latency_ms", sa.Float),
+    sa.Column("budget_usd", sa.Float),
+    sa.Column("audit", sa.Float),
+    sa.Column("pin", sa.String),
+    sa.Column("off", sa.Boolean),
+    sa.Column("grader", sa.String),
+    sa.Column("price_as", sa.String),
+)
+stages = sa.Table(
+    "stages",
+    metadata,
+    sa.Column("specialist_id", sa.String, primary_key=True),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("call", sa.Integer, nullable=False),
+    sa.Column("time", sa.Float, nullable=False),
+)
+marks = sa.Table(
+    "marks",
+    metadata,
+    sa.Column("specialist_id", sa.String, primary_key=True),
+    sa.Column("replaced", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("taken_out", sa.Boolean, nullable=False, server_default=sa.false()),
+)
+decisions = sa.Table(
+    "decisions",
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("task_id", sa.String, nullable=False),
+    sa.Column("key", sa.String, nullable=False),
+    sa.Column("calls", sa.LargeBinary, nullable=False),
+    sa.Column("delta", sa.Float, nullable=False),
+    sa.UniqueConstraint("task_id", "key"),
+)
+
+# Findings: what the loop and its measurements came to
+
+data_sets = sa.Table(
+    "data_sets",
+    metadata,
+    sa.Column("task_id", sa.String, primary_key=True),
+    sa.Column("folder", sa.String, nullable=False),
+    sa.Column("made_from", sa.String, nullable=False),
+    sa.Column("calls", sa.Integer, nullable=False),
+    sa.Column("time", sa.Float, nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
+)
+improvements = sa.Table(
+    "improvements",
+    metadata,
+    sa.Column("task_id", sa.String, primary_key=True),
+    sa.Column("decision", sa.String, nullable=False),
+    sa.Column("reason", sa.String, nullable=False),
+    sa.Column("specialist_id", sa.String),
+    sa.Column("figures", sa.LargeBinary, nullable=False),
+    sa.Column("passed_over", sa.LargeBinary, nullable=False),
+)
+ceilings = sa.Table(
+    "ceilings",
+    metadata,
+    sa.Column("task_id", sa.String, primary_key=True),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+)
+realised = sa.Table(
+    "realised",
+    metadata,
+    sa.Column("task_id", sa.String, primary_key=True),
+    sa.Column("calls", sa.Integer, nullable=False),
+    sa.Column("kept", sa.Integer, nullable=False),
+    sa.Column("compared", sa.Integer, nullable=False),
+    sa.Column("disagreements", sa.Integer),
+)
+remarks = sa.Table(
+    "remarks",
+    metadata,
+    sa.Column("about", sa.String, primary_key=True),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+)
+
+# What the watch has seen
+
+reasons = sa.Table(
+    "reasons",
+    metadata,
+    sa.Column("task_id", sa.String, primary_key=True),
+    sa.Column("why", sa.String, nullable=False),
+    sa.Column("since", sa.Float, nullable=False),
+    sa.Column("learn_since", sa.Float, nullable=False),
+    sa.Column("opened", sa.Float, nullable=False),
+    sa.Column("closed", sa.Boolean, nullable=False),
+)
+cursors = sa.Table(
+    "cursors",
+    metadata,
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("task_id", sa.String, primary_key=True),
+    sa.Column("number", sa.Integer, nullable=False),
+)
+changes = sa.Table(
+    "changes",
+    metadata,
+    sa.Column("specialist_id", sa.String, primary_key=True),
+    sa.Column("what", sa.String, primary_key=True),
+    sa.Column("attempt", sa.Integer, nullable=False),
+)
+windows = sa.Table(
+    "windows",
+    metadata,
+    sa.Column("specialist_id", sa.String, primary_key=True),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+)
+
+# What may be cleared at any time
+
+cache = sa.Table(
+    "cache",
     metadata,
     sa.Column("key", sa.String, primary_key=True),
     sa.Column("body", sa.LargeBinary, nullable=False),
 )
-journals = sa.Table(
-    "journals",
-    metadata,
-    sa.Column("name", sa.String, primary_key=True),
-    sa.Column("offset", sa.Integer, nullable=False),
-)
-
-
-def connect(path: Path) -> sa.Engine:
-    """The database at `path`, its tables made where they are missing."""
-    engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
-    event.listen(engine, "connect", _pragmas)
-    with filelock.FileLock(path.with_suffix(".lock")):  # two processes that make the tables at once would collide
-        metadata.create_all(engine)
-        with engine.connect() as connection:  # a look takes no lock; an older home is changed once
-            older = connection.execute(_OLDER).first()
-        if older is not None:
-            with engine.begin() as connection:
-                connection.execute(_MOVE_TERMS)
-    return engine
-
-
-_OLDER = sa.text(
-    "SELECT 1 FROM results WHERE key LIKE 'route:%' AND substr(key, 7) NOT IN (SELECT specialist_id FROM terms)"
-)
-_MOVE_TERMS = sa.text(
-    "INSERT OR IGNORE INTO terms SELECT substr(key, 7), json_extract(CAST(body AS TEXT), '$.task_id'), "
-    "json_set(CAST(body AS TEXT), '$.audit', 0.02) FROM results WHERE key LIKE 'route:%'"
-)
-"""What an older home certified stands among its results, from before there were audits."""
-
-
-def _pragmas(connection: Any, _record: Any) -> None:
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=NORMAL")
-    cursor.close()

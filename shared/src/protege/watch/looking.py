@@ -1,4 +1,4 @@
-"""One look at what was recorded since the last one, and what follows from it."""
+"""One look at what was recorded since the last look, and what follows from it."""
 
 from __future__ import annotations
 
@@ -11,75 +11,76 @@ from ..chat.answer import answer_text
 from ..collect import drain
 from ..errors import InvalidAnswer, ProtegeError
 from ..evaluate.graders import Grader, grader_for
-from ..rollout.lifecycle import audit, audit_rate, canary, promote, publish, retire, stage, stop, succeed
+from ..rollout.lifecycle import audit, audit_rate, canary, promote, retire, stage, stop, succeed
 from ..rollout.policy import policy_of
+from ..rollout.publishing import publish
 from ..rollout.rules import RULES, Seen, Step, step
 from ..rollout.rules import look as sum_up
 from ..specialist import Route, Specialist
-from ..store.history import AttemptRow, Event
+from ..store.records import AttemptRow, Event, Reason, Stage
 from ..task import Task
 from ..workspace import Workspace
-from .reasons import Reason, open_reason
+from .reasons import open_reason
 from .traffic import changed_at, notice
 
 log = logging.getLogger("protege.watch")
 COMPARED = ("kept", "below threshold")
-"""Of an audited answer, what it would have come to: these two are answers of the right structure."""
+"""What an audited answer would have come to; with these two its structure is right, and it can be compared."""
 BATCH = 500
 
 
 def look(workspace: Workspace) -> list[Event]:
-    """Look once. Returns what has happened, oldest first."""
-    before = workspace.last_event()
+    """Look once. Returns the events that follow, oldest first."""
+    before = workspace.history.last_event()
     drain(workspace)
     compare(workspace)
     notice(workspace)
     for specialist in workspace.specialists():
         if specialist.answers or specialist.state == "shadow":
             _move(workspace, specialist)
-    publish(workspace)  # where a process was killed between a change and this
-    return workspace.events(after=before)
+    publish(workspace)  # a process may have been killed between a change and its publishing
+    return workspace.history.events(after=before)
 
 
 def compare(workspace: Workspace) -> int:
-    """Compare audited answers with the teacher's, where that was not done yet. Returns how many it were.
+    """Compare the audited answers that nobody has compared yet with the teacher's. Returns the number compared.
 
-    Judged by the grader that the specialist was certified with. Where a task's grader fails, its answers stay to be
-    compared, and the other tasks' are.
+    The grader is the one that the specialist was certified with. If a task's grader fails, that task's answers wait for
+    the next time.
     """
-    last, terms, done = workspace.last_attempt(), workspace.routes(), 0
+    last, route, done = workspace.history.last_attempt(), workspace.routes(), 0
     for task in workspace.tasks():
         try:
-            done += sum(_compare(workspace, task, known, terms, last) for known in (task.id, *task.merged))
+            done += sum(_compare(workspace, task, known, route, last) for known in (task.id, *task.merged))
         except ProtegeError as error:
             log.warning("The audits of %s wait: %s", task.name, error)
     return done
 
 
-def _compare(workspace: Workspace, task: Task, task_id: str, terms: Mapping[str, Route], last: int) -> int:
-    """Up to the try `last`: what comes in meanwhile is looked at the next time."""
-    key = f"compared:{task_id}"
+def _compare(workspace: Workspace, task: Task, task_id: str, route: Mapping[str, Route], last: int) -> int:
+    """Compare tries up to the number `last`; what comes in meanwhile is looked at the next time."""
+    after = workspace.watched.compared(task_id)
     rows = [
         row
-        for row in workspace.attempts(task_id, after=int(workspace.result(key) or 0), outcomes=("audited",))
-        if row.number <= last and row.reason in COMPARED and row.specialist_id in terms
+        for row in workspace.history.attempts(task_id, after=after, outcomes=("audited",))
+        if row.number <= last and row.reason in COMPARED and row.specialist_id in route
     ]
-    found: dict[int, bool] = {}
+    compared: dict[int, bool] = {}
     for start in range(0, len(rows), BATCH):
         batch = rows[start : start + BATCH]
         calls = {call.id: call for call in workspace.calls(ids=[row.call_id for row in batch])}
         for row in batch:
-            grader = grader_for(task, terms[row.specialist_id].grader)
+            grader = grader_for(task, route[row.specialist_id].grader)
             if (call := calls.get(row.call_id)) and (agreed := _agrees(row, call, grader)) is not None:
-                found[row.number] = agreed
+                compared[row.number] = agreed
     with workspace.change():
-        workspace.save_agreed(found)
-        workspace.save_result(key, last)
-    return len(found)
+        workspace.history.save_agreed(compared)
+        workspace.watched.save_compared(task_id, last)
+    return len(compared)
 
 
 def _agrees(row: AttemptRow, call: Call, grader: Grader) -> bool | None:
-    """Whether what the specialist said is what the teacher answered; None where the teacher did not."""
+    """Whether what the specialist said is what the teacher answered; None if the teacher did not answer."""
     said = next((attempt.content for attempt in call.attempts if attempt.by == row.specialist_id), None)
     if said is None or call.response is None or call.error is not None:
         return None
@@ -90,33 +91,34 @@ def _agrees(row: AttemptRow, call: Call, grader: Grader) -> bool | None:
 
 
 def _move(workspace: Workspace, specialist: Specialist) -> None:
-    """Do what the rules say. What stands in the way of it is told, and tried again at the next look."""
-    terms = workspace.routes().get(specialist.id)
-    if terms is None:
+    """Do what the rules say. If something stands in the way, log it; the next look tries again."""
+    route = workspace.routes().get(specialist.id)
+    if route is None:
         return
     began = stage(workspace, specialist)
     rows = [row for row in _compared(workspace, specialist, began) if row.agreed is not None]
-    seen = sum_up([not row.agreed for row in rows], terms.epsilon)
+    seen = sum_up([not row.agreed for row in rows], route.epsilon)
     changed = changed_at(workspace, specialist)
     watched = changed is not None and sum(row.number > changed for row in rows) < RULES.watchful
-    rules = replace(RULES, delta=min(RULES.delta, terms.delta))
-    then = step(specialist.state, seen, terms.epsilon, rules, changed=watched)
+    rules = replace(RULES, delta=min(RULES.delta, route.delta))
+    then = step(specialist.state, seen, route.epsilon, rules, changed=watched)
     policy = policy_of(workspace, specialist.task_id)
-    if then.what in ("canary", "live") and (policy.grader != terms.grader or policy.pin):
-        return  # shown under another meaning of "the same", or who answers was decided by hand
+    if then.what in ("canary", "live") and (policy.grader != route.grader or policy.pin):
+        return  # it was shown under another meaning of "the same", or a person has decided who answers
     try:
-        _do(workspace, specialist, terms, then, seen, rows)
+        _do(workspace, specialist, route, then, seen, rows)
     except ProtegeError as error:
         log.warning("%s stays %s: %s", specialist.name, specialist.state, error)
 
 
-def _compared(workspace: Workspace, specialist: Specialist, began: Mapping[str, int]) -> list[AttemptRow]:
-    found = workspace.attempts(specialist_id=specialist.id, after=began["after"], outcomes=("audited", "shadowed"))
-    return [row for row in found if row.reason == "kept"]
+def _compared(workspace: Workspace, specialist: Specialist, began: Stage) -> list[AttemptRow]:
+    outcomes = ("audited", "shadowed")
+    rows = workspace.history.attempts(specialist_id=specialist.id, after=began.attempt, outcomes=outcomes)
+    return [row for row in rows if row.reason == "kept"]
 
 
 def _do(
-    workspace: Workspace, specialist: Specialist, terms: Route, then: Step, seen: Seen, rows: Sequence[AttemptRow]
+    workspace: Workspace, specialist: Specialist, route: Route, then: Step, seen: Seen, rows: Sequence[AttemptRow]
 ) -> None:
     if then.what == "alarm":
         since = rows[min(seen.began, len(rows) - 1)].time or 0.0
@@ -124,13 +126,13 @@ def _do(
         figures = {"compared": seen.compared, "disagreed": seen.disagreed}
 
         def due() -> None:
-            if not terms.after:  # of the second in a cascade: the one before it goes on, and nothing speaks against it
+            if not route.after:  # after the second in a cascade ends, the first goes on: nothing speaks against it
                 open_reason(workspace, specialist.task_id, reason)
 
         if stop(workspace, specialist, then.why, figures, due) and specialist.answers:
             succeed(workspace, specialist, shown=False)
     elif then.what == "not shown":
-        retire(workspace, specialist, then.why)  # for good: tried often enough, chance would let it pass
+        retire(workspace, specialist, then.why)  # for good: tried often enough, it would pass by chance
     elif then.what == "canary":
         canary(workspace, specialist, then.why, specialist.state)
     elif then.what == "live":

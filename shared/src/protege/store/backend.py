@@ -1,0 +1,68 @@
+"""What a store brings. `registry` finds it by its name, `protege.testing.stores` checks it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
+
+import sqlalchemy as sa
+
+TURN_S = 60.0
+"""How long `turn` waits for whoever has it."""
+
+
+class Backend(Protocol):
+    """A database of one home, and the locks of its workspace."""
+
+    @property
+    def name(self) -> str:
+        """The name that it is registered under."""
+        ...
+
+    def connect(self) -> sa.Engine:
+        """An engine for the store, its tables migrated (`store.migrations.migrate`). Many processes may call it at
+        once.
+
+        Raises WorkspaceError if the store cannot be opened or was written by a newer version.
+        """
+        ...
+
+    def insert_new(self, connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> int:
+        """Insert the rows that break no unique constraint, in their order; leave the others. Returns how many.
+
+        A reader that has seen a `number` must never meet a smaller one later: a store that lets several processes
+        write at once makes them take turns here.
+        """
+        ...
+
+    def upsert(self, connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert rows, in place of those with the same primary key: the columns named are overwritten."""
+        ...
+
+    def lock(self) -> AbstractContextManager[None]:
+        """Held for hours by the loop, which runs alone. Raises WorkspaceBusy at once if another process holds it.
+
+        A killed process loses it.
+        """
+        ...
+
+    def turn(self) -> AbstractContextManager[None]:
+        """Held for moments by whoever changes who answers; a thread that holds it may take it again.
+
+        Raises WorkspaceBusy after TURN_S. A killed process loses it. Independent of `lock`.
+        """
+        ...
+
+    def journal_offsets(self) -> Mapping[str, int]:
+        """How far each journal file is stored, in bytes, by its name: a look that makes and changes nothing.
+
+        Empty if there is no store yet, or it cannot be read.
+        """
+        ...
+
+
+Factory: TypeAlias = Callable[[Path, str], Backend]
+"""Makes a store from the home folder and the address that stands behind the store's name in workspace.json ("" if none
+does). It opens nothing: `connect` does."""
