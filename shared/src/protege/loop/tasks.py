@@ -1,4 +1,4 @@
-"""Which tasks there are (S3), with what people have corrected, and what they are worth; kept in the workspace."""
+"""Which tasks there are (S3), with the corrections that people made, and what they are worth."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def find_tasks(workspace: Workspace, progress: Progress | None = None) -> list[Task]:
-    """Bring the journal in, and say which kinds of call repeat; anew only where calls have come since the last time."""
+    """Bring the journal in and find the tasks; again only if calls have come since the last time."""
     collect.drain(workspace)
     if workspace.cached(f"tasks:{workspace.count_calls()}") is None:
         _discover(workspace, workspace.tasks(), progress)
@@ -37,7 +37,7 @@ def _discover(workspace: Workspace, known: Sequence[Task], progress: Progress | 
 
 
 def merge_tasks(workspace: Workspace, into: str, other: str, progress: Progress | None = None) -> Task:
-    """Make two tasks (names or ids) one, also in what is discovered later. Raises BadInput."""
+    """Make two tasks (names or ids) one, in later discoveries too. Raises BadInput if there is no such task."""
     tasks = find_tasks(workspace, progress)
     first, second = choose(tasks, [into, other])
     _discover(workspace, cluster.merge(tasks, first, second), progress)
@@ -45,10 +45,10 @@ def merge_tasks(workspace: Workspace, into: str, other: str, progress: Progress 
 
 
 def split_task(workspace: Workspace, name: str, phrase: str = "", progress: Progress | None = None) -> list[Task]:
-    """Make the requests of a task that hold `phrase` a task of their own, also in what is discovered later.
+    """Make the requests of a task that hold `phrase` a task of their own, in later discoveries too.
 
-    Without a phrase what was merged by hand is told apart again. Returns the tasks of which it is one afterwards.
-    Raises BadInput.
+    Without a phrase, undoes a merge. Returns the tasks that it became. Raises BadInput if there is no such task, or
+    nothing to split.
     """
     tasks = find_tasks(workspace, progress)
     [task] = choose(tasks, [name])
@@ -58,13 +58,13 @@ def split_task(workspace: Workspace, name: str, phrase: str = "", progress: Prog
 
 
 def task_changes(workspace: Workspace, progress: Progress | None = None) -> list[Change]:
-    """What has changed in the traffic: new kinds of call, new wordings, kinds that come more or less often."""
+    """What has changed in the traffic: new tasks, new wordings, tasks that come more or less often."""
     tasks = find_tasks(workspace, progress)
     return cluster.changes(workspace.calls(), tasks, workspace.assignments())
 
 
 def weigh_tasks(workspace: Workspace, tasks: Sequence[Task], progress: Progress | None = None) -> list[Worth]:
-    """What the tasks are worth, the most first; a task's calls are read again only where the task has changed."""
+    """What the tasks are worth, the most valuable first. A task's calls are read again only if the task has changed."""
 
     def known(task: Task) -> tuple[str | None, float | None]:
         improvement = workspace.findings.improvement(task.id)
@@ -86,10 +86,10 @@ def weigh_tasks(workspace: Workspace, tasks: Sequence[Task], progress: Progress 
 
 
 def unfit(workspace: Workspace, task: Task) -> str | None:
-    """Why a task cannot be routed whatever its calls, None where nothing speaks against it."""
+    """Why a task can have no route, whatever its calls; None if nothing speaks against one."""
     if task.kind == "text" and not policy_of(workspace, task.id).grader:
         return (
-            "Free text: no exact comparison says whether two answers agree. Where likeness is enough, say so: "
+            "Free text: no exact comparison says whether two answers agree. If likeness is enough, say so: "
             f"protege policy {task.name} --grader text"
         )
     if not task.templates:
@@ -97,12 +97,12 @@ def unfit(workspace: Workspace, task: Task) -> str | None:
     return None
 
 
-def choose(tasks: Sequence[Task], wanted: Sequence[str]) -> list[Task]:
-    """The tasks of these names or ids; all where none are named. Raises BadInput."""
-    if not wanted:
+def choose(tasks: Sequence[Task], task_names: Sequence[str]) -> list[Task]:
+    """The tasks of these names or ids; all if none is named. Raises BadInput if there is no such task."""
+    if not task_names:
         return list(tasks)
     known = {key: task for task in tasks for key in (task.id, task.name)}
-    unknown = [name for name in wanted if name not in known]
+    unknown = [name for name in task_names if name not in known]
     if unknown:
         raise BadInput(f"There is no task {unknown[0]!r}.", "`protege tasks` lists them.")
-    return [known[name] for name in wanted]
+    return [known[name] for name in task_names]
