@@ -14,17 +14,20 @@ exclusive lock. Unlike a process id, a lock means the same in every container an
 from __future__ import annotations
 
 import errno
+import functools
 import os
 import secrets
 import struct
 import threading
 import time
-import weakref
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from ..common.forks import tell_of_forks
+from ..common.patience import WAIT_S, Patience
 
 try:
     import fcntl
@@ -37,27 +40,93 @@ PLAIN = 0
 SUFFIX = ".journal"
 ROTATE_BYTES = 32 << 20
 """At this size a new file is begun, so that the old one can be drained and deleted while its process lives on."""
+BACKLOG_BYTES = 8 << 20
+"""While the disk hangs, frames of this many bytes are held in memory. Further ones are lost."""
+BURST_GAP_S, BURST_FRAMES = 0.001, 16
+"""After this many frames, each within BURST_GAP_S of the one before, frames are written in the caller's own thread.
+There the hand-over would cost 10 to 25 µs a call, and only there can a disk that begins to hang hold one caller."""
+OPENINGS = 8
+"""A new file that others have locked or deleted is given up for another this often."""
 
 
 class JournalWriter:
     """Appends frames to this process's own file in `folder`.
 
     The file is made at the first frame, and only its owner can read it. Safe for many threads. A forked child writes to
-    a file of its own.
+    a file of its own. If the disk hangs, a caller waits for it `patience.WAIT_S` once and then not at all: frames are
+    held in memory, BACKLOG_BYTES at most, and written once the disk is back. failed: is told the error of a frame that
+    could not be written then.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, failed: Callable[[Exception], object] = lambda error: None) -> None:
         self.folder = folder
+        self._failed = failed
         self._file: int | None = None
         self._size = 0
         # Re-entrant: a signal handler or a finaliser may record while this very thread writes.
         self._lock = threading.RLock()
-        _writers.add(self)
+        self._patience = Patience()
+        self._lock_of_backlog = threading.RLock()
+        self._backlog = 0
+        self._appended_s = 0.0
+        self._in_a_row = 0
+        tell_of_forks(self)
+
+    @property
+    def late(self) -> bool:
+        """Whether the disk hangs, so that frames are held in memory."""
+        return self._patience.late
 
     def append(self, payload: bytes) -> None:
-        """Write one frame. When this returns, the whole frame is in the file. If it raises OSError, no part of it
-        is."""
+        """Write one frame. When this returns, the whole frame is in the file, unless the disk hangs. If it raises
+        OSError, no part of it is."""
         frame = encode(payload)
+        if self._in_a_burst():
+            self._write_here(frame)
+        elif self._patience.late:
+            self._hold(frame)
+        else:
+            self._patience.do(lambda: self._write(frame), self._failed)
+
+    def close(self) -> None:
+        """Close the file, which may then be drained and deleted. The next frame goes to a new file."""
+        if self._file is not None:
+            self._patience.do(self._close)
+
+    def _in_a_burst(self) -> bool:
+        """Whether frames come so fast that the hand-over to another thread would cost more than it is worth."""
+        now_s = time.perf_counter()
+        self._in_a_row = self._in_a_row + 1 if now_s - self._appended_s < BURST_GAP_S else 0
+        self._appended_s = now_s
+        return self._in_a_row > BURST_FRAMES and self._file is not None and not self._patience.late
+
+    def _write_here(self, frame: bytes) -> None:
+        begin_s = time.perf_counter()
+        if not self._lock.acquire(timeout=WAIT_S):  # whoever has it hangs
+            self._patience.was_slow()
+            self._hold(frame)
+            return
+        try:
+            self._write(frame)
+        finally:
+            self._lock.release()
+            if time.perf_counter() - begin_s > WAIT_S:
+                self._patience.was_slow()
+
+    def _hold(self, frame: bytes) -> None:
+        """Keep a frame in memory until the disk is back. Raises OSError if there are too many."""
+        with self._lock_of_backlog:
+            if self._backlog + len(frame) > BACKLOG_BYTES:
+                raise TimeoutError(errno.ETIMEDOUT, "the disk hangs")
+            self._backlog += len(frame)
+        self._patience.do(lambda: self._write_held(frame), self._failed)
+
+    def _write_held(self, frame: bytes) -> None:
+        with self._lock_of_backlog:
+            self._backlog -= len(frame)
+        self._write(frame)
+
+    def _write(self, frame: bytes) -> None:
         with self._lock:
             if self._file is None or self._size >= ROTATE_BYTES or not os.fstat(self._file).st_nlink:
                 self._open()
@@ -70,25 +139,29 @@ class JournalWriter:
                 raise
             self._size += len(frame)
 
-    def close(self) -> None:
-        """Close the file, which may then be drained and deleted. The next frame goes to a new file."""
-        with self._lock:
-            file, self._file = self._file, None
-            if file is not None:
-                os.close(file)
-
     def _open(self) -> None:
-        self.close()
+        self._close()
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        while self._file is None:
-            name = f"{time.time_ns() // 1_000_000}-{os.getpid()}-{secrets.token_hex(4)}{SUFFIX}"
-            path = self.folder / name
-            file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | _CLOSE_ON_EXEC, 0o600)
-            # A drain may have deleted the new file before the lock was taken: then try again.
+        for _ in range(OPENINGS):
+            if self._opened():
+                return
+        raise OSError(errno.EWOULDBLOCK, os.strerror(errno.EWOULDBLOCK))
+
+    def _opened(self) -> bool:
+        """Make a file and lock it. False if a drain had deleted or locked the new file before. Leaves no file and no
+        descriptor behind where it fails, as on a file system without locks."""
+        name = f"{time.time_ns() // 1_000_000}-{os.getpid()}-{secrets.token_hex(4)}{SUFFIX}"
+        path = self.folder / name
+        file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | _CLOSE_ON_EXEC, 0o600)
+        try:
             if _lock(file, shared=True) and os.fstat(file).st_nlink:
                 self._file, self._size, self._path = file, 0, path
-            else:
+                return True
+        finally:
+            if self._file != file:
+                path.unlink(missing_ok=True)
                 os.close(file)
+        return False
 
     def _take_back(self) -> None:
         """Cut off what a failed write left, and close the file. An empty one is removed."""
@@ -98,29 +171,36 @@ class JournalWriter:
             if not self._size:
                 self._path.unlink()
         finally:
-            self.close()
+            self._close()
+
+    def _close(self) -> None:
+        with self._lock:
+            file, self._file = self._file, None
+            if file is not None:
+                os.close(file)
 
     def forked(self) -> None:
-        """Called in a forked child: close the parent's file."""
+        """Called in a forked child: close the parent's file. What the parent holds in memory, the parent writes."""
+        hanging = self._patience.late or self._patience.busy
+        file, self._file = self._file, None
         self._lock = threading.RLock()
-        self.close()
+        self._lock_of_backlog = threading.RLock()
+        self._backlog = 0
+        self._patience.forked()
+        if file is not None and hanging:  # closing may hang too
+            self._patience.later(functools.partial(os.close, file))
+        elif file is not None:
+            os.close(file)
 
     def __del__(self) -> None:
-        self.close()
+        file, self._file = self._file, None
+        if file is not None and self._patience.late:
+            self._patience.do(functools.partial(os.close, file))
+        elif file is not None:
+            os.close(file)
 
 
-_writers: weakref.WeakSet[JournalWriter] = weakref.WeakSet()
 _CLOSE_ON_EXEC = getattr(os, "O_CLOEXEC", 0)
-
-
-def _after_fork_in_child() -> None:
-    # Another thread of the parent may have held the lock at the fork. Nobody here would release it.
-    for writer in list(_writers):
-        writer.forked()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 def encode(payload: bytes, key_id: int = PLAIN) -> bytes:
@@ -193,18 +273,26 @@ def _next_frame(data: bytes, at: int) -> int | None:
 
 @contextmanager
 def without_writer(path: Path) -> Iterator[bool]:
-    """Gives whether no process writes to this file any more. While the context lasts, none can start to."""
+    """Gives whether no process writes to this file any more. While the context lasts, none can start to.
+
+    On a file system that has no locks nobody can tell, so the file counts as one that is written to.
+    """
     if fcntl is None:
         yield True
         return
     file = os.open(path, os.O_RDWR | _CLOSE_ON_EXEC)
     try:
-        yield _lock(file, shared=False)
+        try:
+            abandoned = _lock(file, shared=False)
+        except OSError:
+            abandoned = False
+        yield abandoned
     finally:
         os.close(file)
 
 
 def _lock(file: int, *, shared: bool) -> bool:
+    """Whether the lock was taken. Raises OSError on a file system that has no locks."""
     if fcntl is None:
         return True
     try:

@@ -1,7 +1,8 @@
 """The recorder, which runs inside the agent. For each call it writes one JSON text, searches it for secrets once, and
 makes one `write`.
 
-It imports neither SQLAlchemy nor pydantic, starts no thread, and never raises into the agent.
+It imports neither SQLAlchemy nor pydantic, and never raises into the agent. The write is made by a thread of its own,
+so that a disk that hangs holds the agent for a moment only.
 """
 
 from __future__ import annotations
@@ -31,18 +32,22 @@ class Recorder:
     def __init__(self, home: str | os.PathLike[str] | None = None) -> None:
         self.home = home_path(home)
         self.lost = 0
-        self._journal = JournalWriter(self.home / "journal")
+        self._journal = JournalWriter(self.home / "journal", self._lose)
+        self._told_late = False
 
     def record(self, record: Mapping[str, Any]) -> None:
         """Record one call, in the form of `Call.to_record()`. A missing `id` or `time` (now) is filled in.
 
         The call is in the journal when this returns. Never raises: a call that cannot be written (disk full, home not
-        writable) is counted in `lost` and logged once. Recording goes on as soon as it can.
+        writable) is counted in `lost` and logged once. Recording goes on as soon as it can. A disk that hangs holds the
+        agent for 0.2 s once; further calls are held in memory, 8 MB at most, and written once it is back.
         """
         try:
             if "id" not in record or "time" not in record:
                 record = {"id": str(uuid_utils.uuid7()), "time": time.time(), **record}
             self._journal.append(mask(_json(record)))
+            if self._journal.late != self._told_late:
+                self._tell_late()
         except Exception as error:  # noqa: BLE001 - nothing may reach the agent, whatever it gave us to record
             self._lose(error)
 
@@ -55,6 +60,11 @@ class Recorder:
         if self.lost == 1:
             reason = error.strerror if isinstance(error, OSError) else type(error).__name__
             log.warning("A call could not be recorded in %s: %s. The agent goes on.", self.home, reason)
+
+    def _tell_late(self) -> None:
+        self._told_late = not self._told_late
+        if self._told_late:
+            log.warning("%s: the disk hangs. Calls are held in memory until it is back. The agent goes on.", self.home)
 
     def __reduce__(self) -> tuple[type[Recorder], tuple[str]]:
         return Recorder, (str(self.home),)  # frameworks copy and pickle what is attached to their models

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..common.forks import importing, tell_of_forks
+
 if TYPE_CHECKING:
     from ..serve import Engine, OllamaEngine
 
@@ -38,12 +40,11 @@ class EngineLink:
         self._home = home
         self._connect = connect or _connect
         self._start = start or _start
-        self._reset()
+        self.forked()
+        tell_of_forks(self)
 
     def engine(self) -> Engine | None:
         """The engine if it is connected. Otherwise None at once, and a thread goes to look for it."""
-        if self._pid != os.getpid():
-            self._reset()
         engine = self._engine
         if engine is None:
             self._look()
@@ -87,8 +88,8 @@ class EngineLink:
             with contextlib.suppress(Exception):
                 engine.close()
 
-    def _reset(self) -> None:
-        self._pid = os.getpid()
+    def forked(self) -> None:
+        """Begin without an engine. In a forked child the parent's connection and lock are of no use."""
         self._lock = threading.Lock()
         self._engine: Engine | None = None
         self._looking = False
@@ -142,7 +143,8 @@ def _ollama_at(address: str) -> Connect:
     made: dict[int, OllamaEngine] = {}
 
     def connect(_home: Path) -> Engine | None:
-        from ..serve import OllamaEngine
+        with importing():
+            from ..serve import OllamaEngine
 
         engine = made.setdefault(os.getpid(), OllamaEngine())
         return engine if engine.answers(address) else None
@@ -151,13 +153,15 @@ def _ollama_at(address: str) -> Connect:
 
 
 def _connect(home: Path) -> Engine | None:
-    from ..serve import connect
-    from ..workspace import Workspace
+    with importing():
+        from ..serve import connect
+        from ..workspace import Workspace
 
     return connect(Workspace(home))
 
 
 def _start(home: Path) -> None:
-    from ..serve.embedded.starting import start_in_background
+    with importing():
+        from ..serve.embedded.starting import start_in_background
 
     start_in_background(home)

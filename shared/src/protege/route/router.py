@@ -19,6 +19,7 @@ from ..asking.ask import Answered, ask
 from ..asking.confidence import keeps
 from ..call import Attempt, Message, Request
 from ..common.files import home_path
+from ..common.forks import tell_of_forks
 from ..common.tracing import OFF_SPAN, Span, span
 from ..errors import CannotRender, EngineBusy, EngineError, EngineTimeout, NotServed
 from ..specialist import Route, Specialist
@@ -123,6 +124,7 @@ class Router:
         self._links: dict[str, EngineLink] = {}
         self._lock = threading.Lock()
         self._logged: set[str] = set()
+        tell_of_forks(self)
 
     def decide(self, request: Request, run: str | None = None) -> Decision:
         """Whether a specialist is asked, by the request alone. run: the id of the agent's run, by which the share is
@@ -170,6 +172,10 @@ class Router:
         entries = (entry for entries in self._table.current().routes.values() for entry in entries)
         needed = {_engine_of(entry.specialist) for entry in entries} or {"embedded"}
         return all(self._link(engine).wait(until_s - time.monotonic()) for engine in sorted(needed))
+
+    def forked(self) -> None:
+        """Called in a forked child, where a thread of the parent may have held the lock."""
+        self._lock = threading.Lock()
 
     def close(self) -> None:
         """Close the connection to the engine. The engine itself goes on."""

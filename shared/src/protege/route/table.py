@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,8 @@ import orjson
 
 from ..asking.confidence import Scorer
 from ..cluster.assign import Assigner
+from ..common.forks import tell_of_forks
+from ..common.patience import WAIT_S, Patience
 from ..specialist import Route, Specialist
 from ..task import Task
 
@@ -21,8 +24,13 @@ FORMAT = 1
 CHECK_S = 0.5
 """The file is checked this often at most, so a route that is taken away is off within a second."""
 
+YOUNG_S = 2.5
+"""For this long after a file was first seen, its content is compared too. No file system's clock ticks more slowly than
+every 2 s."""
+
 log = logging.getLogger("protege.route")
 
+_Version: TypeAlias = tuple[int, int, int, int]
 Pair: TypeAlias = tuple[Route, Specialist]
 """A route and its specialist."""
 
@@ -79,39 +87,84 @@ def from_bytes(body: bytes) -> Table:
 
 
 class TableFile:
-    """The table in a file, which is read again once the file is replaced. Safe for many threads. Never raises."""
+    """The table in a file, which is read again once the file is replaced. Safe for many threads and after a fork.
+
+    Never raises. A disk that hangs holds a caller `patience.WAIT_S` once and then nobody. As long as it hangs, nobody
+    can tell whether a route still holds, so there are none.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._table = Table()
-        self._seen: tuple[int, ...] | None = None
-        self._checked_s = -CHECK_S
+        self._seen: _Version | None = None
+        self._seen_s = -math.inf
+        self._body = b""
+        self._checked_s = -math.inf
+        self._read: tuple[_Version | None, bytes] | None = None
+        self._patience = Patience()
+        self._reading = self._hangs = False
         self._lock = threading.Lock()
+        tell_of_forks(self)
 
     def current(self) -> Table:
-        """The table, at most CHECK_S old; an empty one if the file is missing or damaged."""
-        # One thread checks; the others use the table they have. So nobody waits, not even a child forked meanwhile.
-        first = self._checked_s < 0
-        if time.monotonic() - self._checked_s >= CHECK_S and self._lock.acquire(blocking=first):
+        """The table, at most CHECK_S old; an empty one if the file is missing or damaged, or its disk hangs."""
+        # One thread checks and the others use the table they have; only at the first check do they wait for it.
+        wait_s = WAIT_S if self._checked_s == -math.inf else 0
+        if time.monotonic() - self._checked_s >= CHECK_S and self._lock.acquire(timeout=wait_s):
             try:
-                self._look()
+                self._check()
                 self._checked_s = time.monotonic()
             finally:
                 self._lock.release()
-        return self._table
+        return _NONE if self._hangs else self._table
 
-    def _look(self) -> None:
+    def forked(self) -> None:
+        """Called in a forked child, where a thread of the parent may have held the lock: check anew."""
+        self._lock = threading.Lock()
+        self._patience.forked()
+        self._checked_s = -math.inf
+        self._read = None
+        self._reading = False
+
+    def _check(self) -> None:
+        if not self._reading:
+            self._reading = True
+            self._hangs = self._patience.late
+            done = self._patience.do(self._fetch)
+            self._hangs = not done and self._reading
+        if (read := self._read) is not None:
+            self._read = None
+            self._take(*read)
+
+    def _fetch(self) -> None:
+        """Read the file if it is another than the one that was read last. All that touches the disk is here."""
         try:
             stat = self._path.stat()
-            version = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+            version = (stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino)
+            # Two replacements within one tick of the file system's clock may look alike, so a young one is read again.
+            if version != self._seen or time.monotonic() - self._seen_s < YOUNG_S:
+                self._read = version, self._path.read_bytes()
         except OSError:
-            self._table, self._seen = Table(), None
+            self._read = None, b""
+        finally:
+            self._reading = self._hangs = False
+
+    def _take(self, version: _Version | None, body: bytes) -> None:
+        if version == self._seen and body == self._body:
             return
-        if version == self._seen:
-            return
+        if version != self._seen:
+            self._seen_s = time.monotonic()
+        same = body == self._body and version is not None and self._seen is not None
+        self._seen, self._body = version, body
+        if not same:
+            self._table = self._parsed(body) if version is not None else Table()
+
+    def _parsed(self, body: bytes) -> Table:
         try:
-            self._table = from_bytes(self._path.read_bytes())
+            return from_bytes(body)
         except Exception as error:  # noqa: BLE001 - the agent goes on with its teacher, whatever is in the file
-            self._table = Table()
             log.warning("%s cannot be read (%s); the teacher answers all calls.", self._path, type(error).__name__)
-        self._seen = version
+            return Table()
+
+
+_NONE = Table()
