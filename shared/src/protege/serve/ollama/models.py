@@ -20,8 +20,8 @@ import orjson
 
 from ...common.progress import Progress, Silent
 from ...errors import BadInput, BaseModelError, EngineError, NotServed
-from ...ollama.address import address, is_loopback
-from ...ollama.api import CONNECT_S, GREEDY, NAMESPACE, Ollama
+from ...ollama.address import CONNECT_S, address, is_loopback
+from ...ollama.api import GREEDY, NAMESPACE, Ollama
 from ...specialist import Specialist
 from ...workspace import Workspace
 from ..weights import digest, weights
