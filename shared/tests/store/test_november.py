@@ -212,7 +212,9 @@ def _schema(engine: sa.Engine) -> dict[str, Any]:
     inspector = sa.inspect(engine)
 
     def of(table: str) -> Any:
-        columns = {c["name"]: (str(c["type"]), c["nullable"], c["primary_key"]) for c in inspector.get_columns(table)}
+        columns = {
+            c["name"]: (str(c["type"]), c["nullable"], c.get("primary_key")) for c in inspector.get_columns(table)
+        }
         indexes = {i["name"]: i["column_names"] for i in inspector.get_indexes(table)}
         unique = sorted(u["column_names"] for u in inspector.get_unique_constraints(table))
         return columns, indexes, unique

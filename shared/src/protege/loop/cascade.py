@@ -62,7 +62,7 @@ def extended(run: Run, first: Candidate, improvement: Improvement) -> Improvemen
     Whatever stands in the way of the second becomes a part of the reason; the first goes on.
     """
     figures = improvement.figures
-    live = next((s for s in run.workspace.specialists(task_id=run.task.id) if s.id == first.specialist.id), None)
+    live = run.workspace.specialist(first.specialist.id)
     if not run.settings.cascade or figures is None or live is None or live.state != "live":
         return improvement
     if figures.certificate.coverage >= ENOUGH:

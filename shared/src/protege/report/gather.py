@@ -261,7 +261,7 @@ def _task_report(workspace: Workspace, task: Task, stand_in: bool, counts: Hourl
     improvement = workspace.findings.improvement(task.id)
     figures = _figures(workspace, task)
     mine = workspace.specialists(task_id=task.id)
-    specialist = next((s for s in mine if improvement and s.id == improvement.specialist_id), None)
+    specialist = workspace.specialist(improvement.specialist_id or "") if improvement else None
     evaluation: Mapping[str, Any] = figures.get("evaluation") or {}
     certificate: Mapping[str, Any] = figures.get("certificate") or {}
     return TaskReport(

@@ -1,3 +1,4 @@
+# type: ignore  # it runs with an older tree, whose names these are
 """Makes the home of 29 November 2026 that `test_november.py` opens. Run once, with the tree of then:
 
     git worktree add OLD f42106e

@@ -1,8 +1,8 @@
 """Calls get their place in the order of arrival as a column. Until then it was SQLite's own row number.
 
 The table is copied once: a column that is added could be no primary key, and filling it would rewrite every row as
-well. 17,840 calls take a fifth of a second. As SQLite's primary key of integers is its row number, adding calls costs
-what it did.
+well. 17,840 short calls take 0.4 s, opening included (two cores, 30 November 2026). As SQLite's primary key of integers
+is its row number, adding calls costs what it did.
 """
 
 from __future__ import annotations
