@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from datetime import UTC, datetime
-from typing import Any, Literal, NamedTuple, TypeAlias, cast
+from typing import Any, Literal, NamedTuple, TypeAlias, cast, get_args
 
 import orjson
 
+from .common import checks
 from .errors import BadCall
 
 Message: TypeAlias = Mapping[str, Any]
@@ -27,6 +26,9 @@ ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function
 
 AttemptOutcome: TypeAlias = Literal["kept", "handed_back", "failed", "audited"]
 """What came of asking a specialist: see `Attempt.outcome`."""
+
+OUTCOMES: tuple[AttemptOutcome, ...] = get_args(AttemptOutcome)
+"""All of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +102,27 @@ class Attempt:
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Attempt:
-        """Read an attempt. Unknown fields are ignored; missing ones are None."""
-        values: dict[str, Any] = {name: record.get(name) for name in ATTEMPT_FIELDS}
-        return cls(**values)
+        """Read an attempt. Unknown fields are ignored.
+
+        Raises BadCall if `by`, `outcome` or `reason` is missing, or a field is not of its type or out of range.
+        """
+        by, reason = checks.text(record, "by"), checks.text(record, "reason")
+        if by is None or reason is None:
+            raise BadCall("an attempt lacks by or reason.")
+        if (outcome := record.get("outcome")) not in OUTCOMES:
+            raise BadCall("an attempt has no known outcome.")
+        content = record.get("content")
+        if content is not None and not isinstance(content, str):
+            raise BadCall("an attempt's content is not a text.")
+        return cls(
+            by=by,
+            outcome=outcome,
+            reason=reason,
+            confidence=checks.number(record, "confidence"),
+            latency_ms=checks.number(record, "latency_ms"),
+            content=content,
+            rate=checks.number(record, "rate"),
+        )
 
 
 ATTEMPT_FIELDS = tuple(item.name for item in fields(Attempt))
@@ -129,6 +149,9 @@ class Call:
     """Why the route sent the call where it went."""
     attempts: tuple[Attempt, ...] = ()
     """What specialists did with the call, in the order they were asked."""
+    claims: tuple[Attempt, ...] = ()
+    """What the file that the call was imported from says that specialists did. Nothing of it was measured here, so it
+    is no attempt: it counts in no audit, and moves no specialist. It only keeps their answers from being learnt from."""
     run: str | None = None
     """The id of the agent's run."""
     parent: str | None = None
@@ -167,7 +190,7 @@ class Call:
     @property
     def from_teacher(self) -> bool:
         """Whether the teacher answered. Only such calls are learnt from, never a specialist's answers."""
-        return not any(attempt.outcome == "kept" for attempt in self.attempts)
+        return not any(attempt.outcome == "kept" for attempt in (*self.attempts, *self.claims))
 
     def to_record(self) -> dict[str, Any]:
         """The call as a JSON object; empty fields are left out."""
@@ -189,6 +212,8 @@ class Call:
                 record[name] = value
         if self.attempts:
             record["attempts"] = [attempt.to_record() for attempt in self.attempts]
+        if self.claims:
+            record["claims"] = [claim.to_record() for claim in self.claims]
         if self.input_tokens is not None or self.output_tokens is not None:
             record["usage"] = {"input_tokens": self.input_tokens, "output_tokens": self.output_tokens}
         return record
@@ -198,33 +223,36 @@ class Call:
         """Read a record. Unknown fields are ignored.
 
         default_id: the call's id if the record has none; by default the hash of its content. Raises BadCall if
-        `messages` is missing or malformed, or if a figure is not a number.
+        `messages` is missing or malformed, or if the record exceeds the bounds of `common.checks`: its figures are
+        numbers in their range, its names are texts, and it is nested at most 100 levels deep.
         """
+        if not isinstance(cast(Any, record), Mapping):
+            raise BadCall("it is not a JSON object.")
         usage = record.get("usage") or {}
         if not isinstance(usage, Mapping):
             raise BadCall("usage is not an object.")
         response = record.get("response")
         if response is not None:
             response = _message(response, "response")
-        attempts = record.get("attempts") or ()
-        if not isinstance(attempts, list | tuple) or not all(isinstance(a, Mapping) for a in attempts):
-            raise BadCall("attempts is not a list of objects.")
-        given_id = record.get("id")
+        if checks.too_deep(record):
+            raise BadCall(f"it is nested more than {checks.MOST_LEVELS} levels deep.")
+        given_id = checks.text(record, "id")
         if given_id is None and default_id is None:
             default_id = content_hash(record)
         return cls(
-            id=str(given_id) if given_id is not None else cast(str, default_id),
+            id=given_id if given_id is not None else cast(str, default_id),
             request=request_from(record),
             response=response,
-            time=_time(record.get("time")),
-            latency_ms=_number(record, "latency_ms"),
-            ttft_ms=_number(record, "ttft_ms"),
-            cost_usd=_number(record, "cost_usd"),
-            input_tokens=_count(usage, "input_tokens", "prompt_tokens"),
-            output_tokens=_count(usage, "output_tokens", "completion_tokens"),
-            attempts=tuple(map(Attempt.from_record, attempts)),
+            time=checks.time(record),
+            latency_ms=checks.number(record, "latency_ms"),
+            ttft_ms=checks.number(record, "ttft_ms"),
+            cost_usd=checks.number(record, "cost_usd"),
+            input_tokens=checks.count(usage, "input_tokens", "prompt_tokens"),
+            output_tokens=checks.count(usage, "output_tokens", "completion_tokens"),
+            attempts=_attempts(record, "attempts"),
+            claims=_attempts(record, "claims"),
             feedback=record.get("feedback"),
-            **{name: _text(record, name) for name in _TEXTS},
+            **{name: checks.text(record, name) for name in checks.TEXTS},
         )
 
     def with_id(self, call_id: str) -> Call:
@@ -232,8 +260,7 @@ class Call:
         return replace(self, id=call_id)
 
 
-_TEXTS = ("finish_reason", "model", "answered_by", "decision", "run", "parent", "framework", "agent", "error")
-_PLAIN = (*_TEXTS, "time", "latency_ms", "ttft_ms", "cost_usd", "feedback")
+_PLAIN = (*checks.TEXTS, "time", "latency_ms", "ttft_ms", "cost_usd", "feedback")
 
 
 def request_from(record: Mapping[str, Any]) -> Request:
@@ -309,36 +336,12 @@ def _message(value: Any, what: str) -> Message:
     return message
 
 
+def _attempts(record: Mapping[str, Any], name: str) -> tuple[Attempt, ...]:
+    attempts = record.get(name) or ()
+    if not isinstance(attempts, list | tuple) or not all(isinstance(attempt, Mapping) for attempt in attempts):
+        raise BadCall(f"{name} is not a list of objects.")
+    return tuple(map(Attempt.from_record, attempts))
+
+
 def _is_tool_call(value: Any) -> bool:
     return isinstance(value, Mapping) and isinstance(value.get("function") or value, Mapping)
-
-
-def _text(record: Mapping[str, Any], name: str) -> str | None:
-    value = record.get(name)
-    return None if value is None else str(value)
-
-
-def _number(record: Mapping[str, Any], name: str) -> float | None:
-    value = record.get(name)
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise BadCall(f"{name} is not a number.")
-    return float(value)
-
-
-def _count(usage: Mapping[str, Any], *names: str) -> int | None:
-    for name in names:
-        if (value := _number(usage, name)) is not None:
-            return int(value)
-    return None
-
-
-def _time(value: Any) -> float | None:
-    if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
-        return value
-    try:
-        when = datetime.fromisoformat(str(value))
-    except ValueError:
-        raise BadCall("time is neither seconds since 1970 nor an ISO 8601 date.") from None
-    return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()

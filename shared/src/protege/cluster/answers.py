@@ -10,11 +10,11 @@ from typing import Any
 import orjson
 
 from ..call import Call, text_of
+from ..common.fences import fenced
 
 _LABEL_CHARS = 40
 _KEYS = 30
 _RECURS = 3
-_FENCED = re.compile(r"```\w*\s*(.*?)\s*```\Z", re.DOTALL)
 _SQL = re.compile(r"(?:select|with|insert\s+into|update|delete\s+from)\b", re.IGNORECASE)
 
 Form = frozenset[str]
@@ -34,7 +34,8 @@ def _form(call: Call, text: str, times: int) -> Form:
         return frozenset(("tool_calls",))
     if not text:
         return frozenset()
-    inside = match[1] if (match := _FENCED.match(text)) else text
+    block = fenced(text)
+    inside = text if block is None else f"{block.rest}\n{block.body or ''}".strip()
     if inside[:1] in "{[" and (keys := _keys(inside)):
         return frozenset(f"json:{key}" for key in keys)
     if len(text) <= _LABEL_CHARS and times >= _RECURS:

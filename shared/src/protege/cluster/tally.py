@@ -17,6 +17,7 @@ from typing import Any
 import orjson
 
 from ..call import Call, Message, text_of
+from ..common.fences import fenced
 from ..common.prices import cost_usd
 from ..task import Kind
 
@@ -29,7 +30,6 @@ _SQL = re.compile(
     r"|(?:CREATE|ALTER|DROP)\s+(?:TABLE|VIEW|INDEX)\b)",
     re.IGNORECASE | re.DOTALL,
 )
-_FENCED = re.compile(r"\A\s*```(\w*)[^\n]*\n(.*?)\n?\s*```\s*\Z", re.DOTALL)
 _CODE = re.compile(
     r"^\s*(?:def |class |import |from \w[\w.]* import |function |const |let |var |public |#include|package )", re.M
 )
@@ -158,8 +158,8 @@ def _kind_of(text: str, calls_tools: bool) -> Kind:
     if calls_tools:
         return "tool_calls"
     language = ""
-    if fenced := _FENCED.match(text):
-        language, text = fenced[1].lower(), fenced[2].strip()
+    if (block := fenced(text)) and block.body is not None:
+        language, text = block.language.lower(), block.body.strip()
     if text[:1] in ("{", "[") and _is_json(text):
         return "json"
     if language == "sql" or _SQL.match(text):

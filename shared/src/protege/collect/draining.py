@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import orjson
 
 from ..call import Call
-from ..errors import BadCall
-from .journal import MAGIC, PLAIN, SUFFIX, Damage, Frame, frames, without_writer
+from ..common.checks import without_odd_fields
+from ..common.confinement import Confinement
+from .journal import MAGIC, PLAIN, SUFFIX, Damage, Frame, Newer, frames, is_ours, without_writer
 from .pricing import priced
 
 if TYPE_CHECKING:
@@ -19,58 +22,100 @@ if TYPE_CHECKING:
 log = logging.getLogger("protege")
 
 
+BEYOND = "#beyond"
+"""After a file's name among the offsets: how far the frames are stored that stand behind one that is not read yet."""
+
+
 def drain(workspace: Workspace) -> int:
     """Bring what recorders wrote into the store. Returns the number of calls added.
 
     A file that no process writes to any more is deleted once it is drained; one with damaged frames is kept under the
-    name `….damaged`. May run at any time and in several processes at once, and may be killed at any point.
+    name `….damaged`. Frames of a newer version, or of a key that is not known here, stay where they are, in a file that
+    keeps its name and its offset, so that the version that can read them finds them (`kept_for_later`). A record that
+    is no call is set aside. May run at any time and in several processes at once, and may be killed at any point.
     """
     offsets = workspace.journals.offsets()
     paths = sorted((workspace.home / "journal").glob(f"*{SUFFIX}"))
-    workspace.journals.forget(offsets.keys() - {path.name for path in paths})
-    return sum(_drain_file(workspace, path, offsets.get(path.name, 0)) for path in paths)
+    names = {path.name for path in paths}
+    workspace.journals.forget({name for name in offsets if name.removesuffix(BEYOND) not in names})
+    return sum(_drain_file(workspace, path, offsets) for path in paths)
 
 
-def _drain_file(workspace: Workspace, path: Path, offset: int) -> int:
+def kept_for_later(workspace: Workspace) -> list[Path]:
+    """The journal files with frames that this version cannot read; it has read the others in them."""
+    names = (name.removesuffix(BEYOND) for name in workspace.journals.offsets() if name.endswith(BEYOND))
+    return [path for name in sorted(names) if (path := workspace.home / "journal" / name).exists()]
+
+
+def _drain_file(workspace: Workspace, path: Path, offsets: Mapping[str, int]) -> int:
     try:
+        if not is_ours(path):
+            log.warning("%s is not this user's file: it is not read.", path)
+            return 0
         # Lock before reading: if the writer is gone, all that it wrote is then there.
         with without_writer(path) as abandoned:
             data = path.read_bytes()
-            calls, end = _calls(path, data, offset)
-            added = workspace.add_calls(calls)
-            if abandoned:
-                _put_away(path, data, end)
-                workspace.journals.forget({path.name})
-            elif end > offset:
-                workspace.journals.save_offset(path.name, end)
+            first, beyond = offsets.get(path.name, 0), offsets.get(f"{path.name}{BEYOND}", 0)
+            read = _read(path, data, first, max(first, beyond))
+            added = workspace.add_calls(read.calls)
+            if read.unread is not None:
+                workspace.journals.save_offset(path.name, read.unread)
+                workspace.journals.save_offset(f"{path.name}{BEYOND}", read.end)
+                if not beyond:
+                    log.warning("%s holds calls that only a newer Protégé can read; they stay there for it.", path)
+            elif abandoned:
+                _put_away(path, data, read.end)
+                workspace.journals.forget({path.name, f"{path.name}{BEYOND}"})
+            elif read.end > first:
+                workspace.journals.save_offset(path.name, read.end)
+                workspace.journals.forget({f"{path.name}{BEYOND}"} & offsets.keys())
             return added
     except FileNotFoundError:
         return 0  # another drain was faster
 
 
-def _calls(path: Path, data: bytes, offset: int) -> tuple[list[Call], int]:
-    """The calls after `offset`, and the offset after the last whole frame."""
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What was read of a file."""
+
+    calls: list[Call]
+    end: int
+    """The offset after the last whole frame."""
+    unread: int | None
+    """The offset of the first frame that this version cannot read; None if there is none."""
+
+
+def _read(path: Path, data: bytes, first: int, beyond: int) -> _Read:
+    """The calls after `beyond`, and which frames after `first` are unread."""
     calls: list[Call] = []
-    bad = 0
-    for item in frames(data, offset):
-        offset = item.end
-        if isinstance(item, Damage):
+    unread: int | None = None
+    end = start = first
+    confinement = Confinement("drain")
+    for item in frames(data, first):
+        start, end = end, item.end
+        if isinstance(item, Newer) or (isinstance(item, Frame) and item.key_id != PLAIN):
+            unread = start if unread is None else unread
+        elif end <= beyond:
+            continue
+        elif isinstance(item, Damage):
             log.warning("%s: bytes %d to %d are damaged; the calls in them are lost.", path, item.start, item.end)
-        elif item.key_id != PLAIN:
-            log.warning("%s: a call is encrypted with key %d, which is not known here.", path, item.key_id)
         else:
-            try:
-                calls.append(priced(Call.from_record(orjson.loads(item.payload))))
-            except (BadCall, orjson.JSONDecodeError):
-                bad += 1
-    if bad:
+            with confinement.each(f"{path.name}@{start}", item.payload):
+                calls.append(read_call(item.payload))
+    if bad := confinement.asides.total():
         log.warning("%s: %d records are no calls (no messages, or malformed); they are left out.", path, bad)
-    return calls, offset
+    return _Read(calls, end, unread)
+
+
+def read_call(payload: bytes) -> Call:
+    """The call that a recorder wrote. Figures that cannot be are left out. Raises BadCall, JSONDecodeError."""
+    record = orjson.loads(payload)
+    return priced(Call.from_record(without_odd_fields(record) if isinstance(record, dict) else record))
 
 
 def _put_away(path: Path, data: bytes, end: int) -> None:
     """Delete a drained file; keep one that holds something unreadable."""
-    whole = all(isinstance(item, Frame) and item.key_id == PLAIN for item in frames(data))
+    whole = all(isinstance(item, Frame) for item in frames(data))
     # A frame that is cut off at the end is a call that had not returned when its process was killed.
     if whole and (end == len(data) or data.startswith(MAGIC[: len(data) - end], end)):
         path.unlink(missing_ok=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from os import PathLike
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import orjson
 
 from ..call import Call, content_hash
+from ..common.confinement import Aside, Confinement
 from ..common.progress import Bar, Progress, Silent
 from ..errors import BadCall, BadInput
 from ..masking.masking import mask
@@ -33,6 +34,12 @@ _READERS: Mapping[Form, Callable[[Any], Iterator[dict[str, Any] | BadCall]]] = {
     "otlp": otlp.records,
 }
 _BATCH = 2000
+_BATCH_BYTES = 64 << 20
+"""Calls are stored in batches of so many calls, or earlier if their file's bytes come to so much."""
+MOST_SKIPPED = 1_000
+"""The most lines that a result names; the others are counted."""
+MOST_UNUSABLE = 100_000
+"""After this many lines in a row without a call, the rest of a file is not read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +62,14 @@ class Collected:
     added: int
     """How many of them the workspace did not have."""
     skipped: tuple[Skipped, ...]
-    """The lines that could not be used."""
+    """The lines that could not be used, the first MOST_SKIPPED of them."""
     files: tuple[Path, ...]
     """The files that were read."""
+    unusable: int = 0
+    """How many lines could not be used."""
+    claims: int = 0
+    """How many calls say what specialists did with them. That was not measured here, so it counts as a claim only
+    (`Call.claims`)."""
 
 
 def collect(
@@ -83,7 +95,7 @@ def collect(
             for item in _read(path, forms[path]):
                 if isinstance(item, Skipped):
                     raise BadInput(f"{path}, line {item.line}: {item.reason}.", "Mend the line, or leave out --strict.")
-    read = added = 0
+    read = added = unusable = claims = 0
     skipped: list[Skipped] = []
     total = sum(path.stat().st_size for path in files)
     with (progress or Silent()).step("collect", total) as bar:
@@ -91,10 +103,13 @@ def collect(
             items = _read(path, forms[path], bar)
             while batch := list(islice(items, _BATCH)):
                 batch_calls = [item for item in batch if isinstance(item, Call)]
-                skipped += (item for item in batch if isinstance(item, Skipped))
+                lines = [item for item in batch if isinstance(item, Skipped)]
+                unusable += len(lines)
+                skipped += lines[: MOST_SKIPPED - len(skipped)]
                 read += len(batch_calls)
+                claims += sum(bool(call.claims) for call in batch_calls)
                 added += workspace.add_calls(batch_calls)
-    return Collected(read, added, tuple(skipped), tuple(files))
+    return Collected(read, added, tuple(skipped), tuple(files), unusable, claims)
 
 
 def read(path: Path, form: Form | None = None) -> Iterator[Call]:
@@ -115,23 +130,49 @@ def form_of(path: Path) -> Form:
 
 
 def _read(path: Path, form: Form, bar: Bar | None = None) -> Iterator[Call | Skipped]:
+    """Each call, and each line that holds none. Ends after MOST_UNUSABLE of these in a row."""
+    unusable = 0
+    for item in _items(path, form, bar):
+        yield item
+        unusable = unusable + 1 if isinstance(item, Skipped) else 0
+        if isinstance(item, Skipped) and unusable == MOST_UNUSABLE:
+            yield Skipped(path, item.line, f"{MOST_UNUSABLE:,} lines in a row hold no call; the rest is not read")
+            return
+
+
+def _items(path: Path, form: Form, bar: Bar | None) -> Iterator[Call | Skipped]:
     seen: Counter[str] = Counter()
+    skipped: list[Skipped] = []
+    line = 0
+
+    def set_aside(aside: Aside) -> None:
+        skipped.append(Skipped(path, line, aside.detail.rstrip(".") or f"it cannot be read ({aside.reason})"))
+
+    confinement = Confinement("import", set_aside)
     for line, document in json_files.documents(path, bar):
         if isinstance(document, json_files.Unreadable):
             yield Skipped(path, line, str(document))
             continue
-        try:
-            for record in _READERS[form](document):
+        records: Iterator[dict[str, Any] | BadCall] = iter(())
+        with confinement.each(f"{path}:{line}"):
+            records = _READERS[form](document)
+        more = True
+        while more:
+            call, more = None, False
+            with confinement.each(f"{path}:{line}"):
+                record = next(records, None)
+                more = record is not None
                 if isinstance(record, BadCall):
-                    yield Skipped(path, line, record.fact.rstrip("."))
-                else:
-                    yield _call(record, seen)
-        except BadCall as error:
-            yield Skipped(path, line, error.fact.rstrip("."))
+                    raise record
+                call = None if record is None else _call(record, seen)
+            if call is not None:
+                yield call
+            yield from skipped
+            skipped.clear()
 
 
 def _call(record: Mapping[str, Any], seen: Counter[str]) -> Call:
-    """The call of a record.
+    """The call of a record. What it says of specialists becomes a claim.
 
     seen: how often each content has come in this file so far, which alone tells a call without an id from its repeats.
     Its id must not depend on other lines: if they change, it must not become another call that calibration counts
@@ -146,4 +187,5 @@ def _call(record: Mapping[str, Any], seen: Counter[str]) -> Call:
         content = content_hash(record)[:32]
         seen[content] += 1
         default_id = f"{content}-{seen[content]}"
-    return priced(Call.from_record(record, default_id=default_id))
+    call = Call.from_record(record, default_id=default_id)
+    return priced(replace(call, attempts=(), claims=(*call.attempts, *call.claims), decision=None))

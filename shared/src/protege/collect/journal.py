@@ -5,7 +5,8 @@ A file is a sequence of frames. Each is written by one `write`, so a killed proc
     magic ff 50 4a 01 | key id, 2 bytes | length, 4 bytes | CRC-32, 4 bytes | payload
 
 Numbers are big-endian. The checksum covers key id, length and payload. Key id 0 means that the payload is plain JSON.
-The byte ff cannot occur in it, so the next frame can be found after a damaged one.
+The byte ff cannot occur in it, so the next frame can be found after a damaged one. The last byte of the magic is the
+version of the frame: what begins with the magic of another version is a newer version's to read, and is not damaged.
 
 A writer holds a shared lock (flock) on its file as long as it lives. Whoever wants to delete the file first takes the
 exclusive lock. Unlike a process id, a lock means the same in every container and does not outlive its process.
@@ -17,6 +18,7 @@ import errno
 import functools
 import os
 import secrets
+import stat
 import struct
 import threading
 import time
@@ -232,8 +234,16 @@ class Damage:
     end: int
 
 
-def frames(data: bytes, offset: int = 0) -> Iterator[Frame | Damage]:
-    """The whole frames of a journal file from `offset` on, and the damaged stretches between them.
+@dataclass(frozen=True, slots=True)
+class Newer:
+    """The bytes from `start` to `end` begin as a frame of another version does. This version cannot read them."""
+
+    start: int
+    end: int
+
+
+def frames(data: bytes, offset: int = 0) -> Iterator[Frame | Damage | Newer]:
+    """The whole frames of a journal file from `offset` on, and the stretches between them that hold none.
 
     data: the bytes of the file. Ends before an incomplete last frame: one that is being written, or that its process
     did not finish.
@@ -241,15 +251,21 @@ def frames(data: bytes, offset: int = 0) -> Iterator[Frame | Damage]:
     at = offset
     while at < len(data):
         frame = _frame_at(data, at)
-        if frame is None:
-            sound = _next_frame(data, at + 1)
-            if sound is None:
-                return
-            yield Damage(at, sound)
-            at = sound
+        if frame is not None:
+            yield frame
+            at = frame.end
             continue
-        yield frame
-        at = frame.end
+        sound = _next_frame(data, at + 1)
+        newer = _is_newer(data, at)
+        if sound is None and not newer:
+            return
+        end = len(data) if sound is None else sound
+        yield Newer(at, end) if newer else Damage(at, end)
+        at = end
+
+
+def _is_newer(data: bytes, at: int) -> bool:
+    return data.startswith(MAGIC[:3], at) and at + 3 < len(data) and data[at + 3] > MAGIC[3]
 
 
 def _frame_at(data: bytes, at: int) -> Frame | None:
@@ -269,6 +285,15 @@ def _next_frame(data: bytes, at: int) -> int | None:
             return at
         at += 1
     return None
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a journal file was written by one who may: it is a plain file of this user, of the home's owner or of
+    root. What others could put there would count as measured here."""
+    if not hasattr(os, "getuid"):
+        return True
+    file = path.lstat()
+    return stat.S_ISREG(file.st_mode) and file.st_uid in {0, os.getuid(), path.parent.stat().st_uid}
 
 
 @contextmanager

@@ -5,16 +5,25 @@ from __future__ import annotations
 import gzip
 import itertools
 import zlib
+from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any, cast
 
 import orjson
 
+from ..common import checks
 from ..common.progress import Bar
 from ..errors import BadInput
 
+MOST_BYTES = checks.MOST_BYTES
+"""The most bytes of a line, and of a document over many lines, after decompression. Longer ones are passed over in
+pieces, so that no file takes more memory than this, however small it is on the disk."""
+MOST_PASSED_BYTES = 2 << 30
+"""A file is given up where more bytes than this hold no call: a gzip file of 10 MB may unpack to 10 GB."""
+_PIECE = 1 << 20
 _DAMAGED_GZIP = (EOFError, zlib.error, gzip.BadGzipFile)
 _LINES_BETWEEN_REPORTS = 500
 
@@ -43,7 +52,8 @@ def check(path: Path) -> None:
 
 
 def documents(path: Path, bar: Bar | None = None) -> Iterator[tuple[int, Any]]:
-    """Each JSON document with the number of its line, from 1; an `Unreadable` in its place if it is not JSON.
+    """Each JSON document with the number of its line, from 1; an `Unreadable` in its place if it is not JSON, is longer
+    than MOST_BYTES, or is nested more than `checks.MOST_LEVELS` deep.
 
     A file with one document over many lines is read whole. `bar` advances by the bytes read from the disk.
     """
@@ -79,42 +89,118 @@ def _opened(path: Path) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
 
 
 def _numbered(file: IO[bytes]) -> Iterator[tuple[int, bytes | Unreadable]]:
-    """The lines that are not blank. If a compressed file is cut off or damaged, an `Unreadable` comes last."""
+    """The lines that are not blank; an `Unreadable` in place of one that is too long. If a compressed file is cut off
+    or damaged, or the file is given up (`_Passed`), an `Unreadable` comes last."""
     number = 0
+    passed = _Passed()
     try:
-        for number, line in enumerate(file, 1):
+        while line := file.readline(MOST_BYTES + 1):
+            number += 1
             if number == 1:
                 line = line.removeprefix(_BOM)
-            if not line.isspace():
+            if len(line) > MOST_BYTES:
+                passed.over(line)
+                while not line.endswith(b"\n") and (line := file.readline(_PIECE)):
+                    passed.over(line)
+                yield number, Unreadable(_TOO_LONG)
+            elif line.isspace():
+                passed.over(line)
+            else:
                 yield number, line
     except _DAMAGED_GZIP:
         yield number + 1, Unreadable("the compressed file is cut off or damaged here")
+    except _GivenUp:
+        yield number, Unreadable(f"more than {MOST_PASSED_BYTES >> 20} MB hold no call; the rest is not read")
+
+
+_TOO_LONG = f"longer than {MOST_BYTES >> 20} MB"
+
+
+class _GivenUp(Exception):
+    """There is too much in a file that holds no call."""
+
+
+class _Passed:
+    """Counts what holds no call: bytes of lines that are too long, and lines that are blank, each as 64 bytes."""
+
+    def __init__(self) -> None:
+        self._bytes = 0
+
+    def over(self, line: bytes) -> None:
+        self._bytes += max(len(line), 64)
+        if self._bytes > MOST_PASSED_BYTES:
+            raise _GivenUp
 
 
 def _whole(numbered: Iterator[tuple[int, bytes | Unreadable]]) -> Iterator[tuple[int, bytes | Unreadable]]:
     """The lines; or all of them as one, if the first opens an object and the file is one document."""
-    for number, line in numbered:
-        if isinstance(line, bytes) and line.rstrip().endswith((b"{", b"[", b",")):
-            rest = list(numbered)
-            joined = b"".join((line, *(more for _, more in rest if isinstance(more, bytes))))
-            if line.strip() == b"{" or not isinstance(_parsed(joined), Unreadable):
-                yield number, joined
-                return
-            numbered = iter(rest)
-        yield number, line
+    first = next(numbered, None)
+    if first is None:
+        return
+    number, line = first
+    if isinstance(line, Unreadable) or not line.rstrip().endswith((b"{", b"[", b",")):
+        yield first
         yield from numbered
+        return
+    held, beyond = _held(first, numbered)
+    if beyond is None or isinstance(beyond[1], Unreadable):
+        if line.strip() == b"{" or not isinstance(_parsed(held.joined), Unreadable):
+            yield number, bytes(held.joined)
+            return
+    elif line.strip() == b"{":  # no line of such a file is a document of its own
+        yield number, Unreadable(f"one document over many lines, {_TOO_LONG}")
+        return
+    yield from held.lines()
+    if beyond is not None:
+        yield beyond
+    yield from numbered
 
 
-def _parsed(line: bytes | Unreadable) -> Any:
+class _Held:
+    """Lines with their numbers, in little more memory than they take in the file."""
+
+    def __init__(self) -> None:
+        self.joined = bytearray()
+        self._numbers = array("L")
+        self._ends = array("L")
+
+    def add(self, number: int, line: bytes) -> None:
+        self.joined += line
+        self._numbers.append(number)
+        self._ends.append(len(self.joined))
+
+    def lines(self) -> Iterator[tuple[int, bytes]]:
+        start = 0
+        for number, end in zip(self._numbers, self._ends, strict=True):
+            yield number, bytes(self.joined[start:end])
+            start = end
+
+
+def _held(
+    first: tuple[int, bytes | Unreadable], numbered: Iterator[tuple[int, bytes | Unreadable]]
+) -> tuple[_Held, tuple[int, bytes | Unreadable] | None]:
+    """The lines up to MOST_BYTES together, and the one that comes next: None at the file's end."""
+    held = _Held()
+    for number, line in chain((first,), numbered):
+        if isinstance(line, Unreadable) or len(held.joined) + len(line) > MOST_BYTES:
+            return held, (number, line)
+        held.add(number, line)
+    return held, None
+
+
+def _parsed(line: bytes | bytearray | Unreadable) -> Any:
     if isinstance(line, Unreadable):
         return line
     try:
-        return orjson.loads(line)
+        document = orjson.loads(line)
     except orjson.JSONDecodeError:
         return Unreadable(_why(line))
+    if checks.too_deep(document):
+        return Unreadable(f"nested more than {checks.MOST_LEVELS} levels deep")
+    return document
 
 
-def _why(line: bytes) -> str:
+def _why(line: bytes | bytearray) -> str:
     try:
         line.decode()
     except UnicodeDecodeError:

@@ -16,6 +16,7 @@ from typing import Any
 import orjson
 import uuid_utils
 
+from ..common.checks import MOST_BYTES, MOST_LEVELS, too_deep, without_odd_fields
 from ..common.files import home_path
 from ..masking.masking import mask
 from .journal import JournalWriter
@@ -38,14 +39,16 @@ class Recorder:
     def record(self, record: Mapping[str, Any]) -> None:
         """Record one call, in the form of `Call.to_record()`. A missing `id` or `time` (now) is filled in.
 
-        The call is in the journal when this returns. Never raises: a call that cannot be written (disk full, home not
-        writable) is counted in `lost` and logged once. Recording goes on as soon as it can. A disk that hangs holds the
-        agent for 0.2 s once; further calls are held in memory, 8 MB at most, and written once it is back.
+        The call is in the journal when this returns. Figures and names that cannot be are left out, and so is what is
+        nested too deep (`common.checks`). Never raises: a call that cannot be written (disk full, home not writable,
+        more than MOST_BYTES) is counted in `lost` and logged once. Recording goes on as soon as it can. A disk that
+        hangs holds the agent for 0.2 s once; further calls are held in memory, 8 MB at most, and written once it is
+        back.
         """
         try:
             if "id" not in record or "time" not in record:
                 record = {"id": str(uuid_utils.uuid7()), "time": time.time(), **record}
-            self._journal.append(mask(_json(record)))
+            self._journal.append(mask(_json(without_odd_fields(record))))
             if self._journal.late != self._told_late:
                 self._tell_late()
         except Exception as error:  # noqa: BLE001 - nothing may reach the agent, whatever it gave us to record
@@ -75,9 +78,16 @@ _OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
 
 def _json(record: Mapping[str, Any]) -> bytes:
     try:
-        return orjson.dumps(record, _unserialisable, _OPTIONS)
+        written = orjson.dumps(record, _unserialisable, _OPTIONS)
+        # Few calls hold so many brackets that they could be nested too deep, and only these are looked through.
+        deep = written.count(b"{") + written.count(b"[") > MOST_LEVELS and too_deep(record)
     except TypeError:
-        return orjson.dumps(_plain(record, 0), _unserialisable, _OPTIONS)
+        written, deep = b"", True
+    if deep:
+        written = orjson.dumps(_plain(record, 0), _unserialisable, _OPTIONS)
+    if len(written) > MOST_BYTES:
+        raise ValueError("the call is too large")
+    return written
 
 
 def _unserialisable(value: Any) -> Any:
@@ -91,7 +101,7 @@ def _unserialisable(value: Any) -> Any:
 
 def _plain(value: Any, depth: int) -> Any:
     """A copy without what orjson refuses: odd keys, integers over 64 bits, lone surrogates, circles."""
-    if depth > _MAX_DEPTH:
+    if depth >= MOST_LEVELS and isinstance(value, Mapping | list | tuple | set | frozenset):
         return "<too deep>"
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode()
@@ -102,6 +112,3 @@ def _plain(value: Any, depth: int) -> Any:
     if isinstance(value, int) and not isinstance(value, bool):
         return value if -(1 << 63) <= value < 1 << 64 else str(value)
     return value
-
-
-_MAX_DEPTH = 100

@@ -95,7 +95,7 @@ def row_from(task: Task, call: Call, noise: str | None = None) -> Row | str:
         prompt=_hash(f"{text}\n{tools}"),
         strict=_hash(folded),
         near=_near(shown, folded),
-        sampled=all(attempt.outcome == "audited" for attempt in call.attempts),
+        sampled=all(attempt.outcome == "audited" for attempt in (*call.attempts, *call.claims)),
         folded=ends(folded),
         cut_off=(call.finish_reason or "").lower() in CUT_OFF,
         approved=verdict(call.feedback) is True,

@@ -3,6 +3,10 @@
 `gguf.GGUFReader` makes numpy objects of every token, which takes 5.2 s for SmolLM2's 49,152 tokens on two busy cores;
 this takes 0.15 s. Every run looks at all bases on the machine, so users feel the difference. The layout follows the
 GGUF specification, versions 2 and 3, little-endian.
+
+A file may come from anywhere, so nothing that it says of itself is believed: every count is checked against what the
+file can hold and against the bounds below before memory is taken for it, and the keys that are read here and by
+`select` must be of their type. Reading takes time in proportion to the header, and at most about 200 MB.
 """
 
 from __future__ import annotations
@@ -10,12 +14,25 @@ from __future__ import annotations
 import functools
 import mmap
 import struct
+import sys
+from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..errors import BaseModelError, MissingDependency
+
+MOST_PAIRS, MOST_TENSORS = 10_000, 100_000
+"""Real models have some 40 pairs and up to a few thousand tensors."""
+MOST_DIMENSIONS = 8
+"""llama.cpp has at most 4."""
+MOST_LEVELS = 4
+"""Of arrays in arrays; real models have one."""
+MOST_ELEMENTS = 1 << 21
+"""Of all arrays together. Gemma's 262,144 tokens and 514,906 merges are the most known, some 1.3 million elements."""
+MOST_KEY, MOST_TEXT, MOST_TEXTS = 1 << 10, 1 << 24, 1 << 26
+"""Bytes of a key or a tensor's name, of another string, and of all strings together."""
 
 _STRING, _ARRAY = 8, 9
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
@@ -37,7 +54,8 @@ class Header:
 def read_header(path: Path) -> Header:
     """Read the header of a GGUF file, and check that the file is as long as its tensors need.
 
-    Raises BaseModelError if the file is missing, not GGUF, of a version that cannot be read, or cut off.
+    Raises BaseModelError if the file is missing, not GGUF, of a version that cannot be read, or cut off, or if its
+    header holds values that no model has.
     """
     try:
         with path.open("rb") as file:
@@ -49,14 +67,20 @@ def read_header(path: Path) -> Header:
         raise BaseModelError(
             f"The base model {path} cannot be read: {error.strerror}.", "Check the path; `protege doctor` names bases."
         ) from None
-    except (struct.error, UnicodeDecodeError, KeyError, OverflowError, MemoryError):
+    except (struct.error, KeyError, ValueError):
         raise BaseModelError(f"{path} is cut off or damaged: its header cannot be read.", _AGAIN) from None
+    except _Unlikely as error:
+        raise BaseModelError(f"{path} is damaged, or no model: {error}.", _AGAIN) from None
 
 
 def check_gguf(path: Path) -> None:
     """Raises the errors of `read_header`, and BaseModelError if the file holds no model."""
     if not read_header(path).tensors:
         raise BaseModelError(f"{path} holds no model, only metadata.", "Give a file with weights.")
+
+
+class _Unlikely(Exception):
+    """A value that no model's head has."""
 
 
 def _parse(path: Path, data: mmap.mmap) -> Header:
@@ -66,8 +90,9 @@ def _parse(path: Path, data: mmap.mmap) -> Header:
         raise BaseModelError(
             f"{path} is GGUF version {version}; versions 2 and 3 are read.", "Convert the model again with llama.cpp."
         )
-    tensors, pairs = cursor.scalar("Q"), cursor.scalar("Q")
-    metadata = {cursor.string(): cursor.value(cursor.scalar("I")) for _ in range(pairs)}
+    tensors, pairs = cursor.count(MOST_TENSORS, "tensors"), cursor.count(MOST_PAIRS, "metadata keys")
+    metadata = {cursor.string(MOST_KEY): cursor.value(cursor.scalar("I")) for _ in range(pairs)}
+    _check_types(metadata)
     parameters = end = 0
     for _ in range(tensors):
         elements, tensor_end = _tensor(cursor)
@@ -82,11 +107,32 @@ def _parse(path: Path, data: mmap.mmap) -> Header:
     return Header(metadata, parameters, tensors)
 
 
+_TEXTS = frozenset({"architecture", "name", "license", "type", "chat_template"})
+_COUNTS = ("alignment", "context_length", "count", "no")
+_LISTS = {"tokenizer.ggml.tokens": str, "tokenizer.ggml.token_type": int}
+
+
+def _check_types(metadata: Mapping[str, Any]) -> None:
+    """Raises _Unlikely if a key that is read here or by `select` is not of its type and range."""
+    for key, value in metadata.items():
+        room, _, name = key.rpartition(".")
+        if name in _TEXTS and room in ("general", "tokenizer") and not isinstance(value, str):
+            raise _Unlikely(f"{key} is no text")
+        if (name in _COUNTS or name.endswith("_token_id")) and not _is_count(value):
+            raise _Unlikely(f"{key} is no count")
+        if key in _LISTS and not (isinstance(value, list | array) and set(map(type, value)) <= {_LISTS[key]}):
+            raise _Unlikely(f"{key} is no list of {_LISTS[key].__name__}")
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 32
+
+
 def _tensor(cursor: _Cursor) -> tuple[int, int]:
     """The number of elements of the next tensor, and where its data ends, relative to the start of all data."""
-    cursor.string()
+    cursor.string(MOST_KEY)
     elements = 1
-    for _ in range(cursor.scalar("I")):
+    for _ in range(cursor.count(MOST_DIMENSIONS, "dimensions", "I")):
         elements *= cursor.scalar("Q")
     kind, offset = cursor.scalar("I"), cursor.scalar("Q")
     block, block_bytes = _block_sizes()[kind]
@@ -105,33 +151,54 @@ def _block_sizes() -> Mapping[int, tuple[int, int]]:
 
 
 class _Cursor:
-    """Reads one value after another. Raises struct.error at the end of the data."""
+    """Reads one value after another. Raises struct.error at the end of the data, _Unlikely beyond a bound."""
 
     def __init__(self, data: mmap.mmap, position: int) -> None:
         self.data = data
         self.position = position
+        self._elements = MOST_ELEMENTS
+        self._text = MOST_TEXTS
 
     def scalar(self, code: str) -> Any:
         (value,) = struct.unpack_from(f"<{code}", self.data, self.position)
         self.position += struct.calcsize(f"<{code}")
         return value
 
-    def string(self) -> str:
-        length = self.scalar("Q")
+    def count(self, most: int, what: str, code: str = "Q") -> int:
+        value = self.scalar(code)
+        if value > most:
+            raise _Unlikely(f"it announces {value:,} {what}; at most {most:,} are read")
+        return value
+
+    def string(self, most: int = MOST_TEXT) -> str:
+        length = self.count(most, "bytes of text")
         start, self.position = self.position, self.position + length
         if self.position > len(self.data):
             raise struct.error("past the end")
+        self._text -= length
+        if self._text < 0:
+            raise _Unlikely(f"its texts hold more than {MOST_TEXTS:,} bytes")
         return self.data[start : self.position].decode("utf-8", errors="replace")
 
-    def value(self, kind: int) -> Any:
+    def value(self, kind: int, level: int = 0) -> Any:
         if kind == _STRING:
             return self.string()
         if kind != _ARRAY:
             return self.scalar(_SCALARS[kind])
-        kind, length = self.scalar("I"), self.scalar("Q")
+        if level == MOST_LEVELS:
+            raise _Unlikely(f"it holds arrays in arrays, more than {MOST_LEVELS} deep")
+        kind, length = self.scalar("I"), self.count(self._elements, "elements of arrays")
+        self._elements -= length
         if kind in (_STRING, _ARRAY):
-            return [self.value(kind) for _ in range(length)]
-        code = f"<{length}{_SCALARS[kind]}"
-        values = struct.unpack_from(code, self.data, self.position)
-        self.position += struct.calcsize(code)
+            return [self.value(kind, level + 1) for _ in range(length)]
+        return self._numbers(_SCALARS[kind], length)
+
+    def _numbers(self, code: str, length: int) -> array[Any]:
+        end = self.position + length * struct.calcsize(f"<{code}")
+        if end > len(self.data):
+            raise struct.error("past the end")
+        values: array[Any] = array("B" if code == "?" else code, self.data[self.position : end])
+        if sys.byteorder == "big":
+            values.byteswap()
+        self.position = end
         return values

@@ -16,6 +16,8 @@ from ..specialist import Base
 from .models import model_of
 from .tokens import chat_template, control_tokens, ends, licence_of
 
+_MOST_JSON = 128 << 20
+"""Bytes. The largest known is a tokenizer.json of 33 MB."""
 _AGAIN = "Fetch the whole snapshot again: hf download ORGANISATION/MODEL"
 
 
@@ -65,6 +67,8 @@ def _json(file: Path) -> dict[str, Any]:
     """The JSON object in a file; empty if there is no such file."""
     if not file.exists():
         return {}
+    if file.stat().st_size > _MOST_JSON:
+        raise BaseModelError(f"{file} is larger than {_MOST_JSON >> 20} MB.", _AGAIN)
     try:
         document = orjson.loads(file.read_bytes())
     except (OSError, orjson.JSONDecodeError):

@@ -1,4 +1,8 @@
-"""The large parts of calls, each stored once: the body of a call holds `{"$part": hash}` in their place."""
+"""The large parts of calls, each stored once: the body of a call holds `{"$part": hash}` in their place.
+
+A call may hold such an object itself. It is then stored as a part too, however small it is, so that whatever stands in
+a body in this form is ours.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +21,7 @@ def pack(record: Mapping[str, Any], keep: Callable[[str, bytes], None]) -> bytes
 
     def part(value: Any) -> Any:
         body = orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS)
-        if len(body) < PART_BYTES:
+        if len(body) < PART_BYTES and not _is_mark(value):
             return value
         digest = hashlib.sha256(body).hexdigest()[:32]
         keep(digest, body)
@@ -36,7 +40,7 @@ def unpack(body: bytes, part: Callable[[str], Any]) -> dict[str, Any]:
     record: dict[str, Any] = orjson.loads(body)
 
     def whole(value: Any) -> Any:
-        return part(value["$part"]) if isinstance(value, dict) and set(value) == {"$part"} else value
+        return part(value["$part"]) if _is_mark(value) and isinstance(value["$part"], str) else value
 
     for message in record["messages"]:
         if "content" in message:
@@ -45,3 +49,7 @@ def unpack(body: bytes, part: Callable[[str], Any]) -> dict[str, Any]:
         if name in record:
             record[name] = whole(record[name])
     return record
+
+
+def _is_mark(value: Any) -> bool:
+    return isinstance(value, dict) and value.keys() == {"$part"}

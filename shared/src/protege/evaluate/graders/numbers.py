@@ -16,7 +16,7 @@ _NUMBER = re.compile(
     rf"(?P<unit>\s?(?:%|per\s?cent\b|thousand\b|million\b|billion\b|trillion\b)|[A-Za-z°]+)?\s?(?P<after>{_CURRENCY})?",
     re.IGNORECASE,
 )
-_PLAIN = re.compile(r"\d*\.?\d+|\d{1,3}(?:,\d{3})+(?:\.\d+)?")
+_PLAIN = re.compile(r"\d+|\d*\.\d+|\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _SCALES = {"thousand": 3, "million": 6, "billion": 9, "trillion": 12}
 
 

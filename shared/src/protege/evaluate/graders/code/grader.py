@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import ast
-import re
 
+from ....common.fences import fenced
 from ..base import Grader
 from .sandbox import require_sandbox, run
-
-_FENCED = re.compile(r"```(\w*)[^\n]*\n(.*?)\n?```", re.DOTALL)
 
 
 class Code(Grader):
@@ -45,8 +43,10 @@ class Code(Grader):
 
 def _program(text: str) -> tuple[bool, str]:
     """Whether the text is one fenced program, and the program."""
-    fence = _FENCED.fullmatch(text.strip())
-    return (True, fence[2]) if fence and fence[1].lower() in ("", "py", "python", "python3") else (False, text.strip())
+    block = fenced(text)
+    if block is None or block.body is None or block.language.lower() not in ("", "py", "python", "python3"):
+        return False, text.strip()
+    return True, block.body.removesuffix("\n")
 
 
 def _form(program: str) -> str | None:

@@ -22,17 +22,20 @@ except ImportError:  # it comes with the extra `discover`; without it, queries a
     SqlglotError = ValueError
     installed = False
 
-_QUERY = re.compile(
-    r"\s*(?:--[^\n]*\n\s*|/\*.*?\*/\s*)*(select|with|insert|update|delete|\()", re.IGNORECASE | re.DOTALL
-)
+_BEGINS = re.compile(r"select|with|insert|update|delete|\(", re.IGNORECASE)
+_SPACE = re.compile(r"\s*")
+_OPENS_OR_CLOSES = re.compile(r"[(\[{]|[)\]}]|\b(?:case|end)\b", re.IGNORECASE)
 MOST_CHARACTERS = 20_000
 """A longer query is not parsed: sqlglot takes about 10 µs a character."""
+MOST_LEVELS = 100
+"""A query with more brackets or CASEs open at once is not parsed: what walks its tree recurses, and sorts at each
+level what stands below it."""
 
 
 def parse(query: str) -> Any | None:
     """sqlglot's tree of one query; None if sqlglot is not installed or does not read the text as exactly one query."""
-    if not installed or not _QUERY.match(query) or len(query) > MOST_CHARACTERS:
-        return None  # without _QUERY, sqlglot would read nearly any words as a column and its alias
+    if not installed or len(query) > MOST_CHARACTERS or not is_query(query) or _levels(query) > MOST_LEVELS:
+        return None  # without is_query, sqlglot would read nearly any words as a column and its alias
     for dialect in (None, "sqlite"):  # the second for names in `backticks` and [brackets]
         try:
             with quietly():
@@ -41,6 +44,36 @@ def parse(query: str) -> Any | None:
             continue
         return trees[0] if len(trees) == 1 else None
     return None
+
+
+def is_query(text: str) -> bool:
+    """Whether a text begins as a query does, after white space and comments. Each character is looked at once."""
+    at = 0
+    while True:
+        space = _SPACE.match(text, at)
+        at = space.end() if space else at
+        if text.startswith("--", at):
+            at = text.find("\n", at) + 1
+        elif text.startswith("/*", at):
+            at = text.find("*/", at + 2) + 2
+            if at == 1:
+                return False
+        else:
+            return _BEGINS.match(text, at) is not None
+        if at == 0:
+            return False  # a comment without an end
+
+
+def _levels(query: str) -> int:
+    """The most brackets and CASEs that are open at once, those in strings and comments included."""
+    level = most = 0
+    for piece in _OPENS_OR_CLOSES.finditer(query):
+        level = level + 1 if piece[0].lower() in _OPENING else max(0, level - 1)
+        most = max(most, level)
+    return most
+
+
+_OPENING = frozenset({"(", "[", "{", "case"})
 
 
 class _Quiet(threading.local):
@@ -61,4 +94,4 @@ def quietly() -> Iterator[None]:
         _quiet.on = False
 
 
-__all__ = ["MOST_CHARACTERS", "SqlglotError", "exp", "installed", "parse", "quietly", "sqlglot"]
+__all__ = ["MOST_CHARACTERS", "SqlglotError", "exp", "installed", "is_query", "parse", "quietly", "sqlglot"]

@@ -6,6 +6,7 @@ import functools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from .parsing import SqlglotError, exp, installed, quietly, sqlglot
@@ -19,6 +20,10 @@ _AFFINITIES = (
     ("DEC|NUM", "NUMERIC"),
 )
 MOST_CHARACTERS = 200_000
+MOST_TABLES = 100
+MOST_STATEMENT = 20_000
+"""Of a text only this many characters are looked at, in it this many CREATE TABLEs, and of each this many characters:
+a statement that nothing closes would else be read to the text's end, for every CREATE TABLE again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +70,11 @@ def _listed(name: str, columns: str) -> Table:
 
 def _statements(text: str) -> Iterator[str]:
     """Each CREATE TABLE, up to the parenthesis that closes it."""
-    for match in _CREATE.finditer(text):
+    for match in islice(_CREATE.finditer(text), MOST_TABLES):
         depth = 1
-        for piece in re.finditer(r"'[^']*'|\"[^\"]*\"|`[^`]*`|--[^\n]*|[()]", text[match.end() :]):
+        for piece in re.finditer(
+            r"'[^']*'|\"[^\"]*\"|`[^`]*`|--[^\n]*|[()]", text[match.end() : match.start() + MOST_STATEMENT]
+        ):
             depth += {"(": 1, ")": -1}.get(piece[0], 0)
             if depth == 0:
                 yield text[match.start() : match.end() + piece.end()]

@@ -1,0 +1,146 @@
+"""The bounds of what a call may hold. They are checked where a call comes in, so that nothing behind has to doubt it.
+
+`record` stands for a call's record (`Call.to_record`). Whatever reports a call may be wrong about it: a server that
+says `"prompt_tokens": 1e300` must cost that figure, not the call (`without_odd_fields`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from ..errors import BadCall
+
+MOST_BYTES = 32 << 20
+"""The most bytes of a call's record as JSON, and of a line of a file that holds one."""
+MOST_LEVELS = 100
+"""The most JSON objects and lists inside each other in a record. JSON libraries stop at 254 or at other depths, each
+with an error of its own."""
+MOST_TEXT = 4_000
+"""The most characters of a field that names something, such as `id`, `model`, `run`, and of `error` and `decision`."""
+RANGES: Mapping[str, tuple[float, float]] = {
+    "time": (0.0, 1e11),
+    "latency_ms": (0.0, 1e10),
+    "ttft_ms": (0.0, 1e10),
+    "cost_usd": (0.0, 1e6),
+    "tokens": (0.0, 1e9),
+    "confidence": (0.0, 1.0),
+    "rate": (0.0, 1.0),
+}
+"""The least and the greatest value of each figure: no call is of the year 5138, takes 115 days or costs a million."""
+TEXTS = ("finish_reason", "model", "answered_by", "decision", "run", "parent", "framework", "agent", "error")
+"""The fields of a record that are texts, besides `id`."""
+
+_FIGURES = ("time", "latency_ms", "ttft_ms", "cost_usd")
+_TOKENS = ("input_tokens", "output_tokens", "prompt_tokens", "completion_tokens")
+_LONE = re.compile("[\ud800-\udfff]")
+
+
+def is_figure(value: Any, name: str) -> bool:
+    """Whether a value is a finite number within the range of this figure (`RANGES`)."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    least, greatest = RANGES[name]
+    return least <= value <= greatest  # false of NaN
+
+
+def without_odd_fields(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The record without figures and names that cannot be; names that are too long are cut. The record itself if there
+    are none. What is left out here would make `Call.from_record` refuse the call.
+
+    The request, the answer, the attempts and the id are left as they are.
+    """
+    odd = {name for name in _FIGURES if record.get(name) is not None and not is_figure(record[name], name)}
+    if isinstance(record.get("time"), str):
+        odd.discard("time")
+    odd.update(name for name in TEXTS if not _is_plain(record.get(name)))
+    usage = record.get("usage")
+    if usage is not None and not _is_usage(usage):
+        odd.add("usage")
+    if not odd:
+        return record
+    mended = {name: value for name, value in record.items() if name not in odd}
+    for name in odd.intersection(TEXTS):
+        if isinstance(value := record[name], str):
+            mended[name] = _LONE.sub("?", value[:MOST_TEXT])
+    if "usage" in odd and isinstance(usage, Mapping):
+        mended["usage"] = {name: usage[name] for name in _TOKENS if is_figure(usage.get(name), "tokens")}
+    return mended
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, str):
+        return len(value) <= MOST_TEXT and (value.isascii() or not _LONE.search(value))
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+
+
+def _is_usage(usage: Any) -> bool:
+    return isinstance(usage, Mapping) and all(
+        is_figure(usage[name], "tokens") for name in _TOKENS if usage.get(name) is not None
+    )
+
+
+def too_deep(value: Any, levels: int = MOST_LEVELS) -> bool:
+    """Whether more than `levels` objects and lists stand inside each other, or a value holds itself."""
+    level: list[Any] = [value]
+    for _ in range(levels + 1):
+        level = [item for item in level if isinstance(item, dict | list | tuple)]
+        if not level:
+            return False
+        # Each once: a value that holds itself twice would else double the level each time.
+        level = list({id(child): child for item in level for child in _children(item)}.values())
+    return True
+
+
+def _children(value: Any) -> Any:
+    return value.values() if isinstance(value, dict) else value
+
+
+def text(record: Mapping[str, Any], name: str) -> str | None:
+    """A field that is a text; a number is written out. Raises BadCall: another type, too long, no Unicode."""
+    value = record.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise BadCall(f"{name} is not a text.")
+    written = str(value)
+    if len(written) > MOST_TEXT:
+        raise BadCall(f"{name} is longer than {MOST_TEXT:,} characters.")
+    if not written.isascii() and _LONE.search(written):
+        raise BadCall(f"{name} is not Unicode.")
+    return written
+
+
+def number(record: Mapping[str, Any], name: str, figure: str = "") -> float | None:
+    """A field that is a figure. figure: its name in `RANGES`, if it is another. Raises BadCall."""
+    value = record.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise BadCall(f"{name} is not a number.")
+    if not is_figure(value, figure or name):
+        raise BadCall(f"{name} is out of range.")
+    return float(value)
+
+
+def count(usage: Mapping[str, Any], *names: str) -> int | None:
+    """The first of these fields that is there, a count of tokens. Raises BadCall."""
+    for name in names:
+        if (value := number(usage, name, "tokens")) is not None:
+            return int(value)
+    return None
+
+
+def time(record: Mapping[str, Any]) -> float | None:
+    """When a call began, in seconds since 1970. Raises BadCall."""
+    value = record.get("time")
+    if not isinstance(value, str):
+        return number(record, "time")
+    try:
+        when = datetime.fromisoformat(value)
+        seconds = (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        raise BadCall("time is neither seconds since 1970 nor an ISO 8601 date.") from None
+    return number({"time": seconds}, "time")
