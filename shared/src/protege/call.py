@@ -151,7 +151,7 @@ class Call:
     """What specialists did with the call, in the order they were asked."""
     claims: tuple[Attempt, ...] = ()
     """What the file that the call was imported from says that specialists did. Nothing of it was measured here, so it
-    is no attempt: it counts in no audit, and moves no specialist. It only keeps their answers from being learnt from."""
+    is no attempt: it counts in no audit, and moves no specialist. It only keeps their answers from being taught."""
     run: str | None = None
     """The id of the agent's run."""
     parent: str | None = None
@@ -224,7 +224,7 @@ class Call:
 
         default_id: the call's id if the record has none; by default the hash of its content. Raises BadCall if
         `messages` is missing or malformed, or if the record exceeds the bounds of `common.checks`: its figures are
-        numbers in their range, its names are texts, and it is nested at most 100 levels deep.
+        numbers in their range, its names are texts, and it is nested at most 200 levels deep.
         """
         if not isinstance(cast(Any, record), Mapping):
             raise BadCall("it is not a JSON object.")

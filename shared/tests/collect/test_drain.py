@@ -12,6 +12,7 @@ import orjson
 import pytest
 from protege import Workspace
 from protege.collect import Recorder, drain
+from protege.collect.draining import kept_for_later
 from protege.collect.journal import encode
 
 
@@ -121,10 +122,30 @@ def test_a_file_of_noise_is_kept_aside(workspace: Workspace) -> None:
     assert files(workspace) == ["1-1-a.journal.damaged"]
 
 
-def test_a_sealed_frame_without_its_key_is_kept_aside(workspace: Workspace) -> None:
-    (workspace.home / "journal" / "1-1-a.journal").write_bytes(frame("a") + encode(b"\xff\xff", key_id=3))
+@pytest.mark.parametrize("newer", [encode(b"\xff\xff", key_id=3), b"\xffPJ\x02" + bytes(40)])
+def test_a_frame_that_only_a_newer_version_can_read_stays_where_it_is(workspace: Workspace, newer: bytes) -> None:
+    path = workspace.home / "journal" / "1-1-a.journal"
+    content = frame("a") + newer + frame("b")
+    path.write_bytes(content)
+    assert [drain(workspace) for _ in range(3)] == [2, 0, 0]
+    assert path.read_bytes() == content
+    assert workspace.journal_offsets()[path.name] == len(frame("a")), "a newer version begins with what is unread"
+    assert kept_for_later(workspace) == [path]
+
+
+def test_a_living_process_of_a_newer_version_loses_nothing_to_an_older_one(workspace: Workspace) -> None:
+    recorder = Recorder(workspace.home)
+    recorder.record(record("a"))
+    path = workspace.home / "journal" / files(workspace)[0]
+    with path.open("ab") as file:
+        file.write(encode(b"sealed", key_id=1))
     assert drain(workspace) == 1
-    assert files(workspace) == ["1-1-a.journal.damaged"]
+    recorder.record(record("b"))
+    assert [drain(workspace), drain(workspace)] == [1, 0]
+    assert encode(b"sealed", key_id=1) in path.read_bytes()[workspace.journal_offsets()[path.name] :]
+    recorder.close()
+    assert drain(workspace) == 0
+    assert kept_for_later(workspace) == [path]
 
 
 def test_a_record_that_is_no_call_does_not_stop_the_others(
@@ -141,9 +162,9 @@ def test_a_record_that_is_no_call_does_not_stop_the_others(
         recorder.record(odd)
     recorder.record(record("good"))
     with caplog.at_level(logging.WARNING, logger="protege"):
-        assert drain(workspace) == 1
-    assert ids(workspace) == ["good"]
-    assert "5 records are no calls" in caplog.text
+        assert drain(workspace) == 2
+    assert ids(workspace) == ["y", "good"], "a usage that is none costs the usage alone"
+    assert "4 records are no calls" in caplog.text
 
 
 def test_cost_is_filled_in_where_model_and_usage_are_known(workspace: Workspace) -> None:

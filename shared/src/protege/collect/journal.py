@@ -265,12 +265,18 @@ def frames(data: bytes, offset: int = 0) -> Iterator[Frame | Damage | Newer]:
 
 
 def _is_newer(data: bytes, at: int) -> bool:
-    return data.startswith(MAGIC[:3], at) and at + 3 < len(data) and data[at + 3] > MAGIC[3]
+    """Whether a frame of a later version may begin here, rather than one whose version byte is damaged."""
+    if not data.startswith(MAGIC[:3], at) or at + 3 >= len(data) or data[at + 3] <= MAGIC[3]:
+        return False
+    return data[at + 3] < _LIKELY_VERSIONS or _frame_at(data, at, data[at : at + 4]) is None
 
 
-def _frame_at(data: bytes, at: int) -> Frame | None:
+_LIKELY_VERSIONS = 16
+
+
+def _frame_at(data: bytes, at: int, magic: bytes = MAGIC) -> Frame | None:
     start = at + HEADER.size
-    if len(data) < start or data[at : at + 4] != MAGIC:
+    if len(data) < start or data[at : at + 4] != magic:
         return None
     _, key_id, length, checksum = HEADER.unpack_from(data, at)
     payload = data[start : start + length]

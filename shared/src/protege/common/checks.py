@@ -15,7 +15,7 @@ from ..errors import BadCall
 
 MOST_BYTES = 32 << 20
 """The most bytes of a call's record as JSON, and of a line of a file that holds one."""
-MOST_LEVELS = 100
+MOST_LEVELS = 200
 """The most JSON objects and lists inside each other in a record. JSON libraries stop at 254 or at other depths, each
 with an error of its own."""
 MOST_TEXT = 4_000
