@@ -129,7 +129,7 @@ def test_a_frame_that_only_a_newer_version_can_read_stays_where_it_is(workspace:
     path.write_bytes(content)
     assert [drain(workspace) for _ in range(3)] == [2, 0, 0]
     assert path.read_bytes() == content
-    assert workspace.journal_offsets()[path.name] == len(frame("a")), "a newer version begins with what is unread"
+    assert workspace.journals.offsets()[path.name] == len(frame("a")), "a newer version begins with what is unread"
     assert kept_for_later(workspace) == [path]
 
 
@@ -142,7 +142,7 @@ def test_a_living_process_of_a_newer_version_loses_nothing_to_an_older_one(works
     assert drain(workspace) == 1
     recorder.record(record("b"))
     assert [drain(workspace), drain(workspace)] == [1, 0]
-    assert encode(b"sealed", key_id=1) in path.read_bytes()[workspace.journal_offsets()[path.name] :]
+    assert encode(b"sealed", key_id=1) in path.read_bytes()[workspace.journals.offsets()[path.name] :]
     recorder.close()
     assert drain(workspace) == 0
     assert kept_for_later(workspace) == [path]
