@@ -191,10 +191,8 @@ def test_measured_again_a_specialist_has_the_same_figures(home, improved):
 
 
 def test_without_an_engine_the_teacher_answers(home, improved, monkeypatch):
-    import protege.serve
-
-    monkeypatch.setattr(protege.serve, "start_in_background", lambda _home: None)
-    monkeypatch.setattr(protege.serve, "connect", lambda _workspace: None)
+    monkeypatch.setattr("protege.serve.embedded.kind.start_in_background", lambda _home: None)
+    monkeypatch.setattr("protege.serve.embedded.kind.connect", lambda _home: None)
     answer = ask(agent(home), COMPLAINTS[460][0])
     assert answer.content == COMPLAINTS[460][1]
     assert answer.response_metadata["model_name"] == "scripted-teacher"
@@ -267,7 +265,7 @@ def test_in_a_running_ollama_the_same_specialist_is_compared_certified_anew_and_
     assert ollama_server.client().loaded() == {}
     assert ask(graph, COMPLAINTS[440][0]).response_metadata["model_name"] == "scripted-teacher"
     lifecycle.promote(workspace, specialist)
-    assert specialist.imported["model"] in ollama_server.client().loaded()
+    assert specialist.placed["ollama"]["model"] in ollama_server.client().loaded()
     time.sleep(1.0)
     # Three times: one call in fifty is audited, and answered by the teacher.
     names = {ask(graph, kept[0]).response_metadata["model_name"] for _ in range(3)}

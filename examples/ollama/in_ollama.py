@@ -71,7 +71,8 @@ def main() -> None:
     counts = run(entries[SEEN:], model, options.home, ready_s=0)
     console.print(f"After `protege retire {live.name}`: {dict(counts)}")
     protege.promote(workspace, live)
-    console.print(f"`protege promote {live.name}` brought it back; `ollama rm {live.imported['model']}` removes it.")
+    model = live.placed["ollama"]["model"]
+    console.print(f"`protege promote {live.name}` brought it back; `ollama rm {model}` removes it.")
 
 
 def show(workspace: protege.Workspace, specialist_id: str) -> None:

@@ -16,7 +16,8 @@ from pathlib import Path
 from protege import Workspace
 from protege.chat.prompt import messages_for, render
 from protege.measure.specialists import held_out_examples
-from protege.serve import Engine, OllamaEngine, find_ollama, place, serve
+from protege.serve import Engine, OllamaEngine, find_ollama, serve
+from protege.serve.ollama.models import bring
 from protege.specialist import Specialist
 from protege.tune.inprocess import Generator
 from protege.tune.model import compute_dtype
@@ -45,7 +46,7 @@ def main() -> None:
         with serve(workspace, [specialist], as_=form) as engine:
             compare(form, engine, specialist, prompts, reference, teacher)
     if server := find_ollama():
-        placed = place(workspace, specialist, server)
+        placed = bring(workspace, specialist, server)
         with OllamaEngine() as engine:
             compare(f"Ollama {server.version()}", engine, placed, prompts, reference, teacher)
 

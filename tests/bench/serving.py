@@ -36,7 +36,8 @@ import pytest
 from in_process import InProcess
 from protege.chat.prompt import render
 from protege.ollama.api import Ollama
-from protege.serve import Completer, Completion, OllamaEngine, Options, place, serve
+from protege.serve import Completer, Completion, OllamaEngine, Options, serve
+from protege.serve.ollama.models import bring
 from protege.serve.weights import _digest_of
 from protege.specialist import Specialist
 from protege.workspace import Workspace
@@ -205,7 +206,7 @@ def in_ollama(workspace: Workspace, one: Specialist, server: OllamaProcess) -> C
     version = client.version()
 
     def make() -> Contender:
-        placed = place(workspace, one, client)
+        placed = bring(workspace, one, client)
         return Contender(f"Ollama {version}, merged Q8_0", OllamaEngine(), [placed], lambda: processes(server))
 
     made = first(make)
@@ -246,7 +247,7 @@ def compare_in_ollama(
     rows: list[Sequence[object]] = []
     for count in range(1, len(specialists) + 1):
         if count > 1:
-            placed = place(workspace, specialists[count - 1], client)
+            placed = bring(workspace, specialists[count - 1], client)
             Contender("", one.engine, [placed], one.pids).ask(0)
         resident, private = one.memory()
         rows.append((count, len(client.loaded()), f"{resident:.0f}", f"{private:.0f}", len(one.pids())))

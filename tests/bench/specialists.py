@@ -17,8 +17,8 @@ from protege.gguf.writer import write_lora, write_merged
 from protege.select import load_base
 from protege.specialist import Base, Specialist
 from protege.tune import TuneSettings
-from protege.tune.learning import student
-from protege.tune.model import compute_dtype, quiet, reading
+from protege.tune.methods.lora import Lora
+from protege.tune.model import quiet, reading
 from protege.workspace import Workspace
 
 SPREAD = 0.005
@@ -36,7 +36,7 @@ def smollm2() -> Base:
 def make_specialists(workspace: Workspace, base: Base, count: int, merged: int, max_tokens: int) -> list[Specialist]:
     """So many, each with its own LoRA weights. Merging takes seconds: from `merged` on, merged models are copies."""
     with quiet(), reading(base):
-        model: Any = student(base, TuneSettings(), compute_dtype())
+        model: Any = Lora().student(base, TuneSettings())
         made = [specialist(base, number, max_tokens) for number in range(count)]
         for number, one in enumerate(made):
             folder = workspace.specialist_folder(one)

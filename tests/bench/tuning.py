@@ -19,7 +19,7 @@ import torch
 from protege.select import find_bases
 from protege.tune import TuneSettings
 from protege.tune.examples import Padded
-from protege.tune.learning import student
+from protege.tune.methods.lora import Lora
 from protege.tune.model import Encoder, compute_dtype
 from protege.tune.training import answer_loss
 from torch.nn.functional import cross_entropy
@@ -30,7 +30,7 @@ WORDS = ("order", "refund", "invoice", "parcel", "late", "wrong", "change", "can
 
 def main(steps: int) -> None:
     base = next(base for base in find_bases() if "smol" in base.name.lower())
-    model = student(base, TuneSettings(), compute_dtype())
+    model = Lora().student(base, TuneSettings())
     optimizer = torch.optim.AdamW((p for p in model.parameters() if p.requires_grad), lr=1e-4, fused=True)
     encoder = Encoder(base)
     batches = {form: rows(encoder, form, steps + 1) for form in ("slots", "whole")}

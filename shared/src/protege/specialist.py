@@ -1,4 +1,4 @@
-"""Specialist: a small model taught one task; Route: the terms on which it may answer."""
+"""Specialist: a small model taught one task; Route: the conditions on which it may answer."""
 
 from __future__ import annotations
 
@@ -10,77 +10,115 @@ from .common.hashing import hash_of
 
 State: TypeAlias = Literal["candidate", "shadow", "canary", "live", "retired"]
 PromptForm: TypeAlias = Literal["slots", "whole"]
+ServeAs: TypeAlias = Literal["lora", "merged"]
+
+EMBEDDED = "embedded"
+"""The engine that Protégé brings along, to which a specialist belongs until it is placed elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """The model that a specialist is tuned from.
-
-    path: a GGUF file, or a folder in Hugging Face form. sha256: of the file, or over the folder's weight files.
-    chat_template: Jinja source, the base's own or the catalogue's. control_tokens: texts that the tokenizer reads as
-    special tokens; input that holds one never reaches a specialist. eos: texts that end an answer. parameters: how many
-    weights it has, 0 where unknown.
-    """
+    """The model that a specialist is tuned from."""
 
     name: str
+    """As its file, or the catalogue, names it."""
     path: str
+    """A GGUF file, or a folder in Hugging Face form."""
     sha256: str
+    """Hex; of the file, or over the folder's weight files."""
     format: Literal["gguf", "huggingface"]
+    """What `path` is."""
     architecture: str
+    """As GGUF names it: "llama", "qwen2", …"""
     licence: str
+    """Of its weights."""
     context: int
+    """Tokens of a prompt and its answer at most; 0 where unknown."""
     chat_template: str
+    """Jinja source, the base's own or the catalogue's."""
     bos: str = ""
+    """The text of the token that begins a prompt."""
     eos: tuple[str, ...] = ()
+    """Texts that end an answer."""
     control_tokens: tuple[str, ...] = ()
+    """Texts that the tokenizer reads as special tokens. Input that holds one never reaches a specialist."""
     parameters: int = 0
+    """Number of weights; 0 where unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Specialist:
-    """A small model taught one task.
-
-    name: `<task name>-v<version>`. form: whether it is shown the task's slots or the whole prompt.
-    files: what stands in its folder, by what it is ("lora" peft folder, "lora_gguf", "gguf" merged), relative to it.
-    digests: SHA-256 of those that are files. settings: of its tuning. lineage: the data set's hashes and counts.
-    report: the evaluation's figures, None until it was evaluated. max_tokens: the longest answer it may give.
-    serve_as: as LoRA weights over the base, or merged with it; engine: the one that Protégé brings along, or Ollama. A
-    threshold holds for what it was certified on. imported: where Ollama has it (`serve.ollama_models.Imported`).
-    """
+    """A small model taught one task."""
 
     id: str
+    """A hash of what it was made from."""
     name: str
+    """`<task name>-v<version>`."""
     task_id: str
+    """The task that it was taught."""
     version: int
+    """Counts the task's specialists, from 1."""
     base: Base
+    """The model that it was tuned from."""
     form: PromptForm
+    """Whether it is shown the task's slots or the whole prompt."""
     state: State = "candidate"
+    """How far it has come on its way to answering agents."""
     files: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Paths relative to its folder, by what they are: "lora" (peft's folder), "lora_gguf", "gguf" (merged), …"""
     digests: Mapping[str, str] = field(default_factory=dict[str, str])
+    """SHA-256 (hex) of those of `files` that are files and not folders."""
     settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Of its tuning: the fields of `tune.TuneSettings`."""
     lineage: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Hashes and counts of its data set and base, and versions of libraries."""
     report: Mapping[str, Any] | None = None
+    """The figures of its evaluation; None until it was evaluated."""
     max_tokens: int = 256
-    serve_as: Literal["lora", "merged"] = "merged"
-    engine: Literal["embedded", "ollama"] = "embedded"
-    imported: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Tokens that an answer may have at most."""
+    serve_as: ServeAs = "merged"
+    """As LoRA weights over the base, or merged with it. A threshold holds for the one that it was certified on."""
+    engine: str = EMBEDDED
+    """The kind of engine that serves it (`serve.engine_names`). A threshold holds for the one it was certified on."""
+    placed: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
+    """Where engines have it, by kind of engine; what stands there is the kind's own. See `address`."""
     created: float = 0.0
+    """Seconds since 1970."""
 
     @property
     def answers(self) -> bool:
         """Whether it answers agents, all of its task's calls or a share."""
         return self.state in ("canary", "live")
 
+    @property
+    def address(self) -> str:
+        """Where its engine is, as that wrote it down under "address"; "" for one that the home folder leads to."""
+        return str(self.placed.get(self.engine, {}).get("address", ""))
+
+    def placed_in(self, engine: str, where: Mapping[str, Any] | None = None) -> Specialist:
+        """It, belonging to this kind of engine, which has it `where`; None: where it has been, if it was there."""
+        placed = self.placed if where is None else {**self.placed, engine: dict(where)}
+        return replace(self, engine=engine, placed=placed)
+
+    def taken_from(self, engine: str) -> Specialist:
+        """It, where this kind of engine has it no more."""
+        return replace(self, placed={name: where for name, where in self.placed.items() if name != engine})
+
     def to_record(self) -> dict[str, Any]:
+        """The fields, as JSON can hold them."""
         return asdict(self)
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Specialist:
+        """From what `to_record` gave, in this version or an earlier one. Raises KeyError and TypeError."""
         plain = dict(record)
         base = dict(record["base"])
         for name in ("eos", "control_tokens"):
             base[name] = tuple(base[name])
         plain["base"] = Base(**base)
+        in_ollama = plain.pop("imported", None)  # as it was written until `placed` took its place
+        if in_ollama:
+            plain["placed"] = {"ollama": in_ollama, **plain.get("placed", {})}
         return cls(**plain)
 
 
@@ -88,42 +126,53 @@ class Specialist:
 class Route:
     """A task's specialist, its threshold, what that was calibrated on, and its share of the traffic.
 
-    threshold: an answer is kept when its confidence is at least this. fingerprint: engine, version, files and options
-    whose log-probabilities the threshold was calibrated on; any other is refused.
-    epsilon, delta: P(disagreement among kept > epsilon) ≤ delta. calibration_calls, kept, errors: the counts behind it.
-    signatures: the wordings of the prompt that calibration saw. share: 0 to 1, by hash of run. audit: the share of its
-    calls, drawn at random, that the teacher answers as well, so that they can be compared.
-    scorer: how its confidence is made of an answer's features (`evaluate.Scorer`); None: the probability of
-    the whole answer. teachers: the models whose answers calibration compared with. labels: the shares of a label task's
-    answers there. grader: what its policy said that the same answer means.
-
-    Of the second in a cascade: after: the id of the specialist that is asked before it. below: asked where the answer
-    of that one cannot be kept, or its confidence is less than this. rests_on: the identity of that one's route, on
-    which all this was certified. takes_s: an answer takes so long at the 95th percentile; with less time left it is not
-    asked. delta: of both together, P(disagreement among all that both keep > epsilon) ≤ delta.
+    The last four fields are of the second specialist in a cascade, which is asked what the first hands back.
     """
 
     task_id: str
+    """The task whose calls it is asked."""
     specialist_id: str
+    """The specialist that is asked."""
     threshold: float
+    """An answer is kept when its confidence is at least this."""
     fingerprint: str
+    """The engine, version, files and options whose log-probabilities the threshold was calibrated on; any other is
+    refused."""
     epsilon: float
+    """The promise: P(disagreement among kept answers > epsilon) ≤ delta."""
     delta: float
+    """See `epsilon`. In a cascade the second's is of both together, over all answers that either keeps."""
     calibration_calls: int
+    """Calls that the threshold was calibrated on."""
     kept: int
+    """Of those, the calls whose answer the threshold keeps."""
     errors: int
+    """Of the kept, the answers that disagree with the teacher's."""
     signatures: tuple[str, ...] = ()
+    """The wordings of the prompt that calibration saw."""
     share: float = 1.0
+    """Of the runs, 0 to 1, by a hash of the run."""
     timeout_s: float = 10.0
+    """Seconds that an agent waits at most."""
     audit: float = 0.0
+    """The share of its calls, drawn at random, that the teacher answers too, so that they can be compared."""
     scorer: Mapping[str, Any] | None = None
+    """How confidence is made of an answer's features (`asking.confidence.Scorer`); None: the whole answer's
+    probability."""
     teachers: tuple[str, ...] = ()
+    """The models whose answers calibration compared with."""
     labels: Mapping[str, float] = field(default_factory=dict[str, float])
+    """The shares of a label task's answers in calibration."""
     grader: str = ""
+    """The grader that the task's policy named; "" for that of its kind of output."""
     after: str = ""
+    """The id of the specialist that is asked before it; "" for the first."""
     below: float = 0.0
+    """It is asked where the first one's answer cannot be kept, or its confidence is less than this."""
     rests_on: str = ""
+    """The `identity` of the first one's route, on which all this was certified."""
     takes_s: float = 0.0
+    """Seconds that an answer takes at the 95th percentile; with less time left it is not asked."""
 
     @property
     def identity(self) -> str:
@@ -131,10 +180,12 @@ class Route:
         return hash_of(replace(self, share=1.0, audit=0.0, timeout_s=0.0))
 
     def to_record(self) -> dict[str, Any]:
+        """The fields, as JSON can hold them."""
         return asdict(self)
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Route:
+        """From what `to_record` gave. Raises TypeError."""
         plain = dict(record)
         for name in ("signatures", "teachers"):
             plain[name] = tuple(record.get(name, ()))

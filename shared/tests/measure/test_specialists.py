@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -60,7 +59,7 @@ def workspace(tmp_path: Path) -> Workspace:
 def made(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Specialist]:
     """Makes a specialist that was tuned on a data set, and always gives one answer."""
     engine = MemoryEngine()
-    monkeypatch.setattr(protege.serve, "open_engine", lambda *_: contextlib.closing(engine))
+    monkeypatch.setattr(protege.serve, "open_engine", lambda *_: engine)
 
     def make(version: int, answer: str, data: Curated) -> Specialist:
         name = f"colour-v{version}"

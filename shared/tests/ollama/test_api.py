@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+from protege.common.loopback import is_loopback_url
 from protege.errors import (
     BadInput,
     DoesNotFit,
@@ -22,11 +23,10 @@ from protege.errors import (
     NotServed,
     ResourceError,
 )
-from protege.ollama.address import address, is_loopback
+from protege.ollama.address import address
 from protege.ollama.api import Ollama
 from protege.ollama.replies import numbers, tells_logprobs
-from protege.serve import find_ollama
-from protege.serve.ollama.engine import choose_ollama
+from protege.serve import choose, find_ollama
 
 HTML = b"<html><body>407 Proxy Authentication Required</body></html>"
 
@@ -157,7 +157,7 @@ def test_a_proxy_that_answers_html_is_told_with_the_remedy(
         monkeypatch.setenv("OLLAMA_HOST", server.url)
         assert find_ollama() is None
         with pytest.raises(EngineError, match="NO_PROXY"):
-            choose_ollama("ollama", "merged")
+            choose("ollama", "merged")
 
 
 def test_nobody_there_is_told_with_the_remedy() -> None:
@@ -175,13 +175,14 @@ def test_a_version_too_old_for_log_probabilities_is_not_taken_unasked_and_refuse
             assert (find_ollama() is not None) is unasked
             if version == "0.12.10":
                 with pytest.raises(EngineError, match=r"0\.12\.10.*no log-probabilities.*Update"):
-                    choose_ollama("ollama", "merged")
+                    choose("ollama", "merged")
             else:
-                assert choose_ollama("ollama", "merged") is not None
-            assert choose_ollama("embedded", "merged") is None
-            assert choose_ollama("auto", "lora") is None
+                assert choose("ollama", "merged").name == "ollama"
+            assert choose("embedded", "merged").name == "embedded"
+            assert choose("auto", "lora").name == "embedded"
+            assert choose("auto", "merged").name == ("ollama" if unasked else "embedded")
     with pytest.raises(BadInput, match="LoRA"):
-        choose_ollama("ollama", "lora")
+        choose("ollama", "lora")
 
 
 @pytest.mark.parametrize(
@@ -216,8 +217,15 @@ def test_what_is_no_address_is_refused(setting: str) -> None:
 
 
 def test_only_this_machine_is_loopback() -> None:
-    assert all(map(is_loopback, ("http://127.0.0.1:1", "http://localhost:1", "http://[::1]:1", "http://127.9.9.9:1")))
-    assert not any(map(is_loopback, ("http://10.0.0.1:1", "http://127.0.0.1.evil.org:1", "http://box:1")))
+    assert all(
+        map(is_loopback_url, ("http://127.0.0.1:1", "http://localhost:1", "http://[::1]:1", "http://127.9.9.9:1"))
+    )
+    assert not any(
+        map(
+            is_loopback_url,
+            ("http://10.0.0.1:1", "http://127.0.0.1.evil.org:1", "http://box:1", "http://127.0.0.1:1@box"),
+        )
+    )
 
 
 def test_versions_are_compared_by_their_numbers() -> None:

@@ -362,7 +362,7 @@ def test_a_fault_in_deciding_is_the_teachers_call_and_is_told_once_without_conte
 def test_after_a_fork_the_child_makes_its_own_connection(make_router: Callable[..., Router], engine: Any) -> None:
     connects: list[object] = []
     router = make_router(connect=lambda home: connects.append(home) or engine)
-    router._links["embedded"].forked()  # as a forked process finds it
+    router._links["embedded", ""].forked()  # as a forked process finds it
     assert router.answer(request()).decision == "engine starting"
     assert router.wait_until_ready(5)
     assert len(connects) == 2

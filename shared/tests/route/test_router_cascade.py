@@ -61,8 +61,8 @@ def cascade(workspace: Workspace, specialist: Specialist, live_route: Route, eng
     made: list[Router] = []
 
     def make(first: Mapping[str, Any] | None = None, elsewhere: bool = False, **changes: Any) -> Router:
-        imported = {"engine": "ollama", "imported": {"address": "http://elsewhere"}} if elsewhere else {}
-        workspace.save_specialist(replace(specialist, id="s2", name=LARGE, version=2, created=2.0, **imported))
+        placed = {"engine": "ollama", "placed": {"ollama": {"address": "http://elsewhere"}}} if elsewhere else {}
+        workspace.save_specialist(replace(specialist, id="s2", name=LARGE, version=2, created=2.0, **placed))
         workspace.save_route(replace(live_route, **(first or {})))
         workspace.save_route(replace(live_route, specialist_id="s2", after="s1", below=0.75, **changes))
         publish(workspace)
@@ -154,7 +154,7 @@ def test_both_together_take_no_longer_than_the_first_s_time_out(cascade: Any, en
 
 def test_without_the_second_s_engine_the_teacher_answers(cascade: Any, engine: Two) -> None:
     router = cascade(elsewhere=True)
-    router._links["http://elsewhere"].close()
+    router._links["ollama", "http://elsewhere"].close()
     outcome = router.answer(ASKED)
     assert outcome.decision == "below threshold" and tries(outcome) == [HANDED_BACK]
 

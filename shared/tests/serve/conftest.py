@@ -16,8 +16,9 @@ from protege.chat.prompt import messages_for, render
 from protege.rollout import publish as publish_routes
 from protege.route import Outcome, Router
 from protege.select import load_base
-from protege.serve import EmbeddedEngine, Engine, OllamaEngine, place, serve
+from protege.serve import EmbeddedEngine, Engine, OllamaEngine, serve
 from protege.serve.embedded.shared import connect, publish
+from protege.serve.ollama.models import bring
 from protege.specialist import Base, Route, Specialist
 from protege.task import Task, Template, TemplatePart
 from protege.workspace import Workspace
@@ -105,7 +106,7 @@ def trio(workspace: Workspace) -> list[Specialist]:
 def embedded(workspace: Workspace, trio: list[Specialist]) -> Iterator[EmbeddedEngine]:
     """All three as LoRA weights over one base in memory; published in the workspace."""
     with serve(workspace, trio, as_="lora") as engine:
-        publish(workspace, engine)
+        publish(workspace.home, engine.places())
         yield engine
 
 
@@ -115,14 +116,10 @@ def embedded_merged(workspace: Workspace, trio: list[Specialist]) -> Iterator[Em
         yield engine
 
 
-ENGINES = ("embedded", "embedded_merged", "remote", "ollama")
-"""Every engine passes the tests of test_conformance.py; a new one is a fixture and a name here."""
-
-
 @pytest.fixture(scope="session")
 def in_ollama(workspace: Workspace, trio: list[Specialist], ollama_server: Any) -> Specialist:
     """The first of them, in a real Ollama."""
-    return place(workspace, trio[0], ollama_server.client())
+    return bring(workspace, trio[0], ollama_server.client())
 
 
 @pytest.fixture(scope="session")
@@ -133,15 +130,10 @@ def ollama(in_ollama: Specialist) -> Iterator[Engine]:
 
 @pytest.fixture(scope="session")
 def remote(workspace: Workspace, embedded: EmbeddedEngine) -> Iterator[Engine]:
-    engine = connect(workspace)
+    engine = connect(workspace.home)
     assert engine is not None
     yield engine
     engine.close()
-
-
-@pytest.fixture(scope="session", params=ENGINES)
-def engine(request: pytest.FixtureRequest) -> Engine:
-    return request.getfixturevalue(request.param)
 
 
 # A live specialist in Ollama, and an agent's router
@@ -197,7 +189,7 @@ def make_agent(base: Base, tmp_path: Path) -> Iterator[Callable[..., Agent]]:
         folder.mkdir(parents=True)
         (folder / "m.gguf").symlink_to(base.path)  # the base, untuned, stands in for a tuned model
         workspace.save_tasks([task], {})
-        one = place(workspace, one, server.client())
+        one = bring(workspace, one, server.client())
         workspace.save_specialist(one)
         prompt = render(base, messages_for(task, request(PLACE), "whole"))
         with OllamaEngine() as engine:

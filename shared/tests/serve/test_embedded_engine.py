@@ -16,7 +16,7 @@ import pytest
 from protege.errors import DoesNotFit, EngineError
 from protege.serve import EmbeddedEngine, Options, Replicas, serve
 from protege.serve.embedded.client import Client
-from protege.serve.embedded.replicas import replicate
+from protege.serve.embedded.replicating import replicate
 from protege.specialist import Specialist
 from protege.workspace import Workspace
 
@@ -163,7 +163,7 @@ def test_replicas_share_the_work_and_answer_as_one_engine_does(workspace: Worksp
 def test_one_engine_that_does_not_start_leaves_the_others(
     workspace: Workspace, trio: list[Specialist], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from protege.serve.embedded import replicas
+    from protege.serve.embedded import replicating
 
     begun = iter(range(10))
 
@@ -172,8 +172,8 @@ def test_one_engine_that_does_not_start_leaves_the_others(
             raise EngineError("The engine did not start.")
         return serve(*given, **options)
 
-    monkeypatch.setattr(replicas, "serve", start)
-    monkeypatch.setattr(replicas, "physical_cores", lambda: 2)
+    monkeypatch.setattr(replicating, "serve", start)
+    monkeypatch.setattr(replicating, "physical_cores", lambda: 2)
     with replicate(workspace, trio[0]) as many:
         assert many.count == 1
         assert many.complete(trio[0], PROMPT, timeout_s=PATIENCE_S).text
@@ -182,11 +182,11 @@ def test_one_engine_that_does_not_start_leaves_the_others(
 def test_where_no_engine_starts_the_reason_is_told(
     workspace: Workspace, trio: list[Specialist], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from protege.serve.embedded import replicas
+    from protege.serve.embedded import replicating
 
     def start(*given: Any, **options: Any) -> EmbeddedEngine:
         raise EngineError("The engine did not start.")
 
-    monkeypatch.setattr(replicas, "serve", start)
+    monkeypatch.setattr(replicating, "serve", start)
     with pytest.raises(EngineError, match="did not start"):
         replicate(workspace, trio[0])

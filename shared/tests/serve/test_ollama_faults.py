@@ -19,7 +19,8 @@ from protege import Base, Specialist, Workspace
 from protege.errors import DoesNotFit, EngineError, ResourceError
 from protege.rollout import publish
 from protege.route import Router
-from protege.serve import OllamaEngine, bring_back, place
+from protege.serve import OllamaEngine, bring_back
+from protege.serve.ollama.models import bring
 
 STORY = "Tell me a very long story about the sea."
 SLACK_S = 1.0
@@ -73,7 +74,7 @@ def test_a_model_that_was_removed_is_recorded_as_such_and_can_be_brought_back(
 ) -> None:
     agent = make_agent(server)
     assert agent.ask()[0].decision == "kept"
-    server.client().delete(agent.specialist.imported["model"])
+    server.client().delete(agent.specialist.placed["ollama"]["model"])
     for pause_s in (0.0, 1.2):  # known from the answer; then from looking
         time.sleep(pause_s)
         outcome, took_s = agent.ask()
@@ -81,7 +82,7 @@ def test_a_model_that_was_removed_is_recorded_as_such_and_can_be_brought_back(
         assert took_s < SLACK_S
     terms = agent.workspace.routes()["s1"]
     back = bring_back(agent.workspace, agent.specialist, terms.fingerprint)
-    assert back.imported["model"] == agent.specialist.imported["model"]
+    assert back.placed["ollama"]["model"] == agent.specialist.placed["ollama"]["model"]
     agent.workspace.save_specialist(back)
     publish(agent.workspace)
     assert agent.is_kept_again()
@@ -89,7 +90,7 @@ def test_a_model_that_was_removed_is_recorded_as_such_and_can_be_brought_back(
 
 def test_another_model_under_its_name_does_not_answer(server: Any, make_agent: Callable[..., Any]) -> None:
     agent = make_agent(server)
-    where = agent.specialist.imported
+    where = agent.specialist.placed["ollama"]
     server.client().create(where["model"], where["file"], parameters={"temperature": 2.0, "num_ctx": 1024})
     time.sleep(1.2)
     outcome, _ = agent.ask()
@@ -116,7 +117,9 @@ def test_a_port_that_accepts_and_never_answers_holds_nobody_up(server: Any, make
     agent = make_agent(server)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        elsewhere = replace(agent.specialist, imported={**agent.specialist.imported, "address": address})
+        elsewhere = replace(
+            agent.specialist, placed={"ollama": {**agent.specialist.placed["ollama"], "address": address}}
+        )
         agent.workspace.save_specialist(elsewhere)
         publish(agent.workspace)
         router = Router(agent.workspace.home)
@@ -146,7 +149,7 @@ def test_64_callers_and_a_queue_of_4_get_the_right_answer_or_the_teachers(
 def test_a_full_queue_is_told_as_such(start_ollama: Callable[..., Any], make_agent: Callable[..., Any]) -> None:
     server = start_ollama({"OLLAMA_MAX_QUEUE": "4"})
     agent = make_agent(server)
-    model = agent.specialist.imported["model"]
+    model = agent.specialist.placed["ollama"]["model"]
     server.client().load(model, keep_alive="0", timeout_s=30)  # while it is loaded again, the queue fills
     time.sleep(1.0)
 
@@ -182,7 +185,7 @@ def test_a_full_disk_is_told_and_nothing_is_left_of_the_model(
     store = tmp_path / "small"
     server = start_ollama({"OLLAMA_MODELS": str(store)}, wrap=(*wrap, str(store)))
     with pytest.raises(ResourceError, match=r"disk of the Ollama .* is full.*OLLAMA_MODELS"):
-        place(workspace, trio[0], server.client())
+        bring(workspace, trio[0], server.client())
     assert server.client().models() == {}
     inside = Path(f"/proc/{server.pid}/root{store}/blobs")
     assert list(inside.iterdir()) == []
@@ -192,7 +195,9 @@ def test_a_full_disk_is_told_and_nothing_is_left_of_the_model(
 def test_an_address_elsewhere_is_asked_only_where_the_user_names_it(
     in_ollama: Specialist, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    elsewhere = replace(in_ollama, imported={**in_ollama.imported, "address": "http://192.0.2.7:11434"})
+    elsewhere = replace(
+        in_ollama, placed={"ollama": {**in_ollama.placed["ollama"], "address": "http://192.0.2.7:11434"}}
+    )
     with OllamaEngine() as engine, pytest.raises(EngineError, match=r"OLLAMA_HOST=http://192\.0\.2\.7:11434"):
         engine.complete(elsewhere, "Hi.", timeout_s=1)
 
@@ -202,7 +207,7 @@ def test_what_does_not_fit_is_refused_and_never_cut(
 ) -> None:
     workspace = make_workspace()
     small = replace(workspace.specialists()[0], base=replace(base, context=256), max_tokens=40)
-    small = place(workspace, small, ollama_server.client())
+    small = bring(workspace, small, ollama_server.client())
     with OllamaEngine() as engine:
         assert engine.complete(small, "word " * 200, timeout_s=60).input_tokens > 200
         for words in (230, 255, 256, 300, 20_000):  # prompt and answer; the prompt alone

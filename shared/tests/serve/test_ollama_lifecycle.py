@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ import pytest
 from protege.cli import doctor
 from protege.errors import EngineError
 from protege.rollout import lifecycle, publish
-from protege.serve import OllamaEngine, place
+from protege.rollout.publishing import keep_moved
+from protege.serve import OllamaEngine
+from protege.serve.ollama.models import bring
 from protege.service.engine import serve_forever
 
 
@@ -60,14 +63,14 @@ def test_commands_load_a_model_before_it_answers_and_take_it_out_of_memory_after
     agent, ollama = make_agent(server), server.client()
     first = agent.specialist
     certified(agent, first)
-    second = replace(first, id="s2", name="capital-v2", version=2, state="candidate", imported={})
+    second = replace(first, id="s2", name="capital-v2", version=2, state="candidate", placed={})
     folder = agent.workspace.specialist_folder(second)
     folder.mkdir()
     # Another file: Ollama runs models of one file in one process.
     (folder / "m.gguf").write_bytes(smollm2.read_bytes() + b"\0" * 32)
-    second = place(agent.workspace, second, ollama)
+    second = bring(agent.workspace, second, ollama)
     certified(agent, second)
-    one, two = first.imported["model"], second.imported["model"]
+    one, two = first.placed["ollama"]["model"], second.placed["ollama"]["model"]
 
     assert protege(agent, "promote", "capital-v2") == {"live": "capital-v2"}
     assert until(lambda: set(ollama.loaded()) == {two})
@@ -123,13 +126,13 @@ def test_serve_keeps_them_there_and_brings_back_what_was_removed(
     monkeypatch.setattr(module, "TEND_S", 0.2)
     monkeypatch.setattr(module, "LOOK_S", 0.05)
     agent, ollama = make_agent(server), server.client()
-    model = agent.specialist.imported["model"]
+    model = agent.specialist.placed["ollama"]["model"]
     ready, end = threading.Event(), threading.Event()
     told: list[str] = []
     serving = threading.Thread(
         target=serve_forever,
         args=(agent.workspace, [agent.specialist], lambda where: (told.append(where), ready.set())),
-        kwargs={"stopped": end.wait},
+        kwargs={"wait": end.wait, "on_moved": partial(keep_moved, agent.workspace)},
     )
     serving.start()
     try:
@@ -152,7 +155,7 @@ def test_doctor_tells_version_models_and_memory(
     found = {finding.name: finding for finding in doctor.checkup(agent.workspace.home)}
     assert found["ollama"].ok and server.url in found["ollama"].fact
     assert "1 models, 1 of them specialists" in found["ollama memory"].fact
-    assert agent.specialist.imported["model"] in found["ollama memory"].fact
+    assert agent.specialist.placed["ollama"]["model"] in found["ollama memory"].fact
     server.stop()
     found = {finding.name: finding for finding in doctor.checkup(agent.workspace.home)}
     assert found["ollama"].ok is None and "ollama serve" in found["ollama"].remedy

@@ -15,8 +15,8 @@ import pytest
 from protege.errors import BadInput, BaseModelError, EngineError
 from protege.ollama.api import Ollama
 from protege.rollout.lifecycle import prune
-from protege.serve import OllamaEngine, bring_back, describe, place, provenance, unload
-from protege.serve.ollama.models import checked_name, make, model_name
+from protege.serve import OllamaEngine, bring_back, describe, unload
+from protege.serve.ollama.models import bring, checked_name, make, model_name, provenance
 from protege.serve.ollama.quantise import quantised, quantiser
 from protege.serve.ollama.template import rendered_differences
 from protege.specialist import Route, Specialist
@@ -85,11 +85,11 @@ def test_a_specialist_is_sent_once_and_described(
     empty: Any, workspace: Workspace, trio: list[Specialist], tmp_path: Path
 ) -> None:
     server, sent = empty.client(), _Sent()
-    first = place(workspace, trio[0], server, keep_alive="5m", progress=sent)
+    first = bring(workspace, trio[0], server, keep_alive="5m", progress=sent)
     assert sent.bytes == (workspace.specialist_folder(trio[0]) / "model.gguf").stat().st_size
-    place(workspace, trio[1], server, progress=sent)  # another model of the same file
+    bring(workspace, trio[1], server, progress=sent)  # another model of the same file
     assert sent.steps == 1
-    where = first.imported
+    where = first.placed["ollama"]
     assert where["model"] == f"protege/{workspace.id}-alpha:v1"
     assert server.models()[where["model"]] == where["digest"]
     shown = server.show(where["model"])
@@ -104,7 +104,7 @@ def test_a_specialist_is_sent_once_and_described(
         workspace,
         replace(first, report=report, lineage={"curated": "da7a"}),
     )
-    assert told.imported["digest"] == server.models()[where["model"]] != where["digest"]
+    assert told.placed["ollama"]["digest"] == server.models()[where["model"]] != where["digest"]
     about = provenance(server, where["model"])
     assert about is not None
     assert about["base"]["sha256"] == trio[0].base.sha256 and about["base"]["licence"] == "Apache-2.0"
@@ -124,7 +124,7 @@ def test_two_workspaces_and_two_tasks_never_meet(workspace: Workspace, trio: lis
 
 
 def test_a_template_that_writes_another_prompt_is_found_and_shown(in_ollama: Specialist, ollama_server: Any) -> None:
-    server, model, base = ollama_server.client(), in_ollama.imported["model"], in_ollama.base
+    server, model, base = ollama_server.client(), in_ollama.placed["ollama"]["model"], in_ollama.base
     assert rendered_differences(server, model, base, adds_tokens=False) == []
     other = replace(base, chat_template=base.chat_template.replace("<|im_end|>", "<|im_end|> "))
     found = rendered_differences(server, model, other, adds_tokens=False)
@@ -135,14 +135,14 @@ def test_what_is_in_memory_can_be_taken_out_and_is_brought_back(
     empty: Any, workspace: Workspace, trio: list[Specialist]
 ) -> None:
     server = empty.client()
-    one = place(workspace, trio[0], server)
-    assert one.imported["model"] in server.loaded()
+    one = bring(workspace, trio[0], server)
+    assert one.placed["ollama"]["model"] in server.loaded()
     unload(one)
     with OllamaEngine() as engine:
         calibrated = engine.fingerprint(one)
-    assert until(lambda: one.imported["model"] not in server.loaded())
+    assert until(lambda: one.placed["ollama"]["model"] not in server.loaded())
     assert bring_back(workspace, one, calibrated) == one
-    assert one.imported["model"] in server.loaded()
+    assert one.placed["ollama"]["model"] in server.loaded()
     with pytest.raises(EngineError, match=r"calibrated on something else.*protege improve"):
         bring_back(workspace, one, "of another version")
     empty.stop()
@@ -159,7 +159,7 @@ def test_old_versions_are_pruned_but_never_the_live_one_or_its_predecessor(
     for version in range(1, 7):
         one = replace(alpha, id=f"sp-a{version}", name=f"new-v{version}", task_id="new", version=version)
         workspace.specialist_folder(one).symlink_to(folder)
-        one = place(workspace, one, server, keep_alive="0")
+        one = bring(workspace, one, server, keep_alive="0")
         versions.append(replace(one, state="live" if version == 4 else "retired"))
         workspace.save_specialist(versions[-1])
     for version in (1, 2, 3):
@@ -167,14 +167,14 @@ def test_old_versions_are_pruned_but_never_the_live_one_or_its_predecessor(
         workspace.state.save_replaced(f"sp-a{version}", True)  # it was live until the next one was
     workspace.state.save_taken_out("sp-a3", True)  # v2 is what a rollback brings back
     foreign = f"protege/{workspace.id[::-1]}-alpha:v1"
-    server.create(foreign, versions[0].imported["file"], parameters={"num_ctx": 512})
+    server.create(foreign, versions[0].placed["ollama"]["file"], parameters={"num_ctx": 512})
     removed = prune(workspace, "new", keep=1)
     assert {name[-2:] for name in removed} == {"v1", "v3", "v5"}
     left = {name[-2:] for name in server.models() if name != foreign}
     assert left == {"v2", "v4", "v6"} and foreign in server.models()
     assert prune(workspace, "new", keep=1) == []
     gone = next(s for s in workspace.specialists() if s.version == 1)
-    assert gone.imported == {}
+    assert gone.placed == {}
 
 
 def test_a_large_model_is_quantised_where_llama_cpps_program_is_here(

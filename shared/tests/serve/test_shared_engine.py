@@ -63,32 +63,32 @@ def test_engine_json_is_for_its_owner_only(workspace: Workspace, embedded: Embed
 
 def test_a_copy_of_a_good_file_connects(home: Workspace, published: dict[str, Any]) -> None:
     put(home, published)
-    engine = connect(home)
+    engine = connect(home.home)
     assert engine is not None
     engine.close()
 
 
 def test_without_a_file_there_is_no_engine(home: Workspace) -> None:
-    assert connect(home) is None
+    assert connect(home.home) is None
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b'{"format": 2}', b'{"format": 1}'])
 def test_a_damaged_file_is_no_engine(home: Workspace, body: bytes) -> None:
     (home.home / "engine.json").write_bytes(body)
-    assert connect(home) is None
+    assert connect(home.home) is None
 
 
 def test_the_file_of_a_process_that_is_gone_is_no_engine(home: Workspace, published: dict[str, Any]) -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as ended:
         pass
     put(home, published | {"pid": ended.pid})
-    assert connect(home) is None
+    assert connect(home.home) is None
 
 
 def test_another_token_or_a_silent_port_is_no_engine(home: Workspace, published: dict[str, Any]) -> None:
     for place in ({"token": "another"}, {"url": "http://127.0.0.1:9"}):
         put(home, changed(published, **place))
-        assert connect(home) is None
+        assert connect(home.home) is None
 
 
 def test_a_prompt_goes_to_no_other_machine(
@@ -96,10 +96,10 @@ def test_a_prompt_goes_to_no_other_machine(
 ) -> None:
     monkeypatch.setattr(Client, "answers", lambda *_: True)
     put(home, published)
-    assert connect(home) is not None
+    assert connect(home.home) is not None
     for url in ("http://192.0.2.1:80", "http://127.0.0.1:80@example.org", "http://127.0.0.1.example.org:80"):
         put(home, changed(published, url=url))
-        assert connect(home) is None
+        assert connect(home.home) is None
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def test_another_server_on_the_port_is_no_engine(
     home: Workspace, published: dict[str, Any], another_server: str
 ) -> None:
     put(home, changed(published, url=another_server))
-    assert connect(home) is None
+    assert connect(home.home) is None
 
 
 AGENT = """
@@ -140,7 +140,7 @@ def servers_of(home: Workspace) -> list[psutil.Process]:
     found: list[psutil.Process] = []
     for process in psutil.process_iter():
         try:
-            if process.cmdline()[-2:] == ["protege.service.engine", str(home.home)]:
+            if process.cmdline()[-2:] == ["protege.service.background", str(home.home)]:
                 found += [process, *process.children()]
         except psutil.Error:
             continue
@@ -150,7 +150,7 @@ def servers_of(home: Workspace) -> list[psutil.Process]:
 def test_two_agents_that_start_at_once_share_one_engine_that_ends_with_them(home: Workspace) -> None:
     command = [sys.executable, "-c", AGENT, str(home.home)]
     agents = [subprocess.Popen(command, stdin=subprocess.PIPE) for _ in range(2)]
-    engine = wait_for(lambda: connect(home))
+    engine = wait_for(lambda: connect(home.home))
     assert engine is not None, (home.home / "engine.log").read_text()
     assert engine.complete(home.specialists()[0], PROMPT, timeout_s=PATIENCE_S).text
     engine.close()
@@ -159,14 +159,14 @@ def test_two_agents_that_start_at_once_share_one_engine_that_ends_with_them(home
         agent.kill()
         agent.wait()
     assert wait_for(lambda: not servers_of(home))
-    assert connect(home) is None
+    assert connect(home.home) is None
 
 
 def test_a_killed_server_is_found_again_and_a_promoted_specialist_is_served(home: Workspace) -> None:
     alpha, beta, _ = home.specialists()
     with background(home.home):
         start_in_background(home.home)  # a second time it changes nothing
-        engine = connect(home)
+        engine = connect(home.home)
         assert engine is not None
         with pytest.raises(EngineError, match="does not serve"):
             engine.fingerprint(beta)
@@ -176,7 +176,7 @@ def test_a_killed_server_is_found_again_and_a_promoted_specialist_is_served(home
         with pytest.raises(EngineError):
             engine.complete(alpha, PROMPT, timeout_s=PATIENCE_S)
         engine.close()
-        again = wait_for(lambda: connect(home))
+        again = wait_for(lambda: connect(home.home))
         assert again.complete(alpha, PROMPT, timeout_s=PATIENCE_S).text
         again.close()
 
@@ -184,20 +184,22 @@ def test_a_killed_server_is_found_again_and_a_promoted_specialist_is_served(home
         (home.home / "routes.json").write_bytes(b"{}")
         assert wait_for(lambda: served(home, beta))
         with pytest.raises(WorkspaceBusy):
-            serve_forever(home, [alpha])
+            serve_forever(home, [alpha], on_moved=print)
     assert not servers_of(home)
 
 
 def test_in_the_foreground_it_tells_its_address_and_leaves_nothing_behind(home: Workspace) -> None:
     alpha = home.specialists()[0]
     told: list[tuple[str, bool]] = []
-    serve_forever(home, [alpha], lambda address: told.append((address, served(home, alpha))), stopped=lambda _: True)
+    serve_forever(
+        home, [alpha], lambda address: told.append((address, served(home, alpha))), on_moved=print, wait=lambda _: True
+    )
     assert len(told) == 1 and told[0][0].startswith("http://127.0.0.1:") and told[0][1]
     assert not (home.home / "engine.json").exists()
 
 
 def served(home: Workspace, specialist: Specialist) -> bool:
-    engine = connect(home)
+    engine = connect(home.home)
     try:
         return engine is not None and len(engine.fingerprint(specialist)) == 64
     except EngineError:

@@ -159,8 +159,14 @@ def colours() -> Task:
 
 
 @pytest.fixture(scope="session")
-def curated(colours: Task) -> Curated:
+def coloured(colours: Task) -> Curated:
+    """The data set; under this name for classes of tests that have a fixture `curated` of their own."""
     return curate(colours, colour_calls(360))
+
+
+@pytest.fixture(scope="session")
+def curated(coloured: Curated) -> Curated:
+    return coloured
 
 
 def colour_calls(count: int) -> list[Call]:

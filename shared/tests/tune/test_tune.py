@@ -270,11 +270,15 @@ def test_too_little_memory_or_disk_is_said_before_anything_is_written(
     curated: Curated, colours: Task, tiny: Base, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from protege.tune import resources
+    from protege.tune.methods.lora import Lora
+    from protege.tune.resources import Needs
+
+    needs = Lora.needs
 
     monkeypatch.setattr(resources, "count_weights", lambda base: 10**13)
     with pytest.raises(ResourceError, match="memory"):
         tune(curated, colours, tiny, tmp_path, QUICK)
-    monkeypatch.setattr(resources, "memory_bytes", lambda *given: 0)
+    monkeypatch.setattr(Lora, "needs", lambda self, weights, settings: Needs(0, needs(self, weights, settings)[1]))
     with pytest.raises(ResourceError, match="disk"):
         tune(curated, colours, tiny, tmp_path, QUICK)
     assert not (tmp_path / "model.gguf").exists()

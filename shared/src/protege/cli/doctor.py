@@ -8,18 +8,14 @@ import os
 import platform
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 
-import orjson
-
-from .. import select, store
+from .. import select, serve, store
+from ..common.extras import EXTRAS, distribution_of
 from ..common.files import home_path
-from ..errors import BadInput, BaseModelError, EngineError, MissingDependency, NoModel, ProtegeError, WorkspaceError
-from ..ollama.address import address
-from ..ollama.api import NAMESPACE, Ollama
-from ..ollama.replies import tells_logprobs
+from ..common.finding import Finding
+from ..errors import BaseModelError, MissingDependency, NoModel, ProtegeError, WorkspaceError
 from ..redact.weights import folder as names_model
 from ..store.home import VERSION, Identity, read
 
@@ -27,32 +23,17 @@ GB = 1e9
 MEMORY_GB, DISK_GB = 2.0, 5.0
 """What tuning SmolLM2-135M takes, and what torch and a few specialists take."""
 
-_EXTRAS = {
-    "discover": ("finding tasks", ("hdbscan", "sklearn", "scipy", "datasets", "onnxruntime", "stdnum")),
-    "tune": ("tuning", ("torch", "transformers", "peft", "accelerate", "gguf")),
-    "serve": ("serving", ("xllamacpp", "ollama")),
-    "report": ("the report", ("plotly",)),
-}
 ADAPTERS = "protege.adapters"
 """The entry points of adapters: the framework's module = the adapter's. Any distribution may bring one."""
 _OWN_ADAPTERS = ("protege-langchain", "protege-langgraph", "protege-llamaindex", "protege-autogen")
 """Our own adapters, which are told of even if they are not installed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing looked at. ok: None where it is neither good nor bad. remedy: a command or a sentence."""
-
-    name: str
-    ok: bool | None
-    fact: str
-    remedy: str = ""
-
-
 def checkup(home: str | os.PathLike[str] | None = None) -> tuple[Finding, ...]:
     """Look at Python, the extras, models, memory and disk, the home, its journal and engine, Ollama, the adapters."""
     folder = home_path(home)
-    return (_python(), *_extras(), _names(), _bases(folder), *_means(folder), *_home(folder), *_ollama(), *_adapters())
+    here = (_python(), *_extras(), _names(), _bases(folder), *_means(folder), *_home(folder))
+    return (*here, *_engines(folder), *_adapters())
 
 
 def _python() -> Finding:
@@ -61,12 +42,13 @@ def _python() -> Finding:
 
 
 def _extras() -> Iterator[Finding]:
-    for extra, (purpose, libraries) in _EXTRAS.items():
-        missing = [library for library in libraries if not _is_here(library)]
+    for name, extra in EXTRAS.items():
+        missing = [module for module in extra.modules if not _is_here(module)]
         if missing:
-            yield Finding(extra, False, f"for {purpose}: no {', '.join(missing)}", f"pip install 'protege[{extra}]'")
+            fact = f"for {extra.purpose}: no {', '.join(missing)}"
+            yield Finding(name, False, fact, f"pip install 'protege[{name}]'")
         else:
-            yield Finding(extra, True, f"for {purpose}: {', '.join(map(_versioned, libraries))}")
+            yield Finding(name, True, f"for {extra.purpose}: {', '.join(map(_versioned, extra.modules))}")
 
 
 def _is_here(library: str) -> bool:
@@ -76,14 +58,9 @@ def _is_here(library: str) -> bool:
         return False
 
 
-def _distribution(library: str) -> str:
-    named = {"sklearn": "scikit-learn", "stdnum": "python-stdnum"}
-    return named.get(library) or library.replace(".", "-").replace("_", "-")
-
-
 def _versioned(library: str) -> str:
     try:
-        return f"{library} {importlib.metadata.version(_distribution(library))}"
+        return f"{library} {importlib.metadata.version(distribution_of(library))}"
     except importlib.metadata.PackageNotFoundError:
         return library
 
@@ -125,7 +102,6 @@ def _means(home: Path) -> Iterator[Finding]:
 def _home(home: Path) -> Iterator[Finding]:
     yield _home_folder(home)
     yield _journal(home)
-    yield _engine(home)
 
 
 def _home_folder(home: Path) -> Finding:
@@ -168,53 +144,13 @@ def _journal_offsets(home: Path) -> Mapping[str, int]:
         return {}
 
 
-def _engine(home: Path) -> Finding:
-    try:
-        engine = orjson.loads((home / "engine.json").read_bytes())
-        pid = int(engine["pid"])
-    except FileNotFoundError:
-        return Finding("engine", None, "not running", "")
-    except (OSError, orjson.JSONDecodeError, KeyError, TypeError, ValueError):
-        return Finding("engine", False, f"{home / 'engine.json'} is damaged", f"rm {home / 'engine.json'}")
-    if _lives(pid):
-        return Finding("engine", True, f"running, process {pid}")
-    return Finding("engine", None, f"stopped: process {pid} is gone", "protege serve starts it again.")
-
-
-def _ollama() -> Iterator[Finding]:
-    """The Ollama that would be used: whether it answers, its version, and what it has in memory."""
-    try:
-        server = Ollama(address())
-    except BadInput as error:
-        yield Finding("ollama", False, error.fact, error.remedy)
-        return
-    try:
-        version = server.version()
-        tells = tells_logprobs(version)
-        models, loaded = server.models(), server.loaded()
-    except (EngineError, MissingDependency) as error:  # nobody needs one: there is the embedded engine
-        yield Finding("ollama", None, error.fact, error.remedy)
-        return
-    finally:
-        server.close()
-    if tells is None:
-        remedy = "`--engine ollama` uses it all the same; a change of its version would not be noticed."
-        yield Finding("ollama", None, f"{server.url}, of no known version ({version})", remedy)
-    elif tells:
-        yield Finding("ollama", True, f"{version} at {server.url}")
-    else:
-        fact = f"{version} at {server.url} tells no log-probabilities"
-        yield Finding("ollama", None, fact, "To serve specialists, update it: 0.12.11 or newer.")
-    ours = sum(name.startswith(f"{NAMESPACE}/") for name in models)
-    inside = ", ".join(f"{name} ({size / GB:.2f} GB)" for name, size in sorted(loaded.items())) or "none"
-    fact = f"{len(models)} models, {ours} of them specialists; in memory: {inside}; {sum(loaded.values()) / GB:.2f} GB"
-    yield Finding("ollama memory", None, fact)
-
-
-def _lives(pid: int) -> bool:
-    import psutil
-
-    return psutil.pid_exists(pid)
+def _engines(home: Path) -> Iterator[Finding]:
+    """What each kind of engine tells, in the order of their names."""
+    for name in sorted(serve.engine_names()):
+        try:
+            yield from serve.engine_kind(name).findings(home)
+        except ProtegeError as error:  # somebody's package that is broken here
+            yield Finding(name, False, error.fact, error.remedy)
 
 
 def _adapters() -> Iterator[Finding]:
@@ -224,6 +160,6 @@ def _adapters() -> Iterator[Finding]:
         if entry is None or not _is_here(entry.value):
             yield Finding(distribution, None, "not installed", f"pip install {distribution}")
         elif not _is_here(entry.name):
-            yield Finding(distribution, False, f"{entry.name} is missing", f"pip install {_distribution(entry.name)}")
+            yield Finding(distribution, False, f"{entry.name} is missing", f"pip install {distribution_of(entry.name)}")
         else:
             yield Finding(distribution, True, f"{_versioned(distribution)}, {_versioned(entry.name)}")

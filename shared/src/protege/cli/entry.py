@@ -7,6 +7,7 @@ import sys
 from typer import Abort
 from typer.exceptions import TyperException
 
+from ..common.extras import extra_of
 from ..errors import MissingDependency, ProtegeError
 from .commands import app
 from .output import fail
@@ -21,10 +22,11 @@ def main() -> None:
         fail(error.fact, error.remedy, as_json=as_json)
         sys.exit(error.exit_code)
     except ModuleNotFoundError as error:
-        missing = _extra(error.name)
-        if missing is None:
+        module = error.name or ""
+        extra = extra_of(module)
+        if extra is None:
             raise
-        lacking = MissingDependency(*missing)
+        lacking = MissingDependency(module.partition(".")[0], extra)
         fail(lacking.fact, lacking.remedy, as_json=as_json)
         sys.exit(1)
     except (KeyboardInterrupt, Abort):
@@ -34,15 +36,3 @@ def main() -> None:
         message = error.format_message() if hasattr(error, "format_message") else str(error)
         fail(message, "`protege --help` lists the commands, `protege COMMAND --help` its options.", as_json=as_json)
         sys.exit(2)
-
-
-def _extra(module: str | None) -> tuple[str, str] | None:
-    """Library and extra behind a module that cannot be imported; None if it belongs to no extra."""
-    extras = {
-        "discover": ("hdbscan", "sklearn", "scipy", "datasets"),
-        "tune": ("torch", "transformers", "peft", "accelerate", "gguf"),
-        "serve": ("xllamacpp", "ollama"),
-        "report": ("plotly",),
-    }
-    root = (module or "").split(".")[0]
-    return next(((root, extra) for extra, modules in extras.items() if root in modules), None)

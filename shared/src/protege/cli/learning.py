@@ -13,7 +13,7 @@ import typer
 
 import protege
 
-from .. import chat, collect, loop, measure, report, service, tune, watch
+from .. import chat, collect, loop, measure, report, serve, service, tune, watch
 from ..errors import BadInput
 from ..workspace import Workspace
 from . import output
@@ -29,17 +29,15 @@ from .common import (
     specialist_named,
     task_named,
 )
-from .summaries import answerer, comparison_lines, figure_lines, in_ollama
+from .summaries import answerer, comparison_lines, figure_lines
 
 if TYPE_CHECKING:
     from ..loop.run import Improvement
 
 learning = typer.Typer()
 
-Method: TypeAlias = Literal["lora", "full", "qlora"]
 Prompt: TypeAlias = Literal["slots", "whole", "better"]
 ServeAs: TypeAlias = Literal["lora", "merged"]
-EngineName: TypeAlias = Literal["auto", "embedded", "ollama"]
 Rollout: TypeAlias = Literal["direct", "staged"]
 
 
@@ -54,7 +52,7 @@ def improve(
     ] = None,
     epsilon: Annotated[float, typer.Option(help="ε: the share of kept answers that may disagree.")] = 0.05,
     delta: Annotated[float, typer.Option(help="δ: the chance that the guarantee does not hold.")] = 0.05,
-    method: Annotated[Method, typer.Option(help="How to tune: lora, full, or qlora (needs a GPU).")] = "lora",
+    method: Annotated[str, typer.Option(help="How to tune: lora, full, or qlora (needs a GPU).")] = "lora",
     prompt: Annotated[
         Prompt,
         typer.Option(
@@ -67,7 +65,7 @@ def improve(
         ServeAs, typer.Option(help="merged (answers fastest), or lora (one base in memory for many specialists).")
     ] = "merged",
     engine: Annotated[
-        EngineName, typer.Option(help="ollama, embedded, or auto: Ollama if one answers (see OLLAMA_HOST).")
+        str, typer.Option(help="ollama, embedded, or auto: Ollama if one answers (see OLLAMA_HOST).")
     ] = "auto",
     keep_alive: Annotated[str, typer.Option(help="How long Ollama keeps a specialist in memory: 30m, 1h, -1.")] = "30m",
     keep_versions: Annotated[
@@ -228,8 +226,9 @@ def status(home: Home = None, as_json: Json = False) -> None:
     columns = ("task", "calls", "answered by", "agrees", "ceiling", "kept", "saved $", "why")
     output.print_table(f"{current['calls']:,} calls in {current['home']}", columns, rows)
     for specialist in current["specialists"]:
-        if specialist["ollama"]:
-            output.print_block(f"{specialist['name']} in Ollama", in_ollama(specialist["ollama"]))
+        for name, facts in specialist["placed"].items():
+            kind = serve.engine_kind(name)
+            output.print_block(f"{specialist['name']} in {kind.title}", kind.in_words(facts))
     over_time, incidents = report.history(workspace)
     if over_time.periods or incidents:
         output.console.print(report.time_table(over_time, incidents))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -32,7 +33,8 @@ def serve(home: Home = None, as_json: Json = False) -> None:
                 f"Serving {', '.join(s.name for s in live)} on {address}. Ctrl-C stops.", highlight=False
             )
 
-    service.serve_forever(workspace, live, ready)
+    on_moved = functools.partial(rollout.keep_moved, workspace)
+    service.serve_forever(workspace, live, ready, on_moved=on_moved)
 
 
 @serving.command(rich_help_panel=RUN)

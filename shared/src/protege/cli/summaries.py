@@ -32,17 +32,6 @@ def answerer(task: Mapping[str, Any]) -> str:
     return f"teacher; {version} {task['state']}" if version else "teacher"
 
 
-def in_ollama(inside: Mapping[str, Any]) -> list[str]:
-    """Where a specialist is in Ollama, and what the model's own metadata says."""
-    memory = f"{inside['memory_bytes'] / 1e9:.2f} GB in memory" if inside["memory_bytes"] else "not in memory"
-    lines = [f"{inside['model']} ({inside['quantisation']}) at {inside['address']}: {inside['state']}, {memory}"]
-    if about := inside["provenance"]:
-        report = about["report"] or {}
-        measured = f"agreement {report['agreement']:.1%} on {report['test_calls']} calls" if report else "not evaluated"
-        lines.append(f"from {about['base']['name']} ({about['base']['licence']}), data {about['data']}; {measured}")
-    return lines
-
-
 def figure_lines(figures: Mapping[str, Any]) -> list[str]:
     """An improvement's figures; empty if the loop did not get that far."""
     if not figures:

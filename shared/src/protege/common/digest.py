@@ -11,21 +11,25 @@ import orjson
 
 from .files import write_private
 
+REMEMBERED = 1000
+"""Digests that are remembered, the newest; a line of 200 bytes each."""
+
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 (hex) of a file's content."""
+    """SHA-256 (hex) of a file's content. Raises OSError where it cannot be read."""
     stat = path.stat()
     # ctime too: unlike mtime, it cannot be set back by hand.
     key = f"{path.resolve()}:{stat.st_size}:{stat.st_mtime_ns}:{stat.st_ctime_ns}:{stat.st_ino}"
     cache = _cache_file()
-    digests = _read(cache)
-    if key not in digests:
+    digest = _read(cache).get(key)
+    if digest is None:
         with path.open("rb") as file:
-            digests[key] = hashlib.file_digest(file, "sha256").hexdigest()
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
         with contextlib.suppress(OSError):  # a cache that cannot be written costs time, nothing else
             cache.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            write_private(cache, orjson.dumps({**_read(cache), key: digests[key]}))
-    return digests[key]
+            newest = list({**_read(cache), key: digest}.items())[-REMEMBERED:]
+            write_private(cache, orjson.dumps(dict(newest)))
+    return digest
 
 
 def sha256_of_all(paths: list[Path]) -> str:
@@ -41,6 +45,7 @@ def _cache_file() -> Path:
 
 def _read(file: Path) -> dict[str, str]:
     try:
-        return orjson.loads(file.read_bytes())
+        digests = orjson.loads(file.read_bytes())
     except (OSError, orjson.JSONDecodeError):
         return {}
+    return digests if isinstance(digests, dict) else {}

@@ -25,8 +25,9 @@ class Settings:
     """A GGUF file or a folder to tune from, instead of choosing one; `ollama:NAME` for a model that Ollama has."""
     serve_as: Literal["lora", "merged"] = "merged"
     """`merged` answers soonest; `lora` holds one base in memory for many specialists."""
-    engine: Literal["auto", "embedded", "ollama"] = "auto"
-    """What serves the specialist. "auto": Ollama if one answers, else the embedded engine."""
+    engine: str = "auto"
+    """The kind of engine that serves the specialist (`serve.engine_names`). "auto": Ollama if one answers, else the
+    embedded engine."""
     keep_alive: str = "30m"
     """How long a specialist stays in Ollama's memory after an answer."""
     keep_versions: int = 3

@@ -50,11 +50,7 @@ def decided(settings: Settings) -> Settings:
     duration that is none.
     """
     serve.check_keep_alive(settings.keep_alive)
-    server = serve.choose_ollama(settings.engine, settings.serve_as)
-    if server is None:
-        return replace(settings, engine="embedded")
-    server.close()
-    return replace(settings, engine="ollama")
+    return replace(settings, engine=serve.choose(settings.engine, settings.serve_as).name)
 
 
 def check_bases(workspace: Workspace, settings: Settings) -> None:
@@ -202,14 +198,8 @@ def tune(run: Run, curated: Curated, base: Base) -> Specialist:
 @traced
 def place(run: Run, specialist: Specialist) -> Specialist:
     """The specialist in the engine that is to serve it. A live one is stored so only when it has its new route."""
-    server = serve.choose_ollama(run.settings.engine, run.settings.serve_as)
-    try:
-        placed = serve.place(
-            run.workspace, specialist, server, keep_alive=run.settings.keep_alive, progress=run.progress
-        )
-    finally:
-        if server is not None:
-            server.close()
+    kind = serve.choose(run.settings.engine, run.settings.serve_as)
+    placed = kind.place(run.workspace, specialist, keep_alive=run.settings.keep_alive, progress=run.progress)
     if not placed.answers and placed != specialist:
         keep_record(run.workspace, placed)
     return placed
@@ -221,7 +211,7 @@ def parity(run: Run, specialist: Specialist, curated: Curated) -> Parity:
 
     Cached under the engine's fingerprint: another engine or version is compared anew.
     """
-    with serve.open_engine(run.workspace, specialist) as engine:
+    with contextlib.closing(serve.open_engine(run.workspace, specialist)) as engine:
         key = f"parity:{specialist.id}:{engine.fingerprint(specialist)}"
         cached = run.workspace.cached(key)
         if cached is not None:
@@ -240,7 +230,7 @@ def answers(run: Run, specialist: Specialist, curated: Curated) -> Answers:
     """What the specialist answers to every held-out call, through the kind of engine that is to serve it."""
     promise = run.settings.promise
     with contextlib.ExitStack() as running:
-        alone = serve.Replicas([running.enter_context(serve.open_engine(run.workspace, specialist))])
+        alone = running.enter_context(serve.Replicas([serve.open_engine(run.workspace, specialist)]))
         fingerprint = alone.fingerprint(specialist)
         plain = Scorer.plain(novelty_from(run.task, specialist.form, curated.examples("train")))
 

@@ -2,8 +2,9 @@
 
 The engine answers held-out calls, and the tuned model scores each answer in this process: one pass tells whether that
 model would have written every token (then it gives the same answer by itself), and with which log-probabilities. The
-engine must also have read as many prompt tokens as tuning did. If the engine is an Ollama, its template is compared
-with the one used in tuning: our prompts are sent raw and do not depend on it, but anyone else who asks the model does.
+engine must also have read as many prompt tokens as tuning did. If the engine has a chat template of its own, that is
+compared with the one used in tuning: our prompts are sent raw and do not depend on it, but anyone else who asks the
+model does.
 """
 
 from __future__ import annotations
@@ -18,14 +19,14 @@ from .. import tune
 from ..chat.prompt import messages_for, render
 from ..common.progress import Progress, Silent
 from ..errors import CannotRender, DoesNotFit
-from ..serve.ollama.template import compare_template
+from ..serve import template
 from ..specialist import Specialist
 from ..task import Example, Task
 from ..workspace import Workspace
 
 if TYPE_CHECKING:
-    from ..serve import Completion, Engine
-    from ..tune.inprocess import Scored
+    from ..serve import Completion, Engine, TemplateCheck
+    from ..tune import Scored
 
 CALLS = 24
 TIMEOUT_S = 60.0
@@ -51,7 +52,7 @@ class Parity:
     logprob_difference: float
     """The median over answers of the mean difference of a token's log-probability, in nats."""
     template: Literal["same", "differs", "not told"] | None
-    """Whether Ollama's template writes the prompt that tuning used; None if that was not checked."""
+    """Whether the engine's own template writes the prompt that tuning used; None if that was not checked."""
     difference: str
     """The first place where the template differs; empty if it does not."""
     holds: bool
@@ -88,8 +89,7 @@ def check_parity(
         for prompt, answer in served:
             pairs.append((answer, model.score(prompt, answer.text, ended=answer.finish_reason == "stop")))
             bar.advance()
-    template, difference = compare_template(specialist, prompts)
-    return _judged(pairs, engine.tells_end, template, difference)
+    return _judged(pairs, engine.tells_end, template(specialist))
 
 
 def _prompts(task: Task, specialist: Specialist, examples: Sequence[Example]) -> list[str]:
@@ -102,9 +102,9 @@ def _prompts(task: Task, specialist: Specialist, examples: Sequence[Example]) ->
     return prompts
 
 
-def _judged(pairs: Sequence[tuple[Completion, Scored]], tells_end: bool, template: Any, difference: str) -> Parity:
+def _judged(pairs: Sequence[tuple[Completion, Scored]], tells_end: bool, check: TemplateCheck) -> Parity:
     if not pairs:
-        return Parity(0, 0, 0, 0.0, template, difference, False, "No held-out call could be asked.")
+        return Parity(0, 0, 0, 0.0, check.said, check.difference, False, "No held-out call could be asked.")
     same = sum(scored.likeliest for _, scored in pairs)
     prompts = sum(served.input_tokens == scored.prompt_tokens for served, scored in pairs)
     apart = [_apart(served, scored, tells_end) for served, scored in pairs]
@@ -117,7 +117,7 @@ def _judged(pairs: Sequence[tuple[Completion, Scored]], tells_end: bool, templat
     if not holds:
         needed = f"Needed: {SAME_LEAST:.0%}, {LOGPROB_MOST:g}, and all. `--engine` names another engine."
         reason = f"What is served is not what was tuned: {reason} {needed}"
-    return Parity(len(pairs), same, prompts, median, template, difference, holds, reason)
+    return Parity(len(pairs), same, prompts, median, check.said, check.difference, holds, reason)
 
 
 def _apart(served: Completion, scored: Scored, tells_end: bool) -> float:

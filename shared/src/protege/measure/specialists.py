@@ -80,7 +80,7 @@ def _measured(
     """
     route = workspace.routes().get(specialist.id)
     scorer = Scorer.from_record(route.scorer) if route and route.scorer else None
-    with serve.open_engine(workspace, specialist) as engine:
+    with contextlib.closing(serve.open_engine(workspace, specialist)) as engine:
         with (progress or Silent()).step(f"{specialist.name}: answering", len(examples)) as bar:
             grader = rollout.grader_of(workspace, task)
             judged = evaluate.answer_all(

@@ -1,9 +1,8 @@
-"""The address of an Ollama, as OLLAMA_HOST gives it, and whether that is this machine."""
+"""The address of an Ollama, as OLLAMA_HOST gives it."""
 
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import os
 from urllib.parse import urlsplit
 
@@ -39,12 +38,3 @@ def address(setting: str | None = None) -> str:
         port = parts.port or port
     host = f"[{host}]" if ":" in host else host
     return f"{scheme or 'http'}://{host}:{port}{parts.path.rstrip('/')}"
-
-
-def is_loopback(url: str) -> bool:
-    """Whether the address is this machine's own."""
-    host = urlsplit(url).hostname or ""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

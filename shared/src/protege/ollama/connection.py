@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import orjson
 
+from ..common.loopback import is_loopback_url
 from ..errors import (
     DoesNotFit,
     EngineBusy,
@@ -20,7 +21,7 @@ from ..errors import (
     NotServed,
     ResourceError,
 )
-from .address import CONNECT_S, is_loopback
+from .address import CONNECT_S
 from .replies import Reply, joined, json_object
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class Connection:
     def __init__(self, url: str) -> None:
         self.url = url
         # Proxies are for servers elsewhere, as with Ollama's own tools.
-        self._http = httpx.Client(trust_env=not is_loopback(url), limits=httpx.Limits(max_connections=None))
+        self._http = httpx.Client(trust_env=not is_loopback_url(url), limits=httpx.Limits(max_connections=None))
 
     def close(self) -> None:
         self._http.close()
@@ -86,7 +87,7 @@ class Connection:
             import ollama  # an extra, which only managing models needs: asking them must work without it
         except ImportError:
             raise MissingDependency("ollama", "serve") from None
-        client = ollama.Client(self.url, timeout=_timeout(timeout_s), trust_env=not is_loopback(self.url))
+        client = ollama.Client(self.url, timeout=_timeout(timeout_s), trust_env=not is_loopback_url(self.url))
         try:
             with self._translated(timeout_s):
                 yield client

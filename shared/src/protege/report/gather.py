@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import platform
 import time
@@ -10,14 +9,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any, TypedDict
 
+from .. import serve
 from ..cluster.worth import MACHINE_USD_PER_HOUR, teacher_usd
 from ..common.prices import price_source
-from ..errors import EngineError, MissingDependency, NotServed, ProtegeError
+from ..errors import ProtegeError
 from ..evaluate import Bin, Confusion, FieldDifference, Reliability, Slice
 from ..measure.agents import EndToEnd
 from ..measure.ceiling import known_ceiling
 from ..rollout.policy import price_as_of
-from ..serve import imported, provenance, server_at
 from ..specialist import Specialist
 from ..store.records import ImprovementRow, Realised
 from ..task import Task
@@ -85,7 +84,7 @@ def status(workspace: Workspace) -> dict[str, Any]:
     """Tasks, who answers them, what that has saved so far, by day or hour too (`OverTime`), and what happened."""
     tasks = [_status(workspace, task) for task in workspace.tasks()]
     specialists = workspace.specialists()
-    ollamas = _ollamas(specialists)
+    placed = _placed(specialists)
     over_time, incidents = history(workspace)
     return {
         "home": str(workspace.home),
@@ -93,7 +92,7 @@ def status(workspace: Workspace) -> dict[str, Any]:
         "kept": sum(task["kept"] for task in tasks),
         "saved_usd": sum(task["saved_usd"] or 0.0 for task in tasks),
         "tasks": tasks,
-        "specialists": [_specialist(s, ollamas) for s in specialists],
+        "specialists": [_specialist(s, placed[s.id]) for s in specialists],
         "over_time": asdict(over_time),
         "incidents": [asdict(incident) for incident in incidents],
         "end_to_end": agent.to_record() if (agent := _end_to_end(workspace)) else None,
@@ -152,7 +151,7 @@ def _certified_coverage(figures: Mapping[str, Any], then: Sequence[Specialist]) 
     return None if alone is None else alone + sum(found["share"] * found["coverage"] for found in after)
 
 
-def _specialist(specialist: Specialist, ollamas: Mapping[str, Mapping[str, int] | str]) -> dict[str, Any]:
+def _specialist(specialist: Specialist, placed: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     record = specialist.to_record()
     kept = ("id", "name", "task_id", "version", "state", "form", "created", "lineage", "digests", "engine")
     return {
@@ -160,36 +159,20 @@ def _specialist(specialist: Specialist, ollamas: Mapping[str, Mapping[str, int] 
         "base": specialist.base.name,
         "licence": specialist.base.licence,
         "parity": (specialist.report or {}).get("parity"),
-        "ollama": _in_ollama(specialist, ollamas[specialist.imported["address"]]) if specialist.imported else None,
+        "placed": placed,
+        "ollama": placed.get("ollama"),  # the name under which readers of the JSON knew it before there were others
     }
 
 
-def _ollamas(specialists: Sequence[Specialist]) -> dict[str, Mapping[str, int] | str]:
-    """What each Ollama that has some of them has in memory, by address; or why it does not tell."""
-    found: dict[str, Mapping[str, int] | str] = {}
-    for address in {str(s.imported["address"]) for s in specialists if s.imported}:
-        try:
-            with contextlib.closing(server_at(address)) as server:
-                found[address] = server.loaded()
-        except (EngineError, MissingDependency) as error:
-            found[address] = error.fact
-    return found
-
-
-def _in_ollama(specialist: Specialist, loaded: Mapping[str, int] | str) -> dict[str, Any]:
-    """Where Ollama has it, and what the model's own metadata there says of where it comes from."""
-    where = imported(specialist)
-    told: dict[str, Any] = {**specialist.imported, "state": loaded, "memory_bytes": None, "provenance": None}
-    if isinstance(loaded, str):
-        return told
-    try:
-        with contextlib.closing(server_at(where.address)) as server:
-            about = provenance(server, where.model)
-    except NotServed:
-        return {**told, "state": "gone: protege serve brings it back"}
-    except EngineError as error:
-        return {**told, "state": error.fact}
-    return {**told, "state": "there", "memory_bytes": loaded.get(where.model), "provenance": about}
+def _placed(specialists: Sequence[Specialist]) -> dict[str, dict[str, Mapping[str, Any]]]:
+    """By specialist id and kind of engine, what each engine tells of those that it has."""
+    placed: dict[str, dict[str, Mapping[str, Any]]] = {specialist.id: {} for specialist in specialists}
+    known = serve.engine_names()  # the package that brought an engine may have been uninstalled
+    for name in {name for specialist in specialists for name in specialist.placed if name in known}:
+        there = [specialist for specialist in specialists if name in specialist.placed]
+        for identity, facts in serve.engine_kind(name).facts(there).items():
+            placed[identity][name] = facts
+    return placed
 
 
 def savings(workspace: Workspace, tasks: Sequence[Task]) -> dict[str, float | None]:

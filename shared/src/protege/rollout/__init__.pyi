@@ -9,6 +9,7 @@ from .policy import grader_of as grader_of
 from .policy import policy_of as policy_of
 from .policy import price_as_of as price_as_of
 from .publishing import in_force as in_force
+from .publishing import keep_moved as keep_moved
 from .publishing import publish as publish
 from .rules import RULES as RULES
 from .rules import Rules as Rules

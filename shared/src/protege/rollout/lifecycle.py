@@ -339,5 +339,5 @@ def refuse(workspace: Workspace, specialist: Specialist) -> None:
         keep_record(workspace, specialist)
     elif (stored.engine, stored.serve_as) == (specialist.engine, specialist.serve_as):
         withdraw(workspace, specialist)  # its route holds no more
-    elif specialist.engine == "ollama" and not stored.imported:
+    elif specialist.engine in specialist.placed and specialist.engine not in stored.placed:
         serve.remove(workspace, specialist)

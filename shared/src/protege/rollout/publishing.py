@@ -30,6 +30,15 @@ def publish(workspace: Workspace) -> Path:
     return path
 
 
+def keep_moved(workspace: Workspace, before: Specialist, after: Specialist) -> None:
+    """Store where an engine has a specialist now, and tell agents; unless somebody decided otherwise meanwhile."""
+    with workspace.turn:
+        stored = workspace.specialist(before.id)
+        if stored is not None and stored.answers and stored.placed == before.placed:
+            workspace.save_specialist(replace(stored, placed=after.placed))
+            publish(workspace)
+
+
 def in_force(route: Route, specialist: Specialist, policy: TaskPolicy) -> Route | None:
     """The route as the task's policy lets it be; None if the teacher is to answer.
 

@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from ..common.forks import importing, tell_of_forks
+from ..serve.registry import engine_kind
 
 if TYPE_CHECKING:
-    from ..serve import Engine, OllamaEngine
+    from ..serve import Access, Engine
 
     Connect = Callable[[Path], Engine | None]
     Start = Callable[[Path], object]
 
 START_LIMIT_S = 120.0
-"""An engine that has not answered by then is taken for failed; loading a model from a cold disk can take a minute."""
+"""An engine that has not answered by then has failed; loading a model from a cold disk can take a minute."""
 POLL_S = 0.2
 LONGEST_PAUSE_S = 60.0
 REFRESH_S = 1.0
-"""The engine is looked for this often at most."""
+"""Between two looks for the engine at least."""
+
+EngineKey: TypeAlias = tuple[str, str]
+"""A kind of engine, and where it is: `Specialist.engine` and `Specialist.address`."""
 
 log = logging.getLogger("protege.route")
 
@@ -36,10 +39,10 @@ class EngineLink:
     cost the agent a time-out a call. Safe for many threads; a forked process makes its own connection.
     """
 
-    def __init__(self, home: Path, connect: Connect | None = None, start: Start | None = None) -> None:
+    def __init__(self, home: Path, connect: Connect, start: Start) -> None:
         self._home = home
-        self._connect = connect or _connect
-        self._start = start or _start
+        self._connect = connect
+        self._start = start
         self.forked()
         tell_of_forks(self)
 
@@ -52,21 +55,22 @@ class EngineLink:
 
     @property
     def failed(self) -> bool:
-        """Whether the last that was seen of the engine is a failure."""
+        """Whether the engine failed when it was last seen."""
         return self._failures > 0
 
     def wait(self, timeout_s: float) -> bool:
-        """Wait until the engine is connected, `timeout_s` at most; whether it is."""
+        """Wait until the engine is connected, for `timeout_s` at most; whether it is then."""
         until = time.monotonic() + timeout_s
         while self.engine() is None and time.monotonic() < until:
             time.sleep(0.02)
         return self._engine is not None
 
     def succeeded(self) -> None:
+        """The engine answered: it has not failed any more."""
         self._failures = 0
 
     def failure(self, engine: Engine | None = None) -> None:
-        """This engine (or the one that is connected) failed: drop it, unless another thread did so already.
+        """Drop this engine, or the one that is connected, since it failed; unless another thread dropped it already.
 
         It is not closed: other threads' calls may still be under way on it.
         """
@@ -76,7 +80,7 @@ class EngineLink:
                 self._pause()
 
     def refresh(self) -> None:
-        """Look for the engine again, and meanwhile keep the one that is connected: it may know more by now."""
+        """Look for the engine again, as it may know more by now, and meanwhile keep the one that is connected."""
         self._look(although_connected=True)
 
     def close(self) -> None:
@@ -131,37 +135,28 @@ class EngineLink:
                 self._engine = engine
 
 
-def link_to(engine: str, home: Path, connect: Connect | None, start: Start | None) -> EngineLink:
-    """A link to the embedded engine ("embedded"), or to the Ollama at this address, which only its user starts."""
-    if engine == "embedded":
-        return EngineLink(home, connect, start)
-    return EngineLink(home, connect or _ollama_at(engine), start or (lambda _home: None))
+def link_to(
+    engine: str, address: str, home: Path, connect: Connect | None = None, start: Start | None = None
+) -> EngineLink:
+    """A link to an engine of this kind. address: the specialist's `address`. connect, start: in place of the kind's."""
+    way = _Way(engine, address)
+    return EngineLink(home, connect or way.connect, start or way.start)
 
 
-def _ollama_at(address: str) -> Connect:
-    """Gives the same engine each time: its connections and its turns are this program's."""
-    made: dict[int, OllamaEngine] = {}
+class _Way:
+    """The way that a kind of engine gives agents, made in the link's thread: loading its module takes a while."""
 
-    def connect(_home: Path) -> Engine | None:
-        with importing():
-            from ..serve import OllamaEngine
+    def __init__(self, engine: str, address: str) -> None:
+        self._engine = engine
+        self._address = address
+        self._access: Access | None = None
 
-        engine = made.setdefault(os.getpid(), OllamaEngine())
-        return engine if engine.answers(address) else None
+    def connect(self, home: Path) -> Engine | None:
+        if self._access is None:
+            with importing():
+                self._access = engine_kind(self._engine).access(home, self._address)
+        return self._access.connect()
 
-    return connect
-
-
-def _connect(home: Path) -> Engine | None:
-    with importing():
-        from ..serve import connect
-        from ..workspace import Workspace
-
-    return connect(Workspace(home))
-
-
-def _start(home: Path) -> None:
-    with importing():
-        from ..serve.embedded.starting import start_in_background
-
-    start_in_background(home)
+    def start(self, _home: Path) -> None:
+        if self._access is not None:
+            self._access.start()

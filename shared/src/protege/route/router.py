@@ -22,10 +22,10 @@ from ..common.files import home_path
 from ..common.forks import tell_of_forks
 from ..common.tracing import OFF_SPAN, Span, span
 from ..errors import CannotRender, EngineBusy, EngineError, EngineTimeout, NotServed
-from ..specialist import Route, Specialist
+from ..specialist import EMBEDDED, Route, Specialist
 from ..task import Task
 from .decision import Decision, Reason, objection
-from .link import EngineLink, link_to
+from .link import EngineKey, EngineLink, link_to
 from .table import Entry, TableFile
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class Router:
         self.home = home_path(home)
         self._table = TableFile(self.home / "routes.json")
         self._borders = connect, start
-        self._links: dict[str, EngineLink] = {}
+        self._links: dict[EngineKey, EngineLink] = {}
         self._lock = threading.Lock()
         self._logged: set[str] = set()
         tell_of_forks(self)
@@ -170,7 +170,7 @@ class Router:
         time."""
         until_s = time.monotonic() + timeout_s
         entries = (entry for entries in self._table.current().routes.values() for entry in entries)
-        needed = {_engine_of(entry.specialist) for entry in entries} or {"embedded"}
+        needed = {_engine_of(entry.specialist) for entry in entries} or {(EMBEDDED, "")}
         return all(self._link(engine).wait(until_s - time.monotonic()) for engine in sorted(needed))
 
     def forked(self) -> None:
@@ -268,10 +268,10 @@ class Router:
             reason = "router failed"
         return answered, reason
 
-    def _link(self, engine: str) -> EngineLink:
+    def _link(self, engine: EngineKey) -> EngineLink:
         with self._lock:
             if engine not in self._links:
-                self._links[engine] = link_to(engine, self.home, *self._borders)
+                self._links[engine] = link_to(*engine, self.home, *self._borders)
             return self._links[engine]
 
     def _timed_out(self, asking: _Asking) -> Outcome:
@@ -298,9 +298,9 @@ def _described(traced: Span, outcome: Outcome) -> Outcome:
     return outcome
 
 
-def _engine_of(specialist: Specialist) -> str:
-    """The engine that has the specialist: "embedded", or the address of an Ollama. Each engine fails by itself."""
-    return "embedded" if specialist.engine == "embedded" else str(specialist.imported.get("address"))
+def _engine_of(specialist: Specialist) -> EngineKey:
+    """The engine that has the specialist. Each engine fails by itself."""
+    return specialist.engine, specialist.address
 
 
 def _chain(request: Request, run: str | None, task: Task, entries: Sequence[Entry], after: str = "") -> Decision:

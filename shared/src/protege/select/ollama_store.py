@@ -10,8 +10,9 @@ from typing import Any
 
 import orjson
 
+from ..common.loopback import is_loopback_url
 from ..errors import BadInput, BaseModelError, EngineUnreachable, NotServed
-from ..ollama.address import address, is_loopback
+from ..ollama.address import address
 from ..ollama.api import NAMESPACE, Ollama
 from ..specialist import Base
 from .base import load_base
@@ -32,7 +33,7 @@ def base_in_ollama(name: str) -> Base:
     if not name:
         raise BadInput(f"{PREFIX} names no model.", f"Write {PREFIX}qwen3:0.6b; `ollama list` shows the names.")
     url = address()
-    if not is_loopback(url):
+    if not is_loopback_url(url):
         raise BaseModelError(
             f"The Ollama at {url} is on another machine; its files cannot be reached.",
             f"Pull it here (`OLLAMA_HOST=127.0.0.1 ollama pull {name}`), or give the path of a GGUF file.",

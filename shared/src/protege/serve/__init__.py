@@ -1,11 +1,12 @@
 """serve: specialists, ready to be asked.
 
 Takes specialists with their weights in the workspace; gives an `Engine`: a rendered prompt in; text, and the
-log-probability of each token, out. Two kinds: the embedded one, which `serve` runs inside this program and
-`serve_forever` and `start_in_background` run for all agents of a workspace; and a running Ollama, into which
-`place` brings a specialist. `open_engine` gives the one a specialist belongs to, `connect` and `OllamaEngine` an
-agent's way to them. Never cuts a prompt, samples, or loads a model into the process that asks; the embedded one never
-listens beyond this machine or answers without its token, and no Ollama elsewhere is asked that the user did not name.
+log-probability of each token, out. Each kind of engine is a folder: the embedded one, which `serve` runs inside this
+program and `protege serve` for all agents of a workspace, and a running Ollama, into which a specialist is imported.
+Other packages bring theirs by the entry-point group `protege.engines`. `choose` says which kind serves, `open_engine`
+opens the one that a specialist belongs to. Never cuts a prompt, samples, or loads a model into the process that asks;
+the embedded engine never listens beyond this machine or answers without its token, and an Ollama elsewhere is asked
+only where the user named it.
 """
 
 import lazy_loader

@@ -1,7 +1,8 @@
-"""What any engine of specialists is: a prompt goes in; text and the log-probability of each of its tokens come out."""
+"""An engine of specialists: a prompt goes in; text and the log-probability of each of its tokens come out."""
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -10,21 +11,23 @@ from ..specialist import Specialist
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What a specialist wrote.
-
-    token_logprobs: natural logarithms, each ≤ 0, of the whole vocabulary's softmax before any sampling. Where
-    finish_reason is "stop" and the engine `tells_end`, the last one is the end of the answer's, whose token reads "".
-    Tokens that end inside a character (parts of an emoji) may be missing. input_tokens, output_tokens: the prompt's,
-    and all that were made, the end included. latency_ms: the caller's whole wait.
-    """
+    """What a specialist wrote."""
 
     text: str
+    """The answer, without the token that ends it."""
     tokens: tuple[str, ...]
+    """The text of each token. Where `finish_reason` is "stop" and the engine `tells_end`, the last is the end of the
+    answer, which reads "". Tokens that end inside a character (parts of an emoji) may be missing."""
     token_logprobs: tuple[float, ...]
+    """Natural logarithms, each ≤ 0, one for each of `tokens`: of the whole vocabulary's softmax before sampling."""
     finish_reason: Literal["stop", "length"]
+    """Whether the answer came to its end, or was cut at the specialist's `max_tokens`."""
     input_tokens: int
+    """Tokens of the prompt."""
     output_tokens: int
+    """Tokens that were made, the end of the answer included."""
     latency_ms: float
+    """The caller's whole wait."""
 
 
 class Completer(Protocol):
@@ -33,23 +36,27 @@ class Completer(Protocol):
     def complete(self, specialist: Specialist, prompt: str, *, timeout_s: float) -> Completion:
         """The specialist's answer to a rendered prompt, `specialist.max_tokens` long at most.
 
-        Raises EngineError where the engine fails; its kinds EngineUnreachable, EngineBusy, EngineTimeout (longer than
-        `timeout_s`), NotServed and DoesNotFit say what a caller may go by.
+        Raises EngineError where the engine fails. Its subclasses tell a caller what to do next: EngineUnreachable,
+        EngineBusy, EngineTimeout (longer than `timeout_s`), NotServed, DoesNotFit.
         """
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Give back what it holds. A second time it does nothing."""
+        ...
 
 
 class Engine(Completer, Protocol):
     """Serves specialists. Never cuts a prompt, never samples: the likeliest token each time."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What serves: a kind of engine, or the library behind it."""
+        ...
 
     @property
     def tells_end(self) -> bool:
-        """Whether the log-probability of an answer's end is among its tokens'."""
+        """Whether the log-probability of an answer's end is among those of its tokens."""
         ...
 
     def fingerprint(self, specialist: Specialist) -> str:
@@ -63,9 +70,7 @@ class Engine(Completer, Protocol):
 async def acomplete(engine: Engine, specialist: Specialist, prompt: str, *, timeout_s: float) -> Completion:
     """As `Engine.complete`, without blocking the event loop.
 
-    In a thread rather than on an asynchronous client, which would belong to one event loop. A cancelled caller is let
-    go at once; the thread ends with the answer or the time-out.
+    It runs in a thread: an asynchronous client would belong to one event loop. A cancelled caller is let go at once;
+    the thread ends with the answer or the time-out.
     """
-    import asyncio
-
     return await asyncio.to_thread(engine.complete, specialist, prompt, timeout_s=timeout_s)

@@ -1,97 +1,82 @@
-"""Which engine a specialist belongs to, and what has to happen there before it may answer."""
+"""A specialist in the engine that it belongs to: opened, brought back, described, taken out."""
 
 from __future__ import annotations
 
-import contextlib
-from dataclasses import replace
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
 
-from ..common.progress import Progress
-from ..errors import EngineError
-from ..ollama.api import Ollama
 from ..specialist import Specialist
-from ..workspace import Workspace
-from .embedded.engine import EmbeddedEngine, serve
-from .embedded.replicas import Replicas, replicate
-from .ollama import models as ollama_models
-from .ollama.engine import OllamaEngine, fingerprint
-from .ollama.models import imported, server_at
+from .engine import Engine
+from .kind import TemplateCheck
+from .registry import engine_kind, engine_names
+from .replicas import Replicas
+
+if TYPE_CHECKING:
+    from ..workspace import Workspace
 
 
-def place(
-    workspace: Workspace,
-    specialist: Specialist,
-    server: Ollama | None,
-    *,
-    keep_alive: str = ollama_models.KEEP_ALIVE,
-    progress: Progress | None = None,
-) -> Specialist:
-    """The specialist, belonging to this Ollama and ready there; without one, to the embedded engine.
-
-    Raises as `ollama_models.bring`.
-    """
-    if server is None:
-        return replace(specialist, engine="embedded")
-    name = _task_name(workspace, specialist)
-    return ollama_models.bring(workspace, specialist, name, server, keep_alive=keep_alive, progress=progress)
-
-
-def open_engine(workspace: Workspace, specialist: Specialist) -> EmbeddedEngine | OllamaEngine:
-    """The engine that the specialist belongs to, to be closed. Raises as `serve`, and where Ollama does not answer."""
-    if specialist.engine == "embedded":
-        return serve(workspace, [specialist])
-    engine = OllamaEngine()
-    engine.fingerprint(specialist)
-    return engine
+def open_engine(workspace: Workspace, specialist: Specialist) -> Engine:
+    """The engine that the specialist belongs to, for the caller to close. Raises as `EngineKind.open`."""
+    return engine_kind(specialist.engine).open(workspace, specialist)
 
 
 def open_engines(workspace: Workspace, specialist: Specialist) -> Replicas:
-    """As many of them as this machine answers most calls with. An Ollama is one, and uses all cores for each answer."""
-    if specialist.engine == "embedded":
-        return replicate(workspace, specialist)
-    return Replicas([open_engine(workspace, specialist)])
+    """As many of them as this machine answers most calls with. Raises as `EngineKind.open`."""
+    return engine_kind(specialist.engine).open_many(workspace, specialist)
+
+
+def check_room(workspace: Workspace, specialists: Sequence[Specialist]) -> None:
+    """Raise ResourceError where those of one kind of engine take more memory together than is free."""
+    for name in {specialist.engine for specialist in specialists}:
+        engine_kind(name).check_room(workspace, [s for s in specialists if s.engine == name])
 
 
 def bring_back(workspace: Workspace, specialist: Specialist, calibrated: str, *, load: bool = True) -> Specialist:
-    """Make sure that the specialist can answer on the terms that were certified: in Ollama, the same, and in memory.
-
-    calibrated: the route's fingerprint. load: also where it is there as it was. The embedded engine is started by those
-    who ask it. Raises EngineError where Ollama does not answer, or is another version than it was calibrated on.
-    """
-    if specialist.engine == "embedded":
-        return specialist
-    where = imported(specialist)
-    with contextlib.closing(server_at(where.address)) as server:
-        version = server.version()
-    if fingerprint(version, where) == calibrated:
-        back = ollama_models.bring_back(workspace, specialist, _task_name(workspace, specialist), load=load)
-        if fingerprint(version, imported(back)) == calibrated:
-            return back
-    raise EngineError(
-        f"Ollama is {version} now; the threshold of {specialist.name} was calibrated on something else.",
-        "`protege improve` calibrates it again.",
-    )
+    """Make sure that the specialist can answer as it was certified, and is in memory. See `EngineKind.bring_back`."""
+    return engine_kind(specialist.engine).bring_back(workspace, specialist, calibrated, load=load)
 
 
 def describe(workspace: Workspace, specialist: Specialist) -> Specialist:
-    """With its report in the model's own metadata, where it is in Ollama."""
-    if specialist.engine == "embedded":
-        return specialist
-    return ollama_models.describe(workspace, specialist, _task_name(workspace, specialist))
+    """Write its report into the engine's own metadata, where the engine has any. Raises EngineError."""
+    return engine_kind(specialist.engine).describe(workspace, specialist)
+
+
+def template(specialist: Specialist) -> TemplateCheck:
+    """Whether the engine's own chat template, where it has one, writes the prompts of tuning."""
+    return engine_kind(specialist.engine).template(specialist)
 
 
 def unload(specialist: Specialist) -> None:
-    """Out of its engine's memory; the embedded one sees to that itself. Never raises for what Ollama does not do."""
-    if specialist.engine == "ollama" and specialist.imported:
-        ollama_models.unload(specialist)
+    """Take it out of its engine's memory. Never raises for what the engine does not do."""
+    if specialist.engine in specialist.placed:
+        engine_kind(specialist.engine).unload(specialist)
 
 
 def remove(workspace: Workspace, specialist: Specialist) -> Specialist:
-    """Out of Ollama's store, where it is there and Ollama answers."""
-    if specialist.imported and ollama_models.remove(workspace, specialist):
-        return replace(specialist, imported={})
+    """Delete what its engine has of it, where the engine answers; the specialist, as it is placed then."""
+    name = specialist.engine
+    if name in specialist.placed and engine_kind(name).remove(workspace, specialist):
+        return specialist.taken_from(name)
     return specialist
 
 
-def _task_name(workspace: Workspace, specialist: Specialist) -> str:
-    task = workspace.task(specialist.task_id)
-    return task.name if task else specialist.name.rpartition("-v")[0]
+def prune(workspace: Workspace, task_id: str, keep: int, spared: Collection[str]) -> list[str]:
+    """Delete a task's older models from engines, all but the newest `keep` and those spared (ids).
+
+    Returns the specialists' names. Where an engine does not answer, they are tried again the next time.
+    """
+    placed = [s for s in workspace.specialists(task_id=task_id) if s.placed]
+    newest = sorted(placed, key=lambda s: -s.version)
+    removed: list[str] = []
+    known = engine_names()  # the package that brought an engine may have been uninstalled
+    for specialist in newest[max(keep, 0) :]:
+        if specialist.id in spared:
+            continue
+        left = specialist
+        for name in specialist.placed:
+            if name in known and engine_kind(name).remove(workspace, specialist):
+                left = left.taken_from(name)
+        if left != specialist:
+            workspace.save_specialist(left)
+            removed.append(specialist.name)
+    return removed

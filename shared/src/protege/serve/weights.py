@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import functools
-import hashlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from ..common.digest import sha256_of
 from ..errors import BaseModelError
 from ..specialist import Specialist
-from ..workspace import Workspace
+
+if TYPE_CHECKING:
+    from ..workspace import Workspace
 
 
 def weights(workspace: Workspace, specialist: Specialist, kind: str) -> Path:
-    """A specialist's file of this kind, if it is the one that was tuned. Raises BaseModelError."""
+    """A specialist's file of this kind ("gguf", "lora_gguf"), if it is the one that was tuned.
+
+    Raises BaseModelError where there is none, it is damaged, or it is another.
+    """
     if kind not in specialist.files:
         raise BaseModelError(f"{specialist.name} has no weights of the kind {kind}.", "Tune it from a GGUF base.")
     path = workspace.specialist_folder(specialist) / specialist.files[kind]
@@ -20,7 +25,10 @@ def weights(workspace: Workspace, specialist: Specialist, kind: str) -> Path:
 
 
 def checked_file(path: Path, expected: str | None, what: str) -> Path:
-    """The file, if it is GGUF and the one that is meant: a threshold says nothing of another."""
+    """The file, absolute, if it is GGUF and its SHA-256 the expected one: a threshold says nothing of another file.
+
+    what: names it in messages. Raises BaseModelError.
+    """
     try:
         with path.open("rb") as file:
             magic = file.read(4)
@@ -28,18 +36,6 @@ def checked_file(path: Path, expected: str | None, what: str) -> Path:
         raise BaseModelError(f"{what} cannot be read: {error.strerror}, {path}.", "`protege improve` again.") from None
     if magic != b"GGUF":
         raise BaseModelError(f"{what} is not a GGUF file: {path}.", "`protege improve` again.")
-    if expected is not None and digest(path) != expected:
+    if expected is not None and sha256_of(path) != expected:
         raise BaseModelError(f"{what} is not the file that was tuned: {path}.", "`protege improve` again.")
     return path.absolute()
-
-
-def digest(path: Path) -> str:
-    """SHA-256 (hex) of a file; kept while the file is not changed."""
-    stat = path.stat()
-    return _digest_of(str(path.absolute()), stat.st_size, stat.st_mtime_ns, stat.st_ino)
-
-
-@functools.lru_cache(maxsize=256)
-def _digest_of(path: str, size: int, mtime_ns: int, inode: int) -> str:
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

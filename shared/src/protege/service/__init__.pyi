@@ -1,3 +1,4 @@
+from .engine import ModelKeeper as ModelKeeper
 from .engine import serve_forever as serve_forever
 from .loop import keep as keep
 from .metrics import metrics_server as metrics_server

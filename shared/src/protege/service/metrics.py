@@ -6,10 +6,10 @@ import logging
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from ..collect import drain
+from ..common.loopback import is_loopback
 from ..errors import ProtegeError, ResourceError
 from ..report.exposition import exposition
 from ..workspace import Workspace
@@ -50,7 +50,7 @@ def metrics_server(workspace: Workspace, host: str = "127.0.0.1", port: int = PO
         timeout = 30  # seconds, after which an idle connection is closed
 
         def do_GET(self) -> None:
-            if _is_loopback(host) and not _is_loopback(_host_in(self.headers.get("Host", ""))):
+            if is_loopback(host) and not is_loopback(_host_in(self.headers.get("Host", ""))):
                 return self.send_error(403)  # DNS rebinding: a web page resolved its own name to this machine
             if self.path.partition("?")[0] != "/metrics":
                 return self.send_error(404)
@@ -82,10 +82,3 @@ def _host_in(address: str) -> str:
         return urlsplit(f"//{address}").hostname or ""
     except ValueError:
         return ""
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -1,4 +1,12 @@
+from .registry import register_tuner as register_tuner
+from .registry import tuner_names as tuner_names
 from .settings import Tuned as Tuned
 from .settings import TuneSettings as TuneSettings
+from .tuner import Learned as Learned
+from .tuner import Lesson as Lesson
+from .tuner import Reference as Reference
+from .tuner import Scored as Scored
+from .tuner import Tuner as Tuner
 from .tuning import reference as reference
 from .tuning import tune as tune
+from .tuning import tuner_named as tuner_named

@@ -4,47 +4,59 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TypeAlias
+
+import torch
 
 from ..chat.prompt import messages_for, render
 from ..errors import CannotRender
 from ..specialist import Base, PromptForm
 from ..task import Example, Task
-
-if TYPE_CHECKING:
-    import torch
-
-    from .model import Encoder
+from .model import Encoder
 
 IGNORED = -100
 """The label of positions that the loss leaves out."""
 
+TokenRow: TypeAlias = Mapping[str, list[int]]
+"""An example: `input_ids` and `labels`, of one length."""
+
 
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """Token ids and labels; labels are IGNORED over the prompt.
+    """Rows as token ids."""
 
-    left_out: how many rows could not be used, by reason. longest_answer: in tokens, with the end of turn.
-    """
-
-    rows: Sequence[Mapping[str, list[int]]]
+    rows: Sequence[TokenRow]
+    """Labels are IGNORED over the prompt."""
     left_out: Mapping[str, int]
+    """How many rows could not be used, by reason."""
     longest_answer: int
+    """In tokens, with the end of turn."""
 
     @property
     def tokens(self) -> int:
+        """Of prompts and answers."""
         return sum(len(row["input_ids"]) for row in self.rows)
 
     @property
     def answer_tokens(self) -> int:
+        """Those that are learnt."""
         return sum(label != IGNORED for row in self.rows for label in row["labels"])
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingData:
+    """What a model is trained on. pad_id: the token that fills up shorter rows."""
+
+    train: Examples
+    validation: Examples
+    pad_id: int
 
 
 def encode(
     examples: Sequence[Example], task: Task, base: Base, form: PromptForm, encoder: Encoder, max_tokens: int
 ) -> Examples:
     """Tokenise examples, except those that cannot be shown or are too long."""
-    kept: list[Mapping[str, list[int]]] = []
+    kept: list[TokenRow] = []
     left_out: dict[str, int] = {}
     longest = 0
     for example in examples:
@@ -71,7 +83,7 @@ LENGTH_STEP = 4
 met (SmolLM2-135M: 0.2 to 0.5 s a length), and forgets them when there are too many."""
 
 
-def padded_length(rows: Sequence[Mapping[str, list[int]]]) -> int:
+def padded_length(rows: Sequence[TokenRow]) -> int:
     """How long a batch of these rows is."""
     return -(-max(len(row["input_ids"]) for row in rows) // LENGTH_STEP) * LENGTH_STEP
 
@@ -86,9 +98,7 @@ class Padded:
     def __init__(self, pad_id: int) -> None:
         self.pad_id = pad_id
 
-    def __call__(self, rows: Sequence[Mapping[str, list[int]]]) -> dict[str, torch.Tensor]:
-        import torch
-
+    def __call__(self, rows: Sequence[TokenRow]) -> dict[str, torch.Tensor]:
         length = padded_length(rows)
 
         def column(name: str, filler: int) -> torch.Tensor:

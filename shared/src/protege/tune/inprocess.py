@@ -12,6 +12,7 @@ from peft import PeftModel
 
 from ..specialist import Base
 from .model import Encoder, load_model
+from .tuner import Scored
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,16 +21,6 @@ class Generated:
 
     text: str
     logprob: float
-
-
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """likeliest: each of the answer's tokens is the one that this model would have written there, so that it gives the
-    same answer by itself. logprobs: natural logarithms, one a token. prompt_tokens: how many the prompt has."""
-
-    likeliest: bool
-    logprobs: tuple[float, ...]
-    prompt_tokens: int
 
 
 class Generator:
@@ -41,18 +32,18 @@ class Generator:
         self.model: Any = (PeftModel.from_pretrained(model, str(lora)) if lora else model).eval()
 
     def answers(self, prompts: Sequence[str], max_tokens: int, batch: int = 16) -> list[Generated]:
-        """One answer a prompt, in order. Prompts are whole, as `protege.prompt.render` gives them."""
+        """One answer a prompt, in order. Prompts are whole, as `chat.prompt.render` gives them."""
         encoded = [self.encoder.prompt(prompt) for prompt in prompts]
         order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]))
-        found: dict[int, Generated] = {}
+        answers: dict[int, Generated] = {}
         for start in range(0, len(order), batch):
             chosen = order[start : start + batch]
-            found.update(zip(chosen, self._batch([encoded[i] for i in chosen], max_tokens), strict=True))
-        return [found[i] for i in range(len(prompts))]
+            answers.update(zip(chosen, self._batch([encoded[i] for i in chosen], max_tokens), strict=True))
+        return [answers[i] for i in range(len(prompts))]
 
     @torch.inference_mode()
     def score(self, prompt: str, answer: str, *, ended: bool) -> Scored:
-        """What this model makes of an answer that another engine gave, in one pass over it.
+        """What this model makes of an answer that another engine gave, in one pass over it, as `Reference.score`.
 
         ended: whether the answer came to its end; the token that ends the turn is then part of what is compared.
         """
@@ -63,9 +54,9 @@ class Generator:
             return Scored(likeliest=True, logprobs=(), prompt_tokens=len(asked))
         ids = torch.tensor([asked + written])
         logits = self.model(input_ids=ids, logits_to_keep=len(written) + 1).logits[0, :-1].float()
-        wanted = torch.tensor(written)
-        taken = logits.log_softmax(-1).gather(1, wanted.unsqueeze(1)).squeeze(1)
-        return Scored(bool((logits.argmax(-1) == wanted).all()), tuple(taken.tolist()), len(asked))
+        targets = torch.tensor(written)
+        taken = logits.log_softmax(-1).gather(1, targets.unsqueeze(1)).squeeze(1)
+        return Scored(bool((logits.argmax(-1) == targets).all()), tuple(taken.tolist()), len(asked))
 
     @torch.inference_mode()
     def _batch(self, rows: list[list[int]], max_tokens: int) -> list[Generated]:

@@ -7,16 +7,16 @@ import io
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ..errors import BaseModelError, MissingDependency
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging
+
+from ..errors import BaseModelError
 from ..gguf.names import SUPPORTED, field, open_gguf
 from ..gguf.reading import read_once
 from ..specialist import Base
-
-if TYPE_CHECKING:
-    import torch
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
 def check_base(base: Base) -> None:
@@ -47,8 +47,6 @@ def check_base(base: Base) -> None:
 
 def load_model(base: Base, dtype: torch.dtype, **options: Any) -> PreTrainedModel:
     """The base with its weights in `dtype`. Raises BaseModelError where the file does not hold the whole model."""
-    from transformers import AutoModelForCausalLM, GgufConfig
-
     if base.format == "gguf":
         options["quantization_config"] = GgufConfig(dequantize=True)
     loaded: Any
@@ -75,11 +73,6 @@ def reading(base: Base) -> contextlib.AbstractContextManager[None]:
 
 def load_tokenizer(base: Base) -> PreTrainedTokenizerBase:
     """The base's own tokenizer. Raises BaseModelError where the file holds none that is known."""
-    try:
-        from transformers import AutoTokenizer
-    except ImportError:
-        raise MissingDependency("transformers", "tune") from None
-
     with quiet(), reading(base):
         try:
             return AutoTokenizer.from_pretrained(**_where(base))
@@ -109,7 +102,7 @@ class Encoder:
         return self.end_ids[0]
 
     def prompt(self, text: str) -> list[int]:
-        """Special tokens in the text are read as such: it comes from `protege.prompt.render`.
+        """Special tokens in the text are read as such: it comes from `chat.prompt.render`.
 
         The begin token stands there once, whether the template wrote it or the tokenizer puts it there, or both.
         """
@@ -131,8 +124,6 @@ class Encoder:
 
 def compute_dtype() -> torch.dtype:
     """bf16 where the processor computes in it natively (elsewhere it is emulated, and slower), else float32."""
-    import torch
-
     if torch.cuda.is_available():
         native = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
@@ -170,8 +161,6 @@ def _magic(path: Path) -> bytes:
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """The libraries' warnings and bars kept off stdout and stderr, which are the command's."""
-    from transformers.utils import logging
-
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()

@@ -4,86 +4,71 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 from ..errors import BadInput
 from ..specialist import PromptForm
-
-Method: TypeAlias = Literal["lora", "full", "qlora"]
+from .registry import tuners
 
 
 @dataclass(frozen=True, slots=True)
 class TuneSettings:
-    """How a specialist is tuned.
+    """How a specialist is tuned. Raises BadInput where a value means nothing."""
 
-    method: "lora"; "full" (every weight); "qlora" (LoRA over a 4-bit base: CUDA GPUs only).
-    form: whether the specialist is shown the task's slots or the whole prompt.
-    rank: of the LoRA matrices, on all linear layers; alpha is twice that.
-    steps: optimiser steps at most, `batch` examples each.
-    learning_rate: the peak, after `warmup_steps`; from there a cosine to zero. None: see `learning_rate_for`.
-    max_tokens: longer examples (prompt and answer) are left out and counted.
-    evaluations: how often in the run the loss on at most `validation_rows` rows is measured, and a checkpoint written.
-    patience: stop after so many evaluations in a row without a better loss. The best weights are kept.
-    output: the type of the tuned tensors in the merged GGUF. seed: of initial weights, order and dropout.
-    """
-
-    method: Method = "lora"
+    method: str = "lora"
+    """A tuner (`tune.tuner_names`): "lora"; "full" (every weight); "qlora" (LoRA over a 4-bit base: CUDA GPUs only)."""
     form: PromptForm = "slots"
+    """Whether the specialist is shown the task's slots or the whole prompt."""
     rank: int = 16
+    """Of the LoRA matrices, on all linear layers; alpha is twice that."""
     steps: int = 180
+    """Optimiser steps at most, of `batch` examples each."""
     batch: int = 8
+    """Examples a step."""
     learning_rate: float | None = None
+    """The peak, after `warmup_steps`; from there a cosine to zero. None: the method's own choice."""
     warmup_steps: int = 15
+    """Steps in which the learning rate rises from zero; half of `steps` at most."""
     max_tokens: int = 2048
+    """Longer examples (prompt and answer) are left out and counted."""
     evaluations: int = 3
+    """How often in the run the validation loss is measured, and a checkpoint written."""
     validation_rows: int = 48
+    """Rows that the validation loss is measured on, at most."""
     patience: int = 2
+    """Evaluations in a row without a better loss after which training stops. The best weights are kept."""
     output: Literal["q8_0", "f16"] = "q8_0"
+    """The type of the tuned tensors in the merged GGUF."""
     seed: int = 17
+    """Of initial weights, order and dropout."""
 
     def __post_init__(self) -> None:
         for name in ("rank", "steps", "batch", "max_tokens", "evaluations", "validation_rows", "patience"):
             if getattr(self, name) < 1:
                 raise BadInput(f"The setting {name} must be at least 1.", "Give a larger number.")
-        if self.method not in ("lora", "full", "qlora"):
-            raise BadInput(f"There is no method {self.method!r}.", "Choose lora, full or qlora.")
-
-
-LONG_ANSWERS = 64
-"""Answer tokens in a batch."""
-
-
-def learning_rate_for(settings: TuneSettings, answer_tokens: float) -> float:
-    """The settings' own rate, else by how many answer tokens a batch holds: few of them make a noisy gradient.
-
-    Measured on SmolLM2-135M, LoRA: JSON of 18 to 28 tokens learns more at 2e-3 than at 1e-3 (exact answers on rows not
-    trained on: .92 against .89, .81 against .78); one-word labels at 2e-3 failed to learn in one of two runs. Where
-    every weight is trained, the customary 5e-5 (not measured here).
-    """
-    if settings.learning_rate is not None:
-        return settings.learning_rate
-    if settings.method == "full":
-        return 5e-5
-    return 2e-3 if answer_tokens >= LONG_ANSWERS else 1e-3
+        tuners.check(self.method)
 
 
 @dataclass(frozen=True, slots=True)
 class Tuned:
-    """What tuning wrote into its folder.
-
-    files: what stands there, by what it is ("lora" peft folder, "lora_gguf", "gguf" merged; "model" a Hugging Face
-    folder), relative to the folder. digests: SHA-256 of those that are files. inputs: hash of all that this was made
-    from. lineage: hashes and counts of the data and the base, library versions. max_tokens: the longest answer that
-    the specialist may give. figures: seconds, steps, tokens a second, losses.
-    """
+    """What tuning wrote into its folder."""
 
     inputs: str
+    """A hash of all that this was made from."""
     files: Mapping[str, str]
+    """Paths relative to the folder, by what they are: "lora" (peft's folder), "lora_gguf", "gguf" (merged), "model" (a
+    folder in Hugging Face form)."""
     digests: Mapping[str, str]
+    """SHA-256 (hex) of those of `files` that are files and not folders."""
     settings: Mapping[str, Any]
+    """The fields of `TuneSettings`."""
     lineage: Mapping[str, Any]
+    """Hashes and counts of the data and the base, and versions of libraries."""
     max_tokens: int
+    """The longest answer that the specialist may give."""
     figures: Mapping[str, Any]
+    """Seconds, steps, tokens a second, losses."""
 
     def to_record(self) -> dict[str, Any]:
+        """The fields, as JSON can hold them."""
         return asdict(self)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import torch
@@ -29,8 +29,8 @@ from transformers import (
 )
 
 from ..errors import ProtegeError
-from .examples import IGNORED, Examples, Padded, padded_length
-from .settings import TuneSettings, learning_rate_for
+from .examples import IGNORED, Padded, TokenRow, TrainingData, padded_length
+from .settings import TuneSettings
 from .threads import Threads
 
 if TYPE_CHECKING:
@@ -40,35 +40,41 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """What training came to. `steps` counts those before an interrupt too.
-
-    Losses are nats a token. losses: by step, {"step", "train"} and {"step", "validation"}, in the order of time.
-    """
+class TrainingRun:
+    """What training came to. Losses are in nats a token."""
 
     steps: int
+    """Those before an interrupt are counted too."""
     seconds: float
+    """Spent in steps, since the last interrupt."""
     tokens_per_second: float
+    """Of prompts and answers, since the last interrupt."""
     train_loss: float | None
+    """The last one; None where training went on from its end."""
     validation_loss: float | None
+    """The best one; None where there are no validation rows."""
     best_step: int
+    """The step of whose weights the model is."""
     stopped_early: bool
+    """The validation loss rose, so that not all steps were made."""
     losses: list[dict[str, float]]
+    """By step, {"step", "train"} and {"step", "validation"}, in the order of time."""
 
 
 def train(
     model: PreTrainedModel | PeftModel,
-    examples: Examples,
-    validation: Examples,
+    data: TrainingData,
     settings: TuneSettings,
+    learning_rate: float,
     checkpoints: Path,
-    pad_id: int,
     bar: Bar,
-) -> Run:
+) -> TrainingRun:
     """Train `model` in place; it ends with the weights of the best evaluation.
 
-    Continues from the last whole checkpoint in `checkpoints`. Raises ProtegeError where the loss is not finite.
+    learning_rate: the peak. Continues from the last whole checkpoint in `checkpoints`. Raises ProtegeError where the
+    loss is not finite.
     """
+    examples, validation = data.train, data.validation
     every = math.ceil(settings.steps / settings.evaluations)
     judged = bool(validation.rows)
     arguments = TrainingArguments(
@@ -76,7 +82,7 @@ def train(
         max_steps=settings.steps,
         per_device_train_batch_size=settings.batch,
         per_device_eval_batch_size=4 * settings.batch,
-        learning_rate=learning_rate_for(settings, settings.batch * examples.answer_tokens / len(examples.rows)),
+        learning_rate=learning_rate,
         warmup_steps=min(settings.warmup_steps, settings.steps // 2),
         lr_scheduler_type="cosine",
         weight_decay=0.0,
@@ -116,7 +122,7 @@ def train(
         args=arguments,
         train_dataset=_Rows(ordered),
         eval_dataset=_Rows(validation.rows[: settings.validation_rows]) if judged else None,
-        data_collator=Padded(pad_id),
+        data_collator=Padded(data.pad_id),
         callbacks=callbacks,
     )
     trainer.remove_callback(PrinterCallback)
@@ -129,7 +135,7 @@ def train(
     finally:
         torch.set_num_threads(threads)
     best = trainer.state.best_metric
-    return Run(
+    return TrainingRun(
         steps=trainer.state.global_step,
         seconds=watch.seconds,
         tokens_per_second=watch.tokens / watch.seconds if watch.seconds else 0.0,
@@ -161,14 +167,14 @@ def answer_loss(model: Any, input_ids: torch.Tensor, labels: torch.Tensor) -> to
     whole = model.get_base_model() if hasattr(model, "get_base_model") else model
     with _attention(input_ids):
         hidden = whole.get_decoder()(input_ids=input_ids, use_cache=False).last_hidden_state
-    wanted = labels[:, 1:]
-    answered = wanted != IGNORED
+    targets = labels[:, 1:]
+    answered = targets != IGNORED
     logits = whole.get_output_embeddings()(hidden[:, :-1][answered])
-    return cross_entropy(logits.float(), wanted[answered])
+    return cross_entropy(logits.float(), targets[answered])
 
 
 SHORT = 128
-"""Up to so many tokens a row plain attention is faster on CPUs than the fused kernel, whose backward pass took a sixth
+"""Tokens a row up to which plain attention is faster on CPUs than the fused kernel, whose backward pass took a sixth
 of a step of 8 rows of 36; its memory grows with the square of the length: here 150 MB for SmolLM2-135M and 8 rows."""
 
 
@@ -177,24 +183,22 @@ def _attention(input_ids: torch.Tensor) -> contextlib.AbstractContextManager[Any
     return sdpa_kernel(SDPBackend.MATH) if short else contextlib.nullcontext()
 
 
-class _Rows(Dataset[Mapping[str, list[int]]]):
-    def __init__(self, rows: Sequence[Mapping[str, list[int]]]) -> None:
+class _Rows(Dataset[TokenRow]):
+    def __init__(self, rows: Sequence[TokenRow]) -> None:
         self.rows = rows
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, index: int) -> Mapping[str, list[int]]:
+    def __getitem__(self, index: int) -> TokenRow:
         return self.rows[index]
 
 
 WINDOW = 8
-"""Batches are cut from so many batches' worth of rows, sorted by length."""
-
-Encoded: TypeAlias = Mapping[str, list[int]]
+"""Batches are cut from windows of this many batches, each sorted by length."""
 
 
-def in_batches(rows: Sequence[Encoded], batch: int, steps: int, seed: int) -> list[Encoded]:
+def in_batches(rows: Sequence[TokenRow], batch: int, steps: int, seed: int) -> list[TokenRow]:
     """The rows in the order of training, `steps` times `batch` of them: every `batch` of about one length.
 
     Rows of one length are often answered alike ("no city": a short address), so batches must come in random order, and
@@ -205,7 +209,7 @@ def in_batches(rows: Sequence[Encoded], batch: int, steps: int, seed: int) -> li
     """
     chance = random.Random(seed)
     rows = [*rows] * -(-batch // len(rows))  # one batch at the least
-    batches: list[Sequence[Encoded]] = []
+    batches: list[Sequence[TokenRow]] = []
     while len(batches) < steps:
         shuffled = chance.sample(rows, len(rows))
         windows = [shuffled[start : start + batch * WINDOW] for start in range(0, len(rows), batch * WINDOW)]
@@ -214,8 +218,8 @@ def in_batches(rows: Sequence[Encoded], batch: int, steps: int, seed: int) -> li
     return [row for rows in batches[:steps] for row in rows]
 
 
-def _cut(window: Sequence[Encoded], batch: int) -> list[Sequence[Encoded]]:
-    """Whole batches, each of about one length. What does not fill one comes in another turn: not always the longest."""
+def _cut(window: Sequence[TokenRow], batch: int) -> list[Sequence[TokenRow]]:
+    """Whole batches, each of about one length. Rows left over come in another turn; they are not always the longest."""
     ordered = sorted(window[: len(window) // batch * batch], key=lambda row: len(row["input_ids"]))
     return [ordered[i : i + batch] for i in range(0, len(ordered), batch)]
 
@@ -231,8 +235,8 @@ def last_checkpoint(folder: Path) -> Path | None:
 
     The Trainer writes `trainer_state.json` last; a kill while it writes leaves it missing or cut off.
     """
-    found = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]), reverse=True)
-    for checkpoint in found:
+    checkpoints = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]), reverse=True)
+    for checkpoint in checkpoints:
         try:
             orjson.loads((checkpoint / "trainer_state.json").read_bytes())
         except (OSError, orjson.JSONDecodeError):

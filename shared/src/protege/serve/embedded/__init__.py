@@ -1,1 +1,1 @@
-"""The engine that Protégé brings along: llama.cpp's server from the `xllamacpp` wheel, in child processes."""
+"""The engine that Protégé brings along: llama.cpp's server in child processes, one set a workspace."""

@@ -1,4 +1,4 @@
-"""The process that holds the models: `python -P -m protege.serve.child`.
+"""The process that holds the models: `python -P -m protege.serve.embedded.child`.
 
 Reads one line of JSON on stdin (so that the token stands on no command line), starts llama.cpp's server on a free port
 of 127.0.0.1, writes one line of JSON on stdout once it can answer, and ends when stdin closes: with its parent, however

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+import httpx
 import orjson
 
 from ...errors import DoesNotFit, EngineError, EngineTimeout, EngineUnreachable
 from ..engine import Completion
 
-if TYPE_CHECKING:
-    import httpx
-
+NAME = "xllamacpp"
+"""The library that serves, as fingerprints name it."""
 CONNECT_S = 2.0
 """Loopback answers in a millisecond; a machine that swaps, in a second."""
 FIELDS = ["content", "completion_probabilities", "stop_type", "truncated", "tokens_evaluated", "tokens_predicted"]
@@ -21,19 +21,22 @@ FIELDS = ["content", "completion_probabilities", "stop_type", "truncated", "toke
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a specialist is served.
-
-    lora: its number in the server's list of LoRA weights, None for a merged model. adds_tokens: this model's tokenizer
-    puts a token of its own before each prompt; many templates write it too, so prompts are then sent as token numbers.
-    """
+    """Where a specialist is served."""
 
     url: str
+    """Of the server: http://127.0.0.1:<port>."""
     token: str
+    """Without it the server answers nobody."""
     lora: int | None
+    """Its number in the server's list of LoRA weights; None for a merged model."""
     adds_tokens: bool
+    """This model's tokenizer puts a token of its own before each prompt. Many templates write that token too, so
+    prompts are then sent as token numbers."""
     fingerprint: str
+    """As `Engine.fingerprint`."""
 
     def to_record(self) -> dict[str, Any]:
+        """The fields, as JSON can hold them."""
         return asdict(self)
 
 
@@ -45,7 +48,7 @@ class Client:
         self._closed = False
 
     def complete(self, place: Place, prompt: str, *, max_tokens: int, timeout_s: float) -> Completion:
-        """Raises EngineError, DoesNotFit."""
+        """The answer to a rendered prompt. Raises EngineError and its subclasses, as `Engine.complete`."""
         begin_s = time.perf_counter()
         until_s = begin_s + timeout_s
         asked: str | list[int] = self._tokens(place, prompt, until_s) if place.adds_tokens else prompt
@@ -72,8 +75,6 @@ class Client:
 
     def answers(self, place: Place, timeout_s: float) -> bool:
         """Whether our server, the one with this token, is there and ready."""
-        import httpx
-
         try:
             # Not /health, which any server answers and without a token.
             reply = self._http.get(f"{place.url}/v1/models", headers=_headers(place), timeout=timeout_s)
@@ -82,6 +83,7 @@ class Client:
         return reply.status_code == 200 and reply.headers.get("server") == "llama.cpp"
 
     def close(self) -> None:
+        """Give the connections back; what is asked afterwards fails."""
         self._closed = True
         if self._made is not None:
             self._made.close()
@@ -89,8 +91,6 @@ class Client:
     @property
     def _http(self) -> httpx.Client:
         if self._made is None:
-            import httpx
-
             # Connections are not kept: one costs 0.3 ms on loopback, while the server keeps a thread for each that is
             # open, and one that it closes at the moment of its reuse looks like a failure. Proxies never apply.
             limits = httpx.Limits(max_keepalive_connections=0, max_connections=None)
@@ -98,7 +98,7 @@ class Client:
         return self._made
 
     def _tokens(self, place: Place, prompt: str, until_s: float) -> list[int]:
-        """As in tuning, with one begin token: whether the template wrote it, the tokenizer adds it, or both."""
+        """The prompt with one begin token, as in tuning, whether the template, the tokenizer or both wrote it."""
         question = {"content": prompt, "add_special": True, "parse_special": True}
         tokens = self._post(place, "/tokenize", question, until_s).get("tokens")
         if not isinstance(tokens, list):
@@ -106,8 +106,6 @@ class Client:
         return tokens[1:] if tokens[:1] == tokens[1:2] else tokens
 
     def _post(self, place: Place, path: str, question: dict[str, Any], until_s: float) -> dict[str, Any]:
-        import httpx
-
         if self._closed:
             raise EngineError("The engine is closed.")
         left_s = until_s - time.perf_counter()

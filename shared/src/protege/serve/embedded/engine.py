@@ -13,19 +13,22 @@ import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import orjson
+import psutil
 
+from ...common.digest import sha256_of
 from ...errors import EngineError, EngineUnreachable, MissingDependency, NotServed, ResourceError
-from ...specialist import Specialist
-from ...workspace import Workspace
+from ...specialist import ServeAs, Specialist
 from ..engine import Completion
-from ..weights import checked_file, digest, weights
-from .client import Client, Place
+from ..weights import checked_file, weights
+from .client import NAME, Client, Place
 from .process import Load, ServerProcess
 
-NAME = "xllamacpp"
+if TYPE_CHECKING:
+    from ...workspace import Workspace
+
 MEMORY_FACTOR = 1.5
 """Memory to ask for, as a multiple of the files of weights; above 1 for the context, which grows with them."""
 MEMORY_FLOOR = 200 << 20
@@ -34,30 +37,34 @@ MEMORY_FLOOR = 200 << 20
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How models are loaded. All but `threads` change log-probabilities, and stand in the fingerprint.
-
-    context: tokens of a prompt and its answer; the base's own where that is less. batch: tokens of a prompt that are
-    computed at once. parallel: answers at once. At 1, others wait; at 2 and more they share matrix products, which
-    brought no throughput on two cores (3.4 answers a second at 1, 3.0 at 2) and changed 5 of 16 greedy answers.
-    threads: 0 for as many as there are physical cores.
-    """
+    """How models are loaded. All but `threads` change log-probabilities, and stand in the fingerprint."""
 
     context: int = 4096
+    """Tokens of a prompt and its answer; the base's own where that is less."""
     batch: int = 512
+    """Tokens of a prompt that are computed at once."""
     parallel: int = 1
+    """Answers at once. At 1, others wait; at 2 and more they share matrix products, which brought no throughput on two
+    cores (3.4 answers a second at 1, 3.0 at 2) and changed 5 of 16 greedy answers."""
     threads: int = 0
+    """0 for as many as there are physical cores."""
 
 
 @dataclass(slots=True)
 class _Server:
-    """A child to be or in being: what it loads, and whom it serves, by specialist id."""
+    """A child, before and after it is started."""
 
     load: Load
     files: tuple[Path, ...]
+    """The model's, and those of LoRA weights in the order of their numbers."""
     loras: dict[str, int | None] = field(default_factory=dict[str, int | None])
+    """By specialist id, the number of its LoRA weights; None for a merged model."""
     fingerprints: dict[str, str] = field(default_factory=dict[str, str])
+    """By specialist id."""
     process: ServerProcess | None = None
+    """None until it is started."""
     adds_tokens: bool = False
+    """See `Place.adds_tokens`."""
 
     def place(self, specialist_id: str) -> Place:
         if self.process is None:
@@ -76,7 +83,7 @@ def serve(
     workspace: Workspace,
     specialists: Sequence[Specialist],
     *,
-    as_: Literal["lora", "merged"] | None = None,
+    as_: ServeAs | None = None,
     options: Options | None = None,
 ) -> EmbeddedEngine:
     """An engine that serves these specialists until it is closed, or this process ends. A context manager.
@@ -131,7 +138,7 @@ class EmbeddedEngine:
         raise EngineError("The engine could not be reached.")
 
     def mend(self, timeout_s: float) -> bool:
-        """Start children that died again, each once; whether any was. Raises EngineError where one cannot be."""
+        """Restart children that died, each once; whether any had. Raises EngineError where one cannot be restarted."""
         dead = [p for s in self._servers if (p := _running(s)) and not p.alive]
         for process in dead:
             process.mend(process.starts, timeout_s)
@@ -143,7 +150,7 @@ class EmbeddedEngine:
 
     @property
     def pids(self) -> tuple[int, ...]:
-        """Of the children."""
+        """The process ids of the children."""
         return tuple(_running(server).pid for server in self._servers)
 
     def close(self) -> None:
@@ -171,7 +178,7 @@ class EmbeddedEngine:
 
 
 def _plan(
-    workspace: Workspace, specialists: Sequence[Specialist], as_: Literal["lora", "merged"] | None, options: Options
+    workspace: Workspace, specialists: Sequence[Specialist], as_: ServeAs | None, options: Options
 ) -> list[_Server]:
     """Which child loads what. Checks every file on the way."""
     shared: dict[str, list[Specialist]] = {}
@@ -203,13 +210,13 @@ def _load(model: Path, loras: tuple[Path, ...], specialist: Specialist, options:
 
 
 def memory_needed(workspace: Workspace, specialist: Specialist) -> int:
-    """Bytes that serving it alone takes, about."""
+    """About how many bytes serving it alone takes."""
     return sum(map(_memory, _plan(workspace, [specialist], None, Options())))
 
 
 def check_room(workspace: Workspace, specialists: Sequence[Specialist]) -> None:
-    """Raise ResourceError where those of them that this engine serves take more memory together than is free."""
-    _check_memory(_plan(workspace, [s for s in specialists if s.engine == "embedded"], None, Options()))
+    """Raise ResourceError where serving these together takes more memory than is free."""
+    _check_memory(_plan(workspace, specialists, None, Options()))
 
 
 def _memory(server: _Server) -> int:
@@ -217,8 +224,6 @@ def _memory(server: _Server) -> int:
 
 
 def _check_memory(planned: Sequence[_Server]) -> None:
-    import psutil
-
     needed = sum(map(_memory, planned))
     free = psutil.virtual_memory().available
     if needed > free:
@@ -229,21 +234,19 @@ def _check_memory(planned: Sequence[_Server]) -> None:
 
 
 def _fingerprint(server: _Server, lora: int | None, options: Options, library: Mapping[str, Any]) -> str:
-    """Others that the child serves do not count: at scale 0 they are left out of the computation altogether."""
+    """Other specialists of the child have no part in it: at scale 0 they are left out of the computation altogether."""
     files = server.files[:1] if lora is None else (server.files[0], server.files[1 + lora])
     made_of = {
         "engine": NAME,
         "library": library,
-        "files": [digest(path) for path in files],
+        "files": [sha256_of(path) for path in files],
         "options": {**asdict(options), "threads": None, "context": server.load.context, "flash_attention": False},
     }
     return hashlib.sha256(orjson.dumps(made_of, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def physical_cores() -> int:
-    """Those that this process may use."""
-    import psutil
-
+    """The physical cores that this process may use."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(psutil.cpu_count(logical=False) or allowed, allowed))
 

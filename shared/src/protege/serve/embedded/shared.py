@@ -6,23 +6,22 @@ Written by the process that serves, readable by its owner only, since the token 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import orjson
 
 from ...common.files import write_private
+from ...common.loopback import is_loopback_url
 from ...errors import NotServed
 from ...specialist import Specialist
-from ...workspace import Workspace
 from ..engine import Completion
-from .client import Client, Place
-from .engine import NAME, EmbeddedEngine
+from .client import NAME, Client, Place
 
 FORMAT = 1
 CHECK_S = 1.0
-LOOPBACK = re.compile(r"http://127\.0\.0\.1:\d{1,5}")
+"""How long a server may take to show that it is there."""
 
 
 class RemoteEngine:
@@ -32,17 +31,21 @@ class RemoteEngine:
     tells_end = True
 
     def __init__(self, places: Mapping[str, Place]) -> None:
+        """places: by specialist id."""
         self._places = places
         self._client = Client()
 
     def fingerprint(self, specialist: Specialist) -> str:
+        """As `Engine.fingerprint`."""
         return self._place(specialist).fingerprint
 
     def complete(self, specialist: Specialist, prompt: str, *, timeout_s: float) -> Completion:
+        """As `Engine.complete`."""
         place = self._place(specialist)
         return self._client.complete(place, prompt, max_tokens=specialist.max_tokens, timeout_s=timeout_s)
 
     def close(self) -> None:
+        """Give the connections back."""
         self._client.close()
 
     def _place(self, specialist: Specialist) -> Place:
@@ -51,12 +54,12 @@ class RemoteEngine:
         return self._places[specialist.id]
 
 
-def connect(workspace: Workspace) -> RemoteEngine | None:
-    """The workspace's running engine; None where there is none that answers. Waits a second at most for each server.
+def connect(home: Path) -> RemoteEngine | None:
+    """The running engine of a home folder; None where none answers. Waits a second at most for each of its servers.
 
-    A stale file (its process gone, its port another's, its token refused) is no engine.
+    A stale file is no engine: its process is gone, its port another's, or its token refused.
     """
-    places = _read(workspace)
+    places = _read(home)
     if places is None:
         return None
     client = Client()
@@ -69,22 +72,22 @@ def connect(workspace: Workspace) -> RemoteEngine | None:
     return RemoteEngine(places)
 
 
-def publish(workspace: Workspace, engine: EmbeddedEngine) -> None:
-    """Let this workspace's agents find the engine."""
-    places = {identity: place.to_record() for identity, place in engine.places().items()}
-    document = {"format": FORMAT, "pid": os.getpid(), "specialists": places}
-    write_private(workspace.home / "engine.json", orjson.dumps(document))
+def publish(home: Path, places: Mapping[str, Place]) -> None:
+    """Let the agents of this home find the engine of this process. places: by specialist id."""
+    records = {identity: place.to_record() for identity, place in places.items()}
+    document = {"format": FORMAT, "pid": os.getpid(), "specialists": records}
+    write_private(home / "engine.json", orjson.dumps(document))
 
 
-def withdraw(workspace: Workspace) -> None:
+def withdraw(home: Path) -> None:
     """Take back what this process published, not what another did."""
-    document = _document(workspace)
+    document = _document(home)
     if document is not None and document.get("pid") == os.getpid():
-        (workspace.home / "engine.json").unlink(missing_ok=True)
+        (home / "engine.json").unlink(missing_ok=True)
 
 
-def _read(workspace: Workspace) -> dict[str, Place] | None:
-    document = _document(workspace)
+def _read(home: Path) -> dict[str, Place] | None:
+    document = _document(home)
     if document is None:
         return None
     try:
@@ -93,13 +96,12 @@ def _read(workspace: Workspace) -> dict[str, Place] | None:
     except (OSError, KeyError, TypeError, ValueError, AttributeError, OverflowError):
         return None
     # A file that someone put there must not send prompts elsewhere.
-    loopback = all(LOOPBACK.fullmatch(str(place.url)) for place in places.values())
-    return places if loopback else None
+    return places if all(is_loopback_url(str(place.url)) for place in places.values()) else None
 
 
-def _document(workspace: Workspace) -> dict[str, Any] | None:
+def _document(home: Path) -> dict[str, Any] | None:
     try:
-        document = orjson.loads((workspace.home / "engine.json").read_bytes())
+        document = orjson.loads((home / "engine.json").read_bytes())
     except (OSError, orjson.JSONDecodeError):
         return None
     return document if isinstance(document, dict) and document.get("format") == FORMAT else None

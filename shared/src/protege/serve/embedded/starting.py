@@ -11,34 +11,48 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ...common.forks import tell_of_forks
 from ...errors import EngineError
-from ...workspace import Workspace
 from .process import START_S
 from .shared import connect
 
-_children: dict[tuple[int, Path], subprocess.Popen[bytes]] = {}
-
-
-_children_lock = threading.Lock()
+SERVICE = "protege.service.background"
+"""The module that is run; it stands above this one, so that its name is all that is known of it here."""
 END_S = 5.0
 """How long the process may take to end: its answers under way, and its children."""
+
+
+class _Children:
+    """The serving processes that this process started, by home folder."""
+
+    def __init__(self) -> None:
+        self.forked()
+        tell_of_forks(self)
+
+    def forked(self) -> None:
+        """In a child: those are its parent's, and the lock may be held by a thread that is not here."""
+        self.lock = threading.Lock()
+        self.by_home: dict[Path, subprocess.Popen[bytes]] = {}
+
+
+_children = _Children()
 
 
 def start_in_background(home: str | os.PathLike[str]) -> None:
     """Have the live specialists of this home served by a process of their own, which ends with this one.
 
-    Returns at once. Where a process serves this home already, or two agents start one at the same time, one stays.
-    What it has to say is in `<home>/engine.log`.
+    Returns at once. Of two processes that serve the same home one stays, whoever started them. Its log is
+    `<home>/engine.log`.
     """
     path = Path(home).absolute()
-    with _children_lock:
-        child = _children.get((os.getpid(), path))
+    with _children.lock:
+        child = _children.by_home.get(path)
         if child is not None and child.poll() is None:
             return
         descriptor = os.open(path / "engine.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
-            _children[os.getpid(), path] = subprocess.Popen(
-                [sys.executable, "-P", "-m", "protege.service.engine", str(path)],
+            _children.by_home[path] = subprocess.Popen(
+                [sys.executable, "-P", "-m", SERVICE, str(path)],
                 stdin=subprocess.PIPE,
                 stdout=descriptor,
                 stderr=descriptor,
@@ -54,13 +68,13 @@ def background(home: str | os.PathLike[str], *, timeout_s: float = START_S) -> I
 
     Raises EngineError where they are not within `timeout_s`.
     """
-    workspace = Workspace(home)
+    path = Path(home).absolute()
     try:
-        _wait_for(workspace, timeout_s)
+        _wait_for(path, timeout_s)
         yield
     finally:
-        with _children_lock:
-            child = _children.pop((os.getpid(), workspace.home), None)
+        with _children.lock:
+            child = _children.by_home.pop(path, None)
         if child is not None and child.stdin is not None:
             child.stdin.close()
             try:
@@ -68,16 +82,13 @@ def background(home: str | os.PathLike[str], *, timeout_s: float = START_S) -> I
             except subprocess.TimeoutExpired:  # loading a model, which hears nothing
                 child.kill()
                 child.wait()
-        workspace.close()
 
 
-def _wait_for(workspace: Workspace, timeout_s: float) -> None:
+def _wait_for(home: Path, timeout_s: float) -> None:
     until_s = time.monotonic() + timeout_s
-    while (engine := connect(workspace)) is None:
-        start_in_background(workspace.home)
+    while (engine := connect(home)) is None:
+        start_in_background(home)
         if time.monotonic() > until_s:
-            raise EngineError(
-                f"No engine answered within {timeout_s:.0f} s.", f"{workspace.home / 'engine.log'} may say why."
-            )
+            raise EngineError(f"No engine answered within {timeout_s:.0f} s.", f"{home / 'engine.log'} may say why.")
         time.sleep(0.1)
     engine.close()

@@ -1,44 +1,37 @@
-"""Specialists that an Ollama serves: the engine that asks it, and which Ollama that is.
+"""The engine that asks an Ollama.
 
-Prompts are ours, rendered as in tuning, and sent raw: what a model's template in Ollama is has no part in an answer.
-An answer is asked for with the same options each time, one deadline, and at most `AT_ONCE` at a time (who waits half of
-its time for a turn gives up); a server that is busy or starting again is asked again for a second and a half.
+Prompts are ours, rendered as in tuning, and sent raw: the model's template in Ollama has no part in an answer. Every
+answer is asked for with the same options and one deadline. At most `AT_ONCE` are asked for at a time; a caller that
+waits half of its time for a turn gives up. A server that is busy or restarting is asked again for a second and a half.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import importlib.util
 import random
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal
 
 import orjson
 
-from ...errors import BadInput, EngineBusy, EngineError, EngineTimeout, EngineUnreachable, MissingDependency, NotServed
-from ...ollama.address import address
+from ...errors import EngineBusy, EngineError, EngineTimeout, EngineUnreachable, NotServed
 from ...ollama.api import GREEDY, Ollama
-from ...ollama.replies import Reply, tells_logprobs
+from ...ollama.replies import Reply
 from ...specialist import Specialist
 from ..engine import Completion
-from .models import LOAD_S, Imported, imported, server_at
-
-NAME = "ollama"
-EngineName: TypeAlias = Literal["auto", "embedded", "ollama"]
+from .models import LOAD_S, NAME, Imported, imported, server_at
 
 AT_ONCE = 4
-"""Answers that a program asks of a server at a time; the others wait here, where waiting costs the server nothing."""
+"""Answers that a program asks of a server at a time. Other callers wait here, which costs the server nothing."""
 PAUSES_S = (0.1, 0.2, 0.4, 0.8)
-"""Between one try and the next, where the server is busy or away."""
+"""Pauses between tries, where the server is busy or away."""
 FRESH_S = 1.0
-"""How old may be what is known of the server's version and models: two requests of a millisecond."""
-GLANCE_S = 0.5
-"""For seeing whether an Ollama is there at all."""
+"""Age at which the server's version and models are asked for again: two requests of a millisecond."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +64,15 @@ class OllamaEngine:
         """
         where = imported(specialist)
         seen = self._look(where)
-        found = seen.models.get(where.model)
-        if found is None:
+        digest = seen.models.get(where.model)
+        if digest is None:
             raise NotServed(f"{where.model} is gone from Ollama.", "`protege serve` brings it back.")
-        if found != where.digest:
+        if digest != where.digest:
             raise NotServed(f"Another model stands under {where.model}.", "`protege serve` brings ours back.")
         return fingerprint(seen.version, where)
 
     def complete(self, specialist: Specialist, prompt: str, *, timeout_s: float) -> Completion:
+        """As `Engine.complete`."""
         begin_s = time.monotonic()
         until_s = begin_s + timeout_s
         where = imported(specialist)
@@ -99,6 +93,7 @@ class OllamaEngine:
         return True
 
     def close(self) -> None:
+        """Give the connections back."""
         for server in self._servers.values():
             server.close()
 
@@ -192,47 +187,6 @@ def fingerprint(version: str, where: Imported) -> str:
         "options": GREEDY,
     }
     return hashlib.sha256(orjson.dumps(made_of, option=orjson.OPT_SORT_KEYS)).hexdigest()
-
-
-def find_ollama() -> Ollama | None:
-    """The Ollama that is used unasked: at OLLAMA_HOST, else on loopback; of a version known to tell log-probabilities.
-
-    None where none answers within half a second, or the `ollama` package is not installed. Raises BadInput where
-    OLLAMA_HOST is no address.
-    """
-    if importlib.util.find_spec("ollama") is None:
-        return None
-    server = Ollama(address())
-    try:
-        if tells_logprobs(server.version(GLANCE_S)):
-            return server
-    except EngineError:
-        pass
-    server.close()
-    return None
-
-
-def choose_ollama(asked: EngineName, serve_as: str) -> Ollama | None:
-    """The Ollama to serve in; None for the embedded engine. "auto": Ollama where one is found.
-
-    Raises BadInput, EngineError (it was asked for and does not answer, or is too old), MissingDependency.
-    """
-    if asked == "embedded" or (asked == "auto" and serve_as == "lora"):
-        return None
-    if asked == "auto":
-        return find_ollama()
-    if serve_as == "lora":
-        raise BadInput("Ollama serves no LoRA weights over a base.", "Leave out --serve-as lora, or --engine ollama.")
-    if importlib.util.find_spec("ollama") is None:
-        raise MissingDependency("ollama", "serve")
-    server = Ollama(address())
-    version = server.version()
-    if tells_logprobs(version) is False:
-        raise EngineError(
-            f"The Ollama at {server.url} is {version}, which tells no log-probabilities.",
-            "Update it: 0.12.11 or newer.",
-        )
-    return server
 
 
 def _completion(reply: Reply, latency_ms: float) -> Completion:

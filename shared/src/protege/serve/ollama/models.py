@@ -11,22 +11,30 @@ from __future__ import annotations
 import contextlib
 import logging
 import re
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from ...common.digest import sha256_of
+from ...common.loopback import is_loopback_url
 from ...common.progress import Progress, Silent
 from ...errors import BadInput, BaseModelError, EngineError, NotServed
-from ...ollama.address import CONNECT_S, address, is_loopback
+from ...gguf.header import check_gguf
+from ...ollama.address import CONNECT_S, address
 from ...ollama.api import GREEDY, NAMESPACE, Ollama
 from ...specialist import Specialist
-from ...workspace import Workspace
-from ..weights import digest, weights
+from ..registry import check_keep_alive
+from ..weights import weights
 from .quantise import FROM_PARAMETERS, TYPE, quantised, quantiser
 
+if TYPE_CHECKING:
+    from ...workspace import Workspace
+
+NAME = "ollama"
+"""The kind of engine, as it is registered and as fingerprints name it."""
 CONTEXT = 4096
 """Tokens of a prompt and its answer, the embedded engine's too; the base's own where that is less."""
 KEEP_ALIVE = "30m"
@@ -38,7 +46,6 @@ ABOUT = "Protégé: "
 log = logging.getLogger("protege.serve")
 
 _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,79}")
-_DURATION = re.compile(r"-1|0|(\d+(\.\d+)?(ms|s|m|h))+")
 _PARAMETERS: Mapping[str, type | tuple[type, ...]] = {
     "num_ctx": int,
     "num_predict": int,
@@ -56,34 +63,37 @@ _PARAMETERS: Mapping[str, type | tuple[type, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """Where Ollama has a specialist.
-
-    address: the server's URL. model: its name there. digest: of the model's manifest, over weights, template,
-    parameters and licence. file: SHA-256 of the GGUF. context: tokens. adds_tokens: Ollama puts a token of its own
-    before each prompt. keep_alive: how long it stays in memory after an answer. quantisation: of the weights.
-    """
+    """Where Ollama has a specialist: what stands in `Specialist.placed["ollama"]`."""
 
     address: str
+    """The server's URL."""
     model: str
+    """Its name there."""
     digest: str
+    """Of the model's manifest: over weights, template, parameters and licence."""
     file: str
+    """SHA-256 (hex) of the GGUF."""
     context: int
+    """Tokens of a prompt and its answer."""
     adds_tokens: bool
+    """Ollama puts a token of its own before each prompt."""
     keep_alive: str
+    """How long it stays in memory after an answer."""
     quantisation: str
+    """The type of the weights, such as Q8_0."""
 
 
 def imported(specialist: Specialist) -> Imported:
-    """Raises NotServed where it was never brought to Ollama."""
-    if not specialist.imported:
+    """Where Ollama has the specialist. Raises NotServed where it was never brought there."""
+    if NAME not in specialist.placed:
         raise NotServed(f"{specialist.name} is not in Ollama.", "`protege improve --engine ollama` brings it there.")
-    return Imported(**specialist.imported)
+    return Imported(**specialist.placed[NAME])
 
 
 def server_at(url: str) -> Ollama:
-    """The server, to be closed. Raises EngineError where it is elsewhere and this process was not told to go there."""
+    """The server at an address, to be closed. Raises EngineError where it is elsewhere and OLLAMA_HOST is another."""
     # A file that someone put into the home folder must not send prompts or weights elsewhere.
-    if not is_loopback(url) and url != address():
+    if not is_loopback_url(url) and url != address():
         raise EngineError(f"The specialist is in an Ollama elsewhere, {url}.", f"Allow it: OLLAMA_HOST={url}")
     return Ollama(url, look_s=CONNECT_S)
 
@@ -103,7 +113,6 @@ def model_name(workspace: Workspace, specialist: Specialist, task_name: str) -> 
 def bring(
     workspace: Workspace,
     specialist: Specialist,
-    task_name: str,
     server: Ollama,
     *,
     keep_alive: str = KEEP_ALIVE,
@@ -117,6 +126,7 @@ def bring(
     duration), ResourceError (its disk is full), EngineError.
     """
     check_keep_alive(keep_alive)
+    task_name = _task_name(workspace, specialist)
     path, quantisation = _file(workspace, specialist, again)
     name = model_name(workspace, specialist, task_name)
     context = min(CONTEXT, specialist.base.context or CONTEXT)
@@ -138,9 +148,8 @@ def bring(
             with contextlib.suppress(EngineError):
                 server.delete(name)
         raise
-    where = Imported(server.url, name, manifest, digest(path), context, adds_tokens, keep_alive, quantisation)
-    record = {field: getattr(where, field) for field in Imported.__slots__}
-    return replace(specialist, engine="ollama", imported=record)
+    where = Imported(server.url, name, manifest, sha256_of(path), context, adds_tokens, keep_alive, quantisation)
+    return specialist.placed_in(NAME, asdict(where))
 
 
 def make(
@@ -158,24 +167,16 @@ def make(
     expected: the file's SHA-256, where it must be that one. Raises BadInput (name, parameters), BaseModelError (no
     GGUF, cut off, another file), ResourceError, EngineError.
     """
-    from ...gguf.header import check_gguf
-
     checked_name(name)
     check_parameters(parameters)
     check_gguf(path)
-    found = digest(path)
-    if expected is not None and found != expected:
+    digest = sha256_of(path)
+    if expected is not None and digest != expected:
         raise BaseModelError(f"{path} is not the file that is meant: its digest is another.", "Fetch or tune it again.")
-    if not server.has_blob(found):
+    if not server.has_blob(digest):
         with (progress or Silent()).step(f"{name}: sending the model to Ollama", path.stat().st_size) as bar:
-            server.send_blob(path, found, bar.advance)
-    server.create(name, found, parameters=parameters, licence=licence)
-
-
-def check_keep_alive(keep_alive: str) -> None:
-    """Raises BadInput where it is no duration of Ollama's."""
-    if not _DURATION.fullmatch(keep_alive):
-        raise BadInput(f"{keep_alive!r} is no duration.", "Write 30m, 1h, 0 or -1 (for ever).")
+            server.send_blob(path, digest, bar.advance)
+    server.create(name, digest, parameters=parameters, licence=licence)
 
 
 def checked_name(name: str) -> str:
@@ -205,17 +206,17 @@ def check_parameters(parameters: Mapping[str, Any]) -> None:
             raise BadInput(f"The parameter {name} must be {wanted}.", "Correct it.")
 
 
-def describe(workspace: Workspace, specialist: Specialist, task_name: str) -> Specialist:
-    """The specialist with its report in the model's own metadata. No weights are sent."""
+def describe(workspace: Workspace, specialist: Specialist) -> Specialist:
+    """Write the specialist's report into the model's own metadata. No weights are sent."""
     where = imported(specialist)
     with contextlib.closing(server_at(where.address)) as server:
         server.create(
             where.model,
             where.file,
             parameters=_parameters(specialist, where.context),
-            licence=_licence(workspace, specialist, task_name),
+            licence=_licence(workspace, specialist, _task_name(workspace, specialist)),
         )
-        return replace(specialist, imported={**specialist.imported, "digest": _manifest(server, where.model)})
+        return specialist.placed_in(NAME, asdict(replace(where, digest=_manifest(server, where.model))))
 
 
 def provenance(server: Ollama, model: str) -> Mapping[str, Any] | None:
@@ -226,34 +227,34 @@ def provenance(server: Ollama, model: str) -> Mapping[str, Any] | None:
     for line in str(server.show(model).get("license") or "").splitlines():
         if line.startswith(ABOUT):
             with contextlib.suppress(orjson.JSONDecodeError):
-                found = orjson.loads(line[len(ABOUT) :])
-                return found if isinstance(found, dict) else None
+                about = orjson.loads(line[len(ABOUT) :])
+                return about if isinstance(about, dict) else None
     return None
 
 
-def bring_back(workspace: Workspace, specialist: Specialist, task_name: str, *, load: bool) -> Specialist:
-    """As it was calibrated: there, made anew of the same file where someone removed or changed it, and in memory.
+def bring_back(workspace: Workspace, specialist: Specialist, *, load: bool) -> Specialist:
+    """Have the model there as it was: made anew of the same file where someone removed or changed it, and in memory.
 
     load: bring it into memory also where it was not touched.
     """
     where = imported(specialist)
     with contextlib.closing(server_at(where.address)) as server:
         if server.models().get(where.model) != where.digest:
-            return bring(workspace, specialist, task_name, server, keep_alive=where.keep_alive, again=where)
+            return bring(workspace, specialist, server, keep_alive=where.keep_alive, again=where)
         if load and where.keep_alive != "0":
             server.load(where.model, keep_alive=where.keep_alive, timeout_s=LOAD_S)
         return specialist
 
 
 def unload(specialist: Specialist) -> None:
-    """Out of Ollama's memory. What stands in the way is left alone: it goes by itself when its time is over."""
+    """Take it out of Ollama's memory. Where that fails, it goes by itself when its time is over."""
     where = imported(specialist)
     with contextlib.suppress(EngineError), contextlib.closing(server_at(where.address)) as server:
         server.load(where.model, keep_alive="0", timeout_s=10.0)
 
 
 def remove(workspace: Workspace, specialist: Specialist) -> bool:
-    """Delete the specialist's model; whether Ollama has it no more. Never a model that this workspace did not make."""
+    """Delete the specialist's model; whether it is gone. Never a model that this workspace did not make."""
     where = imported(specialist)
     if not where.model.startswith(f"{NAMESPACE}/{workspace.id}-"):
         return False
@@ -266,21 +267,6 @@ def remove(workspace: Workspace, specialist: Specialist) -> bool:
     except EngineError:
         return False
     return True
-
-
-def prune(workspace: Workspace, task_id: str, keep: int, spared: Collection[str]) -> list[str]:
-    """Remove a task's older models from Ollama, all but the newest `keep` and those spared (ids); returns their names.
-
-    Where Ollama does not answer, they are tried again the next time.
-    """
-    mine = [s for s in workspace.specialists(task_id=task_id) if s.imported]
-    newest = sorted(mine, key=lambda s: -s.version)
-    removed: list[str] = []
-    for specialist in newest[max(keep, 0) :]:
-        if specialist.id not in spared and remove(workspace, specialist):
-            removed.append(str(specialist.imported["model"]))
-            workspace.save_specialist(replace(specialist, imported={}))
-    return removed
 
 
 def _file(workspace: Workspace, specialist: Specialist, again: Imported | None) -> tuple[Path, str]:
@@ -335,7 +321,12 @@ def _warm_up(server: Ollama, name: str, keep_alive: str) -> bool:
 
 
 def _manifest(server: Ollama, name: str) -> str:
-    found = server.models().get(name)
-    if found is None:
+    digest = server.models().get(name)
+    if digest is None:
         raise EngineError(f"Ollama at {server.url} says that it made {name}, and does not list it.", "Try again.")
-    return found
+    return digest
+
+
+def _task_name(workspace: Workspace, specialist: Specialist) -> str:
+    task = workspace.task(specialist.task_id)
+    return task.name if task else specialist.name.rpartition("-v")[0]

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-from collections.abc import Sequence
-from typing import Literal
 
 from ...call import Message
 from ...chat.prompt import as_messages, render
 from ...errors import CannotRender, EngineError
 from ...ollama.api import Ollama
 from ...specialist import Base, Specialist
+from ..kind import TemplateCheck
 from .models import imported, server_at
 
 CHAT_TOKENS = 16
@@ -34,11 +33,11 @@ _CONVERSATIONS: tuple[tuple[Message, ...], ...] = (
 
 
 def rendered_differences(server: Ollama, model: str, base: Base, adds_tokens: bool) -> list[str] | None:
-    """Where the template in Ollama writes another prompt than the one in tuning: system text, turns, tools, non-ASCII.
+    """The places where Ollama's template writes another prompt than that of tuning.
 
-    None where this Ollama does not tell what it writes.
+    Compared are system text, turns, tools and non-ASCII text. None where this Ollama does not tell what it writes.
     """
-    found: list[str] = []
+    differences: list[str] = []
     conversations = [as_messages(turns) for turns in _CONVERSATIONS]
     conversations.append(as_messages(_CONVERSATIONS[1], [_TOOL]))
     for messages in conversations:
@@ -52,12 +51,12 @@ def rendered_differences(server: Ollama, model: str, base: Base, adds_tokens: bo
         if adds_tokens:
             ours, theirs = ours.removeprefix(base.bos), theirs.removeprefix(base.bos)
         if ours != theirs:
-            found.append(_first_difference(ours, theirs))
-    return found
+            differences.append(_first_difference(ours, theirs))
+    return differences
 
 
 def _chat_is_raw(server: Ollama, model: str, base: Base, adds_tokens: bool) -> bool:
-    """Whether messages, which Ollama renders, are answered as the prompt that we render of them."""
+    """Whether messages that Ollama renders are answered as the prompt that we render of them."""
     messages = as_messages(_CONVERSATIONS[1])
     ours = render(base, messages)
     raw = server.generate(
@@ -68,7 +67,7 @@ def _chat_is_raw(server: Ollama, model: str, base: Base, adds_tokens: bool) -> b
 
 
 def _first_difference(ours: str, theirs: str) -> str:
-    """The first place, from texts that are ours and the base's: nothing of a call."""
+    """The first place where two texts differ. Both are made of our texts and the base's, of no call."""
     matcher = difflib.SequenceMatcher(None, ours, theirs, autojunk=False)
     for kind, a, b, c, d in matcher.get_opcodes():
         if kind != "equal":
@@ -76,19 +75,16 @@ def _first_difference(ours: str, theirs: str) -> str:
     return ""
 
 
-def compare_template(
-    specialist: Specialist, prompts: Sequence[str]
-) -> tuple[Literal["same", "differs", "not told"] | None, str]:
-    if specialist.engine != "ollama":
-        return None, ""
+def compare_template(specialist: Specialist) -> TemplateCheck:
+    """Whether Ollama's template of the specialist's model writes the prompts of tuning; never raises EngineError."""
     where = imported(specialist)
     try:
         with contextlib.closing(server_at(where.address)) as server:
-            found = rendered_differences(server, where.model, specialist.base, where.adds_tokens)
-            if found == [] and not _chat_is_raw(server, where.model, specialist.base, where.adds_tokens):
-                found = ["the same prompt is answered otherwise when it is asked for as a chat"]
+            differences = rendered_differences(server, where.model, specialist.base, where.adds_tokens)
+            if differences == [] and not _chat_is_raw(server, where.model, specialist.base, where.adds_tokens):
+                differences = ["the same prompt is answered otherwise when it is asked for as a chat"]
     except EngineError as error:
-        return "not told", error.fact
-    if found is None:
-        return "not told", ""
-    return ("differs", found[0]) if found else ("same", "")
+        return TemplateCheck("not told", error.fact)
+    if differences is None:
+        return TemplateCheck("not told")
+    return TemplateCheck("differs", differences[0]) if differences else TemplateCheck("same")

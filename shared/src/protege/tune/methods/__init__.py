@@ -1,0 +1,1 @@
+"""The ways to tune that Protégé brings along; `gradient` has what they share."""

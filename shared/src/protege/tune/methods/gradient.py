@@ -1,0 +1,106 @@
+"""What the methods share that train by gradient descent: examples as tokens, the run, its figures, the reference."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from peft import PeftModel
+from transformers import PreTrainedModel, set_seed
+
+from ...common.progress import Progress
+from ...errors import NotEnoughCalls
+from ...specialist import Base, Specialist
+from ..examples import TrainingData, encode
+from ..inprocess import Generator
+from ..model import Encoder, check_base, compute_dtype, quiet, reading
+from ..resources import Needs, check_resources
+from ..settings import TuneSettings
+from ..training import TrainingRun, train
+from ..tuner import Learned, Lesson, Tuner
+
+MIN_ROWS = 16
+"""Fewer examples than this teach nothing."""
+
+
+class GradientTuner(Tuner):
+    """Trains by gradient descent on the answers' tokens. A method says what is trained, and what is written."""
+
+    libraries = ("torch", "transformers", "peft", "gguf")
+
+    @abstractmethod
+    def student(self, base: Base, settings: TuneSettings) -> PreTrainedModel | PeftModel:
+        """The base, made trainable. Raises ResourceError, BaseModelError, MissingDependency."""
+
+    @abstractmethod
+    def write(self, model: Any, lesson: Lesson) -> dict[str, str]:
+        """Write the trained model into the lesson's folder; the paths by what they are, relative to it."""
+
+    @abstractmethod
+    def needs(self, weights: int, settings: TuneSettings) -> Needs:
+        """What tuning a base of so many weights takes."""
+
+    @abstractmethod
+    def learning_rate(self, answer_tokens: float) -> float:
+        """The peak learning rate where the settings name none. answer_tokens: in a batch, on average."""
+
+    def check_base(self, base: Base) -> None:
+        """It must be a GGUF file of a known architecture, or a folder in Hugging Face form."""
+        check_base(base)
+
+    def learn(self, lesson: Lesson, progress: Progress) -> Learned:
+        """Train, then write. Goes on from the last whole checkpoint."""
+        settings, name = lesson.settings, lesson.about["general.name"]
+        data = encoded(lesson)
+        lesson.begin()
+        check_resources(lesson.base, lesson.folder, lambda weights: self.needs(weights, settings))
+        answer_tokens = settings.batch * data.train.answer_tokens / len(data.train.rows)
+        rate = self.learning_rate(answer_tokens) if settings.learning_rate is None else settings.learning_rate
+        with quiet():
+            set_seed(settings.seed)
+            model = self.student(lesson.base, settings)
+            with progress.step(f"{name}: tuning", settings.steps) as bar:
+                run = train(model, data, settings, rate, lesson.checkpoints, bar)
+            with progress.step(f"{name}: writing the tuned model"), reading(lesson.base):
+                files = self.write(model, lesson)
+        longest = max(data.train.longest_answer, data.validation.longest_answer)
+        # Room for answers somewhat longer than any that was taught.
+        return Learned(files, longest * 5 // 4 + 8, figures_of(run, data))
+
+    def reference(self, specialist: Specialist, folder: Path) -> Generator:
+        """From the LoRA weights, or from the whole model where every weight was tuned."""
+        with quiet():
+            if "lora" in specialist.files:
+                return Generator(specialist.base, folder / specialist.files["lora"], compute_dtype())
+            whole = specialist.files.get("gguf") or specialist.files["model"]
+            return Generator(replace(specialist.base, path=str(folder / whole)), None, compute_dtype())
+
+
+def encoded(lesson: Lesson) -> TrainingData:
+    """The lesson's rows as token ids. Raises NotEnoughCalls, BaseModelError."""
+    base, settings, curated = lesson.base, lesson.settings, lesson.curated
+    with reading(base):
+        encoder = Encoder(base)
+    longest = min(settings.max_tokens, base.context)
+    train = encode(curated.examples("train"), lesson.task, base, settings.form, encoder, longest)
+    if (missing := MIN_ROWS - len(train.rows)) > 0:
+        raise NotEnoughCalls(
+            f"Only {len(train.rows)} training examples can be used; {MIN_ROWS} are needed.",
+            "Record more calls.",
+            missing=missing,
+        )
+    validation = encode(curated.examples("validation"), lesson.task, base, settings.form, encoder, longest)
+    return TrainingData(train, validation, encoder.pad_id)
+
+
+def figures_of(run: TrainingRun, data: TrainingData) -> dict[str, Any]:
+    """A run's figures, and what its examples were."""
+    return {
+        **asdict(run),
+        "train_seconds": run.seconds,
+        "examples": len(data.train.rows),
+        "left_out": {"train": data.train.left_out, "validation": data.validation.left_out},
+        "tokens_an_example": data.train.tokens / len(data.train.rows),
+    }

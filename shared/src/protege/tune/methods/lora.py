@@ -1,0 +1,71 @@
+"""LoRA: small matrices beside every linear layer are trained, the base stays as it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import PreTrainedModel
+
+from ...gguf.writer import write_lora, write_merged
+from ...specialist import Base
+from ..model import compute_dtype, load_model
+from ..resources import Needs, activations, disk_bytes
+from ..settings import TuneSettings
+from ..tuner import Lesson
+from .gradient import GradientTuner
+
+LONG_ANSWERS = 64
+"""Answer tokens in a batch from which the higher learning rate is taken."""
+
+
+class Lora(GradientTuner):
+    """Gives peft's folder; of a GGUF base also LoRA weights for llama.cpp, and the merged model."""
+
+    name = "lora"
+
+    def student(self, base: Base, settings: TuneSettings) -> PreTrainedModel | PeftModel:
+        """The base in 16 bits where the processor computes in them, with LoRA weights in 32."""
+        return with_lora(load_model(base, compute_dtype()), settings)
+
+    def write(self, model: Any, lesson: Lesson) -> dict[str, str]:
+        """`lora/`; of a GGUF base also `lora.gguf` and `model.gguf`."""
+        base, folder = lesson.base, lesson.folder
+        model.save_pretrained(folder / "lora")
+        if base.format != "gguf":
+            return {"lora": "lora"}
+        write_lora(Path(base.path), folder / "lora", folder / "lora.gguf", lesson.about)
+        write_merged(Path(base.path), folder / "lora", folder / "model.gguf", lesson.about, lesson.settings.output)
+        return {"lora": "lora", "lora_gguf": "lora.gguf", "gguf": "model.gguf"}
+
+    def needs(self, weights: int, settings: TuneSettings) -> Needs:
+        """The weights twice while they are loaded; gradients and optimiser of what is trained."""
+        return self.needs_beside(2 * weights * compute_dtype().itemsize, weights, settings)
+
+    def needs_beside(self, held: int, weights: int, settings: TuneSettings) -> Needs:
+        """held: bytes of the base's weights in memory."""
+        trained = lora_weights(weights, settings.rank)
+        memory = held + 16 * trained + activations(weights, settings)
+        return Needs(memory, disk_bytes(weights, trained, settings))
+
+    def learning_rate(self, answer_tokens: float) -> float:
+        """By how many answer tokens a batch holds: few of them make a noisy gradient.
+
+        Measured on SmolLM2-135M: JSON of 18 to 28 tokens learns more at 2e-3 than at 1e-3 (exact answers on rows not
+        trained on: .92 against .89, .81 against .78); one-word labels at 2e-3 failed to learn in one of two runs.
+        """
+        return 2e-3 if answer_tokens >= LONG_ANSWERS else 1e-3
+
+
+def with_lora(model: PreTrainedModel, settings: TuneSettings) -> PeftModel:
+    """The model with LoRA matrices on all linear layers, which alone are trained."""
+    config = LoraConfig(
+        r=settings.rank, lora_alpha=2 * settings.rank, target_modules="all-linear", task_type="CAUSAL_LM"
+    )
+    return get_peft_model(model, config)  # type: ignore[return-value]
+
+
+def lora_weights(weights: int, rank: int) -> int:
+    """How many are trained. SmolLM2-135M at rank 16: 4.9 of 135 million; the share falls as layers grow wider."""
+    return weights * rank // 400
