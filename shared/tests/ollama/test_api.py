@@ -152,11 +152,11 @@ def test_a_proxy_that_answers_html_is_told_with_the_remedy(
             lambda: server.load("m", keep_alive="1m", timeout_s=1),
         )
         for call in asked:
-            with pytest.raises(EngineError, match=r"no Ollama.*proxy.*NO_PROXY"):
+            with pytest.raises(EngineError, match=r"no Ollama.*proxy.*OLLAMA_HOST"):
                 call()
         monkeypatch.setenv("OLLAMA_HOST", server.url)
         assert find_ollama() is None
-        with pytest.raises(EngineError, match="NO_PROXY"):
+        with pytest.raises(EngineError, match="OLLAMA_HOST"):
             choose("ollama", "merged")
 
 

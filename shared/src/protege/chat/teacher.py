@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import threading
 import time
@@ -21,6 +22,9 @@ PAUSES_S = (1.0, 2.0, 4.0, 8.0, 16.0)
 """The pauses between tries, if the server is busy or away."""
 LONGEST_S = 60.0
 """The longest pause that is granted to the server."""
+
+PROXY_VAR = "PROTEGE_TEACHER_PROXY"
+"""The environment variable that names the proxy to this server. Others, such as HTTPS_PROXY, are not looked at."""
 
 
 def openai_compatible(url: str, model: str, key: str | None = None) -> OpenAICompatible:
@@ -72,8 +76,7 @@ class OpenAICompatible:
     def _http(self) -> httpx.Client:
         with self._lock:
             if self._made is None:
-                headers = {**self._headers, "Content-Type": "application/json"}
-                self._made = httpx.Client(timeout=httpx.Timeout(TIMEOUT_S, connect=10.0), headers=headers)
+                self._made = _client({**self._headers, "Content-Type": "application/json"})
             return self._made
 
     def _post(self, body: bytes) -> httpx.Response:
@@ -163,6 +166,16 @@ def _message(message: Message) -> Message:
 def _count(usage: Any, name: str) -> int | None:
     count = usage.get(name) if isinstance(usage, Mapping) else None
     return count if isinstance(count, int) else None
+
+
+def _client(headers: Mapping[str, str]) -> httpx.Client:
+    """A client by which calls and the key go where the user said, and not where HTTPS_PROXY or a redirect points."""
+    timeout = httpx.Timeout(TIMEOUT_S, connect=10.0)
+    proxy = os.environ.get(PROXY_VAR) or None
+    try:
+        return httpx.Client(timeout=timeout, headers=headers, proxy=proxy, trust_env=False, follow_redirects=False)
+    except (ValueError, ImportError):  # not quoted: it may hold a password
+        raise BadInput(f"{PROXY_VAR} is not the address of an HTTP proxy.", "Write http://host:port.") from None
 
 
 def _retry_after(response: httpx.Response) -> float:

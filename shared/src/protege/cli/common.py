@@ -34,7 +34,7 @@ def done(document: dict[str, Any], line: str, as_json: bool) -> None:
     """Print a result: the document with --json, else the line."""
     if as_json:
         return output.print_json(document)
-    output.console.print(line, highlight=False, markup=False)
+    output.console.print(line, highlight=False)
 
 
 def specialist_named(workspace: Workspace, name: str) -> Specialist:

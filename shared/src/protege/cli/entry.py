@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import sys
+import traceback
+from types import TracebackType
 
 from typer import Abort
 from typer.exceptions import TyperException
 
 from ..common.extras import extra_of
+from ..common.terminal import printable, printable_line
 from ..errors import MissingDependency, ProtegeError
 from .commands import app
 from .output import fail
@@ -16,6 +20,8 @@ from .output import fail
 def main() -> None:
     """Run the command line."""
     as_json = "--json" in sys.argv
+    logging.setLogRecordFactory(_SafeRecord)
+    sys.excepthook = _print_traceback
     try:
         sys.exit(app(standalone_mode=False) or 0)
     except ProtegeError as error:
@@ -36,3 +42,14 @@ def main() -> None:
         message = error.format_message() if hasattr(error, "format_message") else str(error)
         fail(message, "`protege --help` lists the commands, `protege COMMAND --help` its options.", as_json=as_json)
         sys.exit(2)
+
+
+class _SafeRecord(logging.LogRecord):
+    """A log line, which may quote calls, files and servers, fit for a terminal."""
+
+    def getMessage(self) -> str:
+        return printable_line(super().getMessage())
+
+
+def _print_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    sys.stderr.write(printable("".join(traceback.format_exception(kind, error, trace))))

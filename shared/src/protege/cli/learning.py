@@ -164,7 +164,7 @@ def evaluate(
         return output.print_json({"specialist": name, **figures, "ceiling": ceiling and ceiling.to_record()})
     shown: list[tuple[str, Any]] = [(k, v) for k, v in figures.items() if isinstance(v, int | float | str)]
     output.print_table(name, ("figure", "value"), [*shown, ("ceiling", ceiling and ceiling.agreement)])
-    output.console.print(ceiling_line, highlight=False, markup=False)
+    output.console.print(ceiling_line, highlight=False)
 
 
 @learning.command(rich_help_panel=LEARN)
@@ -189,7 +189,7 @@ def ceiling(
     chosen = task_named(workspace, task)
     teacher = chat.openai_compatible(url, model, key)
     asked = len(measure.examples_to_ask(workspace, chosen, calls))
-    output.errors.print(f"{model} will be asked {asked} calls again.", highlight=False, markup=False)
+    output.print_note(f"{model} will be asked {asked} calls again.")
     with contextlib.closing(teacher):
         measured = measure.measure_ceiling(workspace, chosen, teacher, calls=calls, progress=progress(as_json))
     cost = "" if measured.cost_usd is None else f" It cost ${measured.cost_usd:.2g}."

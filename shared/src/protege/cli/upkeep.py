@@ -60,4 +60,4 @@ def metrics(
     text = report.exposition(workspace)
     if as_json:
         return output.print_json({"metrics": text})
-    typer.echo(text, nl=False)
+    output.print_text(text)

@@ -46,9 +46,9 @@ def collect_calls(
     if as_json:
         return output.print_json({"read": collected.read, "added": collected.added, "skipped": skipped})
     for line in skipped[:SKIPPED_SHOWN]:
-        output.errors.print(f"skipped {line['file']}:{line['line']}: {line['reason']}", highlight=False, markup=False)
+        output.print_note(f"skipped {line['file']}:{line['line']}: {line['reason']}")
     if len(skipped) > SKIPPED_SHOWN:
-        output.errors.print(f"… and {len(skipped) - SKIPPED_SHOWN:,} more (--json lists them all)", highlight=False)
+        output.print_note(f"… and {len(skipped) - SKIPPED_SHOWN:,} more (--json lists them all)")
     output.console.print(
         f"{collected.read:,} calls read, {collected.added:,} new, {len(skipped):,} skipped. Next: protege tasks",
         highlight=False,
@@ -139,7 +139,7 @@ def changes(home: Home = None, as_json: Json = False) -> None:
     if as_json:
         return output.print_json({"changes": [fields_of(change) for change in noticed]})
     for change in noticed:
-        output.console.print(change_text(change), highlight=False, markup=False)
+        output.console.print(change_text(change), highlight=False)
     if not noticed:
         output.console.print("Nothing has changed, or the calls' times are not known.")
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import orjson
 
-from ..common.loopback import is_loopback_url
 from ..errors import (
     DoesNotFit,
     EngineBusy,
@@ -33,8 +32,10 @@ class Connection:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        # Proxies are for servers elsewhere, as with Ollama's own tools.
-        self._http = httpx.Client(trust_env=not is_loopback_url(url), limits=httpx.Limits(max_connections=None))
+        # A prompt goes to the address that was set and nowhere else: to no proxy that the environment happens to name,
+        # and to no address that the server's answer names.
+        limits = httpx.Limits(max_connections=None)
+        self._http = httpx.Client(trust_env=False, follow_redirects=False, limits=limits)
 
     def close(self) -> None:
         self._http.close()
@@ -87,7 +88,7 @@ class Connection:
             import ollama  # an extra, which only managing models needs: asking them must work without it
         except ImportError:
             raise MissingDependency("ollama", "serve") from None
-        client = ollama.Client(self.url, timeout=_timeout(timeout_s), trust_env=not is_loopback_url(self.url))
+        client = ollama.Client(self.url, timeout=_timeout(timeout_s), trust_env=False, follow_redirects=False)
         try:
             with self._translated(timeout_s):
                 yield client
@@ -161,7 +162,7 @@ class Connection:
         """The error for a server that is not Ollama."""
         return EngineError(
             f"What answers at {self.url} is no Ollama (HTTP {status}, not its JSON).",
-            "Is a proxy in between? Set OLLAMA_HOST to Ollama itself, or NO_PROXY.",
+            "Is a proxy in between? Set OLLAMA_HOST to Ollama itself: redirects and proxies are not followed.",
         )
 
 

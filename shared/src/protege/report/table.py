@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..cluster.worth import Worth
+from ..common.terminal import printable
 from ..task import Task
 from . import formatting
 from .data import Incident, ReportData
@@ -33,7 +34,7 @@ def table(data: ReportData) -> Table:
     title = f"{data.calls:,} calls watched; specialists answer {formatting.percent(data.share_kept)}; "
     shown = _empty("task\nwho answers", HEADINGS, f"{title}saved in 1,000 calls: {saved}", data.prices)
     for task in data.tasks:
-        name = f"{_printable(task.name)}\n{task.calls:,} calls\n{'specialist' if task.is_live else 'teacher'}"
+        name = f"{printable(task.name)}\n{task.calls:,} calls\n{'specialist' if task.is_live else 'teacher'}"
         figures = (
             _lines(
                 formatting.agreement(task),
@@ -78,7 +79,7 @@ def worth_table(rows: Sequence[tuple[Task, Worth]]) -> Table:
             formatting.number(worth.fit, 2),
             saving,
         )
-        name = f"{_printable(task.name)}\n{task.kind.replace('_', ' ')}: {_printable(why)}"
+        name = f"{printable(task.name)}\n{task.kind.replace('_', ' ')}: {printable(why)}"
         shown.add_row(Text(name), *(Text(_stacked(figure)) for figure in figures))
     return shown
 
@@ -88,7 +89,7 @@ TIME_HEADINGS = ("asked", "coverage", "audited", "agreement\n95% CI", "saved")
 
 def time_table(over_time: OverTime, incidents: Sequence[Incident] = (), most: int = 14) -> Table:
     """What specialists did in the last `most` days or hours, with the latest `most` incidents beneath."""
-    caption = "\n".join(_printable(formatting.incident(incident)) for incident in incidents[:most])
+    caption = "\n".join(printable(formatting.incident(incident)) for incident in incidents[:most])
     shown = _empty(f"{over_time.unit}\n(UTC)", TIME_HEADINGS, caption=caption)
     for period in over_time.periods[-most:]:
         agreement = (
@@ -131,7 +132,3 @@ def _lines(*lines: str) -> str:
 
 def _stacked(cell: str) -> str:
     return cell.replace(formatting.UNKNOWN, "–").replace(" → ", "\n→ ")
-
-
-def _printable(text: str) -> str:
-    return "".join(character for character in text if character.isprintable() or character == "\n")
