@@ -54,8 +54,8 @@ class RougeL(Likeness):
     measure = "ROUGE-L"
 
     def likeness(self, answer: str, teacher: str) -> float:
-        try:  # optional (extra `discover`): the other graders of text do without it
-            from rapidfuzz.distance import LCSseq
+        try:
+            from rapidfuzz.distance import LCSseq  # extra `discover`: the other graders of text do without it
         except ImportError:
             raise MissingDependency("rapidfuzz", "discover") from None
         mine, theirs = _words(answer), _words(teacher)
@@ -68,8 +68,8 @@ def _words(text: str) -> list[str]:
 
 @functools.cache
 def _chrf() -> Any:
-    try:  # optional (extra `discover`): the other graders of text do without it
-        from sacrebleu.metrics.chrf import CHRF
+    try:
+        from sacrebleu.metrics.chrf import CHRF  # extra `discover`: the other graders of text do without it
     except ImportError:
         raise MissingDependency("sacrebleu", "discover") from None
     return CHRF()
