@@ -29,7 +29,7 @@ from .common import (
     specialist_named,
     task_named,
 )
-from .summaries import answerer, comparison_lines, figure_lines
+from .summaries import answerer, answers_of, comparison_lines, figure_lines, figures_only
 
 if TYPE_CHECKING:
     from ..loop.run import Improvement
@@ -151,17 +151,20 @@ def evaluate(
     workspace = Workspace(home)
     given = None if calls is None else list(collect.read(calls))
     specialist = specialist_named(workspace, name)
+    known = answers_of(workspace.task_of(specialist))
     ceiling = measure.known_ceiling(workspace, specialist.task_id)
     ceiling_line = f"Ceiling, the teacher's agreement with itself: {report.formatting.ceiling(ceiling)}."
     if against is not None:
         second = specialist_named(workspace, against)
         compared = measure.measure_pair(workspace, specialist, second, given, progress(as_json))
         if as_json:
-            return output.print_json({**compared, "ceiling": ceiling and ceiling.to_record()})
+            return output.print_json({**figures_only(compared, known), "ceiling": ceiling and ceiling.to_record()})
         return output.print_block(f"{specialist.name} and {second.name}", [*comparison_lines(compared), ceiling_line])
     figures = measure.measure(workspace, specialist, given, progress(as_json))
     if as_json:
-        return output.print_json({"specialist": name, **figures, "ceiling": ceiling and ceiling.to_record()})
+        return output.print_json(
+            {"specialist": name, **figures_only(figures, known), "ceiling": ceiling and ceiling.to_record()}
+        )
     shown: list[tuple[str, Any]] = [(k, v) for k, v in figures.items() if isinstance(v, int | float | str)]
     output.print_table(name, ("figure", "value"), [*shown, ("ceiling", ceiling and ceiling.agreement)])
     output.console.print(ceiling_line, highlight=False)
@@ -237,7 +240,9 @@ def status(home: Home = None, as_json: Json = False) -> None:
 def _print_improved(workspace: Workspace, improved: Sequence[Improvement], as_json: bool) -> None:
     names = {task.id: task.name for task in workspace.tasks()}
     if as_json:
-        return output.print_json({"tasks": [{"name": names[i.task_id], **i.to_record()} for i in improved]})
+        known = {task.id: answers_of(task) for task in workspace.tasks()}
+        records = [figures_only(i.to_record(), known.get(i.task_id, ())) for i in improved]
+        return output.print_json({"tasks": [{"name": names[r["task_id"]], **r} for r in records]})
     if not improved:
         return output.console.print(output.NO_CALLS)
     for improvement in improved:

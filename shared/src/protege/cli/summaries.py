@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ..cluster import Change
+    from ..task import Task
 
 
 def change_text(change: Change) -> str:
@@ -30,6 +31,31 @@ def answerer(task: Mapping[str, Any]) -> str:
     if task["state"] == "live":
         return task["answered_by"].replace(f"{task['name']}-", "")
     return f"teacher; {version} {task['state']}" if version else "teacher"
+
+
+CONTENT = ("examples", "worst")
+"""The fields of an evaluation that quote calls. The report has them, redacted."""
+
+
+def figures_only(record: Any, known: Collection[str] = ()) -> Any:
+    """Measured figures, as JSON holds them, without prompts and answers.
+
+    known: the task's labels and tools, a closed set. Confusions and slices of any other answer are left out.
+    """
+    if isinstance(record, Mapping):
+        plain = {key: figures_only(value, known) for key, value in record.items() if key not in CONTENT}
+        if isinstance(confusions := plain.get("confusions"), list | tuple):
+            plain["confusions"] = [c for c in confusions if {c["teacher"], c["specialist"]} <= set(known)]
+        if isinstance(slices := plain.get("slices"), list | tuple):
+            named = {*known, "others", "no tool"}
+            plain["slices"] = [s for s in slices if s["by"] != "answer" or set(s["value"].split(" + ")) <= named]
+        return plain
+    return [figures_only(value, known) for value in record] if isinstance(record, list | tuple) else record
+
+
+def answers_of(task: Task | None) -> tuple[str, ...]:
+    """The task's labels and tools; none if the task is gone."""
+    return () if task is None else (*task.labels, *task.tools)
 
 
 def figure_lines(figures: Mapping[str, Any]) -> list[str]:

@@ -55,14 +55,50 @@ class Table:
     names has handed an answer back."""
 
 
+TASK_FIELDS = ("id", "name", "kind", "labels", "templates", "centre", "split_from", "phrase")
+SPECIALIST_FIELDS = (
+    *("id", "name", "task_id", "version", "base", "form", "state", "max_tokens", "serve_as", "engine", "placed"),
+)
+ROUTE_FIELDS = (
+    *(
+        "task_id",
+        "specialist_id",
+        "threshold",
+        "fingerprint",
+        "epsilon",
+        "delta",
+        "calibration_calls",
+        "kept",
+        "errors",
+    ),
+    *("signatures", "share", "timeout_s", "audit", "scorer", "grader", "after", "below", "rests_on", "takes_s"),
+)
+"""What agents read. Nothing else is written into routes.json, so that no call, example or report gets there."""
+
+
 def to_bytes(tasks: list[Task], routes: list[Pair]) -> bytes:
     """The content of routes.json."""
     document = {
         "format": FORMAT,
-        "tasks": [task.to_record() for task in tasks],
-        "routes": [{"route": route.to_record(), "specialist": held.to_record()} for route, held in routes],
+        "tasks": [_fields(task, TASK_FIELDS) for task in tasks],
+        "routes": [
+            {"route": _fields(route, ROUTE_FIELDS), "specialist": _specialist_record(specialist)}
+            for route, specialist in routes
+        ],
     }
     return orjson.dumps(document, option=orjson.OPT_NON_STR_KEYS)
+
+
+def _fields(noun: Task | Route | Specialist, names: Sequence[str]) -> dict[str, Any]:
+    record = noun.to_record()
+    return {name: record[name] for name in names}
+
+
+def _specialist_record(specialist: Specialist) -> dict[str, Any]:
+    """Without the paths of files, which may name a user, and without what other engines know of it."""
+    record = _fields(specialist, SPECIALIST_FIELDS)
+    placed = {name: where for name, where in specialist.placed.items() if name == specialist.engine}
+    return {**record, "base": {**record["base"], "path": ""}, "placed": placed}
 
 
 def from_bytes(body: bytes) -> Table:
