@@ -248,6 +248,26 @@ def test_nouns_survive_being_stored():
     assert Route.from_record(route.to_record()) == route
 
 
+def test_where_ollama_had_a_specialist_is_read_from_records_of_before_there_were_others():
+    base = Base("b", "b.gguf", "0", "gguf", "llama", "MIT", 512, "")
+    where = {"address": "http://127.0.0.1:1", "model": "protege/x:v1"}
+    specialist = Specialist("s", "t-v1", "t", 1, base, "slots", engine="ollama", placed={"ollama": where})
+    written_before = {name: value for name, value in specialist.to_record().items() if name != "placed"}
+    assert Specialist.from_record(written_before | {"imported": where}) == specialist
+    assert specialist.address == "http://127.0.0.1:1"
+    nowhere = Specialist.from_record(written_before | {"imported": {}})
+    assert nowhere.placed == {} and nowhere.address == "" and "imported" not in nowhere.to_record()
+
+
+def test_a_specialist_may_be_placed_with_several_engines():
+    base = Base("b", "b.gguf", "0", "gguf", "llama", "MIT", 512, "")
+    specialist = Specialist("s", "t-v1", "t", 1, base, "slots").placed_in("ollama", {"address": "a"})
+    moved = specialist.placed_in("toy", {"address": "b"})
+    assert (moved.engine, moved.address) == ("toy", "b") and set(moved.placed) == {"ollama", "toy"}
+    assert moved.placed_in("embedded").placed == moved.placed and moved.placed_in("embedded").address == ""
+    assert set(moved.taken_from("toy").placed) == {"ollama"}
+
+
 def test_importing_protege_loads_no_model_library_and_no_database():
     heavy = ("torch", "transformers", "sqlalchemy", "pydantic", "sklearn", "datasets", "httpx")
     script = f"import protege, sys; print([m for m in {heavy!r} if m in sys.modules])"

