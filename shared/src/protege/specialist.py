@@ -33,7 +33,7 @@ class Base:
     licence: str
     """Of its weights."""
     context: int
-    """Tokens of a prompt and its answer at most; 0 where unknown."""
+    """Tokens of a prompt and its answer at most; 0 if unknown."""
     chat_template: str
     """Jinja source, the base's own or the catalogue's."""
     bos: str = ""
@@ -43,7 +43,7 @@ class Base:
     control_tokens: tuple[str, ...] = ()
     """Texts that the tokenizer reads as special tokens. Input that holds one never reaches a specialist."""
     parameters: int = 0
-    """Number of weights; 0 where unknown."""
+    """Number of weights; 0 if unknown."""
 
 
 @dataclass(frozen=True, slots=True)

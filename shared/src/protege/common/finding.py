@@ -12,7 +12,7 @@ class Finding:
     name: str
     """What it is: an extra, a folder, an engine."""
     ok: bool | None
-    """None where it is neither good nor bad."""
+    """None if it is neither good nor bad."""
     fact: str
     """What was seen."""
     remedy: str = ""

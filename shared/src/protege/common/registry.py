@@ -50,14 +50,14 @@ class Registry(Generic[Part]):
             self._made.pop(name, None)
 
     def check(self, name: str) -> None:
-        """Raise BadInput where there is no part of this name. Imports nothing."""
+        """Raise BadInput if there is no part of this name. Imports nothing."""
         if name not in self:
             raise BadInput(f"There is no {self.what} {name!r}.", f"Choose one of: {', '.join(self.names())}.")
 
     def get(self, name: str) -> Part:
         """The part of this name.
 
-        Raises BadInput where there is none, or another package's cannot be imported; ImportError where one that is
+        Raises BadInput if there is none, or another package's cannot be imported; ImportError where one that is
         built in needs a library that is not installed.
         """
         part = self._made.get(name)

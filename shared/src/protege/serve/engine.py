@@ -36,7 +36,7 @@ class Completer(Protocol):
     def complete(self, specialist: Specialist, prompt: str, *, timeout_s: float) -> Completion:
         """The specialist's answer to a rendered prompt, `specialist.max_tokens` long at most.
 
-        Raises EngineError where the engine fails. Its subclasses tell a caller what to do next: EngineUnreachable,
+        Raises EngineError if the engine fails. Its subclasses tell a caller what to do next: EngineUnreachable,
         EngineBusy, EngineTimeout (longer than `timeout_s`), NotServed, DoesNotFit.
         """
         ...
@@ -62,7 +62,7 @@ class Engine(Completer, Protocol):
     def fingerprint(self, specialist: Specialist) -> str:
         """SHA-256 (hex) over all that the specialist's log-probabilities depend on: engine, version, files, options.
 
-        Raises NotServed where the specialist is not served here, EngineError where the engine cannot tell.
+        Raises NotServed if the specialist is not served here, EngineError where the engine cannot tell.
         """
         ...
 

@@ -25,11 +25,11 @@ class Access(Protocol):
     """An agent's way to one engine. It is used by one thread at a time, which may belong to a forked process."""
 
     def connect(self) -> Engine | None:
-        """The running engine; None where none answers. Called again and again until it gives one."""
+        """The running engine; None if none answers. Called again and again until it gives one."""
         ...
 
     def start(self) -> None:
-        """Have the engine started in the background, where it is ours to start. Called where `connect` gave None."""
+        """Have the engine started in the background, if it is ours to start. Called if `connect` gave None."""
         ...
 
 
@@ -57,7 +57,7 @@ class TemplateCheck(NamedTuple):
     """Whether the engine's own chat template writes the prompts of tuning."""
 
     said: Literal["same", "differs", "not told"] | None
-    """None where the engine has no template of its own."""
+    """None if the engine has no template of its own."""
     difference: str = ""
     """The first place where it differs, or why nothing was told."""
 
@@ -110,7 +110,7 @@ class EngineKind(ABC):
         return Replicas([self.open(workspace, specialist)])
 
     def check_room(self, workspace: Workspace, specialists: Sequence[Specialist]) -> None:
-        """Raise ResourceError where these, all of this kind, take more memory together than is free."""
+        """Raise ResourceError if these, all of this kind, take more memory together than is free."""
         return None
 
     def bring_back(

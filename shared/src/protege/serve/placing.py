@@ -26,7 +26,7 @@ def open_engines(workspace: Workspace, specialist: Specialist) -> Replicas:
 
 
 def check_room(workspace: Workspace, specialists: Sequence[Specialist]) -> None:
-    """Raise ResourceError where those of one kind of engine take more memory together than is free."""
+    """Raise ResourceError if those of one kind of engine take more memory together than is free."""
     for name in {specialist.engine for specialist in specialists}:
         engine_kind(name).check_room(workspace, [s for s in specialists if s.engine == name])
 
@@ -37,7 +37,7 @@ def bring_back(workspace: Workspace, specialist: Specialist, calibrated: str, *,
 
 
 def describe(workspace: Workspace, specialist: Specialist) -> Specialist:
-    """Write its report into the engine's own metadata, where the engine has any. Raises EngineError."""
+    """Write its report into the engine's own metadata, if the engine has any. Raises EngineError."""
     return engine_kind(specialist.engine).describe(workspace, specialist)
 
 
@@ -53,7 +53,7 @@ def unload(specialist: Specialist) -> None:
 
 
 def remove(workspace: Workspace, specialist: Specialist) -> Specialist:
-    """Delete what its engine has of it, where the engine answers; the specialist, as it is placed then."""
+    """Delete what its engine has of it, if the engine answers; the specialist, as it is placed then."""
     name = specialist.engine
     if name in specialist.placed and engine_kind(name).remove(workspace, specialist):
         return specialist.taken_from(name)

@@ -31,7 +31,7 @@ log = logging.getLogger("protege.serve")
 
 
 def engine_kind(name: str) -> EngineKind:
-    """The kind of engine of this name. Raises BadInput where there is none, naming those that there are."""
+    """The kind of engine of this name. Raises BadInput if there is none, naming those that there are."""
     return _kinds.get(name)
 
 
@@ -62,7 +62,7 @@ def choose(name: str, serve_as: ServeAs) -> EngineKind:
 
 
 def check_keep_alive(keep_alive: str) -> None:
-    """Raise BadInput where it is no time that a specialist can stay in memory."""
+    """Raise BadInput if it is no time that a specialist can stay in memory."""
     if not _DURATION.fullmatch(keep_alive):
         raise BadInput(f"{keep_alive!r} is no duration.", "Write 30m, 1h, 0 or -1 (for ever).")
 

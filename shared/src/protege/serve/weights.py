@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def weights(workspace: Workspace, specialist: Specialist, kind: str) -> Path:
     """A specialist's file of this kind ("gguf", "lora_gguf"), if it is the one that was tuned.
 
-    Raises BaseModelError where there is none, it is damaged, or it is another.
+    Raises BaseModelError if there is none, it is damaged, or it is another.
     """
     if kind not in specialist.files:
         raise BaseModelError(f"{specialist.name} has no weights of the kind {kind}.", "Tune it from a GGUF base.")

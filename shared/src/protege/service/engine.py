@@ -46,7 +46,7 @@ def serve_forever(
     """Serve these specialists, then those that are live, to the workspace's agents, until interrupted.
 
     ready: called with the addresses once they can be asked. on_moved: stores what an engine changed, and tells agents.
-    wait: waits for the seconds given, and returns whether to end. Raises WorkspaceBusy where another process serves
+    wait: waits for the seconds given, and returns whether to end. Raises WorkspaceBusy if another process serves
     this workspace, else as the engines' own `Host.serve`.
     """
     with _alone(workspace), contextlib.suppress(KeyboardInterrupt), _keeping(workspace, on_moved) as keeper:

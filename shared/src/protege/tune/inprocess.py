@@ -1,4 +1,4 @@
-"""Greedy answers of a tuned model in this process: the reference that the served files are compared with."""
+"""Greedy answers of a tuned model in this process: the reference with which served files are compared."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from ..specialist import Base
 
 
 def check_base(base: Base) -> None:
-    """Raise BaseModelError where the base is missing, is not what it says, or cannot be tuned."""
+    """Raise BaseModelError if the base is missing, is not what it says, or cannot be tuned."""
     path = Path(base.path)
     if not path.exists():
         raise BaseModelError(f"The base model {path} does not exist.", "Choose another, or fetch it again.")
@@ -46,7 +46,7 @@ def check_base(base: Base) -> None:
 
 
 def load_model(base: Base, dtype: torch.dtype, **options: Any) -> PreTrainedModel:
-    """The base with its weights in `dtype`. Raises BaseModelError where the file does not hold the whole model."""
+    """The base with its weights in `dtype`. Raises BaseModelError if the file does not hold the whole model."""
     if base.format == "gguf":
         options["quantization_config"] = GgufConfig(dequantize=True)
     loaded: Any
@@ -72,7 +72,7 @@ def reading(base: Base) -> contextlib.AbstractContextManager[None]:
 
 
 def load_tokenizer(base: Base) -> PreTrainedTokenizerBase:
-    """The base's own tokenizer. Raises BaseModelError where the file holds none that is known."""
+    """The base's own tokenizer. Raises BaseModelError if the file holds none that is known."""
     with quiet(), reading(base):
         try:
             return AutoTokenizer.from_pretrained(**_where(base))
@@ -140,7 +140,7 @@ def _where(base: Base) -> dict[str, str]:
 
 
 def _first_tokens(base: Base, tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """What llama.cpp puts before every prompt: the begin token, where the file says so.
+    """What llama.cpp puts before every prompt: the begin token, if the file says so.
 
     Without the key its default holds: yes for SentencePiece vocabularies ("llama"), no for byte-level ones.
     """

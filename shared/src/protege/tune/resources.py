@@ -27,7 +27,7 @@ class Needs(NamedTuple):
 
 
 def check_resources(base: Base, folder: Path, needs_of: Callable[[int], Needs]) -> None:
-    """Raise ResourceError where tuning would run out of memory or disk. needs_of: by the number of weights."""
+    """Raise ResourceError if tuning would run out of memory or disk. needs_of: by the number of weights."""
     needs = needs_of(count_weights(base))
     needed = _RUNTIME_BYTES + needs.memory_bytes
     free = torch.cuda.mem_get_info()[0] if torch.cuda.is_available() else psutil.virtual_memory().available

@@ -13,7 +13,7 @@ from .registry import tuners
 
 @dataclass(frozen=True, slots=True)
 class TuneSettings:
-    """How a specialist is tuned. Raises BadInput where a value means nothing."""
+    """How a specialist is tuned. Raises BadInput if a value means nothing."""
 
     method: str = "lora"
     """A tuner (`tune.tuner_names`): "lora"; "full" (every weight); "qlora" (LoRA over a 4-bit base: CUDA GPUs only)."""

@@ -10,11 +10,11 @@ import torch
 from transformers import TrainerCallback
 
 FIRST_WAIT, LONGEST_WAIT = 10, 80
-"""Steps until the other number of threads is tried again; doubled each time that it is not better."""
+"""Steps until the other number of threads is tried again; doubled each time it is no faster."""
 
 
 class Threads(TrainerCallback):
-    """Takes each step with all threads or with one, whichever was faster of late.
+    """Takes each step with all threads or with one, whichever was faster recently.
 
     torch's threads spin while they wait for one another. Alone on two cores two are faster than one; beside another
     busy program they wait for a thread that is not running, thousands of times a step. Measured so: one thread 0.8 s a
@@ -41,7 +41,7 @@ class Threads(TrainerCallback):
         self.took((time.perf_counter() - self._began) / self.sizes[state.global_step - 1])
 
     def took(self, seconds: float) -> None:
-        """A position of a step with `now` threads took so long; `now` becomes the number for the next step."""
+        """Record how long a position of a step took with `now` threads; `now` becomes the number for the next step."""
         self._step += 1
         if self.most == 1 or self._step == 1:  # the first step compiles kernels
             return

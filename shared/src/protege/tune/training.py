@@ -50,9 +50,9 @@ class TrainingRun:
     tokens_per_second: float
     """Of prompts and answers, since the last interrupt."""
     train_loss: float | None
-    """The last one; None where training went on from its end."""
+    """The last one; None if training went on from its end."""
     validation_loss: float | None
-    """The best one; None where there are no validation rows."""
+    """The best one; None if there are no validation rows."""
     best_step: int
     """The step of whose weights the model is."""
     stopped_early: bool
@@ -71,7 +71,7 @@ def train(
 ) -> TrainingRun:
     """Train `model` in place; it ends with the weights of the best evaluation.
 
-    learning_rate: the peak. Continues from the last whole checkpoint in `checkpoints`. Raises ProtegeError where the
+    learning_rate: the peak. Continues from the last whole checkpoint in `checkpoints`. Raises ProtegeError if the
     loss is not finite.
     """
     examples, validation = data.train, data.validation

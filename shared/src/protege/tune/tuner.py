@@ -101,7 +101,7 @@ class Tuner(ABC):
     """Distributions whose versions the specialist's lineage records."""
 
     def check_base(self, base: Base) -> None:
-        """Raise BaseModelError where the base is missing, damaged, or cannot be tuned so. Takes seconds at most."""
+        """Raise BaseModelError if the base is missing, damaged, or cannot be tuned so. Takes seconds at most."""
         return None
 
     @abstractmethod

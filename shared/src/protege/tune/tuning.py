@@ -66,7 +66,7 @@ def reference(specialist: Specialist, folder: Path) -> Reference:
 
 
 def tuner_named(name: str) -> Tuner:
-    """The tuner of this name. Raises BadInput where there is none, MissingDependency where it lacks a library."""
+    """The tuner of this name. Raises BadInput if there is none, MissingDependency where it lacks a library."""
     try:
         return tuners.get(name)
     except ImportError as error:
@@ -112,7 +112,7 @@ def _tune(tuner: Tuner, lesson: Lesson, progress: Progress) -> Tuned:
 
 
 def _complete(folder: Path, inputs: str) -> Tuned | None:
-    """What the folder holds, where it is whole and was made from the same inputs."""
+    """What the folder holds, if it is whole and was made from the same inputs."""
     try:
         tuned = Tuned(**orjson.loads((folder / "tuned.json").read_bytes()))
     except (OSError, orjson.JSONDecodeError, TypeError):

@@ -17,7 +17,7 @@ from typing import Any
 
 WATCH_S = 1.0
 LOG_S = 1.0
-"""llama.cpp writes its log, where the reason of a failure stands, in a thread that it never waits for."""
+"""llama.cpp writes its log, which has the reason of a failure, in a thread that it never waits for."""
 
 
 def main() -> None:

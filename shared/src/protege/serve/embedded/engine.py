@@ -138,7 +138,7 @@ class EmbeddedEngine:
         raise EngineError("The engine could not be reached.")
 
     def mend(self, timeout_s: float) -> bool:
-        """Restart children that died, each once; whether any had. Raises EngineError where one cannot be restarted."""
+        """Restart children that died, each once; whether any had. Raises EngineError if one cannot be restarted."""
         dead = [p for s in self._servers if (p := _running(s)) and not p.alive]
         for process in dead:
             process.mend(process.starts, timeout_s)
@@ -215,7 +215,7 @@ def memory_needed(workspace: Workspace, specialist: Specialist) -> int:
 
 
 def check_room(workspace: Workspace, specialists: Sequence[Specialist]) -> None:
-    """Raise ResourceError where serving these together takes more memory than is free."""
+    """Raise ResourceError if serving these together takes more memory than is free."""
     _check_memory(_plan(workspace, specialists, None, Options()))
 
 

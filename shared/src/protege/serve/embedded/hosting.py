@@ -40,7 +40,7 @@ class EmbeddedHost:
             closing.start()
 
     def mend(self) -> None:
-        """Start children again that died. Raises EngineError where one cannot be."""
+        """Start children again that died. Raises EngineError if one cannot be."""
         if self._engine is not None and self._engine.mend(START_S):
             self._publish()
 

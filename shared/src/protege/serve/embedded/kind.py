@@ -76,7 +76,7 @@ class EmbeddedAccess:
         self._home = home
 
     def connect(self) -> RemoteEngine | None:
-        """The running engine; None where none answers within a second."""
+        """The running engine; None if none answers within a second."""
         return connect(self._home)
 
     def start(self) -> None:

@@ -21,7 +21,7 @@ from ...errors import BaseModelError, EngineError
 START_S = 120.0
 """A model of several GB from a cold disk takes about a minute."""
 LASTING_S = 600.0
-"""A server that ran this long before it died may be started again once more."""
+"""A server that dies again may be restarted if it ran at least this long since its last restart."""
 SPINS = "300"
 """How long a thread of the model spins before it sleeps, waiting for the others. Left at OpenMP's default, one busy
 core stalls every matrix product: two threads and two other busy processes on two cores, 20 tokens of SmolLM2-135M:
@@ -30,14 +30,20 @@ core stalls every matrix product: two threads and two other busy processes on tw
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What one child has in memory. context, batch: tokens. parallel: answers at once, each with a whole context."""
+    """What one child has in memory."""
 
     model: str
+    """The path of its GGUF file."""
     loras: tuple[str, ...]
+    """The paths of LoRA weights over it."""
     context: int
+    """Tokens of a prompt and its answer."""
     batch: int
+    """Tokens of a prompt that are computed at once."""
     parallel: int
+    """Answers at once, each with a whole context."""
     threads: int
+    """Threads that compute."""
 
 
 class ServerProcess:
@@ -65,7 +71,7 @@ class ServerProcess:
     def mend(self, starts: int, timeout_s: float) -> None:
         """Start a dead server again, once, unless another thread does or did. `starts`: how many the caller knew of.
 
-        Raises EngineError where the server lives, was mended lately, or is not ready within `timeout_s`.
+        Raises EngineError if the server lives, was mended lately, or is not ready within `timeout_s`.
         """
         with self._lock:
             if self.starts != starts:
@@ -134,7 +140,7 @@ class ServerProcess:
             self.starts += 1
 
     def _ready(self, process: subprocess.Popen[bytes], config: bytes) -> dict[str, Any] | None:
-        """What the child reports; None where it died."""
+        """What the child reports; None if it died."""
         if process.stdin is None or process.stdout is None:
             raise EngineError("The engine's process has no pipes.")
         try:
@@ -178,7 +184,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def _failure(code: int | None, log: deque[str]) -> EngineError | BaseModelError:
-    """The reason, from the lines that llama.cpp marks as errors; its last ones only repeat that there was one."""
+    """The reason, from the first line that llama.cpp marks as an error; later ones only repeat that there was one."""
     errors = [line.split(" E ", 1)[-1].strip() for line in log if " E " in line or "error" in line.lower()]
     reason = " ".join((errors[0] if errors else f"its process ended with {code}").split())[:300]
     if any("model" in line or "gguf" in line.lower() for line in errors):

@@ -55,7 +55,7 @@ class RemoteEngine:
 
 
 def connect(home: Path) -> RemoteEngine | None:
-    """The running engine of a home folder; None where none answers. Waits a second at most for each of its servers.
+    """The running engine of a home folder; None if none answers. Waits a second at most for each of its servers.
 
     A stale file is no engine: its process is gone, its port another's, or its token refused.
     """

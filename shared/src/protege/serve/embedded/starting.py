@@ -66,7 +66,7 @@ def start_in_background(home: str | os.PathLike[str]) -> None:
 def background(home: str | os.PathLike[str], *, timeout_s: float = START_S) -> Iterator[None]:
     """The live specialists served by a process of their own while the block runs; entered once they can be asked.
 
-    Raises EngineError where they are not within `timeout_s`.
+    Raises EngineError if they are not within `timeout_s`.
     """
     path = Path(home).absolute()
     try:

@@ -29,7 +29,7 @@ from .models import LOAD_S, NAME, Imported, imported, server_at
 AT_ONCE = 4
 """Answers that a program asks of a server at a time. Other callers wait here, which costs the server nothing."""
 PAUSES_S = (0.1, 0.2, 0.4, 0.8)
-"""Pauses between tries, where the server is busy or away."""
+"""Pauses between tries, if the server is busy or away."""
 FRESH_S = 1.0
 """Age at which the server's version and models are asked for again: two requests of a millisecond."""
 
@@ -60,7 +60,7 @@ class OllamaEngine:
     def fingerprint(self, specialist: Specialist) -> str:
         """Over engine, version, weights and options, as they are now (a second ago at most).
 
-        Raises NotServed where the model is gone, or another stands under its name.
+        Raises NotServed if the model is gone, or another stands under its name.
         """
         where = imported(specialist)
         seen = self._look(where)
@@ -104,7 +104,7 @@ class OllamaEngine:
         self.close()
 
     def _persistently(self, where: Imported, specialist: Specialist, prompt: str, until_s: float) -> Reply:
-        """Ask, and where the server is busy or starting again, ask again. Its version must stay what it was."""
+        """Ask, and if the server is busy or starting again, ask again. Its version must stay what it was."""
         certain: str | None = None
         pauses = iter(PAUSES_S)
         while True:
@@ -141,8 +141,8 @@ class OllamaEngine:
         return seen
 
     def _load(self, where: Imported) -> None:
-        """Have the model loaded behind the callers' backs: Ollama gives a load up when the one who asked goes away, so
-        that a model slower to load than a caller may wait would never be in memory."""
+        """Load the model in a thread: Ollama gives up a load when its caller goes away, so that a model which loads
+        slower than callers wait would never be in memory."""
         with self._lock:
             if where.model in self._loading:
                 return

@@ -29,7 +29,7 @@ class OllamaKind(EngineKind):
     title = "Ollama"
 
     def available(self, serve_as: ServeAs) -> bool:
-        """Where one answers at once, for merged models. Raises BadInput where OLLAMA_HOST is no address."""
+        """Where one answers at once, for merged models. Raises BadInput if OLLAMA_HOST is no address."""
         if serve_as == "lora" or (server := find_ollama()) is None:
             return False
         server.close()
@@ -84,7 +84,7 @@ class OllamaKind(EngineKind):
         models.unload(specialist)
 
     def remove(self, workspace: Workspace, specialist: Specialist) -> bool:
-        """Out of the server's store. False where it does not answer, or the model is not this workspace's."""
+        """Out of the server's store. False if it does not answer, or the model is not this workspace's."""
         return models.remove(workspace, specialist)
 
     def access(self, home: Path, address: str) -> OllamaAccess:

@@ -1,9 +1,9 @@
 """Specialists as models in Ollama: made, described, taken out of memory, removed.
 
-    merged GGUF ─► checked here ─► blob, where it is absent ─► create ─► loaded, and asked once
+    merged GGUF ─► checked here ─► blob, if absent ─► create ─► loaded, and asked once
 
-All that Ollama would store unseen (a file that is cut off, parameters of the wrong type) is refused before it is sent:
-a blob that no model names can be removed by nothing but Ollama's next start.
+Ollama stores some things unchecked (a file that is cut off, parameters of the wrong type). They are refused before they
+are sent: a blob that no model names stays until Ollama's next start.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ KEEP_ALIVE = "30m"
 LOAD_S = 120.0
 """A model of several GB from a cold disk takes about a minute."""
 ABOUT = "Protégé: "
-"""What the part of the licence text begins with that says where a model comes from."""
+"""Begins the part of the licence text that says where a model comes from."""
 
 log = logging.getLogger("protege.serve")
 
@@ -84,14 +84,14 @@ class Imported:
 
 
 def imported(specialist: Specialist) -> Imported:
-    """Where Ollama has the specialist. Raises NotServed where it was never brought there."""
+    """Where Ollama has the specialist. Raises NotServed if it was never brought there."""
     if NAME not in specialist.placed:
         raise NotServed(f"{specialist.name} is not in Ollama.", "`protege improve --engine ollama` brings it there.")
     return Imported(**specialist.placed[NAME])
 
 
 def server_at(url: str) -> Ollama:
-    """The server at an address, to be closed. Raises EngineError where it is elsewhere and OLLAMA_HOST is another."""
+    """The server at an address, to be closed. Raises EngineError if it is elsewhere and OLLAMA_HOST is another."""
     # A file that someone put into the home folder must not send prompts or weights elsewhere.
     if not is_loopback_url(url) and url != address():
         raise EngineError(f"The specialist is in an Ollama elsewhere, {url}.", f"Allow it: OLLAMA_HOST={url}")
@@ -202,8 +202,8 @@ def check_parameters(parameters: Mapping[str, Any]) -> None:
         if isinstance(value, list):
             right = right and all(isinstance(text, str) for text in value)
         if not right:
-            wanted = "a list of texts" if kind is list else "a whole number" if kind is int else "a number"
-            raise BadInput(f"The parameter {name} must be {wanted}.", "Correct it.")
+            needed = "a list of texts" if kind is list else "a whole number" if kind is int else "a number"
+            raise BadInput(f"The parameter {name} must be {needed}.", "Correct it.")
 
 
 def describe(workspace: Workspace, specialist: Specialist) -> Specialist:
@@ -220,7 +220,7 @@ def describe(workspace: Workspace, specialist: Specialist) -> Specialist:
 
 
 def provenance(server: Ollama, model: str) -> Mapping[str, Any] | None:
-    """What the model's own metadata in Ollama says of where it comes from; None where it says nothing.
+    """What the model's own metadata in Ollama says of where it comes from; None if it says nothing.
 
     Raises NotServed, EngineError.
     """

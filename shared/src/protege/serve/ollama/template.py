@@ -35,7 +35,7 @@ _CONVERSATIONS: tuple[tuple[Message, ...], ...] = (
 def rendered_differences(server: Ollama, model: str, base: Base, adds_tokens: bool) -> list[str] | None:
     """The places where Ollama's template writes another prompt than that of tuning.
 
-    Compared are system text, turns, tools and non-ASCII text. None where this Ollama does not tell what it writes.
+    Compared are system text, turns, tools and non-ASCII text. None if this Ollama does not tell what it writes.
     """
     differences: list[str] = []
     conversations = [as_messages(turns) for turns in _CONVERSATIONS]
