@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 LOOP_CHARACTERS, LOOP_WORDS, LOOP_TIMES = 24, 12, 5
 """An answer of at least this many characters is a loop if its last words, at least this many in all, are the same one
 to eight words this many times in a row."""
-_JSON_TEXT = re.compile(r'"((?:[^"\\]|\\.)*)"')
+_JSON_TEXT = re.compile(r'"((?:[^"\\]|\\.)*+)("?)')
+"""A text in JSON, and its closing quote. One that is not closed matches too, so that each character is read once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,8 @@ def _repeats(text: str, kind: Kind) -> bool:
     """
     if len(text) < LOOP_CHARACTERS:
         return False
-    texts = _JSON_TEXT.findall(text) if kind in ("json", "tool_calls") else [text]
+    in_json = kind in ("json", "tool_calls")
+    texts = [match[1] for match in _JSON_TEXT.finditer(text) if match[2]] if in_json else [text]
     return any(_loops(words_of(text)) for text in texts if len(text) >= LOOP_CHARACTERS)
 
 

@@ -24,8 +24,8 @@ MOST_LOGIT = 16.0
 """The largest log-odds. Engines compute in float32, whose steps below 1 are e^-16.6."""
 
 # The parts of an answer that differ from call to call: in JSON, the strings and numbers that are not keys; in SQL, all
-# words and quoted texts except the key words.
-_JSON_VALUE = re.compile(r'"(?:[^"\\]|\\.)*"(?P<key>\s*:)?|-?\d[\d.eE+-]*|\b(?:true|false|null)\b')
+# words and quoted texts except the key words. A text that is not closed counts as a key, so that it is read once.
+_JSON_VALUE = re.compile(r'"(?:[^"\\]|\\.)*+(?:"(?!\s*+:)|(?P<key>"?+\s*+:?+))|-?\d[\d.eE+-]*|\b(?:true|false|null)\b')
 _SQL_VALUE = re.compile(
     r"(?P<key>\b(?:select|distinct|from|where|and|or|not|in|is|null|as|on|join|inner|left|right|outer|group|order|by"
     r"|having|limit|asc|desc|like|between|union|except|intersect|case|when|then|else|end|with|exists)\b)"
@@ -68,7 +68,7 @@ def features_of(
 def _values(text: str, kind: Kind) -> str:
     """The values in an answer; the whole answer if it has none."""
     pattern = _VALUES.get(kind)
-    values = [match[0] for match in pattern.finditer(text) if not match["key"]] if pattern else []
+    values = [match[0] for match in pattern.finditer(text) if match["key"] is None] if pattern else []
     return " ".join(values) or text
 
 

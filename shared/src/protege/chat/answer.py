@@ -14,6 +14,7 @@ import orjson
 import uuid_utils
 
 from ..call import Message, Request, text_of
+from ..common.forks import importing
 from ..errors import InvalidAnswer
 from ..task import Task
 
@@ -108,9 +109,12 @@ def schema_of(request: Request) -> Mapping[str, Any] | None:
 
 
 def breaks(value: Any, schema: Mapping[str, Any] | None) -> bool:
-    """Whether the value breaks the schema. No value breaks a schema that is itself wrong or has unresolved
-    references."""
-    return bool(schema) and _check(orjson.dumps(schema))(value)
+    """Whether the value breaks the schema, or could not be checked within the bounds of `schema`. No value breaks a
+    schema that is itself wrong or has unresolved references."""
+    try:
+        return bool(schema) and _check(orjson.dumps(schema))(value)
+    except TypeError:  # it is nested too deeply, or is no JSON
+        return True
 
 
 def _check_schema(value: Any, schema: Mapping[str, Any] | None) -> None:
@@ -120,28 +124,9 @@ def _check_schema(value: Any, schema: Mapping[str, Any] | None) -> None:
 
 @functools.lru_cache(maxsize=1024)
 def _check(schema: bytes) -> Callable[[Any], bool]:
-    """Tells whether a value breaks this schema. Cached, because a validator takes some 4 ms to make.
+    """Tells whether a value breaks this schema. Cached, because a validator takes some 4 ms to make."""
+    with importing():
+        # Here, since the route loads this module inside the agent: jsonschema takes 90 ms to import.
+        from .schema import checker
 
-    The registry is empty because the default one fetches referenced schemas over the network.
-    """
-    # Here, since the route loads this module inside the agent: jsonschema takes 90 ms to import.
-    import jsonschema
-    from jsonschema.validators import validator_for
-    from referencing import Registry
-    from referencing.exceptions import Unresolvable
-
-    plain = orjson.loads(schema)
-    kind = validator_for(plain, default=jsonschema.Draft202012Validator)
-    try:
-        kind.check_schema(plain)
-    except jsonschema.SchemaError:  # many schemas are wrong; they constrain nothing
-        return lambda value: False
-    validator = kind(plain, registry=Registry())
-
-    def is_broken_by(value: Any) -> bool:
-        try:
-            return not validator.is_valid(value)
-        except Unresolvable:
-            return False
-
-    return is_broken_by
+    return checker(schema)

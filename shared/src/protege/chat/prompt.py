@@ -6,19 +6,17 @@ Tuning and serving both use this module, so that a specialist is asked as it was
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import orjson
 
 from ..call import Message, Request, text_of
+from ..common.forks import importing
 from ..errors import CannotRender, InvalidAnswer
 from ..specialist import Base, PromptForm
 from ..task import Task, Template
 from .answer import answer_text
-
-if TYPE_CHECKING:
-    from jinja2 import Template as JinjaTemplate
 
 
 def messages_for(task: Task, request: Request, form: PromptForm) -> tuple[Message, ...]:
@@ -51,13 +49,14 @@ def as_messages(turns: Sequence[Message], tools: Sequence[Mapping[str, Any]] = (
 def render(base: Base, messages: Sequence[Message]) -> str:
     """The prompt as the base's chat template writes it, up to the beginning of the answer.
 
-    Raises CannotRender if a message holds a control token: text from outside must not end a turn.
+    Raises CannotRender if a message holds a control token, since text from outside must not end a turn, and if the
+    template cannot be used or does too much (see `sandbox`).
     """
     for message in messages:
         text = text_of(message)
         if any(token in text for token in base.control_tokens):
             raise CannotRender("The input holds a control token of the specialist's base.")
-    return _compiled(base.chat_template).render(
+    return _compiled(base.chat_template)(
         messages=messages,
         add_generation_prompt=True,
         bos_token=base.bos,
@@ -108,15 +107,10 @@ def _alternate(turns: list[tuple[str, str]]) -> list[tuple[str, str]]:
 
 
 @functools.lru_cache(maxsize=64)
-def _compiled(chat_template: str) -> JinjaTemplate:
-    """The template in a sandbox, because it comes with a model from outside."""
-    # Here, since the route loads this module inside the agent: jinja2 takes 55 ms to import.
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
+def _compiled(chat_template: str) -> Callable[..., str]:
+    """A function that renders the template. Raises CannotRender, as that function does, if it cannot be used."""
+    with importing():
+        # Here, since the route loads this module inside the agent: jinja2 takes 55 ms to import.
+        from .sandbox import compiled
 
-    def raise_exception(message: str) -> None:
-        raise CannotRender(f"The base's chat template refused the messages: {message}")
-
-    environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
-    )
-    return environment.from_string(chat_template, globals={"raise_exception": raise_exception})
+    return compiled(chat_template)

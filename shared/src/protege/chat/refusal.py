@@ -13,7 +13,7 @@ _DECLINED = (
     r"|(?:engage|participate) in|(?:generate|create|produce|write) (?:that|this|such|content|any)"
 )
 _REFUSAL = re.compile(
-    rf"\W*(?:{_SORRY}[\s,.;:—–-]*(?:but\s+)?)?(?:as an? (?:ai|language model)\b|{_CANNOT} (?:{_DECLINED}))",
+    rf"\W*+(?:{_SORRY}[\s,.;:—–-]*(?:but\s+)?)?(?:as an? (?:ai|language model)\b|{_CANNOT} (?:{_DECLINED}))",
     re.IGNORECASE,
 )
 

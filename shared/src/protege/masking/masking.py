@@ -3,7 +3,8 @@
 `mask` takes a call as JSON bytes. Nearly all calls hold no secret, so that case must be fast: Hyperscan searches the
 bytes once (1 µs for 100 B, 4 µs for 8 KB; Python's `re` took 1,300 µs). If it finds something, RE2 searches them again.
 If RE2 does too, the JSON is read, each of its texts is masked by itself, and it is written again, so the result is JSON
-whatever the texts held. Both engines are linear in the length of the text: no text can make them slow.
+whatever the texts held. Both engines are linear in the length of the text: no text can make them slow. A text with
+many look-alikes is searched often, so each search sees WINDOW bytes at most.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ import orjson
 
 from .patterns import IS_NAME, KINDS, NAMES, SECRET, SUSPECT, SUSPECTS
 from .prefilter import prefilter
+
+WINDOW, OVERLAP, LOOK_BACK = 1 << 15, 1 << 12, 64
+"""Bytes that one search sees, bytes that two windows share, and bytes before a secret that its pattern may look at."""
 
 
 def mask(payload: bytes) -> bytes:
@@ -59,11 +63,9 @@ def _masked(value: Any) -> Any:
 
 
 def _masked_object(value: dict[str, Any]) -> dict[str, Any]:
-    masked = {mask_text(name): _masked_entry(name, item) for name, item in value.items()}
-    for names, held in _PAIRS:  # {"name": "DB_PASSWORD", "value": …}
-        if held in value and isinstance(name := value.get(names), str):
-            masked[held] = _masked_entry(name, value[held])
-    return masked
+    # {"name": "DB_PASSWORD", "value": …}: the name stands beside the value.
+    beside = {held: value[names] for names, held in _PAIRS if held in value and isinstance(value.get(names), str)}
+    return {mask_text(name): _masked_entry(beside.get(name, name), item) for name, item in value.items()}
 
 
 def _masked_entry(name: str, value: Any) -> Any:
@@ -84,7 +86,7 @@ def _masked_value(name: str, value: Any) -> Any:
 def _masked_plain(raw: bytes) -> bytes:
     written: list[bytes] = []
     done = at = 0
-    while match := SECRET.search(raw, at):
+    while match := _next_look_alike(raw, at):
         kind = next(kind for kind, group in KINDS.items() if match.group(group) is not None)
         start, end = match.span(KINDS[kind])
         secret, mark = _judged(kind, match)
@@ -96,6 +98,22 @@ def _masked_plain(raw: bytes) -> bytes:
             # stays linear in the length of the text.
             at = start + 1 if end - start < 256 else end
     return b"".join((*written, raw[done:]))
+
+
+def _next_look_alike(raw: bytes, at: int) -> Any:
+    """The first match of SECRET after `at`. The search sees a window only, since a look-alike that is given up at the
+    end of the text would otherwise cost the whole rest of it, again and again."""
+    while at < len(raw):
+        end = at + WINDOW
+        while (match := SECRET.search(raw, at, end)) is not None:
+            if match.end() < end or end >= len(raw):
+                return match
+            end = match.start() + 2 * (end - match.start())  # it was cut off, so it is searched in full
+            at = max(at, match.start() - LOOK_BACK)
+        if end >= len(raw):
+            return None
+        at = end - OVERLAP
+    return None
 
 
 def _judged(kind: str, match: Any) -> tuple[bytes, bytes]:
@@ -126,12 +144,18 @@ def _judged_by_name(kind: str, match: Any, value: str) -> tuple[bytes, bytes]:
 
 def _is_secret(value: str, name: str, *, quoted: bool) -> bool:
     """Whether a value under the name of a secret is one, rather than a placeholder, code or an ordinary word."""
-    if len(value) < 4 or _PLACEHOLDER.match(value) or _NO_SECRET_NAME.search(name) or "[masked:" in value:
+    if len(value) < 4 or _PLACEHOLDER.match(value) or _names_no_secret(name) or "[masked:" in value:
         return False
     if _PASSWORD_NAME.search(name):
         # In quotes, "letmein" is a password. In a sentence ("password: required") it takes more to tell.
         return " " not in value if quoted else len(value) >= 6 and _UNLIKE_WORDS.search(value) is not None
     return len(value) >= 8 and " " not in value and bool(_DIGIT.search(value)) and bool(_LETTER.search(value))
+
+
+def _names_no_secret(name: str) -> bool:
+    """Whether the last word of a name tells that its value is none: `next_page_token`, `forgot-password.url`."""
+    backwards = _WORD.match(name.removesuffix("\n")[::-1])
+    return backwards is not None and _NO_SECRET.search(backwards[0][::-1]) is not None
 
 
 def _mark(name: str) -> str:
@@ -146,7 +170,8 @@ _LAST_WORD = re.compile(r"[\w.-]*$")
 _UNQUOTED = re.compile(r"[^,;&<>(){}\[\]]*")
 _UNLIKE_WORDS = re.compile(r"[0-9!@#$%^&*+=~]|[a-z][A-Z]")
 _PASSWORD_NAME = re.compile(r"(?i)passw|passphrase|pwd")
-_NO_SECRET_NAME = re.compile(r"(?i)(?:forgot|reset|change|page|next|prev\w*|continuation|cursor|sync|max|min)[\w.-]*$")
+_WORD = re.compile(r"[\w.-]*")
+_NO_SECRET = re.compile(r"(?i)forgot|reset|change|page|next|prev|continuation|cursor|sync|max|min")
 _PLACEHOLDER = re.compile(
     r"(?i)[<$%*{]|x{3,}|\.{3}|https?://|[0-9]{4}-[0-9]{2}-[0-9]{2}|"
     r"(?:your|my|the|some|example|placeholder|change[_-]?me|redacted|masked|hidden)(?:[\W_]|$)|"

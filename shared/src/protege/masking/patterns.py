@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import re2
+from ..common.linear import Linear
 
 TOKENS = {
     "anthropic_key": r"sk-ant-[A-Za-z0-9_-]{20,}",
@@ -55,7 +53,7 @@ _FLAG_END = rf"{_BLANK}+(?:\\*[\"'])?"
 _TAG = r"<[\w:.-]*"
 _TAG_END = rf"(?:{_BLANK}[^<>]*)?>{_BLANK}*"
 
-SECRET = re2.compile(
+SECRET = Linear(
     "|".join(
         (
             rf"(?P<private_key>{_PEM})",
@@ -80,12 +78,6 @@ KINDS = {kind: group for kind, group in SECRET.groupindex.items() if kind not in
 """The groups of `SECRET` that hold a secret. In each match, one of them does."""
 
 
-def _without_groups(pattern: str) -> Any:
-    options = re2.Options()
-    options.never_capture = True
-    return re2.compile(pattern, options)
-
-
 _BY_CONTEXT = (
     _PEM_BEGIN,
     rf"(?i:(?:bearer|basic){_BLANK}+{_CREDENTIAL}|{_USER}[^\s/\"'\\]+@)",
@@ -96,11 +88,11 @@ _BY_CONTEXT = (
     rf"(?i:{_NAME_OF_MANY}\\*\"{_BLANK}*[,}}])",  # a name whose value comes beside it: {"name": …, "value": …}
 )
 
-SUSPECT = _without_groups("|".join((*_BY_CONTEXT, rf"{_BEGIN}(?:{'|'.join(TOKENS.values())})")))
+SUSPECT = Linear("|".join((*_BY_CONTEXT, rf"{_BEGIN}(?:{'|'.join(TOKENS.values())})")), groups=False)
 """Tells whether JSON text may hold a secret: finds all that `SECRET` finds in the texts inside, and a little more."""
 
 SUSPECTS = (*_BY_CONTEXT, *TOKENS.values())
 """`SUSPECT` in parts, for a faster search."""
 
-IS_NAME = _without_groups(rf"(?i:{_NAME_OF_MANY}\z)")
+IS_NAME = Linear(rf"(?i:{_NAME_OF_MANY}\z)", groups=False)
 """Matches a name whose value is a secret."""

@@ -1,0 +1,503 @@
+"""Chat templates in a sandbox. They come with models from outside and are rendered inside the agent.
+
+Jinja's sandbox keeps a template from attributes. This one also bounds its time and memory, since no time-out ends work
+that holds the interpreter's lock. All that a template does is paid for from a budget (`LIMIT`): each turn of a loop by
+the size of its body, each operation, filter and call by the size of what it is given and what it makes. Methods and
+filters are those that chat templates need. Whatever goes beyond is a CannotRender.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import functools
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from jinja2 import TemplateError, nodes, pass_context
+from jinja2.runtime import LoopContext, Macro
+from jinja2.sandbox import ImmutableSandboxedEnvironment, SandboxedFormatter
+from jinja2.utils import Namespace
+
+from ..errors import CannotRender
+
+LIMIT = 40_000_000
+"""What one rendering may cost. A character read or written costs 1, an operation STEP, and each part of a
+loop's or macro's body NODE. Spending all of it takes half a second."""
+STEP, NODE, ITEM = 100, 10, 40
+MOST_CHARACTERS = 8 << 20
+"""The longest text, and the longest list, that a template may make."""
+MOST_BITS = 2048
+"""The largest integer has this many bits."""
+MOST = 10_000
+"""The largest number that a filter or a method is given: a width, a precision, an indentation."""
+LONGEST_TEMPLATE = 1 << 18
+DEEPEST = 100
+"""Lists within lists."""
+
+
+class _Budget:
+    """What is left for one rendering."""
+
+    __slots__ = ("left",)
+
+    def __init__(self) -> None:
+        self.left = LIMIT
+
+    def pay(self, cost: int) -> None:
+        self.left -= cost
+        if self.left < 0:
+            raise CannotRender("The base's chat template takes too long or writes too much.")
+
+
+_budget: contextvars.ContextVar[_Budget] = contextvars.ContextVar("protege-chat-template")
+
+
+def compiled(source: str) -> Callable[..., str]:
+    """A function that renders the template: `render(messages=…, …)`. Both raise CannotRender."""
+    if len(source) > LONGEST_TEMPLATE:
+        raise CannotRender("The base's chat template is too long.")
+    environment = _Sandbox()
+    with_errors = _told(_parsed)
+    template = with_errors(environment, source)
+
+    def render(**variables: Any) -> str:
+        token = _budget.set(_Budget())
+        try:
+            return _told(template.render)(**variables)
+        finally:
+            _budget.reset(token)
+
+    return render
+
+
+def _told(work: Callable[..., Any]) -> Callable[..., Any]:
+    """The work, all of whose errors are CannotRender. Their texts may hold what was asked, so they are left out."""
+
+    @functools.wraps(work)
+    def told(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return work(*args, **kwargs)
+        except CannotRender:
+            raise
+        except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
+            raise CannotRender(f"The base's chat template failed ({type(error).__name__}).") from None
+        except (RecursionError, MemoryError, SyntaxError):
+            raise CannotRender("The base's chat template is nested too deeply.") from None
+
+    return told
+
+
+def _parsed(environment: _Sandbox, source: str) -> Any:
+    tree = environment.parse(source)
+    for loop in list(tree.find_all(nodes.For)):
+        size = 1 + sum(1 for _ in loop.find_all(nodes.Node))
+        loop.iter = _filtered(loop.iter, "_turns", size)
+    for macro in list(tree.find_all((nodes.Macro, nodes.CallBlock, nodes.Block))):
+        size = 1 + sum(1 for _ in macro.find_all(nodes.Node))
+        macro.body.insert(0, nodes.Output([_filtered(nodes.Const(""), "_entered", size)]))
+    for loop in list(tree.find_all(nodes.For)):
+        if loop.recursive:
+            loop.body.insert(0, nodes.Output([_filtered(nodes.Const(""), "_entered", 1)]))
+    _wrap(tree)
+    tree.set_environment(environment)
+    return environment.from_string(tree)
+
+
+def _wrap(node: nodes.Node) -> None:
+    """Have the operations paid for that Jinja does by itself: `~`, comparisons, slices, lists and dictionaries."""
+    for field, value in node.iter_fields():
+        if isinstance(value, nodes.Node):
+            setattr(node, field, _wrapped(value))
+        elif isinstance(value, list):
+            value[:] = [_wrapped(item) if isinstance(item, nodes.Node) else item for item in value]
+
+
+def _wrapped(node: nodes.Node) -> nodes.Node:
+    _wrap(node)
+    if isinstance(node, nodes.Concat):
+        return _filtered(nodes.List(node.nodes), "_joined")
+    if isinstance(node, nodes.Compare):
+        node.expr = _filtered(node.expr, "_weighed")
+        for operand in node.ops:
+            operand.expr = _filtered(operand.expr, "_weighed")
+        return node
+    made = isinstance(node, nodes.List | nodes.Dict) or (isinstance(node, nodes.Tuple) and node.ctx == "load")
+    if made or (isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Slice)):
+        return _filtered(node, "_weighed")
+    return node
+
+
+def _filtered(node: Any, name: str, *args: int) -> nodes.Filter:
+    return nodes.Filter(node, name, [nodes.Const(arg) for arg in args], [], None, None)
+
+
+def weight(value: Any, limit: int = LIMIT, depth: int = 0) -> int:
+    """How many characters and items a value has, all that it holds included; more than `limit` if there are more."""
+    if isinstance(value, str | bytes):
+        return 1 + len(value)
+    if isinstance(value, int):
+        return 1 + value.bit_length() // 64
+    if isinstance(value, Namespace):
+        value = object.__getattribute__(value, "_Namespace__attrs")
+    if isinstance(value, Mapping):
+        items: Iterable[Any] = (part for pair in value.items() for part in pair)
+    elif isinstance(value, list | tuple | set | frozenset):
+        items = value
+    else:
+        return 1
+    if depth > DEEPEST:
+        raise CannotRender("The base's chat template nests its values too deeply.")
+    total = ITEM
+    for item in items:
+        total += ITEM + weight(item, limit - total, depth + 1)
+        if total > limit:
+            break
+    return total
+
+
+def _weigh(*values: Any) -> int:
+    """Pay for reading these values; returns their weight."""
+    budget, total = _budget.get(), 0
+    for value in values:
+        total += weight(value, budget.left - total)
+    budget.pay(total)
+    return total
+
+
+def _shallow(value: Any) -> int:
+    return len(value) if isinstance(value, str | bytes | list | tuple | Mapping) else 1
+
+
+def _made(value: Any) -> Any:
+    """Pay for a value that was just made."""
+    _budget.get().pay(STEP + _shallow(value))
+    if _shallow(value) > MOST_CHARACTERS:
+        raise CannotRender("The base's chat template writes too much.")
+    return value
+
+
+def _small(*args: Any) -> None:
+    """Refuse large numbers: a width, an indentation or a count of them is memory."""
+    for arg in args:
+        if isinstance(arg, int | float) and not -MOST <= arg <= MOST:
+            raise CannotRender("The base's chat template asks for too much space.")
+
+
+class _Sandbox(ImmutableSandboxedEnvironment):
+    intercepted_binops = frozenset({"+", "-", "*", "/", "//", "**", "%"})
+
+    def __init__(self) -> None:
+        super().__init__(
+            trim_blocks=True,
+            lstrip_blocks=True,
+            extensions=["jinja2.ext.loopcontrols"],
+            optimized=False,  # else constants are worked out while it is compiled, without a budget
+            finalize=_written,
+            cache_size=0,
+        )
+        self.globals = {"range": _range, "dict": dict, "namespace": Namespace, "raise_exception": _raise_exception}
+        self.filters = {name: _paid(name, self.filters[name]) for name in _FILTERS}
+        self.filters |= {"_turns": _turns, "_entered": _entered, "_joined": _joined, "_weighed": _weighed}
+        self.tests = {name: _paid_test(test) for name, test in self.tests.items()}
+        self.concat = _concat  # type: ignore[method-assign]
+
+    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+        _budget.get().pay(STEP + _shallow(left) + _shallow(right))
+        if operator == "%" and isinstance(left, str | bytes):
+            _check_format(left)
+            _weigh(right)
+        elif isinstance(left, int) and isinstance(right, int):
+            _check_integers(operator, left, right)
+        elif operator == "*" and (isinstance(left, int) or isinstance(right, int)):
+            times, value = (left, right) if isinstance(left, int) else (right, left)
+            if not isinstance(value, float) and times * _shallow(value) > MOST_CHARACTERS:
+                raise CannotRender("The base's chat template writes too much.")
+        elif operator == "**":
+            _small(left, right)
+        return _made(super().call_binop(context, operator, left, right))
+
+    def call(__self, __context: Any, __obj: Any, *args: Any, **kwargs: Any) -> Any:
+        owner = getattr(__obj, "__self__", None)
+        name = getattr(__obj, "__name__", "")
+        if isinstance(__obj, Macro | LoopContext) or __obj in (_range, _raise_exception):
+            _budget.get().pay(STEP + sum(map(_shallow, args)))
+            return super().call(__context, __obj, *args, **kwargs)
+        if isinstance(owner, str | list | tuple | Mapping):
+            if name not in _METHODS:
+                raise CannotRender(f"The base's chat template calls {name}, which is not offered here.")
+            args = tuple(list(_counted(arg)) if isinstance(arg, Iterator) else arg for arg in args)
+            _check_method(owner, name, args)
+        _small(*args, *kwargs.values())
+        _weigh(*args, *kwargs.values())
+        return _made(super().call(__context, __obj, *args, **kwargs))
+
+    def wrap_str_format(self, value: Any) -> Any:
+        formats = super().wrap_str_format(value)
+        if formats is None:
+            return None
+        text = value.__self__
+
+        @functools.wraps(value)
+        def wrapper(*args: Any, **kwargs: Any) -> str:
+            _weigh(text, *args, *kwargs.values())
+            named: Any = args[0] if value.__name__ == "format_map" else kwargs
+            return _made(_Formatter(self).vformat(text, () if named is not kwargs else args, named))
+
+        return wrapper
+
+
+class _Formatter(SandboxedFormatter):
+    def format_field(self, value: Any, format_spec: str) -> Any:
+        _check_format(format_spec)
+        _weigh(value)
+        return _made(super().format_field(value, format_spec))
+
+    def convert_field(self, value: Any, conversion: Any) -> Any:
+        _weigh(value)
+        return super().convert_field(value, conversion)
+
+
+_WIDE = re.compile(r"[0-9]{4}|\*")
+
+
+def _check_format(text: str | bytes) -> None:
+    """Refuse a format that asks for a field of a thousand characters or more, or for a width of its own."""
+    if _WIDE.search(text if isinstance(text, str) else text.decode("latin-1")):
+        raise CannotRender("The base's chat template asks for too much space.")
+
+
+def _check_integers(operator: str, left: int, right: int) -> None:
+    bits = left.bit_length() + right.bit_length()
+    if operator == "**":
+        bits = max(1, left.bit_length()) * right if 0 <= right <= MOST_BITS else MOST_BITS + 1
+        if -1 <= left <= 1 or right < 0:
+            bits = 1
+    if bits > MOST_BITS:
+        raise CannotRender("The base's chat template computes with too large a number.")
+
+
+def _check_method(owner: Any, name: str, args: Sequence[Any]) -> None:
+    """Pay for a method's work, and refuse it if it would make too much."""
+    budget, size = _budget.get(), _shallow(owner)
+    budget.pay(STEP + size)
+    if name in ("index", "count") and not isinstance(owner, str):
+        _weigh(owner)
+    if name in ("rfind", "rindex", "rsplit", "rpartition"):  # these compare again at each place
+        budget.pay(size * max(1, _shallow(args[0]) // 8) if args else size)
+    if name == "replace" and len(args) >= 2:
+        budget.pay((size // max(1, _shallow(args[0])) + 1) * _shallow(args[1]))
+    if name == "join" and args:
+        budget.pay(_shallow(args[0]) * size + weight(args[0], budget.left))
+    if name in ("strip", "lstrip", "rstrip") and args:
+        budget.pay(size * max(1, _shallow(args[0]) // 8))
+
+
+_METHODS = frozenset(
+    [
+        "capitalize",
+        "casefold",
+        "count",
+        "endswith",
+        "find",
+        "format",
+        "format_map",
+        "get",
+        "index",
+        "isalnum",
+        "isalpha",
+        "isascii",
+        "isdecimal",
+        "isdigit",
+        "islower",
+        "isnumeric",
+        "isspace",
+        "istitle",
+        "isupper",
+        "items",
+        "join",
+        "keys",
+        "lower",
+        "lstrip",
+        "partition",
+        "removeprefix",
+        "removesuffix",
+        "replace",
+        "rfind",
+        "rindex",
+        "rpartition",
+        "rsplit",
+        "rstrip",
+        "split",
+        "splitlines",
+        "startswith",
+        "strip",
+        "swapcase",
+        "title",
+        "upper",
+        "values",
+    ]
+)
+
+_FILTERS = [
+    "abs",
+    "attr",
+    "batch",
+    "capitalize",
+    "count",
+    "d",
+    "default",
+    "dictsort",
+    "e",
+    "escape",
+    "first",
+    "float",
+    "format",
+    "groupby",
+    "indent",
+    "int",
+    "items",
+    "join",
+    "last",
+    "length",
+    "list",
+    "lower",
+    "map",
+    "max",
+    "min",
+    "reject",
+    "rejectattr",
+    "replace",
+    "reverse",
+    "round",
+    "safe",
+    "select",
+    "selectattr",
+    "slice",
+    "sort",
+    "string",
+    "sum",
+    "title",
+    "tojson",
+    "trim",
+    "unique",
+    "upper",
+]
+_LIGHT = frozenset({"attr", "count", "d", "default", "first", "items", "last", "length", "safe"})
+"""Filters that do not look into what they are given."""
+
+
+def _paid(name: str, work: Callable[..., Any]) -> Callable[..., Any]:
+    """A filter whose work is paid for."""
+    kind = getattr(work, "jinja_pass_arg", None)
+
+    @pass_context
+    def paid(context: Any, value: Any, *args: Any, **kwargs: Any) -> Any:
+        budget = _budget.get()
+        budget.pay(STEP)
+        if isinstance(value, Iterator) and name not in _LIGHT:
+            value = list(_counted(value))
+        _small(*args, *kwargs.values())
+        if name not in _LIGHT:
+            size = _weigh(value, *args, *kwargs.values())
+            if name in ("sort", "unique", "groupby", "dictsort"):
+                budget.pay(size * size.bit_length())
+        if name == "sum" and not isinstance(kwargs.get("start", args[1] if len(args) > 1 else 0), int | float):
+            raise CannotRender("The base's chat template adds up what are no numbers.")
+        if name == "format":
+            _check_format(str(value))
+        if name == "replace" and len(args) >= 2:
+            budget.pay((_shallow(value) // max(1, _shallow(args[0])) + 1) * _shallow(args[1]))
+        if name in ("join", "indent"):
+            budget.pay(_shallow(value) * (1 + max((_number(arg) for arg in (*args, *kwargs.values())), default=0)))
+        first = {"_PassArg.context": context, "_PassArg.eval_context": context.eval_ctx}.get(str(kind))
+        passed = (first,) if first is not None else (context.environment,) if kind is not None else ()
+        made = work(*passed, value, *args, **kwargs)
+        return _counted(made) if isinstance(made, Iterator) else _made(made)
+
+    return paid
+
+
+def _number(arg: Any) -> int:
+    return int(arg) if isinstance(arg, int) else _shallow(arg)
+
+
+def _paid_test(test: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(test)
+    def paid(*args: Any, **kwargs: Any) -> Any:
+        if (budget := _budget.get(None)) is not None:
+            budget.pay(STEP)
+            _weigh(*args, *kwargs.values())
+        return test(*args, **kwargs)
+
+    return paid
+
+
+def _counted(items: Iterable[Any], cost: int = STEP) -> Iterator[Any]:
+    budget = _budget.get()
+    for item in items:
+        budget.pay(cost)
+        yield item
+
+
+@pass_context
+def _turns(context: Any, items: Any, size: int) -> Any:
+    """What a loop goes over. A turn costs as much as the loop's body has parts."""
+    turn = STEP + NODE * size
+    if isinstance(items, str | list | tuple | Mapping):
+        _budget.get().pay(STEP + len(items) * turn)
+        return items
+    return _counted(items, turn) if isinstance(items, Iterable) else items
+
+
+@pass_context
+def _entered(context: Any, nothing: str, size: int) -> str:
+    """Pay for one run through a macro or a block."""
+    _budget.get().pay(STEP + NODE * size)
+    return nothing
+
+
+@pass_context
+def _weighed(context: Any, value: Any) -> Any:
+    _budget.get().pay(STEP)
+    _weigh(value)
+    return value
+
+
+@pass_context
+def _joined(context: Any, values: Sequence[Any]) -> str:
+    """`a ~ b`"""
+    return _made("".join(_text(value) for value in values))
+
+
+def _text(value: Any) -> str:
+    _weigh(value)
+    return _made(str(value))
+
+
+@pass_context
+def _written(context: Any, value: Any) -> Any:
+    """What `{{ value }}` writes."""
+    return _text(value)
+
+
+def _concat(pieces: Iterable[str]) -> str:
+    budget, written, size = _budget.get(), list[str](), 0
+    for piece in pieces:
+        size += len(piece)
+        budget.pay(10 + len(piece))
+        written.append(piece)
+        if size > MOST_CHARACTERS:
+            raise CannotRender("The base's chat template writes too much.")
+    return "".join(written)
+
+
+def _range(*args: int) -> range:
+    numbers = range(*args)
+    if len(numbers) > MOST_CHARACTERS:
+        raise CannotRender("The base's chat template counts too far.")
+    return numbers
+
+
+def _raise_exception(message: str) -> None:
+    raise CannotRender(f"The base's chat template refused the messages: {message}")
