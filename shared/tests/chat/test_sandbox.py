@@ -10,8 +10,8 @@ from protege.chat.sandbox import compiled
 from protege.errors import CannotRender
 
 MESSAGES = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "hello <b>you</b>"}]
-LONGEST_S = 3.0
-"""A second on a quiet machine."""
+LONGEST_S = 2.0
+"""Of processor time."""
 
 
 def growing(first: str, step: str, end: str) -> str:
@@ -92,12 +92,12 @@ HOSTILE = [
 @pytest.mark.parametrize("template", HOSTILE, ids=lambda template: template[:60])
 def test_what_goes_beyond_the_budget_is_refused_quickly_and_in_little_memory(template: str) -> None:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    begin_s = time.perf_counter()
+    begin_s = time.process_time()
     try:
         written = compiled(template)(messages=MESSAGES)
     except CannotRender:
         written = ""
-    assert time.perf_counter() - begin_s < LONGEST_S
+    assert time.process_time() - begin_s < LONGEST_S
     assert len(written) <= 1 << 23
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak < 300 << 10
 

@@ -9,7 +9,7 @@ import pytest
 from protege.chat import breaks
 
 LONGEST_S = 2.0
-"""Half a second on a quiet machine."""
+"""Of processor time."""
 
 OBJECTS = [{"a": number} for number in range(5000)]
 
@@ -57,10 +57,10 @@ HOSTILE: dict[str, tuple[Any, dict[str, Any]]] = {
 @pytest.mark.parametrize("name", HOSTILE)
 def test_no_schema_takes_long(name: str) -> None:
     value, schema = HOSTILE[name]
-    begin_s = time.perf_counter()
+    begin_s = time.process_time()
     breaks(value, schema)
     breaks(value, schema)
-    assert time.perf_counter() - begin_s < 2 * LONGEST_S
+    assert time.process_time() - begin_s < 2 * LONGEST_S
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,13 @@
 """Chat templates in a sandbox. They come with models from outside and are rendered inside the agent.
 
 Jinja's sandbox keeps a template from attributes. This one also bounds its time and memory, since no time-out ends work
-that holds the interpreter's lock. All that a template does is paid for from a budget (`LIMIT`): each turn of a loop by
-the size of its body, each operation, filter and call by the size of what it is given and what it makes. Methods and
-filters are those that chat templates need. Whatever goes beyond is a CannotRender.
+that holds the interpreter's lock. All that a template does is paid for from a budget (`budget.LIMIT`): each turn of a
+loop by the size of its body, each operation, filter and call by the size of what it is given and what it makes. Methods
+and filters are those that chat templates need. Whatever goes beyond is a CannotRender.
 """
 
 from __future__ import annotations
 
-import contextvars
 import functools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -20,37 +19,11 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment, SandboxedFormatter
 from jinja2.utils import Namespace
 
 from ..errors import CannotRender
+from .budget import MOST_CHARACTERS, NODE, STEP, Budget, current, made, shallow, small, weigh, weight
 
-LIMIT = 40_000_000
-"""What one rendering may cost. A character read or written costs 1, an operation STEP, and each part of a
-loop's or macro's body NODE. Spending all of it takes half a second."""
-STEP, NODE, ITEM = 100, 10, 40
-MOST_CHARACTERS = 8 << 20
-"""The longest text, and the longest list, that a template may make."""
 MOST_BITS = 2048
 """The largest integer has this many bits."""
-MOST = 10_000
-"""The largest number that a filter or a method is given: a width, a precision, an indentation."""
 LONGEST_TEMPLATE = 1 << 18
-DEEPEST = 100
-"""Lists within lists."""
-
-
-class _Budget:
-    """What is left for one rendering."""
-
-    __slots__ = ("left",)
-
-    def __init__(self) -> None:
-        self.left = LIMIT
-
-    def pay(self, cost: int) -> None:
-        self.left -= cost
-        if self.left < 0:
-            raise CannotRender("The base's chat template takes too long or writes too much.")
-
-
-_budget: contextvars.ContextVar[_Budget] = contextvars.ContextVar("protege-chat-template")
 
 
 def compiled(source: str) -> Callable[..., str]:
@@ -62,11 +35,11 @@ def compiled(source: str) -> Callable[..., str]:
     template = with_errors(environment, source)
 
     def render(**variables: Any) -> str:
-        token = _budget.set(_Budget())
+        token = current.set(Budget())
         try:
             return _told(template.render)(**variables)
         finally:
-            _budget.reset(token)
+            current.reset(token)
 
     return render
 
@@ -122,66 +95,14 @@ def _wrapped(node: nodes.Node) -> nodes.Node:
         for operand in node.ops:
             operand.expr = _filtered(operand.expr, "_weighed")
         return node
-    made = isinstance(node, nodes.List | nodes.Dict) or (isinstance(node, nodes.Tuple) and node.ctx == "load")
-    if made or (isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Slice)):
+    is_made = isinstance(node, nodes.List | nodes.Dict) or (isinstance(node, nodes.Tuple) and node.ctx == "load")
+    if is_made or (isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Slice)):
         return _filtered(node, "_weighed")
     return node
 
 
 def _filtered(node: Any, name: str, *args: int) -> nodes.Filter:
     return nodes.Filter(node, name, [nodes.Const(arg) for arg in args], [], None, None)
-
-
-def weight(value: Any, limit: int = LIMIT, depth: int = 0) -> int:
-    """How many characters and items a value has, all that it holds included; more than `limit` if there are more."""
-    if isinstance(value, str | bytes):
-        return 1 + len(value)
-    if isinstance(value, int):
-        return 1 + value.bit_length() // 64
-    if isinstance(value, Namespace):
-        value = object.__getattribute__(value, "_Namespace__attrs")
-    if isinstance(value, Mapping):
-        items: Iterable[Any] = (part for pair in value.items() for part in pair)
-    elif isinstance(value, list | tuple | set | frozenset):
-        items = value
-    else:
-        return 1
-    if depth > DEEPEST:
-        raise CannotRender("The base's chat template nests its values too deeply.")
-    total = ITEM
-    for item in items:
-        total += ITEM + weight(item, limit - total, depth + 1)
-        if total > limit:
-            break
-    return total
-
-
-def _weigh(*values: Any) -> int:
-    """Pay for reading these values; returns their weight."""
-    budget, total = _budget.get(), 0
-    for value in values:
-        total += weight(value, budget.left - total)
-    budget.pay(total)
-    return total
-
-
-def _shallow(value: Any) -> int:
-    return len(value) if isinstance(value, str | bytes | list | tuple | Mapping) else 1
-
-
-def _made(value: Any) -> Any:
-    """Pay for a value that was just made."""
-    _budget.get().pay(STEP + _shallow(value))
-    if _shallow(value) > MOST_CHARACTERS:
-        raise CannotRender("The base's chat template writes too much.")
-    return value
-
-
-def _small(*args: Any) -> None:
-    """Refuse large numbers: a width, an indentation or a count of them is memory."""
-    for arg in args:
-        if isinstance(arg, int | float) and not -MOST <= arg <= MOST:
-            raise CannotRender("The base's chat template asks for too much space.")
 
 
 class _Sandbox(ImmutableSandboxedEnvironment):
@@ -203,34 +124,34 @@ class _Sandbox(ImmutableSandboxedEnvironment):
         self.concat = _concat  # type: ignore[method-assign]
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-        _budget.get().pay(STEP + _shallow(left) + _shallow(right))
+        current.get().pay(STEP + shallow(left) + shallow(right))
         if operator == "%" and isinstance(left, str | bytes):
             _check_format(left)
-            _weigh(right)
+            weigh(right)
         elif isinstance(left, int) and isinstance(right, int):
             _check_integers(operator, left, right)
         elif operator == "*" and (isinstance(left, int) or isinstance(right, int)):
             times, value = (left, right) if isinstance(left, int) else (right, left)
-            if not isinstance(value, float) and times * _shallow(value) > MOST_CHARACTERS:
+            if not isinstance(value, float) and times * shallow(value) > MOST_CHARACTERS:
                 raise CannotRender("The base's chat template writes too much.")
         elif operator == "**":
-            _small(left, right)
-        return _made(super().call_binop(context, operator, left, right))
+            small(left, right)
+        return made(super().call_binop(context, operator, left, right))
 
     def call(__self, __context: Any, __obj: Any, *args: Any, **kwargs: Any) -> Any:
         owner = getattr(__obj, "__self__", None)
         name = getattr(__obj, "__name__", "")
         if isinstance(__obj, Macro | LoopContext) or __obj in (_range, _raise_exception):
-            _budget.get().pay(STEP + sum(map(_shallow, args)))
+            current.get().pay(STEP + sum(map(shallow, args)))
             return super().call(__context, __obj, *args, **kwargs)
         if isinstance(owner, str | list | tuple | Mapping):
             if name not in _METHODS:
                 raise CannotRender(f"The base's chat template calls {name}, which is not offered here.")
             args = tuple(list(_counted(arg)) if isinstance(arg, Iterator) else arg for arg in args)
             _check_method(owner, name, args)
-        _small(*args, *kwargs.values())
-        _weigh(*args, *kwargs.values())
-        return _made(super().call(__context, __obj, *args, **kwargs))
+        small(*args, *kwargs.values())
+        weigh(*args, *kwargs.values())
+        return made(super().call(__context, __obj, *args, **kwargs))
 
     def wrap_str_format(self, value: Any) -> Any:
         formats = super().wrap_str_format(value)
@@ -240,9 +161,9 @@ class _Sandbox(ImmutableSandboxedEnvironment):
 
         @functools.wraps(value)
         def wrapper(*args: Any, **kwargs: Any) -> str:
-            _weigh(text, *args, *kwargs.values())
+            weigh(text, *args, *kwargs.values())
             named: Any = args[0] if value.__name__ == "format_map" else kwargs
-            return _made(_Formatter(self).vformat(text, () if named is not kwargs else args, named))
+            return made(_Formatter(self).vformat(text, () if named is not kwargs else args, named))
 
         return wrapper
 
@@ -250,11 +171,11 @@ class _Sandbox(ImmutableSandboxedEnvironment):
 class _Formatter(SandboxedFormatter):
     def format_field(self, value: Any, format_spec: str) -> Any:
         _check_format(format_spec)
-        _weigh(value)
-        return _made(super().format_field(value, format_spec))
+        weigh(value)
+        return made(super().format_field(value, format_spec))
 
     def convert_field(self, value: Any, conversion: Any) -> Any:
-        _weigh(value)
+        weigh(value)
         return super().convert_field(value, conversion)
 
 
@@ -279,110 +200,36 @@ def _check_integers(operator: str, left: int, right: int) -> None:
 
 def _check_method(owner: Any, name: str, args: Sequence[Any]) -> None:
     """Pay for a method's work, and refuse it if it would make too much."""
-    budget, size = _budget.get(), _shallow(owner)
+    budget, size = current.get(), shallow(owner)
     budget.pay(STEP + size)
     if name in ("index", "count") and not isinstance(owner, str):
-        _weigh(owner)
+        weigh(owner)
     if name in ("rfind", "rindex", "rsplit", "rpartition"):  # these compare again at each place
-        budget.pay(size * max(1, _shallow(args[0]) // 8) if args else size)
+        budget.pay(size * max(1, shallow(args[0]) // 8) if args else size)
     if name == "replace" and len(args) >= 2:
-        budget.pay((size // max(1, _shallow(args[0])) + 1) * _shallow(args[1]))
+        budget.pay((size // max(1, shallow(args[0])) + 1) * shallow(args[1]))
     if name == "join" and args:
-        budget.pay(_shallow(args[0]) * size + weight(args[0], budget.left))
+        budget.pay(shallow(args[0]) * size + weight(args[0], budget.left))
     if name in ("strip", "lstrip", "rstrip") and args:
-        budget.pay(size * max(1, _shallow(args[0]) // 8))
+        budget.pay(size * max(1, shallow(args[0]) // 8))
 
 
 _METHODS = frozenset(
-    [
-        "capitalize",
-        "casefold",
-        "count",
-        "endswith",
-        "find",
-        "format",
-        "format_map",
-        "get",
-        "index",
-        "isalnum",
-        "isalpha",
-        "isascii",
-        "isdecimal",
-        "isdigit",
-        "islower",
-        "isnumeric",
-        "isspace",
-        "istitle",
-        "isupper",
-        "items",
-        "join",
-        "keys",
-        "lower",
-        "lstrip",
-        "partition",
-        "removeprefix",
-        "removesuffix",
-        "replace",
-        "rfind",
-        "rindex",
-        "rpartition",
-        "rsplit",
-        "rstrip",
-        "split",
-        "splitlines",
-        "startswith",
-        "strip",
-        "swapcase",
-        "title",
-        "upper",
-        "values",
-    ]
+    re.findall(
+        r"\w+",
+        "capitalize casefold count endswith find format format_map get index isalnum isalpha isascii isdecimal "
+        "isdigit islower isnumeric isspace istitle isupper items join keys lower lstrip partition removeprefix "
+        "removesuffix replace rfind rindex rpartition rsplit rstrip split splitlines startswith strip swapcase "
+        "title upper values",
+    )
 )
 
-_FILTERS = [
-    "abs",
-    "attr",
-    "batch",
-    "capitalize",
-    "count",
-    "d",
-    "default",
-    "dictsort",
-    "e",
-    "escape",
-    "first",
-    "float",
-    "format",
-    "groupby",
-    "indent",
-    "int",
-    "items",
-    "join",
-    "last",
-    "length",
-    "list",
-    "lower",
-    "map",
-    "max",
-    "min",
-    "reject",
-    "rejectattr",
-    "replace",
-    "reverse",
-    "round",
-    "safe",
-    "select",
-    "selectattr",
-    "slice",
-    "sort",
-    "string",
-    "sum",
-    "title",
-    "tojson",
-    "trim",
-    "unique",
-    "upper",
-]
+_FILTERS = re.findall(
+    r"\w+",
+    "abs attr batch capitalize count d default dictsort e escape first float format groupby indent int items "
+    "join last length list lower map max min reject rejectattr replace reverse round safe select selectattr "
+    "slice sort string sum title tojson trim unique upper",
+)
 _LIGHT = frozenset({"attr", "count", "d", "default", "first", "items", "last", "length", "safe"})
 """Filters that do not look into what they are given."""
 
@@ -393,13 +240,13 @@ def _paid(name: str, work: Callable[..., Any]) -> Callable[..., Any]:
 
     @pass_context
     def paid(context: Any, value: Any, *args: Any, **kwargs: Any) -> Any:
-        budget = _budget.get()
+        budget = current.get()
         budget.pay(STEP)
         if isinstance(value, Iterator) and name not in _LIGHT:
             value = list(_counted(value))
-        _small(*args, *kwargs.values())
+        small(*args, *kwargs.values())
         if name not in _LIGHT:
-            size = _weigh(value, *args, *kwargs.values())
+            size = weigh(value, *args, *kwargs.values())
             if name in ("sort", "unique", "groupby", "dictsort"):
                 budget.pay(size * size.bit_length())
         if name == "sum" and not isinstance(kwargs.get("start", args[1] if len(args) > 1 else 0), int | float):
@@ -407,34 +254,34 @@ def _paid(name: str, work: Callable[..., Any]) -> Callable[..., Any]:
         if name == "format":
             _check_format(str(value))
         if name == "replace" and len(args) >= 2:
-            budget.pay((_shallow(value) // max(1, _shallow(args[0])) + 1) * _shallow(args[1]))
+            budget.pay((shallow(value) // max(1, shallow(args[0])) + 1) * shallow(args[1]))
         if name in ("join", "indent"):
-            budget.pay(_shallow(value) * (1 + max((_number(arg) for arg in (*args, *kwargs.values())), default=0)))
+            budget.pay(shallow(value) * (1 + max((_number(arg) for arg in (*args, *kwargs.values())), default=0)))
         first = {"_PassArg.context": context, "_PassArg.eval_context": context.eval_ctx}.get(str(kind))
         passed = (first,) if first is not None else (context.environment,) if kind is not None else ()
-        made = work(*passed, value, *args, **kwargs)
-        return _counted(made) if isinstance(made, Iterator) else _made(made)
+        result = work(*passed, value, *args, **kwargs)
+        return _counted(result) if isinstance(result, Iterator) else made(result)
 
     return paid
 
 
 def _number(arg: Any) -> int:
-    return int(arg) if isinstance(arg, int) else _shallow(arg)
+    return int(arg) if isinstance(arg, int) else shallow(arg)
 
 
 def _paid_test(test: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(test)
     def paid(*args: Any, **kwargs: Any) -> Any:
-        if (budget := _budget.get(None)) is not None:
+        if (budget := current.get(None)) is not None:
             budget.pay(STEP)
-            _weigh(*args, *kwargs.values())
+            weigh(*args, *kwargs.values())
         return test(*args, **kwargs)
 
     return paid
 
 
 def _counted(items: Iterable[Any], cost: int = STEP) -> Iterator[Any]:
-    budget = _budget.get()
+    budget = current.get()
     for item in items:
         budget.pay(cost)
         yield item
@@ -445,7 +292,7 @@ def _turns(context: Any, items: Any, size: int) -> Any:
     """What a loop goes over. A turn costs as much as the loop's body has parts."""
     turn = STEP + NODE * size
     if isinstance(items, str | list | tuple | Mapping):
-        _budget.get().pay(STEP + len(items) * turn)
+        current.get().pay(STEP + len(items) * turn)
         return items
     return _counted(items, turn) if isinstance(items, Iterable) else items
 
@@ -453,26 +300,26 @@ def _turns(context: Any, items: Any, size: int) -> Any:
 @pass_context
 def _entered(context: Any, nothing: str, size: int) -> str:
     """Pay for one run through a macro or a block."""
-    _budget.get().pay(STEP + NODE * size)
+    current.get().pay(STEP + NODE * size)
     return nothing
 
 
 @pass_context
 def _weighed(context: Any, value: Any) -> Any:
-    _budget.get().pay(STEP)
-    _weigh(value)
+    current.get().pay(STEP)
+    weigh(value)
     return value
 
 
 @pass_context
 def _joined(context: Any, values: Sequence[Any]) -> str:
     """`a ~ b`"""
-    return _made("".join(_text(value) for value in values))
+    return made("".join(_text(value) for value in values))
 
 
 def _text(value: Any) -> str:
-    _weigh(value)
-    return _made(str(value))
+    weigh(value)
+    return made(str(value))
 
 
 @pass_context
@@ -482,7 +329,7 @@ def _written(context: Any, value: Any) -> Any:
 
 
 def _concat(pieces: Iterable[str]) -> str:
-    budget, written, size = _budget.get(), list[str](), 0
+    budget, written, size = current.get(), list[str](), 0
     for piece in pieces:
         size += len(piece)
         budget.pay(10 + len(piece))
