@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..serve.engine import Completion
 
 MOST_LOGIT = 16.0
-"""The largest log-odds. Engines compute in float32, whose steps below 1 are e^-16.6."""
+"""The largest log-odds. Engines compute in float32, in which the largest number below 1 is about 1 - e^-16.6."""
 
 # The parts of an answer that differ from call to call: in JSON, the strings and numbers that are not keys; in SQL, all
 # words and quoted texts except the key words. A text that is not closed counts as a key, so that it is read once.
@@ -85,7 +85,7 @@ class Scorer:
 
     @classmethod
     def plain(cls, novelty: Novelty | None = None) -> Scorer:
-        """The plain confidence. With a novelty, answers get that feature too, so that `fit` can weigh it."""
+        """The plain confidence. If `novelty` is given, answers also get that feature, so that `fit` can weigh it."""
         return cls(novelty=novelty)
 
     def confidence(self, features: Mapping[str, float] | None) -> float:

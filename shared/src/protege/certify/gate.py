@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ..measure import Parity
 
 LEAST_SEEN = 5
-"""Calibration calls of a wording, or a fiftieth of all: fewer may well be another matter."""
+"""Calibration calls of a wording, or a fiftieth of all: with fewer, the result may not hold for that wording."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def thresholds(validation: Sequence[Judged], calls: int, promise: Promise) -> tu
 def as_routed(judged: Sequence[Judged], curated: Curated, part: str) -> list[Judged]:
     """The answers as the live route treats them: one to a call of a wording that will not be live is handed back.
 
-    Were such answers counted as kept, those of rare wordings could certify what the common ones do not keep.
+    If they counted as kept, rare wordings could certify a threshold that the common wordings fail.
     """
     live, rows = live_wordings(curated), curated.parts[part]
     wording = dict(zip(rows["id"], rows["signature"], strict=True))

@@ -1,4 +1,4 @@
-"""Journals come into the store. A call that is there already, by its id, stays as it is."""
+"""Journals come into the store. A call whose id is already stored is left unchanged."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ log = logging.getLogger("protege")
 
 
 BEYOND = "#beyond"
-"""After a file's name among the offsets: how far the frames are stored that stand behind one that is not read yet."""
+"""After a file's name among the offsets: the offset up to which frames after an unreadable one are already stored."""
 
 
 def drain(workspace: Workspace) -> int:
@@ -103,7 +103,7 @@ def _read(path: Path, data: bytes, first: int, beyond: int) -> _Read:
             with confinement.each(f"{path.name}@{start}", item.payload):
                 calls.append(read_call(item.payload))
     if bad := confinement.asides.total():
-        log.warning("%s: %d records are no calls (no messages, or malformed); they are left out.", path, bad)
+        log.warning("%s: %d records are not calls (no messages, or malformed); they are left out.", path, bad)
     return _Read(calls, end, unread)
 
 

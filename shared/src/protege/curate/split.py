@@ -53,7 +53,7 @@ class Split:
     groups: dict[str, int]
     """The number of groups in each part."""
     withheld: list[Row]
-    """Rows that may be in no part: not sampled, in a group that is held out."""
+    """Unsampled rows of a held-out group; they are in no part."""
     oversized: int
     """The number of sampled rows that train because their group was too large."""
     divided: int

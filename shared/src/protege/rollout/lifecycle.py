@@ -277,7 +277,7 @@ def _end(
     return True
 
 
-ONLY_AFTER = "It was certified on what the one before it hands back, and that one answers no more, or on other terms."
+ONLY_AFTER = "It was certified on what the one before it hands back, and that one no longer answers, or answers on other terms."
 
 
 def _check_first(workspace: Workspace, specialist: Specialist, route: Route) -> None:
@@ -332,7 +332,7 @@ def _note(
 
 
 def refuse(workspace: Workspace, specialist: Specialist) -> None:
-    """Let the specialist no longer serve in the engine it was to serve in; what it does in another goes on."""
+    """Stop the specialist in its intended engine; it goes on in any other."""
     stored = workspace.specialist(specialist.id) or specialist
     if stored.state not in ("shadow", "canary", "live"):
         serve.unload(specialist)

@@ -108,7 +108,7 @@ def _not_tunable(base: Base) -> str | None:
 def _no_vllm() -> str | None:
     if importlib.util.find_spec("vllm"):
         return None
-    return "tuned and served as a folder only, by vLLM, which is not installed"
+    return "can only be tuned and served as a folder, which needs vLLM; vLLM is not installed"
 
 
 def _template_refuses(base: Base) -> str | None:

@@ -132,7 +132,7 @@ def _do(
         if stop(workspace, specialist, then.why, figures, due) and specialist.answers:
             succeed(workspace, specialist, shown=False)
     elif then.what == "not shown":
-        retire(workspace, specialist, then.why)  # for good: tried often enough, it would pass by chance
+        retire(workspace, specialist, then.why)  # permanently: with enough attempts it would pass by chance
     elif then.what == "canary":
         canary(workspace, specialist, then.why, specialist.state)
     elif then.what == "live":
