@@ -1,4 +1,6 @@
-"""How much of a text never occurred in a training prompt. A specialist may be sure and wrong about what it has never seen.
+"""How much of a text never occurred in a training prompt.
+
+A specialist may be sure and wrong about what it has never seen.
 
 The words of the training prompts are held in a Bloom filter (Bloom, CACM 13(7), 1970): a word that was there is always
 found, and a few in a hundred of the others are taken for known. It holds no text, and fits into a route's record.

@@ -1,4 +1,6 @@
-"""Work on a disk that may hang: the first caller waits WAIT_S, and later callers do not wait until the disk responds again.
+"""Work on a disk that may hang.
+
+The first caller waits WAIT_S, and later callers do not wait until the disk responds again.
 
 No time-out ends a system call, so the work runs in a thread of its own and the caller waits for it a short while. Only
 locks of `_thread` are used, so that a program patched by gevent gets greenlets throughout, and never a mixture.

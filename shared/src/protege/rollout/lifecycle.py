@@ -277,7 +277,7 @@ def _end(
     return True
 
 
-ONLY_AFTER = "It was certified on what the one before it hands back, and that one no longer answers, or answers on other terms."
+ONLY_AFTER = "It was certified on what the one before it hands back; that one no longer answers, or on other terms."
 
 
 def _check_first(workspace: Workspace, specialist: Specialist, route: Route) -> None:
