@@ -8,6 +8,7 @@
         specialists/<id>/   weights
         reports/            HTML
         routes.json         what running agents need to route, rewritten whole on every change
+        switch              who must not answer, whatever routes.json says (`common.switch`)
         engine.json         where the running engine is (protege serve)
 
 Folder and files are readable by their owner only. `Workspace` opens them all; the recorder and the live route, which
@@ -26,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import store as stores
 from .common.files import home_path, made_once
+from .common.switch import make_switch
 from .errors import WorkspaceError
 from .store.home import Identity, identify
 
@@ -59,6 +61,7 @@ class Workspace:
             if store is not None:
                 stores.open_store(self.home, Identity("", store=store))  # refused before the home is made for it
             identity = identify(self.home, store)
+            make_switch(self.home)
         except OSError as error:
             raise WorkspaceError(
                 f"The home folder {self.home} cannot be written: {error.strerror}.",

@@ -10,7 +10,7 @@ import typer
 
 from .. import loop
 from ..common.progress import Silent
-from ..errors import BadInput
+from ..errors import BadInput, WorkspaceError
 from ..specialist import Specialist
 from ..task import Task
 from ..workspace import Workspace
@@ -35,6 +35,20 @@ def done(document: dict[str, Any], line: str, as_json: bool) -> None:
     if as_json:
         return output.print_json(document)
     output.console.print(line, highlight=False)
+
+
+def is_store_trouble(error: BaseException) -> bool:
+    """Whether an error says that the disk or the store is full, read-only, locked or damaged."""
+    # SQLAlchemy is told by its name: importing it would cost every start of the command line.
+    return isinstance(error, WorkspaceError | OSError) or type(error).__module__.startswith("sqlalchemy.")
+
+
+def store_trouble(error: BaseException) -> str:
+    """What is wrong there, without the statement that failed, which may hold content."""
+    if isinstance(error, WorkspaceError):
+        return error.fact.rstrip(".")
+    cause = getattr(error, "orig", None) or error
+    return str(getattr(cause, "strerror", None) or (cause if cause is not error else type(error).__name__))
 
 
 def specialist_named(workspace: Workspace, name: str) -> Specialist:

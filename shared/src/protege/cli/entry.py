@@ -14,6 +14,7 @@ from ..common.extras import extra_of
 from ..common.terminal import printable, printable_line
 from ..errors import MissingDependency, ProtegeError
 from .commands import app
+from .common import is_store_trouble, store_trouble
 from .output import fail
 
 
@@ -42,6 +43,11 @@ def main() -> None:
         message = error.format_message() if hasattr(error, "format_message") else str(error)
         fail(message, "`protege --help` lists the commands, `protege COMMAND --help` its options.", as_json=as_json)
         sys.exit(2)
+    except Exception as error:
+        if not is_store_trouble(error):
+            raise
+        fail(f"The disk or the store fails: {store_trouble(error)}.", "Free space or try again.", as_json=as_json)
+        sys.exit(1)
 
 
 class _SafeRecord(logging.LogRecord):

@@ -9,10 +9,11 @@ from typing import Annotated, Any
 import typer
 
 from .. import rollout, service
+from ..common.files import home_path
 from ..errors import BadInput
 from ..workspace import Workspace
 from . import output
-from .common import RUN, Home, Json, Name, done, specialist_named, task_named
+from .common import RUN, Home, Json, Name, done, is_store_trouble, specialist_named, store_trouble, task_named
 
 serving = typer.Typer()
 
@@ -52,8 +53,15 @@ def promote(name: Name, home: Home = None, as_json: Json = False) -> None:
 @serving.command(rich_help_panel=RUN)
 def rollback(name: Name, home: Home = None, as_json: Json = False) -> None:
     """Give a specialist's task back to its predecessor, or else to the teacher."""
-    workspace = Workspace(home)
-    predecessor = rollout.rollback(workspace, specialist_named(workspace, name))
+    taken = rollout.retire_at_once(home_path(home), name)
+    try:
+        workspace = Workspace(home)
+        predecessor = rollout.rollback(workspace, specialist_named(workspace, name))
+    except Exception as error:
+        if not taken or not is_store_trouble(error):
+            raise
+        line = f"{name} answers no more; the teacher does."
+        return _done_at_once({"retired": name, "live": None}, line, error, as_json)
     answers = predecessor.name if predecessor else "The teacher"
     done({"retired": name, "live": predecessor and predecessor.name}, f"{answers} answers from now on.", as_json)
 
@@ -61,9 +69,15 @@ def rollback(name: Name, home: Home = None, as_json: Json = False) -> None:
 @serving.command(rich_help_panel=RUN)
 def retire(name: Name, home: Home = None, as_json: Json = False) -> None:
     """Take a specialist out of service until it is promoted again."""
-    workspace = Workspace(home)
-    retired = specialist_named(workspace, name)
-    rollout.retire(workspace, retired)
+    taken = rollout.retire_at_once(home_path(home), name)
+    try:
+        workspace = Workspace(home)
+        retired = specialist_named(workspace, name)
+        rollout.retire(workspace, retired)
+    except Exception as error:
+        if not taken or not is_store_trouble(error):
+            raise
+        return _done_at_once({"retired": name, "live": None}, f"{name} answers no more.", error, as_json)
     live = next((s.name for s in workspace.specialists(task_id=retired.task_id) if s.state == "live"), None)
     done({"retired": name, "live": live}, f"{live or 'The teacher'} answers from now on.", as_json)
 
@@ -135,12 +149,26 @@ def on(
 
 
 def _switch(name: str | None, home: Path | None, as_json: bool, *, off: bool) -> None:
-    workspace = Workspace(home)
-    task = task_named(workspace, name) if name else None
-    rollout.switch(workspace, task, off=off)
+    taken = off and rollout.off_at_once(home_path(home), name)
+    try:
+        workspace = Workspace(home)
+        task = task_named(workspace, name) if name else None
+        rollout.switch(workspace, task, off=off)
+    except Exception as error:
+        if not taken or not is_store_trouble(error):
+            raise
+        line = f"The teacher answers: {name or 'all tasks'}."
+        return _done_at_once({"task": name, "state": "off"}, line, error, as_json)
     now_off = rollout.policy_of(workspace, task.id if task else rollout.EVERY).off
     whose = task.name if task else "all tasks"
     line = f"The teacher answers: {whose}." if now_off else f"Specialists answer where they are certified: {whose}."
     if now_off and not off:
         line = f"{line} All tasks are off: `protege on` ends that."
     done({"task": task.name if task else None, "state": "off" if now_off else "on"}, line, as_json)
+
+
+def _done_at_once(document: dict[str, Any], line: str, error: Exception, as_json: bool) -> None:
+    """Say that agents follow although the store could not be told."""
+    why = store_trouble(error)
+    done({**document, "store": why}, line, as_json)
+    output.print_note(f"The store could not be told ({why}). It is told when someone next looks: `protege status`.")

@@ -1,3 +1,5 @@
+from .at_once import off_at_once as off_at_once
+from .at_once import retire_at_once as retire_at_once
 from .lifecycle import promote as promote
 from .lifecycle import retire as retire
 from .lifecycle import rollback as rollback
@@ -15,4 +17,6 @@ from .rules import RULES as RULES
 from .rules import Rules as Rules
 from .switching import decide as decide
 from .switching import set_policy as set_policy
+from .switching import settle as settle
 from .switching import switch as switch
+from .switching import switch_of as switch_of

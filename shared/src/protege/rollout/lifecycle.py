@@ -1,8 +1,9 @@
 """Which specialist answers a task: shown, promoted, rolled back, retired. Running agents follow within a second.
 
 `rules` has the rules; this module writes what follows from them. Every change is one transaction with the event that
-tells of it, made while `Workspace.turn` is held. routes.json is written after it, and again by the next `watch.look`,
-so that a process killed in between leaves nothing half done.
+tells of it, made while `Workspace.turn` is held. What takes an answer away is written first, to the switch
+(`common.switch`), and what gives one last, to routes.json: killed in between, a process leaves agents with the teacher
+or with what was certified. `switching.settle`, at the next look, ends what it began.
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ from dataclasses import replace
 from typing import Any
 
 from .. import serve
+from ..common.switch import give, of_specialist, take
 from ..errors import BadInput, ProtegeError
 from ..specialist import Route, Specialist, State
 from ..store.records import Event, Stage
 from ..workspace import Workspace
 from .policy import policy_of
-from .publishing import publish
+from .publishing import publish, withheld
 from .rules import RULES
 
 log = logging.getLogger("protege.lifecycle")
@@ -234,16 +236,18 @@ def _advance(
         _check_first(workspace, specialist, route)
         others = _displaced(workspace, specialist, state, route)
         seconds = _seconds(workspace, others if state == "live" else [*others, specialist], route)
-        with workspace.change():
-            for other in others:
-                workspace.state.save_replaced(other.id, other.state == "live")
-            _retire_all(workspace, others, f"{specialist.name} takes its place.")
-            _retire_all(workspace, seconds, ONLY_AFTER)
-            workspace.state.save_taken_out(specialist.id, False)
-            workspace.save_route(route)
-            _enter(workspace, replace(specialist, state=state))
-            _note(workspace, specialist, state, why, {"threshold": route.threshold, "share": route.share})
-        publish(workspace)
+        with withheld(workspace, [*others, *seconds]):
+            with workspace.change():
+                for other in others:
+                    workspace.state.save_replaced(other.id, other.state == "live")
+                _retire_all(workspace, others, f"{specialist.name} takes its place.")
+                _retire_all(workspace, seconds, ONLY_AFTER)
+                workspace.state.save_taken_out(specialist.id, False)
+                workspace.save_route(route)
+                _enter(workspace, replace(specialist, state=state))
+                _note(workspace, specialist, state, why, {"threshold": route.threshold, "share": route.share})
+            publish(workspace)
+        give(workspace.home, of_specialist(specialist.id))
     for other in (*others, *seconds):
         serve.unload(other)
 
@@ -259,19 +263,29 @@ def _end(
     also: Callable[[], object] = lambda: None,
     expected: State | None = None,
 ) -> bool:
-    with workspace.turn:
-        if expected is not None and state_of(workspace, specialist) != expected:
-            return False  # somebody else was quicker
-        seconds = _seconds(workspace, [specialist])
-        with workspace.change():
-            also()
-            workspace.state.save_replaced(specialist.id, False)
-            if taken_out:
-                workspace.state.save_taken_out(specialist.id, True)
-            _enter(workspace, replace(specialist, state="retired"))
-            _note(workspace, specialist, what, why, figures)
-            _retire_all(workspace, seconds, ONLY_AFTER)
-        publish(workspace)
+    key = of_specialist(specialist.id)
+    try:
+        take(workspace.home, key, "held" if expected else "ended")  # first: what follows may wait or fail
+        with workspace.turn:
+            if expected is not None and state_of(workspace, specialist) != expected:
+                give(workspace.home, key)
+                return False  # somebody else was quicker
+            take(workspace.home, key)
+            seconds = _seconds(workspace, [specialist])
+            with withheld(workspace, seconds):
+                with workspace.change():
+                    also()
+                    workspace.state.save_replaced(specialist.id, False)
+                    if taken_out:
+                        workspace.state.save_taken_out(specialist.id, True)
+                    _enter(workspace, replace(specialist, state="retired"))
+                    _note(workspace, specialist, what, why, figures)
+                    _retire_all(workspace, seconds, ONLY_AFTER)
+                publish(workspace)
+            give(workspace.home, key)
+    except BaseException:
+        take(workspace.home, key)  # the store could not be told: `settle` tells it
+        raise
     for ended in (specialist, *seconds):
         serve.unload(ended)
     return True

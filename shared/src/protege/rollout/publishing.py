@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from ..common.files import write_private
+from ..common.switch import give, of_specialist, take
 from ..route.table import to_bytes
 from ..specialist import Route, Specialist
 from ..workspace import Workspace
@@ -37,6 +40,21 @@ def keep_moved(workspace: Workspace, before: Specialist, after: Specialist) -> N
         if stored is not None and stored.answers and stored.placed == before.placed:
             workspace.save_specialist(replace(stored, placed=after.placed))
             publish(workspace)
+
+
+@contextlib.contextmanager
+def withheld(workspace: Workspace, specialists: Iterable[Specialist]) -> Iterator[None]:
+    """Take specialists' answers away before the block changes who answers, and give them back after it.
+
+    Within the block the store is changed and then routes.json written: an agent never follows a specialist that the
+    store has ended already. If the block is not finished, they stay away until the next `settle`.
+    """
+    keys = [of_specialist(specialist.id) for specialist in specialists if specialist.answers]
+    for key in keys:
+        take(workspace.home, key, "held")
+    yield
+    for key in keys:
+        give(workspace.home, key, ("held",))
 
 
 def in_force(route: Route, specialist: Specialist, policy: TaskPolicy) -> Route | None:

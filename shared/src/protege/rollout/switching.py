@@ -7,15 +7,19 @@ from dataclasses import fields, replace
 from typing import Any
 
 from ..common.prices import cost_usd, price_source
+from ..common.switch import ALL, give, mark_of, of_specialist, of_task, switched, take
 from ..errors import BadInput
 from ..evaluate import graders
 from ..specialist import Specialist
 from ..store.records import Event
 from ..task import Task
 from ..workspace import Workspace
-from .lifecycle import promote, route_of
+from .lifecycle import promote, retire, route_of
 from .policy import EVERY, TEACHER, TaskPolicy, policy_of
-from .publishing import publish
+from .publishing import publish, withheld
+
+TERMS = frozenset({"epsilon", "delta", "pin", "grader", "off"})
+"""What a policy may take an answer away by."""
 
 
 def decide(workspace: Workspace, task: Task | None, changes: Mapping[str, Any]) -> TaskPolicy:
@@ -35,8 +39,34 @@ def decide(workspace: Workspace, task: Task | None, changes: Mapping[str, Any]) 
 
 
 def switch(workspace: Workspace, task: Task | None, *, off: bool) -> None:
-    """Let the teacher answer a task (None: all), or specialists again. Running agents follow within a second."""
+    """Let the teacher answer a task (None: all), or specialists again. Running agents follow within a second.
+
+    Off holds for agents even if this raises, because the store is locked, say, or the disk full.
+    """
     set_policy(workspace, task, {"off": off})
+
+
+def switch_of(task: Task | None) -> str:
+    """The key of a task's switch, or of that for all."""
+    return ALL if task is None else of_task(task.id)
+
+
+def settle(workspace: Workspace) -> None:
+    """End what others began and could not end: the store says what the switch says, and routes.json what both say."""
+    with workspace.turn:
+        marks = switched(workspace.home)
+        for task in (None, *workspace.tasks()):
+            policy = workspace.state.policy(task.id if task else EVERY)
+            if mark_of(switch_of(task)) in marks and not policy.get("off"):
+                set_policy(workspace, task, {"off": True})
+        for specialist in workspace.specialists():
+            how = marks.get(mark_of(of_specialist(specialist.id)))
+            if how == "ended" and specialist.state in ("shadow", "canary", "live"):
+                retire(workspace, specialist, "taken out while the store could not be told")
+        publish(workspace)
+        for specialist in workspace.specialists():
+            if mark_of(of_specialist(specialist.id)) in marks:
+                give(workspace.home, of_specialist(specialist.id))
 
 
 def _pinned(workspace: Workspace, task: Task | None, name: str | None) -> Specialist | None:
@@ -69,16 +99,31 @@ def set_policy(workspace: Workspace, task: Task | None, changes: Mapping[str, An
     if unknown := changes.keys() - {field.name for field in fields(TaskPolicy)}:
         raise BadInput(f"A policy has no {sorted(unknown)[0]!r}.", "It has epsilon, delta, latency_ms, budget_usd, …")
     task_id = task.id if task else EVERY
+    _check(changes)
+    key = switch_of(task)
+    if changes.get("off"):
+        take(workspace.home, key)  # first: what follows may wait or fail
     with workspace.turn:
         said = {**workspace.state.policy(task_id), **changes}
-        replace(TaskPolicy(), **{name: value for name, value in said.items() if value is not None})
-        with workspace.change():
-            workspace.state.save_policy(task_id, said)
-            for name, value in changes.items():
-                event = Event(_what(name, value), _why(name, value), "" if task is None else task_id)
-                workspace.history.note(event)
-        publish(workspace)
+        _check(said)
+        if changes.get("off"):
+            take(workspace.home, key)  # again: somebody may have switched on meanwhile
+        concerned = workspace.specialists(task_id=task_id if task else None) if TERMS & changes.keys() else ()
+        with withheld(workspace, concerned):
+            with workspace.change():
+                workspace.state.save_policy(task_id, said)
+                for name, value in changes.items():
+                    event = Event(_what(name, value), _why(name, value), "" if task is None else task_id)
+                    workspace.history.note(event)
+            publish(workspace)
+        if "off" in changes and not changes["off"]:
+            give(workspace.home, key)
     return policy_of(workspace, task_id)
+
+
+def _check(said: Mapping[str, Any]) -> None:
+    """Raise BadInput for a value that no policy can have."""
+    replace(TaskPolicy(), **{name: value for name, value in said.items() if value is not None})
 
 
 def _what(name: str, value: Any) -> str:

@@ -6,7 +6,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -17,6 +17,7 @@ from ..asking.confidence import Scorer
 from ..cluster.assign import Assigner
 from ..common.forks import tell_of_forks
 from ..common.patience import WAIT_S, Patience
+from ..common.switch import ALL, mark_of, of_specialist, of_task, switched
 from ..specialist import Route, Specialist
 from ..task import Task
 
@@ -53,6 +54,19 @@ class Table:
     routes: Mapping[str, Sequence[Entry]] = field(default_factory=dict[str, Sequence[Entry]])
     """By task id, in the order in which they are tried. A route with `after` is tried only if the specialist that it
     names has handed an answer back."""
+
+    def without(self, taken: Collection[str]) -> Table:
+        """The table without what the switch has taken away: marks of tasks, of specialists, or of all."""
+        if not taken:
+            return self
+        if mark_of(ALL) in taken:
+            return Table()
+        given = {
+            task_id: [entry for entry in entries if mark_of(of_specialist(entry.specialist.id)) not in taken]
+            for task_id, entries in self.routes.items()
+            if mark_of(of_task(task_id)) not in taken
+        }
+        return Table(self.assigner, given)
 
 
 TASK_FIELDS = ("id", "name", "kind", "labels", "templates", "centre", "split_from", "phrase")
@@ -123,7 +137,8 @@ def from_bytes(body: bytes) -> Table:
 
 
 class TableFile:
-    """The table in a file, which is read again once the file is replaced. Safe for many threads and after a fork.
+    """The table in a file, which is read again once the file is replaced, without what the switch in its folder takes
+    away (`common.switch`). Safe for many threads and after a fork.
 
     Never raises. A disk that hangs holds a caller `patience.WAIT_S` once and then nobody. As long as it hangs, nobody
     can tell whether a route still holds, so there are none.
@@ -131,12 +146,14 @@ class TableFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._table = Table()
+        self._whole = self._table = Table()
+        self._taken: frozenset[str] = frozenset()
         self._seen: _Version | None = None
         self._seen_s = -math.inf
         self._body = b""
         self._checked_s = -math.inf
         self._read: tuple[_Version | None, bytes] | None = None
+        self._switched: frozenset[str] | None = None
         self._patience = Patience()
         self._reading = self._hangs = False
         self._lock = threading.Lock()
@@ -159,7 +176,7 @@ class TableFile:
         self._lock = threading.Lock()
         self._patience.forked()
         self._checked_s = -math.inf
-        self._read = None
+        self._read = self._switched = None
         self._reading = False
 
     def _check(self) -> None:
@@ -171,10 +188,14 @@ class TableFile:
         if (read := self._read) is not None:
             self._read = None
             self._take(*read)
+        if (taken := self._switched) is not None and taken != self._taken:
+            self._taken = taken
+            self._table = self._whole.without(taken)
 
     def _fetch(self) -> None:
         """Read the file if it is another than the one that was read last. All that touches the disk is here."""
         try:
+            self._switched = frozenset(switched(self._path.parent))
             stat = self._path.stat()
             version = (stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino)
             # Two replacements within one tick of the file system's clock may look alike, so a young one is read again.
@@ -193,7 +214,8 @@ class TableFile:
         same = body == self._body and version is not None and self._seen is not None
         self._seen, self._body = version, body
         if not same:
-            self._table = self._parsed(body) if version is not None else Table()
+            self._whole = self._parsed(body) if version is not None else Table()
+            self._table = self._whole.without(self._taken)
 
     def _parsed(self, body: bytes) -> Table:
         try:

@@ -13,9 +13,9 @@ from ..errors import InvalidAnswer, ProtegeError
 from ..evaluate.graders import Grader, grader_for
 from ..rollout.lifecycle import audit, audit_rate, canary, promote, retire, stage, stop, succeed
 from ..rollout.policy import policy_of
-from ..rollout.publishing import publish
 from ..rollout.rules import RULES, Seen, Step, step
 from ..rollout.rules import look as sum_up
+from ..rollout.switching import settle
 from ..specialist import Route, Specialist
 from ..store.records import AttemptRow, Event, Reason, Stage
 from ..task import Task
@@ -38,7 +38,7 @@ def look(workspace: Workspace) -> list[Event]:
     for specialist in workspace.specialists():
         if specialist.answers or specialist.state == "shadow":
             _move(workspace, specialist)
-    publish(workspace)  # a process may have been killed between a change and its publishing
+    settle(workspace)  # a process may have been killed in the middle of a change
     return workspace.history.events(after=before)
 
 
