@@ -197,7 +197,7 @@ def test_without_locks_nothing_leaks_and_the_loss_is_counted_and_said_once(
             recorder.record(record("lost"))
     assert recorder.lost == 30
     assert len(caplog.records) == 1
-    assert _descriptors() == before
+    assert _descriptors() <= before
     assert not list((tmp_path / "journal").iterdir())
     monkeypatch.undo()
     recorder.record(record("locks again"))
@@ -232,5 +232,5 @@ def test_a_file_that_cannot_be_looked_at_is_closed_and_removed(tmp_path: Path, m
     for _ in range(5):
         recorder.record(record("lost"))
     assert recorder.lost == 5
-    assert _descriptors() == before
+    assert _descriptors() <= before
     assert not list((tmp_path / "journal").iterdir())

@@ -5,8 +5,11 @@ from __future__ import annotations
 import gzip
 import json
 import multiprocessing
+import os
 import random
+import signal
 import string
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -302,3 +305,27 @@ def test_all_secrets_of_the_labelled_texts_go_and_the_look_alikes_stay() -> None
         missed += [row["id"] for span in secrets if span["value"] in masked]
         touched += [row["id"]] if not secrets and masked != row["text"] else []
     assert (missed, touched) == ([], [])
+
+
+def test_a_child_forked_while_other_threads_search_masks_too() -> None:
+    payload = b'{"text": "' + b"password=abcd eyJaaaaaaaaaaaa-hf_aaaaaaaaaaaaaaaaaaaa-" * 400 + b'"}'
+    done = threading.Event()
+
+    def search() -> None:
+        while not done.is_set():
+            mask(payload)
+
+    threads = [threading.Thread(target=search, daemon=True) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    hung = 0
+    for _ in range(20):
+        child = os.fork()
+        if not child:
+            signal.alarm(20)
+            os._exit(0 if b"[masked:" in mask(b'{"password": "hunter2abc9"}') else 1)
+        hung += os.waitpid(child, 0)[1] != 0
+    done.set()
+    for thread in threads:
+        thread.join()
+    assert not hung

@@ -98,10 +98,10 @@ def _checked(completion: Completion, task: Task, request: Request) -> tuple[Mess
         return message, ""
     if refuses(text):  # curation takes the teacher's refusals out of train, so no specialist was taught one
         return None, "refusal"
-    return (None, "repetition") if _repeats(text, task.kind) else (message, "")
+    return (None, "repetition") if repeats(text, task.kind) else (message, "")
 
 
-def _repeats(text: str, kind: Kind) -> bool:
+def repeats(text: str, kind: Kind) -> bool:
     """Whether the same one to eight words come at least five times in a row, as in a model that has run into a loop.
 
     These are at least twelve words, and not numbers alone. Equal items of a JSON list are not a loop: each text in JSON

@@ -44,7 +44,7 @@ ROTATE_BYTES = 32 << 20
 """At this size a new file is begun, so that the old one can be drained and deleted while its process lives on."""
 BACKLOG_BYTES = 8 << 20
 """While the disk hangs, frames of this many bytes are held in memory. Further ones are lost."""
-BURST_GAP_S, BURST_FRAMES = 0.001, 16
+BURST_GAP_S, BURST_FRAMES = 0.002, 16
 """After this many frames, each within BURST_GAP_S of the one before, frames are written in the caller's own thread.
 There the hand-over would cost 10 to 25 µs a call, and only there can a disk that begins to hang hold one caller."""
 OPENINGS = 8

@@ -96,7 +96,8 @@ def due_since(workspace: Workspace, task: Task, last: DataSet) -> tuple[bool, st
 
 def _recent(workspace: Workspace, specialist: Specialist) -> bool:
     """Whether it may still be shown soon: with one run id for all calls, a canary may never see a call."""
-    return time.time() - stage(workspace, specialist).time < STAGE_DAYS * 86_400
+    # Either way, since the clock may have been ahead when the stage began.
+    return abs(time.time() - stage(workspace, specialist).time) < STAGE_DAYS * 86_400
 
 
 def _certified_coverage(improvement: ImprovementRow | None) -> float:

@@ -205,6 +205,17 @@ def stage(workspace: Workspace, specialist: Specialist) -> Stage:
     return workspace.state.stage(specialist.id) or Stage(0, 0, specialist.created)
 
 
+def in_stage(began: Stage, number: int, made: float | None) -> bool:
+    """Whether a call belongs to a stage: it was made since that began, and not imported since and made before.
+
+    number: the call's place in the order of arrival. made: when, in seconds since 1970. A stage that begins in the
+    future was entered while the clock was ahead, so its time tells nothing and the order of arrival decides.
+    """
+    if began.time > time.time():
+        return number > began.call
+    return (made or 0.0) >= began.time
+
+
 def state_of(workspace: Workspace, specialist: Specialist) -> State:
     """The state that is stored; the specialist's own if it is not stored yet."""
     return (workspace.specialist(specialist.id) or specialist).state

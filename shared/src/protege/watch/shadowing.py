@@ -13,7 +13,7 @@ from ..curate import Row, row_from
 from ..errors import EngineError
 from ..evaluate import Judged, answer_all
 from ..evaluate.graders import grader_for
-from ..rollout.lifecycle import stage
+from ..rollout.lifecycle import in_stage, stage
 from ..specialist import Specialist
 from ..store.records import Stage
 from ..task import Example, Task
@@ -83,7 +83,7 @@ def _fresh(workspace: Workspace, task: Task, assigner: Assigner, began: Stage) -
     seen = began.call
     for number, call in workspace.numbered_calls(after=seen):
         seen = number
-        if (call.time or 0.0) < began.time:
+        if not in_stage(began, number, call.time):
             continue  # imported since, and made before: it may have been learnt from
         match = assigner.assign(call.request)
         if match is not None and match.id == task.id and isinstance(row := row_from(task, call), Row) and row.sampled:

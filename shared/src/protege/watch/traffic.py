@@ -14,7 +14,7 @@ from typing import Any
 from .. import cluster
 from ..call import Call, text_of
 from ..chat.prompt import fitting_template
-from ..rollout.lifecycle import stage
+from ..rollout.lifecycle import in_stage, stage
 from ..specialist import Route, Specialist
 from ..store.records import Event, Reason
 from ..task import Task
@@ -44,12 +44,14 @@ def notice(workspace: Workspace) -> None:
     tasks = workspace.tasks()
     assigner = cluster.Assigner(tasks)
     route = workspace.routes()
-    since = {specialist.id: stage(workspace, specialist).time for specialist in watched.values()}
+    stages = {specialist.id: stage(workspace, specialist) for specialist in watched.values()}
     news: dict[str, list[list[Any]]] = {}
-    for call in workspace.calls(after=first, until=last):
+    for number, call in workspace.numbered_calls(after=first):
+        if number > last:
+            break
         task = assigner.assign(call.request)
         specialist = watched.get(task.id) if task else None
-        if task and specialist and (call.time or 0.0) >= since[specialist.id]:  # an import may bring old calls
+        if task and specialist and in_stage(stages[specialist.id], number, call.time):
             news.setdefault(task.id, []).append(_words(task, call, route[specialist.id]))
     with workspace.turn, workspace.change():
         if workspace.watched.noticed() != first:
