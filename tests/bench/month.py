@@ -41,9 +41,9 @@ from protege.capture.watch import Watch
 from protege.collect.recorder import Recorder
 from protege.common.progress import Silent
 from protege.curate import CurateSettings
+from protege.evaluate import Parity
 from protege.loop.run import Run
 from protege.loop.settings import Settings
-from protege.measure.parity import Parity
 from protege.route import Outcome, Router
 from protege.serve.engine import Completion
 from protege.service import loop

@@ -9,9 +9,8 @@ from memory_engine import BASE, FINGERPRINT
 from protege import Attempt, Call, Request, Route, Specialist, Task, Template
 from protege.asking.confidence import Scorer
 from protege.certify import Certificate, Figures
-from protege.evaluate import evaluate
+from protege.evaluate import Parity, evaluate
 from protege.evaluate.graders import Exact
-from protege.measure import Parity
 from protege.task import TemplatePart
 
 INSTRUCTION = "You name the colour of a thing. Answer with one word."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, TypeAlias
 
 from .common.hashing import hash_of
@@ -119,7 +119,8 @@ class Specialist:
         in_ollama = plain.pop("imported", None)  # as it was written until `placed` took its place
         if in_ollama:
             plain["placed"] = {"ollama": in_ollama, **plain.get("placed", {})}
-        return cls(**plain)
+        known = {known.name for known in fields(cls)}  # a newer version may have written more
+        return cls(**{name: value for name, value in plain.items() if name in known})
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,7 @@ from .promise import Promise
 
 if TYPE_CHECKING:
     from ..curate import Curated
-    from ..evaluate import Answers, Evaluation, Judged
-    from ..measure import Parity
+    from ..evaluate import Answers, Evaluation, Judged, Parity
 
 LEAST_SEEN = 5
 """Calibration calls of a wording, or a fiftieth of all: with fewer, the result may not hold for that wording."""

@@ -75,13 +75,18 @@ class Registry(Generic[Part]):
             return EntryPoint(name, self._built_in[name], self.group).load()
         self.check(name)
         brought = self._brought()[name]
-        try:
-            return brought.load()
-        except (ImportError, AttributeError) as error:
-            raise BadInput(
-                f"The {self.what} {name!r} cannot be loaded from {brought.value}: {error}.",
-                f"Install what it needs, or remove the package that brings it; {self.group} is its entry-point group.",
-            ) from error
+
+        def made() -> Part:
+            try:
+                return brought.load()()
+            except Exception as error:
+                fact = (
+                    f"The {self.what} {name!r} cannot be loaded from {brought.value}: {type(error).__name__}: {error}"
+                )
+                remedy = "Install what it needs, or remove the package that brings it; its entry-point group is"
+                raise BadInput(fact, f"{remedy} {self.group}.") from error
+
+        return made
 
     def _brought(self) -> dict[str, EntryPoint]:
         return {point.name: point for point in entry_points(group=self.group)}

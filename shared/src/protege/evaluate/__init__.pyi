@@ -20,6 +20,7 @@ from .judging import answer_all as answer_all
 from .judging import judged_from as judged_from
 from .judging import judged_to as judged_to
 from .judging import rescored as rescored
+from .parity import Parity as Parity
 from .reliability import Bin as Bin
 from .reliability import Reliability as Reliability
 from .slices import Slice as Slice

@@ -33,8 +33,7 @@ from .settings import Settings
 if TYPE_CHECKING:
     from ..call import Call
     from ..curate import Curated
-    from ..evaluate import Answers, Judged
-    from ..measure import Parity
+    from ..evaluate import Answers, Judged, Parity
     from ..serve import Replicas
     from ..workspace import Workspace
 
@@ -215,7 +214,7 @@ def parity(run: Run, specialist: Specialist, curated: Curated) -> Parity:
         key = f"parity:{specialist.id}:{engine.fingerprint(specialist)}"
         cached = run.workspace.cached(key)
         if cached is not None:
-            compared = measure.Parity(**cached)
+            compared = evaluate.Parity(**cached)
         else:
             examples = curated.examples("validation")
             compared = measure.check_parity(run.workspace, run.task, specialist, engine, examples, run.progress)

@@ -12,13 +12,13 @@ from __future__ import annotations
 import contextlib
 import statistics
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
 from .. import tune
 from ..chat.prompt import messages_for, render
 from ..common.progress import Progress, Silent
 from ..errors import CannotRender, DoesNotFit
+from ..evaluate.parity import Parity
 from ..serve import template
 from ..specialist import Specialist
 from ..task import Example, Task
@@ -37,31 +37,6 @@ LOGPROB_MOST = 0.1
 """The most by which log-probabilities may differ, in nats a token, as the median of all answers. Measured on
 SmolLM2-135M taught support tickets: .00004 (embedded) and .00006 (Ollama); without the prompt's last line break 1.3,
 and no answer the same; without the empty system turn .0002, and no prompt with the same number of tokens."""
-
-
-@dataclass(frozen=True, slots=True)
-class Parity:
-    """How what is served compares with what was tuned."""
-
-    n: int
-    """Answers compared."""
-    same: int
-    """Answers that are the in-process model's own."""
-    prompts: int
-    """Prompts that were read as the same number of tokens."""
-    logprob_difference: float
-    """The median over answers of the mean difference of a token's log-probability, in nats."""
-    template: Literal["same", "differs", "not told"] | None
-    """Whether the engine's own template writes the prompt that tuning used; None if that was not checked."""
-    difference: str
-    """The first place where the template differs; empty if it does not."""
-    holds: bool
-    """Whether the specialist may serve."""
-    reason: str
-    """The result in words."""
-
-    def to_record(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def check_parity(

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import contextlib
+import logging
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from ..errors import ProtegeError
 from ..specialist import Specialist
 from .engine import Engine
 from .kind import TemplateCheck
-from .registry import engine_kind, engine_names
+from .registry import engine_kind
 from .replicas import Replicas
 
 if TYPE_CHECKING:
     from ..workspace import Workspace
+
+log = logging.getLogger("protege.serve")
 
 
 def open_engine(workspace: Workspace, specialist: Specialist) -> Engine:
@@ -47,15 +52,16 @@ def template(specialist: Specialist) -> TemplateCheck:
 
 
 def unload(specialist: Specialist) -> None:
-    """Take it out of its engine's memory. Never raises for what the engine does not do."""
+    """Take it out of its engine's memory. Never raises: an engine that is gone, or cannot do it, is logged."""
     if specialist.engine in specialist.placed:
-        engine_kind(specialist.engine).unload(specialist)
+        with _going_on(specialist):
+            engine_kind(specialist.engine).unload(specialist)
 
 
 def remove(workspace: Workspace, specialist: Specialist) -> Specialist:
-    """Delete what its engine has of it, if the engine answers; the specialist, as it is placed then."""
+    """Delete what its engine has of it, if the engine is there; the specialist, as it is placed then."""
     name = specialist.engine
-    if name in specialist.placed and engine_kind(name).remove(workspace, specialist):
+    if name in specialist.placed and _removed(workspace, specialist, name):
         return specialist.taken_from(name)
     return specialist
 
@@ -68,15 +74,32 @@ def prune(workspace: Workspace, task_id: str, keep: int, spared: Collection[str]
     placed = [s for s in workspace.specialists(task_id=task_id) if s.placed]
     newest = sorted(placed, key=lambda s: -s.version)
     removed: list[str] = []
-    known = engine_names()  # the package that brought an engine may have been uninstalled
     for specialist in newest[max(keep, 0) :]:
         if specialist.id in spared:
             continue
         left = specialist
         for name in specialist.placed:
-            if name in known and engine_kind(name).remove(workspace, specialist):
+            if _removed(workspace, specialist, name):
                 left = left.taken_from(name)
         if left != specialist:
             workspace.save_specialist(left)
             removed.append(specialist.name)
     return removed
+
+
+def _removed(workspace: Workspace, specialist: Specialist, engine: str) -> bool:
+    with _going_on(specialist):
+        return engine_kind(engine).remove(workspace, specialist)
+    return False
+
+
+@contextlib.contextmanager
+def _going_on(specialist: Specialist) -> Iterator[None]:
+    """Log what an engine cannot do and go on: the package that brought it may have been uninstalled.
+
+    A change of who answers that is written already must not end half way.
+    """
+    try:
+        yield
+    except ProtegeError as error:
+        log.warning("The engine of %s does not let it go: %s", specialist.name, error)

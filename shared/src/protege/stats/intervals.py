@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from statistics import NormalDist
 
-from scipy.special import betaincinv
-
 
 def clopper_pearson(errors: int, n: int, level: float = 0.95) -> tuple[float, float]:
     """The two-sided interval of a share, after `errors` in `n` were seen; (0, 1) if n is 0.
@@ -28,6 +26,8 @@ def upper_bound(errors: float, n: float, delta: float) -> float:
         raise ValueError("errors must lie within 0 and n, and delta strictly within 0 and 1")
     if errors == n:
         return 1.0
+    from scipy.special import betaincinv  # of the extra `discover`: `status` and `metrics` do without it
+
     return float(betaincinv(errors + 1, n - errors, 1 - delta))
 
 

@@ -63,6 +63,11 @@ def read(home: Path) -> Identity:
         ) from None
 
 
+def is_older(home: Path) -> bool:
+    """Whether the home was written by a version with an older layout."""
+    return _file(home).exists() and read(home).version < VERSION
+
+
 def raise_version(home: Path) -> None:
     """Mark an older home as one of this layout, before its store is changed: older versions refuse it from now on."""
     if not _file(home).exists():

@@ -42,7 +42,7 @@ def _factory(name: str) -> Factory:
     for entry in metadata.entry_points(group=GROUP, name=name):
         try:
             _factories[name] = entry.load()
-        except (ImportError, AttributeError) as error:
+        except Exception as error:
             raise BadInput(
                 f"The store {name!r} of {entry.value} cannot be loaded: {error}.", "Install the package anew."
             ) from error

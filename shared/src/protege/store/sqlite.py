@@ -53,9 +53,20 @@ class Sqlite:
         event.listen(engine, "connect", _pragmas)
         with filelock.FileLock(self._path.with_suffix(".lock")):  # two that turn WAL on at once would collide
             if not is_current(engine):  # a look, which needs no write lock
-                homes.raise_version(self._home)
-                migrate(engine, begin_immediate)
+                with self._without_an_older_loop():
+                    homes.raise_version(self._home)
+                    migrate(engine, begin_immediate)
         return engine
+
+    @contextlib.contextmanager
+    def _without_an_older_loop(self) -> Iterator[None]:
+        """An older version that is improving this home would fail on tables that are gone."""
+        if not homes.is_older(self._home):
+            yield
+            return
+        busy = f"An older Protégé is improving {self._home}.", "Stop it before you update; nothing is lost."
+        with _held(filelock.FileLock(self._home / "lock", timeout=0), *busy):
+            yield
 
     def insert_new(self, connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> int:
         """The count is exact also if another process inserts at the same time."""

@@ -1,0 +1,31 @@
+"""How what is served compares with what was tuned."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Parity:
+    """How what is served compares with what was tuned."""
+
+    n: int
+    """Answers compared."""
+    same: int
+    """Answers that are the in-process model's own."""
+    prompts: int
+    """Prompts that were read as the same number of tokens."""
+    logprob_difference: float
+    """The median over answers of the mean difference of a token's log-probability, in nats."""
+    template: Literal["same", "differs", "not told"] | None
+    """Whether the engine's own template writes the prompt that tuning used; None if that was not checked."""
+    difference: str
+    """The first place where the template differs; empty if it does not."""
+    holds: bool
+    """Whether the specialist may serve."""
+    reason: str
+    """The result in words."""
+
+    def to_record(self) -> dict[str, Any]:
+        return asdict(self)
