@@ -22,7 +22,6 @@ from ..store.records import ImprovementRow, Realised
 from ..task import Task
 from ..workspace import Workspace
 from .data import Agreement, Certified, Incident, Loss, ReportData, TaskReport
-from .examples import redactor
 from .over_time import HOUR_S, HourlyCounts, OverTime
 
 _STAGES = ("live", "canary", "shadow")
@@ -220,6 +219,8 @@ def _with_examples(
 ) -> tuple[tuple[TaskReport, ...], str]:
     """The reports with redacted examples; without any where they cannot be redacted, and why."""
     try:
+        from .examples import redactor  # needs the extra `discover`; `status` and `metrics` do without it
+
         redact = redactor(workspace)
         found: list[TaskReport] = []
         for task, report in zip(tasks, reports, strict=True):
