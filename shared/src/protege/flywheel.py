@@ -15,6 +15,7 @@ from dataclasses import replace
 
 from . import watch
 from .certify import Candidate, certify
+from .common.confinement import Aside, Confinement
 from .common.progress import Progress, Silent
 from .common.tracing import span
 from .errors import ProtegeError
@@ -55,10 +56,14 @@ def improve_task(workspace: Workspace, task: Task, settings: Settings, progress:
     """Run the loop over one task: from its calls to a route, or to the reason why there is none."""
     run = Run(workspace, task, settings, progress)
     with span("protege.improve", task=task.name) as traced:
-        try:
-            improvement = improved(run)
-        except ProtegeError as error:
-            improvement = run.stays(str(error))
+        asides: list[Aside] = []
+        improvement = run.stays("An error that nobody expected ended it; `protege doctor` tells its type.")
+        with Confinement("improve", asides.append, through=(ProtegeError,)).each(task.id):
+            try:
+                improvement = improved(run)
+            except ProtegeError as error:
+                improvement = run.stays(str(error))
+        workspace.quarantine.add(asides)
         improvement = conclude(workspace, improvement)
         traced.set(decision=improvement.decision, specialist=improvement.specialist_id)
         return improvement

@@ -46,7 +46,7 @@ class Workspace:
 
     What belongs to one kind of rows stands on a part of its own: `history` (tries and events), `state` (policies,
     stages, marks, the ledger of δ), `findings` (data sets, improvements, figures), `watched` (what the watch has seen),
-    `journals`. `cached`, `cache` and `clear_cache` are for what can be made again.
+    `journals`, `quarantine` (what was set aside). `cached`, `cache` and `clear_cache` are for what can be made again.
 
     home: the folder; by default PROTEGE_HOME, else `.protege`. store: the store of a new home (`store.registry`), by
     default SQLite; an older home keeps the one that it has. Raises WorkspaceError if the folder cannot be written, was
@@ -73,6 +73,7 @@ class Workspace:
         self._calls, self._nouns = stores.Calls(self._database), stores.Nouns(self._database)
         self._cache = stores.Cache(self._database)
         self.journals = stores.Journals(self._database)
+        self.quarantine = stores.Quarantine(self._database)
         self.history = stores.History(self._database)
         self.state = stores.State(self._database)
         self.findings = stores.Findings(self._database)

@@ -90,8 +90,10 @@ def _tool_message(text: str, request: Request) -> Message:
 def _required_tools(request: Request) -> set[str] | None:
     """The tools one of which must be called by the request's `tool_choice`; None if a text will do."""
     choice = request.tool_choice
-    if isinstance(choice, Mapping) and (name := (choice.get("function") or choice).get("name")):
-        return {str(name)}
+    if isinstance(choice, Mapping):
+        function = choice.get("function") or choice
+        if isinstance(function, Mapping) and (name := function.get("name")):
+            return {str(name)}
     return set(request.tool_names) if choice in ("required", "any") else None
 
 
@@ -104,8 +106,9 @@ def _parsed(text: str) -> Any:
 
 def schema_of(request: Request) -> Mapping[str, Any] | None:
     """The JSON schema that the request's response format asks for; None if it asks for none."""
-    response_format = request.response_format or {}
-    return (response_format.get("json_schema") or {}).get("schema")
+    named = (request.response_format or {}).get("json_schema")
+    schema = named.get("schema") if isinstance(named, Mapping) else None
+    return schema if isinstance(schema, Mapping) else None
 
 
 def breaks(value: Any, schema: Mapping[str, Any] | None) -> bool:

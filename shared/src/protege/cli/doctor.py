@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from .. import select, serve, store
+from .. import collect, select, serve, store
 from ..common.extras import EXTRAS, distribution_of
 from ..common.files import home_path
 from ..common.finding import Finding
@@ -102,6 +102,7 @@ def _means(home: Path) -> Iterator[Finding]:
 def _home(home: Path) -> Iterator[Finding]:
     yield _home_folder(home)
     yield _journal(home)
+    yield from _set_aside(home)
 
 
 def _home_folder(home: Path) -> Finding:
@@ -133,6 +134,23 @@ def _journal(home: Path) -> Finding:
     taken = _journal_offsets(home) if files else {}
     waiting = sum(max(0, size - taken.get(name, 0)) for name, size in files.items())
     return Finding("journal", None, f"{waiting / 1e6:.1f} MB waiting", "protege tasks takes it in." if waiting else "")
+
+
+def _set_aside(home: Path) -> Iterator[Finding]:
+    """What raised an error and was set aside, and what only a newer version can read."""
+    if not (home / "workspace.json").exists():
+        return  # reaching for the store takes SQLAlchemy, which takes a while to load
+    offsets = _journal_offsets(home)
+    if newer := sum(name.endswith(collect.BEYOND) for name in offsets):
+        fact = f"{newer} files hold calls that only a newer Protégé can read; they are kept"
+        yield Finding("journal", None, fact, "pip install --upgrade protege")
+    try:
+        places = store.open_store(home, read(home)).set_aside()
+    except (OSError, ProtegeError, AttributeError):  # AttributeError: a store of another distribution, made before this
+        return
+    for place, reasons in places.items():
+        counts = ", ".join(f"{number:,} {reason}" for reason, number in reasons.items())
+        yield Finding("set aside", None, f"in {place}: {counts}", "They are kept; a newer version tries them again.")
 
 
 def _journal_offsets(home: Path) -> Mapping[str, int]:

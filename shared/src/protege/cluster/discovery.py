@@ -15,8 +15,10 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
+from typing import Any
 
 from ..call import Call, Request
+from ..common.confinement import Aside, Confinement
 from ..task import Task, Template
 from .answers import forms_of
 from .assign import Assigner, weight_of
@@ -44,17 +46,21 @@ class Discovery:
     """Task id by call id; None for a call that fits no task."""
 
 
-def discover(calls: Iterable[Call] | Callable[[], Iterable[Call]], known: Sequence[Task] = ()) -> Discovery:
+def discover(
+    calls: Iterable[Call] | Callable[[], Iterable[Call]],
+    known: Sequence[Task] = (),
+    on_aside: Callable[[Aside], None] | None = None,
+) -> Discovery:
     """The kinds of call that repeat, and which of them each call is. The order of the calls makes no difference.
 
     calls: read twice. A function that starts them anew (`workspace.calls`) needs no memory for them; a generator is
     read into memory.
     known: the tasks of the last discovery; their ids, names and templates live on.
+    on_aside: is told of each call that cannot be read: it belongs to no task, and the others go on.
     """
     again = _replayable(calls)
-    sample = survey(again())
-    wordings = [Wording.of(call.request) for call in sample]
-    openings = [free_words(opening_text(call.request)) for call in sample]
+    confinement = Confinement("discovery", on_aside)
+    sample, wordings, openings = _read(survey(again(), confinement), confinement)
     grouping = group(wordings, [call.node for call in sample], forms_of(sample), openings)
     members: dict[int, list[int]] = defaultdict(list)
     for i, label in enumerate(grouping.labels):
@@ -69,7 +75,22 @@ def discover(calls: Iterable[Call] | Callable[[], Iterable[Call]], known: Sequen
     documents = [[grouping.documents[i] for i in theirs] for theirs in numbers]
     centres = [_mean([grouping.centres[label] for label in labels]) for labels in groups]
     drafts = _drafts(requests, documents, centres, whole)
-    return _counted(drafts, [_constant_sentences(d) for d in documents], again(), known)
+    return _counted(drafts, [_constant_sentences(d) for d in documents], again(), known, confinement)
+
+
+def _read(sample: Sequence[Call], confinement: Confinement) -> tuple[list[Call], list[Wording], list[Any]]:
+    """The calls of the sample that can be read, with what is read of each."""
+    calls: list[Call] = []
+    wordings: list[Wording] = []
+    openings: list[Any] = []
+    for call in sample:
+        with confinement.each(call.id):
+            wording, opening = Wording.of(call.request), free_words(opening_text(call.request))
+            forms_of([call])
+            calls.append(call)
+            wordings.append(wording)
+            openings.append(opening)
+    return calls, wordings, openings
 
 
 def _mean(centres: Sequence[dict[str, float]]) -> dict[str, float]:
@@ -139,7 +160,11 @@ def _constant_sentences(documents: Sequence[Document]) -> list[str]:
 
 
 def _counted(
-    drafts: Sequence[Task], sentences: Sequence[list[str]], calls: Iterable[Call], known: Sequence[Task]
+    drafts: Sequence[Task],
+    sentences: Sequence[list[str]],
+    calls: Iterable[Call],
+    known: Sequence[Task],
+    confinement: Confinement,
 ) -> Discovery:
     """Assign every call, and give the tasks their figures and names. Tasks without any call are dropped."""
     taken = {i: draft for draft in drafts for i in (draft.id, *draft.merged)}
@@ -152,10 +177,11 @@ def _counted(
     tallies = {task.id: Tally() for task in tasks}
     assignment: dict[str, str | None] = {}
     for call in calls:
-        task = assigner.assign(call.request)
-        assignment[call.id] = task.id if task else None
-        if task:
-            tallies[task.id].add(call)
+        assignment[call.id] = None
+        with confinement.each(call.id):
+            if task := assigner.assign(call.request):
+                tallies[task.id].add(call)
+                assignment[call.id] = task.id
     figured = [_with_figures(task, tallies[task.id]) for task in tasks]
     said = [*sentences, *([] for _ in (*gone, *parts))]
     named = _with_names([(t, s) for t, s in zip(figured, said, strict=True) if t.calls or t.phrase])

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 
 from ..call import Call, text_of
+from ..common.confinement import Confinement
 from .wording import opening_text
 
 SAMPLE = 6_000
@@ -21,7 +22,7 @@ MAX_CHARS = 60_000_000
 _Drawn = tuple[int, str, Call]  # priority (negated: a heap gives up its largest), id, call
 
 
-def survey(calls: Iterable[Call]) -> list[Call]:
+def survey(calls: Iterable[Call], confinement: Confinement | None = None) -> list[Call]:
     """At most `SAMPLE` calls: some of every frequent beginning, and a uniform draw over all calls.
 
     One pass. Memory is bounded by the sample's size, whatever the number of calls. The hash of its id decides whether a
@@ -29,12 +30,15 @@ def survey(calls: Iterable[Call]) -> list[Call]:
     """
     everywhere = _Draw()
     beginnings: dict[int, _Draw] = {}
+    confinement = confinement or Confinement("discovery")
     for call in calls:
-        if _size(call) > LONGEST_CHARS:
-            continue
-        priority = -int.from_bytes(blake2b(_bytes(call.id), digest_size=8).digest(), "big")
-        everywhere.offer(priority, call, EVERYWHERE)
-        beginnings.setdefault(_beginning(call), _Draw()).offer(priority, call, SAMPLE // 20)
+        with confinement.each(call.id):
+            if _size(call) > LONGEST_CHARS:
+                continue
+            priority = -int.from_bytes(blake2b(_bytes(call.id), digest_size=8).digest(), "big")
+            beginning = _beginning(call)
+            everywhere.offer(priority, call, EVERYWHERE)
+            beginnings.setdefault(beginning, _Draw()).offer(priority, call, SAMPLE // 20)
         if len(beginnings) > 4 * SAMPLE:
             beginnings = _frequent(beginnings)
     return _bounded(_shared_out(everywhere, list(beginnings.values())))

@@ -12,7 +12,7 @@ import orjson
 
 from ..call import Call
 from ..common.checks import without_odd_fields
-from ..common.confinement import Confinement
+from ..common.confinement import Aside, Confinement
 from .journal import MAGIC, PLAIN, SUFFIX, Damage, Frame, Newer, frames, is_ours, without_writer
 from .pricing import priced
 
@@ -38,7 +38,24 @@ def drain(workspace: Workspace) -> int:
     paths = sorted((workspace.home / "journal").glob(f"*{SUFFIX}"))
     names = {path.name for path in paths}
     workspace.journals.forget({name for name in offsets if name.removesuffix(BEYOND) not in names})
-    return sum(_drain_file(workspace, path, offsets) for path in paths)
+    return _try_again(workspace) + sum(_drain_file(workspace, path, offsets) for path in paths)
+
+
+def _try_again(workspace: Workspace) -> int:
+    """Read what another version could not. What this one cannot read either is its own from then on."""
+    calls: list[Call] = []
+    asides: list[Aside] = []
+    waiting = workspace.quarantine.of_other_versions(("drain", "import"))
+    for aside in waiting:
+        with Confinement(aside.place, asides.append).each(aside.key, aside.body):
+            calls.append(read_call(aside.body))
+    if not waiting:
+        return 0
+    with workspace.change():
+        added = workspace.add_calls(calls)
+        workspace.quarantine.release(waiting)
+        workspace.quarantine.add(asides)
+    return added
 
 
 def kept_for_later(workspace: Workspace) -> list[Path]:
@@ -57,7 +74,9 @@ def _drain_file(workspace: Workspace, path: Path, offsets: Mapping[str, int]) ->
             data = path.read_bytes()
             first, beyond = offsets.get(path.name, 0), offsets.get(f"{path.name}{BEYOND}", 0)
             read = _read(path, data, first, max(first, beyond))
-            added = workspace.add_calls(read.calls)
+            with workspace.change():
+                added = workspace.add_calls(read.calls)
+                workspace.quarantine.add(read.asides)
             if read.unread is not None:
                 workspace.journals.save_offset(path.name, read.unread)
                 workspace.journals.save_offset(f"{path.name}{BEYOND}", read.end)
@@ -83,6 +102,8 @@ class _Read:
     """The offset after the last whole frame."""
     unread: int | None
     """The offset of the first frame that this version cannot read; None if there is none."""
+    asides: list[Aside]
+    """The records that are no calls."""
 
 
 def _read(path: Path, data: bytes, first: int, beyond: int) -> _Read:
@@ -90,7 +111,8 @@ def _read(path: Path, data: bytes, first: int, beyond: int) -> _Read:
     calls: list[Call] = []
     unread: int | None = None
     end = start = first
-    confinement = Confinement("drain")
+    asides: list[Aside] = []
+    confinement = Confinement("drain", asides.append)
     for item in frames(data, first):
         start, end = end, item.end
         if isinstance(item, Newer) or (isinstance(item, Frame) and item.key_id != PLAIN):
@@ -103,8 +125,8 @@ def _read(path: Path, data: bytes, first: int, beyond: int) -> _Read:
             with confinement.each(f"{path.name}@{start}", item.payload):
                 calls.append(read_call(item.payload))
     if bad := confinement.asides.total():
-        log.warning("%s: %d records are not calls (no messages, or malformed); they are left out.", path, bad)
-    return _Read(calls, end, unread)
+        log.warning("%s: %d records are not calls (no messages, or malformed); they are set aside.", path, bad)
+    return _Read(calls, end, unread, asides)
 
 
 def read_call(payload: bytes) -> Call:

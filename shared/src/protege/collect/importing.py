@@ -100,7 +100,8 @@ def collect(
     total = sum(path.stat().st_size for path in files)
     with (progress or Silent()).step("collect", total) as bar:
         for path in files:
-            items = _read(path, forms[path], bar)
+            asides: list[Aside] = []
+            items = _read(path, forms[path], bar, asides)
             while batch := list(islice(items, _BATCH)):
                 batch_calls = [item for item in batch if isinstance(item, Call)]
                 lines = [item for item in batch if isinstance(item, Skipped)]
@@ -108,7 +109,10 @@ def collect(
                 skipped += lines[: MOST_SKIPPED - len(skipped)]
                 read += len(batch_calls)
                 claims += sum(bool(call.claims) for call in batch_calls)
-                added += workspace.add_calls(batch_calls)
+                with workspace.change():
+                    added += workspace.add_calls(batch_calls)
+                    workspace.quarantine.add(asides)
+                asides.clear()
     return Collected(read, added, tuple(skipped), tuple(files), unusable, claims)
 
 
@@ -129,10 +133,12 @@ def form_of(path: Path) -> Form:
     return "calls"
 
 
-def _read(path: Path, form: Form, bar: Bar | None = None) -> Iterator[Call | Skipped]:
+def _read(
+    path: Path, form: Form, bar: Bar | None = None, asides: list[Aside] | None = None
+) -> Iterator[Call | Skipped]:
     """Each call, and each line that holds none. Ends after MOST_UNUSABLE of these in a row."""
     unusable = 0
-    for item in _items(path, form, bar):
+    for item in _items(path, form, bar, [] if asides is None else asides):
         yield item
         unusable = unusable + 1 if isinstance(item, Skipped) else 0
         if isinstance(item, Skipped) and unusable == MOST_UNUSABLE:
@@ -140,25 +146,29 @@ def _read(path: Path, form: Form, bar: Bar | None = None) -> Iterator[Call | Ski
             return
 
 
-def _items(path: Path, form: Form, bar: Bar | None) -> Iterator[Call | Skipped]:
+def _items(path: Path, form: Form, bar: Bar | None, asides: list[Aside]) -> Iterator[Call | Skipped]:
     seen: Counter[str] = Counter()
     skipped: list[Skipped] = []
     line = 0
 
     def set_aside(aside: Aside) -> None:
         skipped.append(Skipped(path, line, aside.detail.rstrip(".") or f"it cannot be read ({aside.reason})"))
+        if len(asides) < MOST_SKIPPED:
+            asides.append(replace(aside, body=b"" if record is None else _masked(record)))
 
+    record: dict[str, Any] | BadCall | None = None
     confinement = Confinement("import", set_aside)
     for line, document in json_files.documents(path, bar):
         if isinstance(document, json_files.Unreadable):
             yield Skipped(path, line, str(document))
             continue
         records: Iterator[dict[str, Any] | BadCall] = iter(())
+        record = None
         with confinement.each(f"{path}:{line}"):
             records = _READERS[form](document)
         more = True
         while more:
-            call, more = None, False
+            call, more, record = None, False, None
             with confinement.each(f"{path}:{line}"):
                 record = next(records, None)
                 more = record is not None
@@ -169,6 +179,16 @@ def _items(path: Path, form: Form, bar: Bar | None) -> Iterator[Call | Skipped]:
                 yield call
             yield from skipped
             skipped.clear()
+
+
+def _masked(record: Any) -> bytes:
+    """A record that could not be read, as a later version may read it; nothing of one that cannot be written."""
+    try:
+        rest = {name: value for name, value in record.items() if name not in ("attempts", "claims", "decision")}
+        claims = [*(record.get("attempts") or ()), *(record.get("claims") or ())]
+        return mask(orjson.dumps({**rest, "claims": claims} if claims else rest))
+    except (AttributeError, TypeError, ValueError):
+        return b""
 
 
 def _call(record: Mapping[str, Any], seen: Counter[str]) -> Call:

@@ -31,12 +31,13 @@ import hashlib
 import importlib.metadata
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 
 import orjson
 
 from ..call import Call
+from ..common.confinement import Aside, Confinement
 from ..errors import NotEnoughCalls
 from ..masking.masking import mask
 from ..redact import RedactionPolicy
@@ -49,21 +50,31 @@ from .rows import COMPARED, Row, canonical, has_structure, row_from
 from .settings import CurateSettings
 from .split import Quotas, split
 
+UNREADABLE = "it raised an error and was set aside"
+"""Why a call is left out that could not be curated; the quarantine has the error's type."""
+
 
 def curate(
-    task: Task, calls: Sequence[Call], settings: CurateSettings | None = None, policy: RedactionPolicy | None = None
+    task: Task,
+    calls: Sequence[Call],
+    settings: CurateSettings | None = None,
+    policy: RedactionPolicy | None = None,
+    *,
+    on_aside: Callable[[Aside], None] | None = None,
 ) -> Curated:
     """The data set of a task's calls, without personal data in train. The order of the calls makes no difference.
 
-    Raises NotEnoughCalls, with the number of missing calls, if calibration or train would be too small, or if runs and
-    repeats tie the calls into groups that are too large to be divided without a leak.
+    on_aside: is told of each call that raises an error; it is left out, and the others go on. Raises NotEnoughCalls,
+    with the number of missing calls, if calibration or train would be too small, or if runs and repeats tie the calls
+    into groups that are too large to be divided without a leak.
     """
     settings, policy = settings or CurateSettings(), policy or RedactionPolicy()
-    rows, rejected = _rows(task, calls, settings.since)
+    confinement = Confinement("curation", on_aside)
+    rows, rejected = _rows(task, calls, settings.since, confinement)
     quotas = _quotas(sum(row.sampled for row in rows), settings)
     pairs = near_pairs([row.folded for row in rows])
     dealt = split(rows, pairs, quotas, f"{settings.seed} {task.id}")
-    train, from_train = _filtered(dealt.parts["train"], _close(rows, pairs), task, settings)
+    train, from_train = _filtered(dealt.parts["train"], _close(rows, pairs), task, settings, confinement)
     from_train.update((row.id, "handed back, and its like is held out") for row in dealt.withheld)
     redaction = redact(train, task, policy)
     from_train |= redaction.rejected
@@ -93,17 +104,28 @@ def curate(
     return made(task.id, parts, provenance)
 
 
-def _rows(task: Task, calls: Sequence[Call], since: float | None) -> tuple[list[Row], dict[str, str]]:
+def _rows(
+    task: Task, calls: Sequence[Call], since: float | None, confinement: Confinement
+) -> tuple[list[Row], dict[str, str]]:
     """The usable rows, ordered by id, and the reason why each other call is left out, by id."""
     rows: list[Row] = []
     rejected: dict[str, str] = {}
-    failed = failed_tools(calls)
+    readable: list[Call] = []
     for call in sorted(calls, key=lambda call: call.id):
-        masked = _masked(call)
-        row = "content that no file can hold" if masked is None else row_from(task, masked, noise_of(call, failed))
+        rejected[call.id] = UNREADABLE
+        with confinement.each(call.id):
+            failed_tools([call])
+            readable.append(call)
+    failed = failed_tools(readable)
+    for call in readable:
+        row: Row | str = UNREADABLE
+        with confinement.each(call.id):
+            masked = _masked(call)
+            row = "content that no file can hold" if masked is None else row_from(task, masked, noise_of(call, failed))
         if isinstance(row, Row):
             earlier = since is not None and (row.started is None or row.started < since)
             rows.append(replace(row, sampled=False) if earlier else row)
+            del rejected[call.id]
         else:
             rejected[call.id] = row
     return rows, rejected
@@ -140,12 +162,12 @@ def _close(rows: Sequence[Row], pairs: Pairs) -> dict[str, int]:
 
 
 def _filtered(
-    rows: Sequence[Row], close: Mapping[str, int], task: Task, settings: CurateSettings
+    rows: Sequence[Row], close: Mapping[str, int], task: Task, settings: CurateSettings, confinement: Confinement
 ) -> tuple[list[Row], dict[str, str]]:
     """The rows that train keeps, in the order given, and the reason why it loses each other row, by id."""
     rejected: dict[str, str] = {}
     for step in (
-        lambda left: _noise(left, task),
+        lambda left: _noise(left, task, confinement),
         _retried,
         lambda left: _repeats(left, task),
         lambda left: _surplus(left, close, settings),
@@ -155,9 +177,13 @@ def _filtered(
     return [row for row in rows if row.id not in rejected], rejected
 
 
-def _noise(rows: Sequence[Row], task: Task) -> dict[str, str]:
+def _noise(rows: Sequence[Row], task: Task, confinement: Confinement) -> dict[str, str]:
     """Rows that must not be learnt from, and why, by id."""
-    reasons = {row.id: _unlearnable(row, task) for row in rows}
+    reasons: dict[str, str | None] = {}
+    for row in rows:
+        reasons[row.id] = UNREADABLE
+        with confinement.each(row.id):
+            reasons[row.id] = _unlearnable(row, task)
     return {row_id: reason for row_id, reason in reasons.items() if reason is not None}
 
 

@@ -147,7 +147,7 @@ def _answer(response: Message) -> str:
 def _request(call: Call) -> str:
     """The call's record as JSON, without answers: neither the teacher's nor those of specialists."""
     record: dict[str, Any] = call.to_record()
-    for name in ("response", "attempts", "feedback"):
+    for name in ("response", "attempts", "claims", "feedback"):
         record.pop(name, None)
     return orjson.dumps(record, option=orjson.OPT_NON_STR_KEYS).decode()
 

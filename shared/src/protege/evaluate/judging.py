@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -12,8 +12,9 @@ from ..asking.ask import Answered, ask
 from ..asking.confidence import Scorer, keeps
 from ..call import Request, text_of
 from ..chat.prompt import fitting_template
+from ..common.confinement import Aside, Confinement
 from ..common.progress import Bar, Silent
-from ..errors import CannotRender, EngineError
+from ..errors import CannotRender, EngineError, ProtegeError
 from ..specialist import Specialist
 from ..task import Example, Task
 from .graders import Grader, grader_for
@@ -90,12 +91,14 @@ def answer_all(
     grader: Grader | None = None,
     bar: Bar | None = None,
     scorer: Scorer | None = None,
+    on_aside: Callable[[Aside], None] | None = None,
 ) -> list[Judged]:
     """Ask the specialist every example, `parallel` at a time. Returns the judged answers in the order of the examples.
 
     An example that cannot be asked, fails, takes longer than `timeout_s` (the route's own time-out) or comes back
     malformed is included as not valid, since live the teacher would answer it. grader: the task's by default. bar:
-    advances by one for each example. scorer: as `ask` takes it. Raises EngineError if the engine is down.
+    advances by one for each example. scorer: as `ask` takes it. on_aside: is told of each example that
+    raises an error that nobody expected; it counts as not valid. Raises EngineError if the engine is down.
     """
     judge = grader or grader_for(task)
     patience = _Patience(min(PATIENCE, len(examples)))
@@ -113,11 +116,19 @@ def answer_all(
             answered = None
         return _judged(example, _preview(task, request), answered, judge.for_request(request))
 
+    confinement = Confinement("evaluation", on_aside, through=(ProtegeError,))
+
+    def confined_answer(example: Example) -> Judged:
+        judged = Judged(example.id, "", "", example.answer, agreed=False, confidence=None, valid=False)
+        with confinement.each(example.id):
+            judged = judged_answer(example)
+        return judged
+
     judged: list[Judged] = []
     shown = bar or Silent()
     with ThreadPoolExecutor(parallel, "protege-evaluate") as pool:
         try:
-            for result in pool.map(judged_answer, examples):
+            for result in pool.map(confined_answer, examples):
                 judged.append(result)
                 shown.advance()
         except BaseException:

@@ -17,6 +17,7 @@ from .. import tune as tuning
 from ..asking.confidence import Scorer
 from ..asking.novelty import novelty_from
 from ..certify import as_routed, early_refusal, thresholds
+from ..common.confinement import Aside
 from ..common.hashing import hash_of
 from ..common.tracing import traced
 from ..errors import EngineError
@@ -81,7 +82,9 @@ def curate(run: Run) -> Curated:
     if folder.exists():
         curated = curating.Curated.load(folder)
     else:
-        curated = curating.curate(task, calls, settings, policy)
+        asides: list[Aside] = []
+        curated = curating.curate(task, calls, settings, policy, on_aside=asides.append)
+        workspace.quarantine.add(asides)
         curated.save(folder)
     since = reason.since if reason is not None else None
     answered = workspace.count_calls(task_id=task.id, teacher_only=True, since=since)
@@ -158,7 +161,14 @@ def _agreed_on_validation(run: Run, curated: Curated, base: Base, form: PromptFo
     ):
         grader = grader_of(run.workspace, run.task)
         judged = evaluate.answer_all(
-            engines, specialist, run.task, examples, parallel=engines.count, grader=grader, bar=bar
+            engines,
+            specialist,
+            run.task,
+            examples,
+            parallel=engines.count,
+            grader=grader,
+            bar=bar,
+            on_aside=run.workspace.quarantine.keep,
         )
     return sum(answer.agreed for answer in judged)
 
@@ -270,7 +280,15 @@ def _answers_to(
     engine, examples = engines(), curated.examples(part)
     with run.progress.step(f"{run.task.name}: answering {part} calls", len(examples)) as bar:
         judged = evaluate.answer_all(
-            engine, specialist, run.task, examples, parallel=engine.count, grader=grader, bar=bar, scorer=scorer
+            engine,
+            specialist,
+            run.task,
+            examples,
+            parallel=engine.count,
+            grader=grader,
+            bar=bar,
+            scorer=scorer,
+            on_aside=run.workspace.quarantine.keep,
         )
     if engine.fingerprint(specialist) != fingerprint:
         raise EngineError("Two engines of one specialist differ.", "Did its files change? `protege improve`.")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from .. import cluster, collect
+from ..common.confinement import Aside
 from ..common.hashing import hash_of
 from ..common.progress import Progress, Silent
 from ..errors import BadInput
@@ -29,7 +30,9 @@ def find_tasks(workspace: Workspace, progress: Progress | None = None) -> list[T
 def _discover(workspace: Workspace, known: Sequence[Task], progress: Progress | None) -> None:
     key = f"tasks:{workspace.count_calls()}"
     with (progress or Silent()).step("Finding tasks"):
-        found = cluster.discover(workspace.calls, known)
+        asides: list[Aside] = []
+        found = cluster.discover(workspace.calls, known, asides.append)
+    workspace.quarantine.add(asides)
     workspace.save_tasks(found.tasks, found.assignment)
     if workspace.routes():
         publish(workspace)

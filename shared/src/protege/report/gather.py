@@ -88,6 +88,7 @@ def status(workspace: Workspace) -> dict[str, Any]:
     return {
         "home": str(workspace.home),
         "calls": workspace.count_calls(),
+        "set_aside": workspace.quarantine.counts(),
         "kept": sum(task["kept"] for task in tasks),
         "saved_usd": sum(task["saved_usd"] or 0.0 for task in tasks),
         "tasks": tasks,

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from ..common.confinement import Confinement
 from ..errors import BaseModelError
 from ..specialist import Base
 from .base import load_base
@@ -27,11 +28,13 @@ def find_bases(home: str | os.PathLike[str] | None = None, extra: Sequence[str |
     asked = [*map(str, extra), *filter(None, os.environ.get("PROTEGE_BASE", "").split(os.pathsep))]
     names = {name: model for name in asked if (model := _named(name)) and not Path(name).exists()}
     bases = [load_base(path) for path in asked if path not in names]
+    confinement = Confinement("bases")
     for path in base_paths(home):
-        try:
-            bases.append(load_base(path))
-        except BaseModelError as error:
-            log.info("Left out: %s", error)
+        with confinement.each(str(path)):
+            try:
+                bases.append(load_base(path))
+            except BaseModelError as error:
+                log.info("Left out: %s", error)
     for name, model in names.items():
         if not any(base.name == model.name for base in bases):
             raise BaseModelError(f"The base {name} is not on this machine.", f"Get it: {model.how_to_get}")

@@ -7,6 +7,7 @@ from .history import History as History
 from .journals import Journals as Journals
 from .migrations import migrate as migrate
 from .nouns import Nouns as Nouns
+from .quarantine import Quarantine as Quarantine
 from .records import AttemptCount as AttemptCount
 from .records import AttemptRow as AttemptRow
 from .records import DataSet as DataSet

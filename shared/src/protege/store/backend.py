@@ -55,6 +55,10 @@ class Backend(Protocol):
         """
         ...
 
+    def set_aside(self) -> Mapping[str, Mapping[str, int]]:
+        """How much is in quarantine, by place and reason: a look, as `journal_offsets`."""
+        ...
+
     def journal_offsets(self) -> Mapping[str, int]:
         """How far each journal file is stored, in bytes, by its name: a look that makes and changes nothing.
 

@@ -10,9 +10,12 @@ import orjson
 import sqlalchemy as sa
 
 from ..call import ATTEMPT_FIELDS, Attempt, Call
+from ..common.confinement import Aside, Confinement
+from ..errors import BadCall
 from . import tables
 from .database import Database
 from .parts import pack, unpack
+from .quarantine import Quarantine
 
 
 class Calls:
@@ -69,10 +72,20 @@ class Calls:
             @functools.lru_cache(maxsize=4096)
             def part(digest: str) -> Any:
                 body = connection.scalar(sa.select(tables.parts.c.body).where(tables.parts.c.hash == digest))
-                return orjson.loads(body or b"null")
+                if body is None:
+                    raise BadCall("a part of it is missing in the store.")
+                return orjson.loads(body)
 
+            asides: list[Aside] = []
+            confinement = Confinement("store", asides.append)
             for number, body in connection.execution_options(yield_per=2000).execute(query):
-                yield number, Call.from_record(unpack(body, part))
+                call = None
+                with confinement.each(f"call {number}"):
+                    call = Call.from_record(unpack(body, part))
+                if call is not None:
+                    yield number, call
+        if asides:
+            Quarantine(self._database).add(asides)
 
     def last(self) -> int:
         """The number of the latest call; 0 if there is none."""

@@ -101,6 +101,17 @@ class Sqlite:
         """One for all of a thread's turns, so that the thread may take it again."""
         return filelock.FileLock(self._home / "turn.lock", timeout=TURN_S)
 
+    def set_aside(self) -> Mapping[str, Mapping[str, int]]:
+        counts: dict[str, dict[str, int]] = {}
+        try:
+            with contextlib.closing(sqlite3.connect(f"{self._path.as_uri()}?mode=ro", uri=True)) as store:
+                query = "SELECT place, reason, count(*) FROM quarantine GROUP BY place, reason"
+                for place, reason, number in store.execute(query):
+                    counts.setdefault(place, {})[reason] = number
+        except sqlite3.Error:
+            return {}
+        return counts
+
     def journal_offsets(self) -> Mapping[str, int]:
         try:
             with contextlib.closing(sqlite3.connect(f"{self._path.as_uri()}?mode=ro", uri=True)) as store:

@@ -201,6 +201,20 @@ windows = sa.Table(
     sa.Column("body", sa.LargeBinary, nullable=False),
 )
 
+# What was set aside
+
+quarantine = sa.Table(
+    "quarantine",
+    metadata,
+    sa.Column("place", sa.String, primary_key=True),
+    sa.Column("key", sa.String, primary_key=True),
+    sa.Column("reason", sa.String, nullable=False),
+    sa.Column("detail", sa.String, nullable=False),
+    sa.Column("version", sa.String, nullable=False),
+    sa.Column("time", sa.Float, nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+)
+
 # What may be cleared at any time
 
 cache = sa.Table(

@@ -9,6 +9,7 @@ from dataclasses import replace
 from ..call import Call
 from ..chat.answer import answer_text
 from ..collect import drain
+from ..common.confinement import Aside, Confinement
 from ..errors import InvalidAnswer, ProtegeError
 from ..evaluate.graders import Grader, grader_for
 from ..rollout.lifecycle import audit, audit_rate, canary, promote, retire, stage, stop, succeed
@@ -35,9 +36,12 @@ def look(workspace: Workspace) -> list[Event]:
     drain(workspace)
     compare(workspace)
     notice(workspace)
+    asides: list[Aside] = []
     for specialist in workspace.specialists():
         if specialist.answers or specialist.state == "shadow":
-            _move(workspace, specialist)
+            with Confinement("watch", asides.append).each(specialist.id):
+                _move(workspace, specialist)
+    workspace.quarantine.add(asides)
     settle(workspace)  # a process may have been killed in the middle of a change
     return workspace.history.events(after=before)
 
@@ -49,16 +53,25 @@ def compare(workspace: Workspace) -> int:
     the next time.
     """
     last, route, done = workspace.history.last_attempt(), workspace.routes(), 0
+    asides: list[Aside] = []
     for task in workspace.tasks():
-        try:
-            done += sum(_compare(workspace, task, known, route, last) for known in (task.id, *task.merged))
-        except ProtegeError as error:
-            log.warning("The audits of %s wait: %s", task.name, error)
+        with Confinement("watch", asides.append, through=(ProtegeError,)).each(task.id):
+            try:
+                done += sum(_compare(workspace, task, known, route, last, asides) for known in (task.id, *task.merged))
+            except ProtegeError as error:
+                log.warning("The audits of %s wait: %s", task.name, error)
+    workspace.quarantine.add(asides)
     return done
 
 
-def _compare(workspace: Workspace, task: Task, task_id: str, route: Mapping[str, Route], last: int) -> int:
-    """Compare tries up to the number `last`; what comes in meanwhile is looked at the next time."""
+def _compare(
+    workspace: Workspace, task: Task, task_id: str, route: Mapping[str, Route], last: int, asides: list[Aside]
+) -> int:
+    """Compare tries up to the number `last`; what comes in meanwhile is looked at the next time.
+
+    A try that cannot be compared is set aside: it counts neither for nor against the specialist.
+    """
+    confinement = Confinement("watch", asides.append, through=(ProtegeError,))
     after = workspace.watched.compared(task_id)
     rows = [
         row
@@ -71,8 +84,9 @@ def _compare(workspace: Workspace, task: Task, task_id: str, route: Mapping[str,
         calls = {call.id: call for call in workspace.calls(ids=[row.call_id for row in batch])}
         for row in batch:
             grader = grader_for(task, route[row.specialist_id].grader)
-            if (call := calls.get(row.call_id)) and (agreed := _agrees(row, call, grader)) is not None:
-                compared[row.number] = agreed
+            with confinement.each(f"{row.call_id} {row.specialist_id}"):
+                if (call := calls.get(row.call_id)) and (agreed := _agrees(row, call, grader)) is not None:
+                    compared[row.number] = agreed
     with workspace.change():
         workspace.history.save_agreed(compared)
         workspace.watched.save_compared(task_id, last)

@@ -14,6 +14,7 @@ from typing import Any
 from .. import cluster
 from ..call import Call, text_of
 from ..chat.prompt import fitting_template
+from ..common.confinement import Aside, Confinement
 from ..rollout.lifecycle import in_stage, stage
 from ..specialist import Route, Specialist
 from ..store.records import Event, Reason
@@ -46,13 +47,18 @@ def notice(workspace: Workspace) -> None:
     route = workspace.routes()
     stages = {specialist.id: stage(workspace, specialist) for specialist in watched.values()}
     news: dict[str, list[list[Any]]] = {}
+    asides: list[Aside] = []
+    confinement = Confinement("watch", asides.append)
     for number, call in workspace.numbered_calls(after=first):
         if number > last:
             break
-        task = assigner.assign(call.request)
-        specialist = watched.get(task.id) if task else None
-        if task and specialist and in_stage(stages[specialist.id], number, call.time):
-            news.setdefault(task.id, []).append(_words(task, call, route[specialist.id]))
+        with confinement.each(call.id):
+            task = assigner.assign(call.request)
+            specialist = watched.get(task.id) if task else None
+            if task and specialist and in_stage(stages[specialist.id], number, call.time):
+                words = _words(task, call, route[specialist.id])
+                news.setdefault(task.id, []).append(words)
+    workspace.quarantine.add(asides)
     with workspace.turn, workspace.change():
         if workspace.watched.noticed() != first:
             return  # another process has gone through them meanwhile

@@ -11,7 +11,7 @@ from typing import TypeAlias
 import sqlalchemy as sa
 
 from ...errors import WorkspaceError
-from . import m0001_november, m0002_older_routes, m0003_numbered_calls, m0004_typed_state, m0005_cache
+from . import m0001_november, m0002_older_routes, m0003_numbered_calls, m0004_typed_state, m0005_cache, m0006_quarantine
 
 Begin: TypeAlias = Callable[[sa.Engine], AbstractContextManager[sa.Connection]]
 """Gives a connection in a transaction that holds changes of tables too, commits it, or rolls it back on an error. While
@@ -33,6 +33,7 @@ ALL = (
     Migration(3, "calls have numbers", m0003_numbered_calls.apply),
     Migration(4, "state in tables of its own", m0004_typed_state.apply),
     Migration(5, "what is left of the results is a cache", m0005_cache.apply),
+    Migration(6, "what was set aside", m0006_quarantine.apply),
 )
 
 _applied = sa.Table(
