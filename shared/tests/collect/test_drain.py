@@ -164,7 +164,7 @@ def test_a_record_that_is_no_call_does_not_stop_the_others(
     with caplog.at_level(logging.WARNING, logger="protege"):
         assert drain(workspace) == 2
     assert ids(workspace) == ["y", "good"], "a usage that is none costs the usage alone"
-    assert "4 records are no calls" in caplog.text
+    assert "4 records are not calls" in caplog.text
 
 
 def test_cost_is_filled_in_where_model_and_usage_are_known(workspace: Workspace) -> None:

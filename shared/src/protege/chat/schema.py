@@ -40,6 +40,8 @@ def checker(schema: bytes) -> Callable[[Any], bool]:
     if len(schema) > LONGEST_SCHEMA:
         return lambda value: True
     plain = orjson.loads(schema)
+    if isinstance(plain, dict) and not isinstance(plain.get("$schema", ""), str):
+        return lambda value: False
     kind: Any = validators.validator_for(plain, default=Draft202012Validator)
     budget = _Budget(0)
     try:
