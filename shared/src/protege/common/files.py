@@ -6,12 +6,29 @@ import contextlib
 import os
 import secrets
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 
 def home_path(home: str | os.PathLike[str] | None = None) -> Path:
     """The home folder: the one given, else PROTEGE_HOME, else `.protege` here."""
     return Path(home or os.environ.get("PROTEGE_HOME") or ".protege").absolute()
+
+
+def distrusted(home: Path, names: Iterable[str] = ()) -> Path | None:
+    """The first of a home and its files of these names that others may have written; None if there is none.
+
+    They must belong to this user or to root, and neither a group nor others may write them. Raises OSError if the home
+    or a file cannot be looked at; a file that is not there is no danger.
+    """
+    if not hasattr(os, "geteuid"):
+        return None
+    for path in (home, *(home / name for name in names)):
+        with contextlib.suppress(FileNotFoundError):
+            status = path.stat()
+            if status.st_uid not in (os.geteuid(), 0) or status.st_mode & 0o022:
+                return path
+    return None
 
 
 def write_private(path: Path, body: bytes) -> None:

@@ -15,6 +15,7 @@ import orjson
 
 from ..asking.confidence import Scorer
 from ..cluster.assign import Assigner
+from ..common.files import distrusted
 from ..common.forks import tell_of_forks
 from ..common.patience import WAIT_S, Patience
 from ..common.switch import ALL, mark_of, of_specialist, of_task, switched
@@ -28,6 +29,10 @@ CHECK_S = 0.5
 YOUNG_S = 2.5
 """For this long after a file was first seen, its content is compared too. No file system's clock ticks more slowly than
 every 2 s."""
+
+BELIEVED = ("routes.json", "engine.json", "switch")
+"""The files of a home by which an agent is answered. Where others may have written one, or the home, the teacher
+answers."""
 
 log = logging.getLogger("protege.route")
 
@@ -154,6 +159,7 @@ class TableFile:
         self._checked_s = -math.inf
         self._read: tuple[_Version | None, bytes] | None = None
         self._switched: frozenset[str] | None = None
+        self._warned = False
         self._patience = Patience()
         self._reading = self._hangs = False
         self._lock = threading.Lock()
@@ -199,12 +205,24 @@ class TableFile:
             stat = self._path.stat()
             version = (stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino)
             # Two replacements within one tick of the file system's clock may look alike, so a young one is read again.
-            if version != self._seen or time.monotonic() - self._seen_s < YOUNG_S:
+            if (strange := distrusted(self._path.parent, BELIEVED)) is not None:
+                self._read = None, b""
+                self._warn_of(strange)
+            elif version != self._seen or time.monotonic() - self._seen_s < YOUNG_S:
                 self._read = version, self._path.read_bytes()
         except OSError:
             self._read = None, b""
         finally:
             self._reading = self._hangs = False
+
+    def _warn_of(self, strange: Path) -> None:
+        if not self._warned:
+            self._warned = True
+            log.warning(
+                "%s belongs to another user, or others may write it: calls are recorded, and the teacher answers them. "
+                "`protege doctor` says what helps. (Told once.)",
+                strange,
+            )
 
     def _take(self, version: _Version | None, body: bytes) -> None:
         if version == self._seen and body == self._body:
