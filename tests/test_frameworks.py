@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,8 @@ from langchain_core.tools import tool
 from langgraph.graph import START, StateGraph
 from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.tools import FunctionTool
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
 from protege import Workspace
 from protege_autogen import ProtegeChatCompletionClient
 from protege_autogen.testing import ScriptedClient
@@ -108,6 +111,23 @@ def test_the_versions_in_the_documentation_are_those_that_the_tests_run_with():
     rows = re.findall(r"^\| ([a-z-]+) \| ([\d.]+) \|", (ROOT / "docs/frameworks.md").read_text(), re.MULTILINE)
     assert len(rows) == 10
     assert {name: importlib.metadata.version(name) for name, _ in rows} == dict(rows)
+
+
+def test_the_matrix_in_the_documentation_is_of_the_versions_that_the_packages_claim_and_nothing_failed():
+    matrix = runpy.run_path(str(ROOT / "tests/bench/frameworks_matrix.py"))
+    table = (ROOT / "docs/frameworks.md").read_text().partition(matrix["START"])[2].partition(matrix["END"])[0]
+    rows = re.findall(r"^\| (\w+) \| ([\w-]+) \| `(.+)` \| ([\d.]+) \| ([\d.]+) \|$", table, re.MULTILINE)
+    adapters = [pyproject.parent.name for pyproject in (ROOT / "packages").glob("*/pyproject.toml")]
+    assert {(adapter, name): SpecifierSet(claimed) for adapter, name, claimed, *_ in rows} == {
+        (adapter, name): bound for adapter in adapters for name, bound in matrix["claims"](adapter).items()
+    }
+    for _, _, claimed, oldest, newest in rows:
+        assert Version(oldest) == matrix["lower_bound"](SpecifierSet(claimed))
+        assert Version(newest) in SpecifierSet(claimed)
+    results = re.findall(r"^\| (\w+) \| \*its tests\* \| \| (.+) \| (.+) \|$", table, re.MULTILINE)
+    assert sorted(adapter for adapter, *_ in results) == sorted(adapters)
+    said = [words for _, *ends in results for words in ends]
+    assert all(re.fullmatch(r"\d+ passed(, \d+ skipped)?", words) for words in said), said
 
 
 HEAVY = ("torch", "transformers", "sklearn", "hdbscan", "datasets", "plotly", "xllamacpp", "gguf")
