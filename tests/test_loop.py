@@ -7,6 +7,7 @@ The teacher is scripted, and its task is one that a small model learns in second
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import itertools
 import os
@@ -228,7 +229,7 @@ def test_what_is_served_and_is_not_what_was_tuned_is_told(home, improved):
         digests={**specialist.digests, "gguf": specialist.base.sha256},
     )
     for served, holds in ((specialist, True), (untuned, False)):
-        with open_engine(workspace, served) as engine:
+        with contextlib.closing(open_engine(workspace, served)) as engine:
             found = check_parity(workspace, task, served, engine, rows[:12])
         assert found.holds is holds, found.reason
         assert found.n == found.prompts == 12 and found.template is None

@@ -38,7 +38,6 @@ from protege.chat.prompt import render
 from protege.ollama.api import Ollama
 from protege.serve import Completer, Completion, OllamaEngine, Options, serve
 from protege.serve.ollama.models import bring
-from protege.serve.weights import _digest_of
 from protege.specialist import Specialist
 from protege.workspace import Workspace
 from specialists import make_specialists, smollm2
@@ -167,7 +166,8 @@ def show(contenders: Sequence[Contender], reference: Contender) -> None:
 
 def first(make: Callable[[], Contender]) -> Contender:
     """Made, and asked once."""
-    _digest_of.cache_clear()  # nobody has read these files yet when tuning stops
+    # Nobody has read these files yet when tuning stops: their digests are remembered in this folder.
+    os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp()
     begin_s = time.perf_counter()
     contender = make()
     contender.ask(0)
