@@ -198,20 +198,20 @@ def test_killed_between_two_writes_no_agent_follows_who_was_ended(workspace: Wor
             os.kill(os.getpid(), signal.SIGKILL)
 
         if at == "save_specialist":
-            Workspace.save_specialist = die  # pyright: ignore[reportAttributeAccessIssue]
+            Workspace.save_specialist = die
         else:
             setattr(lifecycle, at, die)
-        lifecycle.serve.bring_back = lambda w, s, fingerprint: s  # pyright: ignore[reportAttributeAccessIssue]
+        lifecycle.serve.bring_back = lambda w, s, fingerprint: s
         acts[act](Workspace(workspace.home))
         os._exit(0)
     assert os.waitpid(pid, 0)[1] == signal.SIGKILL
     again = Workspace(workspace.home)
     answering = {s.id for s in again.specialists() if s.answers}
-    routes = agent_of(again)._table.current().routes  # pyright: ignore[reportPrivateUsage]
+    routes = agent_of(again)._table.current().routes
     assert {entry.specialist.id for entries in routes.values() for entry in entries} <= answering
     settle(again)  # the next look
     answering = {s.id for s in again.specialists() if s.answers}
-    routes = agent_of(again)._table.current().routes  # pyright: ignore[reportPrivateUsage]
+    routes = agent_of(again)._table.current().routes
     assert {entry.specialist.id for entries in routes.values() for entry in entries} == answering
     assert not switch.switched(again.home)
 

@@ -63,7 +63,7 @@ def test_it_is_told_once_and_by_doctor(published: Workspace, caplog: pytest.LogC
     table = TableFile(published.home / "routes.json")
     with caplog.at_level(logging.WARNING, "protege.route"):
         for _ in range(3):
-            table._checked_s = float("-inf")  # pyright: ignore[reportPrivateUsage]
+            table._checked_s = float("-inf")
             assert not table.current().routes
     assert caplog.text.count("Told once") == 1
     (home,) = (finding for finding in checkup(published.home) if finding.name == "home")
