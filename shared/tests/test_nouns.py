@@ -185,10 +185,8 @@ def test_an_image_is_refused():
 def test_a_hostile_chat_template_cannot_leave_the_sandbox():
     from dataclasses import replace
 
-    from jinja2.exceptions import SecurityError
-
     hostile = replace(BASE, chat_template="{{ messages.__class__.__mro__[1].__subclasses__() }}")
-    with pytest.raises(SecurityError):
+    with pytest.raises(CannotRender, match="SecurityError"):
         render(hostile, messages_for(TASK, entry("Entry: Anna"), "slots"))
 
 

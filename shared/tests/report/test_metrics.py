@@ -6,13 +6,14 @@ import http.client
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from memory_engine import BASE
 from prometheus_client.parser import text_string_to_metric_families
-from protege import Call, Route, Specialist, Task, Workspace
+from protege import Attempt, Call, Route, Specialist, Task, Workspace
 from protege.errors import ResourceError, WorkspaceError
 from protege.report import exposition
 from protege.service.metrics import CONTENT_TYPE, metrics_server
@@ -27,15 +28,15 @@ def specialist(state: Any = "live", name: str = "colours-v1") -> Specialist:
 
 
 def tried(call_id: str, outcome: str, reason: str, by: str = "colours-v1") -> Call:
-    return Call.from_record(
+    call = Call.from_record(
         {
             "id": call_id,
             "messages": [{"role": "user", "content": f"What colour does {SECRET} like?"}],
             "response": {"role": "assistant", "content": SECRET},
             "time": 1.7e9,
-            "attempts": [{"by": by, "outcome": outcome, "reason": reason, "content": SECRET}],
         }
     )
+    return replace(call, attempts=(Attempt(by, outcome, reason, content=SECRET),))  # type: ignore[arg-type]
 
 
 @pytest.fixture

@@ -88,9 +88,15 @@ def test_no_base_here_names_one_to_get() -> None:
         ({"context": 8}, "reads 8 tokens; the longest call has about 12"),
         ({"parameters": 20_000_000_000}, "tuning needs about 1"),
         ({"architecture": "phi2"}, "GGUF files of architecture phi2 cannot be tuned here"),
-        ({"format": "huggingface"}, "by vLLM, which is not installed"),
-        ({"chat_template": "{{ raise_exception('no') }}"}, "its chat template refuses a system message"),
-        ({"chat_template": "{% broken"}, "its chat template fails: TemplateSyntaxError"),
+        ({"format": "huggingface"}, "which needs vLLM; vLLM is not installed"),
+        (
+            {"chat_template": "{{ raise_exception('no') }}"},
+            "template cannot be used: The base's chat template refused the messages: no",
+        ),
+        (
+            {"chat_template": "{% broken"},
+            "cannot be used: The base's chat template failed (TemplateSyntaxError)",
+        ),
     ],
 )
 def test_what_speaks_against_a_base_that_is_here_is_said(changes: dict[str, object], reason: str) -> None:

@@ -6,8 +6,6 @@ import importlib.util
 import math
 from dataclasses import dataclass
 
-import jinja2
-
 from ..chat.prompt import render
 from ..errors import CannotRender
 from ..specialist import Base
@@ -116,8 +114,6 @@ def _template_refuses(base: Base) -> str | None:
     messages = [{"role": role, "content": text} for role, text in (("system", ""), ("user", "x"))]
     try:
         render(base, messages)
-    except CannotRender:
-        return "its chat template refuses a system message"
-    except jinja2.TemplateError as error:
-        return f"its chat template fails: {type(error).__name__}"
+    except CannotRender as error:
+        return f"its chat template cannot be used: {error.fact}"
     return None
