@@ -67,7 +67,7 @@ def test_no_schema_takes_long(name: str) -> None:
     ("value", "schema", "broken"),
     [
         ("abc", {"pattern": "^[a-c]+$"}, False),
-        ("abd", {"pattern": "^[a-c]+$"}, True),
+        ("abz", {"pattern": "^[a-c]+$"}, True),
         ("xaby", {"pattern": "ab"}, False),
         ("abc", {"pattern": r"^\u0061bc$"}, False),
         ({"a1": 1}, {"patternProperties": {"^a": {"type": "string"}}}, True),
