@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from agents import LiveHome
-from protege import Request, Workspace
+from protege import Request, Workspace, report
 from protege.collect import drain
 
 DEMO = Path(__file__).parents[1] / "examples" / "demo"
@@ -112,8 +112,8 @@ def test_an_agent_succeeds_where_every_field_is_the_published_one(demo: ModuleTy
 def test_the_whole_agent_is_compared_with_and_without(
     demo: ModuleType, entries: list[Any], live_home: LiveHome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(demo, "Router", lambda home: live_home.router)
+    monkeypatch.setattr("protege.Router", lambda home: live_home.router)
     demo.whole_agent(live_home.workspace, entries, demo.teacher.published(entries))
-    found = demo.gather(live_home.workspace).end_to_end
+    found = report.gather(live_home.workspace).end_to_end
     assert (found.without.succeeded, found.with_specialists.succeeded) == (33, 33)
     assert found.without.calls == sum(expected(entries).values()), "the calls of its own runs, and of no others"

@@ -138,7 +138,7 @@ def test_an_adapter_brings_its_framework_and_the_core_and_loads_nothing_heavy(ad
     needed = importlib.metadata.requires(f"protege-{adapter}") or []
     plain = [re.match(r"[\w.-]+", one)[0] for one in needed if "extra ==" not in one]  # type: ignore[index]
     own = {"langchain": "langchain", "langgraph": "langgraph", "llamaindex": "llama-index", "autogen": "autogen"}
-    light = ("protege", "orjson", "uuid-utils", "pydantic", own[adapter])
+    light = ("protege", "lazy-loader", "orjson", "uuid-utils", "pydantic", own[adapter])
     assert all(name.startswith(light) for name in plain), plain
     script = f"import sys, protege_{adapter}; print(*(m for m in {HEAVY!r} if m in sys.modules))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
