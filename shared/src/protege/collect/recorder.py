@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 import uuid_utils
 
-from ..common.checks import MOST_BYTES, MOST_LEVELS, too_deep, without_odd_fields
+from ..common.checks import MOST_BYTES, MOST_LEVELS, without_odd_fields
 from ..common.files import home_path
 from ..masking.masking import mask
 from .journal import JournalWriter
@@ -79,11 +79,7 @@ _OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
 def _json(record: Mapping[str, Any]) -> bytes:
     try:
         written = orjson.dumps(record, _unserialisable, _OPTIONS)
-        # Few calls hold so many brackets that they could be nested too deep, and only these are looked through.
-        deep = written.count(b"{") + written.count(b"[") > MOST_LEVELS and too_deep(record)
-    except TypeError:
-        written, deep = b"", True
-    if deep:
+    except TypeError:  # odd values; or more than 254 levels, which is orjson's bound. The drain has one of its own
         written = orjson.dumps(_plain(record, 0), _unserialisable, _OPTIONS)
     if len(written) > MOST_BYTES:
         raise ValueError("the call is too large")

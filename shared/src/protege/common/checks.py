@@ -35,6 +35,8 @@ TEXTS = ("finish_reason", "model", "answered_by", "decision", "run", "parent", "
 
 _FIGURES = ("time", "latency_ms", "ttft_ms", "cost_usd")
 _TOKENS = ("input_tokens", "output_tokens", "prompt_tokens", "completion_tokens")
+_NUMBERS = (float, int)
+_PLAIN_RANGES = tuple((name, RANGES[name]) for name in _FIGURES)
 _LONE = re.compile("[\ud800-\udfff]")
 
 
@@ -52,6 +54,8 @@ def without_odd_fields(record: Mapping[str, Any]) -> Mapping[str, Any]:
 
     The request, the answer, the attempts and the id are left as they are.
     """
+    if _is_plain_record(record):  # nearly all are, and this runs inside the agent
+        return record
     odd = {name for name in _FIGURES if record.get(name) is not None and not is_figure(record[name], name)}
     if isinstance(record.get("time"), str):
         odd.discard("time")
@@ -68,6 +72,20 @@ def without_odd_fields(record: Mapping[str, Any]) -> Mapping[str, Any]:
     if "usage" in odd and isinstance(usage, Mapping):
         mended["usage"] = {name: usage[name] for name in _TOKENS if is_figure(usage.get(name), "tokens")}
     return mended
+
+
+def _is_plain_record(record: Mapping[str, Any]) -> bool:
+    """Whether all figures and names are of the commonest form: a quick look, false where a closer one must decide."""
+    get = record.get
+    for name, (least, greatest) in _PLAIN_RANGES:
+        value = get(name)
+        if value is not None and not (type(value) in _NUMBERS and least <= value <= greatest):
+            return False
+    for name in TEXTS:
+        value = get(name)
+        if value is not None and not (type(value) is str and len(value) <= MOST_TEXT and value.isascii()):
+            return False
+    return (usage := get("usage")) is None or _is_usage(usage)
 
 
 def _is_plain(value: Any) -> bool:
