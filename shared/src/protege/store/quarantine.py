@@ -63,12 +63,6 @@ class Quarantine:
             counts.setdefault(place, {})[reason] = number
         return counts
 
-    def keys(self, place: str) -> set[str]:
-        """What this version set aside in a place: it is not tried again."""
-        table = tables.quarantine.c
-        query = sa.select(table.key).where(table.place == place, table.version == importlib.metadata.version("protege"))
-        return {row.key for row in self._database.rows(query)}
-
     def of_other_versions(self, places: Sequence[str]) -> list[Aside]:
         """What another version set aside in these places, with its bytes: this version may be able to read it."""
         table = tables.quarantine
