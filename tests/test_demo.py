@@ -115,5 +115,6 @@ def test_the_whole_agent_is_compared_with_and_without(
     monkeypatch.setattr("protege.Router", lambda home: live_home.router)
     demo.whole_agent(live_home.workspace, entries, demo.teacher.published(entries))
     found = report.gather(live_home.workspace).end_to_end
+    assert found is not None
     assert (found.without.succeeded, found.with_specialists.succeeded) == (33, 33)
     assert found.without.calls == sum(expected(entries).values()), "the calls of its own runs, and of no others"
