@@ -2,7 +2,7 @@ from .gate import Candidate as Candidate
 from .gate import Figures as Figures
 from .gate import as_routed as as_routed
 from .gate import certify as certify
-from .gate import live_wordings as live_wordings
+from .gate import live_calls as live_calls
 from .gate import route_from as route_from
 from .gate import spent_on as spent_on
 from .gate import thresholds as thresholds

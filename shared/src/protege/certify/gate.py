@@ -84,14 +84,14 @@ def certify(workspace: Workspace, candidate: Candidate, promise: Promise, beside
     `ledger.spend`.
     """
     answers, curated = candidate.answers, candidate.curated
-    validation = as_routed(answers.validation, curated, "validation")
+    validation = as_routed(answers.validation, curated)
     grid = thresholds(validation, len(curated.calibration), promise)
     certificate = early_refusal(validation, grid, epsilon=promise.epsilon)
     if certificate is None:
         spent = spent_on(workspace, candidate, promise, beside)
         # A later decision has fewer calls, or less of δ: the grid is made for what it really has.
         grid = thresholds(validation, len(spent.calls), replace(promise, delta=spent.delta))
-        calls = as_routed(spent.calls, curated, "calibration")
+        calls = as_routed(spent.calls, curated)
         certificate = calibrate(calls, grid, epsilon=promise.epsilon, delta=spent.delta)
     return Figures(
         evaluation=evaluate.evaluate(
@@ -116,14 +116,21 @@ def thresholds(validation: Sequence[Judged], calls: int, promise: Promise) -> tu
     return grid_from(validation, calibration_calls=calls, epsilon=promise.epsilon, delta=promise.delta)
 
 
-def as_routed(judged: Sequence[Judged], curated: Curated, part: str) -> list[Judged]:
+def as_routed(judged: Sequence[Judged], curated: Curated) -> list[Judged]:
     """The answers as the live route treats them: one to a call of a wording that will not be live is handed back.
 
     If they counted as kept, rare wordings could certify a threshold that the common wordings fail.
     """
-    live, rows = live_wordings(curated), curated.parts[part]
-    wording = dict(zip(rows["id"], rows["signature"], strict=True))
-    return [j if wording.get(j.call_id) in live else replace(j, valid=False, confidence=None) for j in judged]
+    live = live_calls(curated)
+    return [j if j.call_id in live else replace(j, valid=False, confidence=None) for j in judged]
+
+
+def live_calls(curated: Curated) -> set[str]:
+    """The ids of the held-out calls whose wording will be live."""
+    live = live_wordings(curated)
+    parts = (curated.parts[name] for name in ("validation", "calibration", "test"))
+    pairs = (pair for part in parts for pair in zip(part["id"], part["signature"], strict=True))
+    return {call_id for call_id, signature in pairs if signature in live}
 
 
 def live_wordings(curated: Curated) -> tuple[str, ...]:

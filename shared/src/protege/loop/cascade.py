@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from .. import select as selecting
 from .. import serve
-from ..certify import Candidate, Figures, Promise, calls_needed, certify, live_wordings, route_from, spent_on
+from ..certify import Candidate, Figures, Promise, calls_needed, certify, live_calls, route_from, spent_on
 from ..cluster import MACHINE_USD_PER_HOUR, teacher_usd
 from ..errors import ProtegeError
 from ..rollout.lifecycle import canary, keep_record, promote, prune, refuse, taken_out
@@ -79,9 +79,8 @@ def handed_on(run: Run, first: Candidate) -> HandedOn:
     route, answers = run.workspace.routes()[first.specialist.id], first.answers
     below = ((first.specialist.report or {}).get("certificate") or {}).get("failed") or 0.0
     spent = spent_on(run.workspace, first, run.settings.promise).calls
-    live = set(live_wordings(first.curated))
-    wording = {c: w for p in first.curated.parts.values() for c, w in zip(p["id"], p["signature"], strict=True)}
-    judged = [j for j in (*answers.validation, *spent, *answers.test) if wording[j.call_id] in live]
+    live = live_calls(first.curated)
+    judged = [j for j in (*answers.validation, *spent, *answers.test) if j.call_id in live]
     rest = first.curated.held_out({answer.call_id for answer in judged if is_handed_on(answer, below)})
     return HandedOn(first.specialist, route, rest, len(rest.calibration) / max(1, len(spent)), below)
 

@@ -255,7 +255,7 @@ def answers(run: Run, specialist: Specialist, curated: Curated) -> Answers:
         validation = part("validation", many)
         scorer = evaluate.fit(validation, plain.novelty)
         validation = evaluate.rescored(validation, scorer)
-        routed = as_routed(validation, curated, "validation")
+        routed = as_routed(validation, curated)
         grid = thresholds(routed, len(curated.calibration), promise)
         refused = early_refusal(routed, grid, epsilon=promise.epsilon)
         calibration = [] if refused else evaluate.rescored(part("calibration", many), scorer)

@@ -41,7 +41,7 @@ class StoreConformance:
     @pytest.fixture
     def store(self) -> str:
         """Your store, as `Workspace(store=…)` takes it."""
-        raise NotImplementedError
+        raise NotImplementedError("Give a fixture `store`.")
 
     @pytest.fixture
     def home(self, tmp_path: Path) -> Path:
