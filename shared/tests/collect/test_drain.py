@@ -14,6 +14,7 @@ from protege import Workspace
 from protege.collect import Recorder, drain
 from protege.collect.draining import kept_for_later
 from protege.collect.journal import encode
+from protege.common.checks import MOST_LEVELS
 
 
 def record(text: str, **fields: Any) -> dict[str, Any]:
@@ -205,3 +206,20 @@ def test_drains_and_recorders_at_the_same_time_lose_and_double_nothing(workspace
     assert told == 1200
     assert len(set(ids(workspace))) == 1200
     assert files(workspace) == []
+
+
+@pytest.mark.parametrize("levels", [150, 230, 300])
+def test_of_a_call_that_is_nested_too_deep_the_deeper_part_alone_is_left_out(workspace: Workspace, levels: int) -> None:
+    nested: Any = "x"
+    for _ in range(levels):
+        nested = [nested]
+    recorder = Recorder(workspace.home)
+    recorder.record({**record("deep"), "feedback": nested})
+    recorder.close()
+    drain(workspace)
+    (call,) = workspace.calls()
+    value, reached = call.feedback, 0
+    while isinstance(value, list):
+        value, reached = value[0], reached + 1
+    assert (value == "x") is (levels == 150) and reached == min(levels, MOST_LEVELS - 1)
+    assert recorder.lost == 0

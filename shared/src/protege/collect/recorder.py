@@ -40,10 +40,10 @@ class Recorder:
         """Record one call, in the form of `Call.to_record()`. A missing `id` or `time` (now) is filled in.
 
         The call is in the journal when this returns. Figures and names that cannot be are left out, and so is what is
-        nested too deep (`common.checks`). Never raises: a call that cannot be written (disk full, home not writable,
-        more than MOST_BYTES) is counted in `lost` and logged once. Recording goes on as soon as it can. A disk that
-        hangs holds the agent for 0.2 s once; further calls are held in memory, 8 MB at most, and written once it is
-        back.
+        nested too deep, here or in the drain (`common.checks`). Never raises: a call that cannot be written (disk full,
+        home not writable, more than MOST_BYTES) is counted in `lost` and logged once. Recording goes on as soon as it
+        can. A disk that hangs holds the agent for 0.2 s once; further calls are held in memory, 8 MB at most, and
+        written once it is back.
         """
         try:
             if "id" not in record or "time" not in record:
@@ -79,7 +79,7 @@ _OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
 def _json(record: Mapping[str, Any]) -> bytes:
     try:
         written = orjson.dumps(record, _unserialisable, _OPTIONS)
-    except TypeError:  # odd values; or more than 254 levels, which is orjson's bound. The drain has one of its own
+    except TypeError:  # odd values; or more than 254 levels, which is orjson's bound. The drain has the lower one
         written = orjson.dumps(_plain(record, 0), _unserialisable, _OPTIONS)
     if len(written) > MOST_BYTES:
         raise ValueError("the call is too large")

@@ -112,6 +112,24 @@ def too_deep(value: Any, levels: int = MOST_LEVELS) -> bool:
     return True
 
 
+def without_deep_parts(value: Any) -> Any:
+    """The value with "<too deep>" in place of what stands more than MOST_LEVELS deep; the value itself if nothing does.
+
+    value: read from JSON, so that it does not hold itself.
+    """
+    return _cut(value, MOST_LEVELS) if too_deep(value) else value
+
+
+def _cut(value: Any, levels: int) -> Any:
+    if not isinstance(value, dict | list):
+        return value
+    if levels == 0:
+        return "<too deep>"
+    if isinstance(value, dict):
+        return {key: _cut(item, levels - 1) for key, item in value.items()}
+    return [_cut(item, levels - 1) for item in value]
+
+
 def _children(value: Any) -> Any:
     return value.values() if isinstance(value, dict) else value
 
