@@ -26,7 +26,4 @@ if [ $# -gt 0 ]; then
     exec $python -m pytest "$@"
 fi
 say "Tests (pytest) and coverage (SlipCover)"
-mkdir -p .cache
-product=shared/src,packages/langchain/src,packages/langgraph/src,packages/llamaindex/src,packages/autogen/src
-$python -m slipcover --source $product --json --out .cache/coverage.json -m pytest
-$python tests/support/covered.py .cache/coverage.json
+exec $python tests/support/covered.py
