@@ -14,6 +14,8 @@ import pytest
 from protege import Workspace
 from protege.cli import doctor
 from protege.cli.doctor import Finding, checkup
+from protege.serve.embedded.client import Place
+from protege.serve.embedded.shared import publish
 from protege.store.home import VERSION
 
 
@@ -147,12 +149,12 @@ def test_the_journals_backlog_is_what_the_store_has_not_taken_in(home: Path) -> 
 
 def test_the_engine_runs_or_does_not(home: Path) -> None:
     assert found(home, "engine").fact == "not running"
-    (home / "engine.json").write_bytes(orjson.dumps({"pid": os.getpid()}))
-    assert found(home, "engine") == Finding("engine", True, f"running, process {os.getpid()}")
-    gone = subprocess.Popen([sys.executable, "-c", ""])
-    gone.wait()
-    (home / "engine.json").write_bytes(orjson.dumps({"pid": gone.pid}))
+    folder = home / "sockets"
+    folder.mkdir(mode=0o700)
+    publish(home, {"s1": Place(str(folder / "gone.sock"), "token", None, False, "")})
     assert found(home, "engine").fact.startswith("stopped")
+    folder.chmod(0o777)
+    assert found(home, "engine").ok is False and "others can enter" in found(home, "engine").fact
     (home / "engine.json").write_text("{")
     assert found(home, "engine").ok is False
 

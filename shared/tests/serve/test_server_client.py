@@ -7,12 +7,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import orjson
 import pytest
 from protege.errors import DoesNotFit, EngineError
 from protege.serve import Completion
 from protege.serve.embedded.client import Client, Place
+from protege.serve.embedded.sockets import new_socket, remove_socket
 
 GOOD = {
     "content": "yes",
@@ -26,8 +28,11 @@ GOOD = {
 
 @contextmanager
 def server(behave: Callable[[socket.socket], object]) -> Iterator[Place]:
-    """A server on loopback that reads a request and then does as `behave` says."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    """A server on a Unix socket that reads a request and then does as `behave` says."""
+    path = new_socket(Path("/nowhere"))
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
 
         def run() -> None:
             while True:
@@ -40,8 +45,9 @@ def server(behave: Callable[[socket.socket], object]) -> Iterator[Place]:
                     behave(connection)
 
         threading.Thread(target=run, daemon=True).start()
-        yield Place(f"http://127.0.0.1:{listener.getsockname()[1]}", "token", 0, False, "")
+        yield Place(str(path), "token", 0, False, "")
         listener.shutdown(socket.SHUT_RDWR)
+    remove_socket(path)
 
 
 def replies(body: bytes, status: str = "200 OK") -> Callable[[socket.socket], object]:
@@ -114,7 +120,7 @@ def test_a_server_that_drips_or_never_answers_holds_nobody_longer_than_the_time_
         ask(place, timeout_s=0.3)
 
 
-def test_a_port_where_nobody_listens_is_an_engine_error() -> None:
+def test_a_socket_where_nobody_listens_is_an_engine_error() -> None:
     with server(lambda connection: None) as place:
         pass
     with pytest.raises(EngineError, match="reached"):
@@ -125,7 +131,7 @@ def test_a_closed_client_is_an_engine_error() -> None:
     client = Client()
     client.close()
     with pytest.raises(EngineError, match="closed"):
-        client.complete(Place("http://127.0.0.1:9", "", None, False, ""), "Hi", max_tokens=1, timeout_s=1)
+        client.complete(Place("/nowhere.sock", "", None, False, ""), "Hi", max_tokens=1, timeout_s=1)
 
 
 def test_a_proxy_of_the_environment_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,10 @@ import orjson
 import psutil
 import pytest
 from protege.errors import EngineError, WorkspaceBusy
-from protege.serve import EmbeddedEngine, connect
-from protege.serve.embedded.client import Client
+from protege.serve import EmbeddedEngine, connect, serve
+from protege.serve.embedded import sockets
+from protege.serve.embedded.client import Client, Place
+from protege.serve.embedded.shared import publish
 from protege.serve.embedded.starting import background, start_in_background
 from protege.service.engine import serve_forever
 from protege.specialist import Specialist
@@ -72,59 +73,117 @@ def test_without_a_file_there_is_no_engine(home: Workspace) -> None:
     assert connect(home.home) is None
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b'{"format": 2}', b'{"format": 1}'])
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b'{"format": 1}', b'{"format": 2}', b'{"format": 3}'])
 def test_a_damaged_file_is_no_engine(home: Workspace, body: bytes) -> None:
     (home.home / "engine.json").write_bytes(body)
     assert connect(home.home) is None
 
 
-def test_the_file_of_a_process_that_is_gone_is_no_engine(home: Workspace, published: dict[str, Any]) -> None:
-    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
-        pass
-    put(home, published | {"pid": ended.pid})
-    assert connect(home.home) is None
-
-
-def test_another_token_or_a_silent_port_is_no_engine(home: Workspace, published: dict[str, Any]) -> None:
-    for place in ({"token": "another"}, {"url": "http://127.0.0.1:9"}):
+def test_another_token_or_a_socket_that_is_gone_is_no_engine(home: Workspace, published: dict[str, Any]) -> None:
+    for place in (
+        {"token": "another"},
+        {"socket": str(home.home / "sockets" / "gone.sock")},
+        {"socket": "engine.sock"},
+    ):
         put(home, changed(published, **place))
         assert connect(home.home) is None
 
 
-def test_a_prompt_goes_to_no_other_machine(
-    home: Workspace, published: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Client, "answers", lambda *_: True)
-    put(home, published)
-    assert connect(home.home) is not None
-    for url in ("http://192.0.2.1:80", "http://127.0.0.1:80@example.org", "http://127.0.0.1.example.org:80"):
-        put(home, changed(published, url=url))
+def test_a_process_that_got_the_servers_number_is_no_engine(home: Workspace) -> None:
+    """The server was killed, and its process id lives on in another process."""
+    alpha = home.specialists()[0]
+    with serve(home, [alpha]) as engine:
+        publish(home.home, engine.places())
+        os.kill(engine.pids[0], signal.SIGKILL)
+        assert wait_for(lambda: connect(home.home) is None)
+        document = orjson.loads((home.home / "engine.json").read_bytes())
+        put(home, document | {"pid": os.getpid()})
         assert connect(home.home) is None
 
 
-@pytest.fixture
-def another_server() -> Iterator[str]:
-    """A server that says 200 to everything, on a port that was ours once."""
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_where_a_file_names_a_port_nobody_is_asked(home: Workspace, published: dict[str, Any], host: str) -> None:
+    """Whoever listens there, and says 200 to everything, hears of no token and no prompt."""
+    try:
+        listener = socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError:
+        pytest.skip(f"this machine has no {host}")
+    with listener:
+        listener.settimeout(0.5)
+        url = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
+        old = {name: {**place, "url": url} for name, place in published["specialists"].items()}
+        for place in old.values():
+            del place["socket"]
+        for document in (published | {"format": 1, "specialists": old}, published | {"specialists": old}):
+            put(home, document)
+            assert connect(home.home) is None
+        put(home, changed(published, socket=url))
+        assert connect(home.home) is None
+        with pytest.raises(TimeoutError):
+            listener.accept()
 
-    class Polite(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.end_headers()
 
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Polite) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
-
-
-def test_another_server_on_the_port_is_no_engine(
-    home: Workspace, published: dict[str, Any], another_server: str
+def test_a_socket_in_a_folder_that_others_can_enter_is_not_believed(
+    home: Workspace, published: dict[str, Any], tmp_path: Path
 ) -> None:
-    put(home, changed(published, url=another_server))
+    folder = tmp_path / "s"
+    folder.mkdir(mode=0o700)
+    for name, place in published["specialists"].items():
+        (folder / name).symlink_to(place["socket"])
+    places = {name: {**place, "socket": str(folder / name)} for name, place in published["specialists"].items()}
+    put(home, published | {"specialists": places})
+    engine = connect(home.home)
+    assert engine is not None
+    engine.close()
+    folder.chmod(0o755)
     assert connect(home.home) is None
+    folder.chmod(0o700)
+    (tmp_path / "link").symlink_to(folder)
+    linked = {name: {**place, "socket": str(tmp_path / "link" / name)} for name, place in places.items()}
+    put(home, published | {"specialists": linked})
+    assert connect(home.home) is None
+
+
+def test_a_server_of_another_user_is_sent_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another user's, in a folder that once was his and is ours now."""
+    path = tmp_path / "s.sock"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        place = Place(str(path), "a secret token", None, False, "")
+        monkeypatch.setattr(sockets, "owners", lambda connection: frozenset({54321}))
+        client = Client()
+        assert not client.answers(place, 1.0)
+        with pytest.raises(EngineError, match="another user"):
+            client.complete(place, "a secret question", max_tokens=1, timeout_s=1.0)
+        client.close()
+        for _ in range(2):
+            connection, _ = listener.accept()
+            with connection:
+                assert connection.recv(1) == b""
+
+
+def test_a_home_with_a_long_path_gets_a_socket_elsewhere(tmp_path: Path) -> None:
+    deep = tmp_path / ("long" * 30)
+    deep.mkdir()
+    path = sockets.new_socket(deep)
+    assert path.parent.parent != deep and sockets.is_private(path.parent)
+    sockets.remove_socket(path)
+    assert not path.parent.exists()
+
+
+def test_sockets_of_servers_that_were_killed_are_cleaned_up(tmp_path: Path) -> None:
+    left, young, alive = (sockets.new_socket(tmp_path) for _ in range(3))
+    with socket.socket(socket.AF_UNIX) as listener:
+        for path in (left, young):
+            with socket.socket(socket.AF_UNIX) as killed:
+                killed.bind(str(path))
+        listener.bind(str(alive))
+        listener.listen()
+        for path in (left, alive):
+            os.utime(path, (0, 0))
+        sockets.new_socket(tmp_path)
+        assert not left.exists() and young.exists() and alive.exists()
 
 
 AGENT = """
@@ -194,7 +253,8 @@ def test_in_the_foreground_it_tells_its_address_and_leaves_nothing_behind(home: 
     serve_forever(
         home, [alpha], lambda address: told.append((address, served(home, alpha))), on_moved=print, wait=lambda _: True
     )
-    assert len(told) == 1 and told[0][0].startswith("http://127.0.0.1:") and told[0][1]
+    assert len(told) == 1 and told[0][0].endswith(".sock") and told[0][1]
+    assert not list((home.home / "sockets").iterdir())
     assert not (home.home / "engine.json").exists()
 
 

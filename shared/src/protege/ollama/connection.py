@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import orjson
 
+from ..common.transport import CheckedTransport
 from ..errors import (
     DoesNotFit,
     EngineBusy,
@@ -21,6 +22,7 @@ from ..errors import (
     ResourceError,
 )
 from .address import CONNECT_S
+from .owner import check_owner
 from .replies import Reply, joined, json_object
 
 if TYPE_CHECKING:
@@ -34,8 +36,7 @@ class Connection:
         self.url = url
         # A prompt goes to the address that was set and nowhere else: to no proxy that the environment happens to name,
         # and to no address that the server's answer names.
-        limits = httpx.Limits(max_connections=None)
-        self._http = httpx.Client(trust_env=False, follow_redirects=False, limits=limits)
+        self._http = httpx.Client(transport=self._transport(), trust_env=False, follow_redirects=False)
 
     def close(self) -> None:
         self._http.close()
@@ -88,7 +89,13 @@ class Connection:
             import ollama  # an extra, which only managing models needs: asking them must work without it
         except ImportError:
             raise MissingDependency("ollama", "serve") from None
-        client = ollama.Client(self.url, timeout=_timeout(timeout_s), trust_env=False, follow_redirects=False)
+        client = ollama.Client(
+            self.url,
+            transport=self._transport(),
+            timeout=_timeout(timeout_s),
+            trust_env=False,
+            follow_redirects=False,
+        )
         try:
             with self._translated(timeout_s):
                 yield client
@@ -101,6 +108,9 @@ class Connection:
             raise self.stranger() from None
         finally:
             client._client.close()  # pyright: ignore[reportPrivateUsage] — it has no other way
+
+    def _transport(self) -> CheckedTransport:
+        return CheckedTransport(lambda it: check_owner(it, self.url), limits=httpx.Limits(max_connections=None))
 
     @contextlib.contextmanager
     def _translated(self, timeout_s: float) -> Iterator[None]:

@@ -5,8 +5,8 @@ log-probability of each token, out. Each kind of engine is a folder: the embedde
 program and `protege serve` for all agents of a workspace, and a running Ollama, into which a specialist is imported.
 Other packages bring theirs by the entry-point group `protege.engines`. `choose` says which kind serves, `open_engine`
 opens the one that a specialist belongs to. Never cuts a prompt, samples, or loads a model into the process that asks;
-the embedded engine never listens beyond this machine or answers without its token, and an Ollama elsewhere is asked
-only where the user named it.
+the embedded engine never listens where another user could reach it or answers without its token, an Ollama of a
+stranger's is never asked, and one elsewhere only where the user named it.
 """
 
 import lazy_loader

@@ -1,8 +1,8 @@
 """The process that holds the models: `python -P -m protege.serve.embedded.child`.
 
-Reads one line of JSON on stdin (so that the token stands on no command line), starts llama.cpp's server on a free port
-of 127.0.0.1, writes one line of JSON on stdout once it can answer, and ends when stdin closes: with its parent, however
-that ended.
+Reads one line of JSON on stdin (so that the token stands on no command line), starts llama.cpp's server on a Unix
+socket, writes one line of JSON on stdout once it can answer, and ends when stdin closes: with its parent, however that
+ended.
 """
 
 from __future__ import annotations
@@ -13,7 +13,10 @@ import os
 import select
 import sys
 import time
+from pathlib import Path
 from typing import Any
+
+from .sockets import remove_socket
 
 WATCH_S = 1.0
 LOG_S = 1.0
@@ -30,9 +33,10 @@ def main() -> None:
         sys.stderr.write(f"0 E {error}\n")
         time.sleep(LOG_S)
         sys.exit(1)
-    report.write(json.dumps({"url": server.listening_address, "library": library}) + "\n")
+    report.write(json.dumps({"listening": server.listening_address, "library": library}) + "\n")
     report.flush()
     _wait(int(config["parent"]))
+    remove_socket(Path(config["socket"]))
     os._exit(0)  # the server's own end waits for the answers under way
 
 
@@ -51,12 +55,12 @@ def _start(config: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     params.cache_ram_mib = 0  # a cache of prompts, 8 GiB by default
     params.cache_idle_slots = False
     params.ctx_shift = False
-    params.hostnames, params.port = ["127.0.0.1"], 0
+    os.umask(0o077)
+    params.hostnames = [config["socket"]]
     params.api_keys = [config["token"]]
     # A thread each for the callers that wait; by default a seventh concurrent caller would not even be read.
     params.n_threads_http = 64
-    params.ui = params.endpoint_slots = params.cors_credentials = False
-    params.cors_origins = "http://127.0.0.1"  # by default any page that the user visits is let in
+    params.ui = params.endpoint_slots = False
     params.verbosity = 2  # warnings: above it prompts are written
     server = xllamacpp.Server(params)
     return server, {

@@ -1,4 +1,4 @@
-"""Speaks to one llama.cpp server: its own `/completion` interface, over HTTP on loopback."""
+"""Speaks to llama.cpp's servers: their own `/completion` interface, over HTTP on Unix sockets."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ from typing import Any, Literal
 import httpx
 import orjson
 
+from ...common.transport import CheckedTransport
 from ...errors import DoesNotFit, EngineError, EngineTimeout, EngineUnreachable
 from ..engine import Completion
+from .sockets import check_own
 
 NAME = "xllamacpp"
 """The library that serves, as fingerprints name it."""
 CONNECT_S = 2.0
-"""Loopback answers in a millisecond; a machine that swaps, in a second."""
+"""A socket answers in a millisecond; a machine that swaps, in a second."""
+URL = "http://engine"
+"""HTTP wants a host's name; the socket is what leads to the server."""
 FIELDS = ["content", "completion_probabilities", "stop_type", "truncated", "tokens_evaluated", "tokens_predicted"]
 
 
@@ -23,8 +27,8 @@ FIELDS = ["content", "completion_probabilities", "stop_type", "truncated", "toke
 class Place:
     """Where a specialist is served."""
 
-    url: str
-    """Of the server: http://127.0.0.1:<port>."""
+    socket: str
+    """The path of the server's Unix socket, in a folder that only its owner can enter."""
     token: str
     """Without it the server answers nobody."""
     lora: int | None
@@ -44,7 +48,7 @@ class Client:
     """Completions over HTTP. Safe for many threads, and in a forked process."""
 
     def __init__(self) -> None:
-        self._made: httpx.Client | None = None
+        self._made: dict[str, httpx.Client] = {}
         self._closed = False
 
     def complete(self, place: Place, prompt: str, *, max_tokens: int, timeout_s: float) -> Completion:
@@ -77,25 +81,25 @@ class Client:
         """Whether our server, the one with this token, is there and ready."""
         try:
             # Not /health, which any server answers and without a token.
-            reply = self._http.get(f"{place.url}/v1/models", headers=_headers(place), timeout=timeout_s)
-        except (httpx.HTTPError, httpx.InvalidURL):
+            reply = self._http(place).get("/v1/models", headers=_headers(place), timeout=timeout_s)
+        except (httpx.HTTPError, EngineError):
             return False
         return reply.status_code == 200 and reply.headers.get("server") == "llama.cpp"
 
     def close(self) -> None:
         """Give the connections back; what is asked afterwards fails."""
         self._closed = True
-        if self._made is not None:
-            self._made.close()
+        for client in list(self._made.values()):
+            client.close()
 
-    @property
-    def _http(self) -> httpx.Client:
-        if self._made is None:
-            # Connections are not kept: one costs 0.3 ms on loopback, while the server keeps a thread for each that is
-            # open, and one that it closes at the moment of its reuse looks like a failure. Proxies never apply.
+    def _http(self, place: Place) -> httpx.Client:
+        if place.socket not in self._made:
+            # Connections are not kept: one costs 0.1 ms, while the server keeps a thread for each that is open, and one
+            # that it closes at the moment of its reuse looks like a failure.
             limits = httpx.Limits(max_keepalive_connections=0, max_connections=None)
-            self._made = httpx.Client(trust_env=False, limits=limits)
-        return self._made
+            transport = CheckedTransport(check_own, socket_path=place.socket, limits=limits)
+            self._made[place.socket] = httpx.Client(base_url=URL, transport=transport, trust_env=False)
+        return self._made[place.socket]
 
     def _tokens(self, place: Place, prompt: str, until_s: float) -> list[int]:
         """The prompt with one begin token, as in tuning, whether the template, the tokenizer or both wrote it."""
@@ -115,8 +119,8 @@ class Client:
         headers = {**_headers(place), "Content-Type": "application/json"}
         body = bytearray()
         try:
-            with self._http.stream(
-                "POST", f"{place.url}{path}", content=orjson.dumps(question), headers=headers, timeout=timeout
+            with self._http(place).stream(
+                "POST", path, content=orjson.dumps(question), headers=headers, timeout=timeout
             ) as reply:
                 # The client's time-out is for each read; a server that drips could hold the caller for ever.
                 for chunk in reply.iter_bytes():
@@ -125,7 +129,7 @@ class Client:
                         raise EngineTimeout("The engine did not answer in time.")
         except httpx.TimeoutException:
             raise EngineTimeout("The engine did not answer in time.") from None
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
+        except (httpx.HTTPError, httpx.StreamError) as error:
             raise EngineUnreachable(f"The engine could not be reached ({type(error).__name__}).") from None
         return _checked(reply.status_code, bytes(body))
 

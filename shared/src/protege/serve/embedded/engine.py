@@ -69,9 +69,9 @@ class _Server:
     def place(self, specialist_id: str) -> Place:
         if self.process is None:
             raise EngineError("The engine has not started.")
-        url, token = self.process.address
+        path, token = self.process.address
         return Place(
-            url=url,
+            socket=str(path),
             token=token,
             lora=self.loras[specialist_id],
             adds_tokens=self.adds_tokens,
@@ -97,7 +97,7 @@ def serve(
     options = options or Options()
     planned = _plan(workspace, specialists, as_, options)
     _check_memory(planned)
-    return EmbeddedEngine(planned, options)
+    return EmbeddedEngine(planned, options, workspace.home)
 
 
 class EmbeddedEngine:
@@ -106,14 +106,14 @@ class EmbeddedEngine:
     name = NAME
     tells_end = True
 
-    def __init__(self, planned: Sequence[_Server], options: Options) -> None:
+    def __init__(self, planned: Sequence[_Server], options: Options, home: Path) -> None:
         self._servers = list(planned)
         self._by_specialist = {identity: server for server in self._servers for identity in server.loras}
         self._client = Client()
         self._finalizer = weakref.finalize(self, _close_all, self._servers, self._client)  # also at exit
         try:
             for server in self._servers:
-                self._start(server, options)
+                self._start(server, options, home)
         except BaseException:
             self.close()
             raise
@@ -170,8 +170,8 @@ class EmbeddedEngine:
             raise NotServed(f"The specialist {specialist_id} is not served here.")
         return self._by_specialist[specialist_id]
 
-    def _start(self, server: _Server, options: Options) -> None:
-        server.process = ServerProcess(server.load)
+    def _start(self, server: _Server, options: Options, home: Path) -> None:
+        server.process = ServerProcess(server.load, home)
         for identity, lora in server.loras.items():
             server.fingerprints[identity] = _fingerprint(server, lora, options, server.process.library)
         server.adds_tokens = self._client.adds_tokens(server.place(next(iter(server.loras))), timeout_s=10.0)

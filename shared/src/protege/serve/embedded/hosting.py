@@ -45,8 +45,8 @@ class EmbeddedHost:
             self._publish()
 
     def addresses(self) -> Iterable[str]:
-        """The URLs of the servers."""
-        return {place.url for place in self._engine.places().values()} if self._engine else set()
+        """The sockets of the servers."""
+        return {place.socket for place in self._engine.places().values()} if self._engine else set()
 
     def close(self) -> None:
         """End the servers; agents find them no more."""

@@ -6,9 +6,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import orjson
-import psutil
-
 from ...common.finding import Finding
 from ...specialist import EMBEDDED, ServeAs, Specialist
 from ..kind import EngineKind
@@ -16,7 +13,7 @@ from ..replicas import Replicas
 from .engine import EmbeddedEngine, check_room, serve
 from .hosting import EmbeddedHost
 from .replicating import replicate
-from .shared import RemoteEngine, connect
+from .shared import RemoteEngine, connect, trouble
 from .starting import start_in_background
 
 if TYPE_CHECKING:
@@ -55,18 +52,13 @@ class EmbeddedKind(EngineKind):
 
     def findings(self, home: Path) -> Iterator[Finding]:
         """Whether a process serves this home."""
-        try:
-            engine = orjson.loads((home / "engine.json").read_bytes())
-            pid = int(engine["pid"])
-        except FileNotFoundError:
+        if not (home / "engine.json").exists():
             yield Finding("engine", None, "not running", "")
-        except (OSError, orjson.JSONDecodeError, KeyError, TypeError, ValueError):
-            yield Finding("engine", False, f"{home / 'engine.json'} is damaged", f"rm {home / 'engine.json'}")
+        elif (engine := connect(home)) is not None:
+            engine.close()
+            yield Finding("engine", True, "running, and known by its token")
         else:
-            if psutil.pid_exists(pid):
-                yield Finding("engine", True, f"running, process {pid}")
-            else:
-                yield Finding("engine", None, f"stopped: process {pid} is gone", "protege serve starts it again.")
+            yield trouble(home)
 
 
 class EmbeddedAccess:

@@ -12,11 +12,13 @@ import threading
 import time
 from collections import deque
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import orjson
 
 from ...errors import BaseModelError, EngineError
+from .sockets import new_socket, remove_socket
 
 START_S = 120.0
 """A model of several GB from a cold disk takes about a minute."""
@@ -47,11 +49,12 @@ class Load:
 
 
 class ServerProcess:
-    """A running child. address: url and token; another pair when it is started again."""
+    """A running child. address: socket and token; another pair when it is started again."""
 
-    def __init__(self, load: Load, *, start_s: float = START_S) -> None:
-        """Start it and wait until it can answer. Raises BaseModelError, EngineError."""
+    def __init__(self, load: Load, home: Path, *, start_s: float = START_S) -> None:
+        """Start it and wait until it can answer. home: of the workspace. Raises BaseModelError, EngineError."""
         self._load = load
+        self._home = home
         self._start_s = start_s
         self._lock = threading.Lock()
         self._closed = False
@@ -89,6 +92,7 @@ class ServerProcess:
         with self._lock:
             self._closed = True
         _stop(self._process)
+        remove_socket(self.address[0])
 
     def _check_mendable(self) -> None:
         try:
@@ -110,8 +114,8 @@ class ServerProcess:
             self._mender = None
 
     def _begin(self) -> None:
-        token = secrets.token_urlsafe(32)
-        config = {**asdict(self._load), "token": token, "parent": os.getpid()}
+        token, path = secrets.token_urlsafe(32), new_socket(self._home)
+        config = {**asdict(self._load), "socket": str(path), "token": token, "parent": os.getpid()}
         command = [sys.executable, "-P", "-m", "protege.serve.embedded.child"]
         process = subprocess.Popen(
             command,
@@ -128,15 +132,19 @@ class ServerProcess:
             ready = self._ready(process, orjson.dumps(config) + b"\n")
         except BaseException:
             _stop(process)
+            remove_socket(path)
             raise
         if ready is None:
             _stop(process)
+            remove_socket(path)
             drain.join(2.0)
             raise _failure(process.returncode, log)
         with self._lock:
             if self._closed:
                 _stop(process)
-            self._process, self.address, self.library = process, (str(ready["url"]), token), ready["library"]
+            if self.starts:
+                remove_socket(self.address[0])
+            self._process, self.address, self.library = process, (path, token), ready["library"]
             self.starts += 1
 
     def _ready(self, process: subprocess.Popen[bytes], config: bytes) -> dict[str, Any] | None:

@@ -13,13 +13,15 @@ from typing import Any
 import orjson
 
 from ...common.files import write_private
-from ...common.loopback import is_loopback_url
+from ...common.finding import Finding
 from ...errors import NotServed
 from ...specialist import Specialist
 from ..engine import Completion
 from .client import NAME, Client, Place
+from .sockets import is_private
 
-FORMAT = 1
+FORMAT = 2
+"""2: servers listen on Unix sockets. Where an older version named a port, nobody is asked."""
 CHECK_S = 1.0
 """How long a server may take to show that it is there."""
 
@@ -57,19 +59,33 @@ class RemoteEngine:
 def connect(home: Path) -> RemoteEngine | None:
     """The running engine of a home folder; None if none answers. Waits a second at most for each of its servers.
 
-    A stale file is no engine: its process is gone, its port another's, or its token refused.
+    A stale file is no engine: nobody listens at its sockets. A socket is believed only in a folder that no other user
+    can enter, and if its listener is a process of this user or of root.
     """
     places = _read(home)
-    if places is None:
+    if places is None or not all(map(is_private, _folders(places))):
         return None
     client = Client()
     try:
-        first_of_each = {place.url: place for place in places.values()}.values()
+        first_of_each = {place.socket: place for place in places.values()}.values()
         if not all(client.answers(place, CHECK_S) for place in first_of_each):
             return None
     finally:
         client.close()
     return RemoteEngine(places)
+
+
+def trouble(home: Path) -> Finding:
+    """Why no engine of this home answers, although there is an engine.json."""
+    places = _read(home)
+    if places is None:
+        file = home / "engine.json"
+        return Finding("engine", False, f"{file} is damaged, or of another version", f"rm {file}; protege serve")
+    strange = [folder for folder in _folders(places) if folder.exists() and not is_private(folder)]
+    if strange:
+        fact = f"not believed: {strange[0]} belongs to another user, or others can enter it"
+        return Finding("engine", False, fact, "Start `protege serve` again.")
+    return Finding("engine", None, "stopped: nobody of yours answers at its sockets", "protege serve starts it again.")
 
 
 def publish(home: Path, places: Mapping[str, Place]) -> None:
@@ -91,12 +107,14 @@ def _read(home: Path) -> dict[str, Place] | None:
     if document is None:
         return None
     try:
-        os.kill(int(document["pid"]), 0)
         places = {str(identity): Place(**record) for identity, record in document["specialists"].items()}
-    except (OSError, KeyError, TypeError, ValueError, AttributeError, OverflowError):
+    except (KeyError, TypeError, ValueError, AttributeError):
         return None
-    # A file that someone put there must not send prompts elsewhere.
-    return places if all(is_loopback_url(str(place.url)) for place in places.values()) else None
+    return places if all(folder.is_absolute() for folder in _folders(places)) else None
+
+
+def _folders(places: Mapping[str, Place]) -> set[Path]:
+    return {Path(str(place.socket)).parent for place in places.values()}
 
 
 def _document(home: Path) -> dict[str, Any] | None:
