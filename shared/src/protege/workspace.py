@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 from . import store as stores
 from .common.files import home_path, made_once
 from .common.switch import make_switch
+from .common.trust import make_home
 from .errors import WorkspaceError
 from .store.home import Identity, identify
 
@@ -56,8 +57,8 @@ class Workspace:
     def __init__(self, home: str | os.PathLike[str] | None = None, store: str | None = None) -> None:
         self.home = home_path(home)
         try:
-            for folder in (self.home, self.home / "journal"):
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_home(self.home)
+            (self.home / "journal").mkdir(mode=0o700, exist_ok=True)
             if store is not None:
                 stores.open_store(self.home, Identity("", store=store))  # refused before the home is made for it
             identity = identify(self.home, store)

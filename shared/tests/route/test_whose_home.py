@@ -11,7 +11,8 @@ from protege import Workspace
 from protege.cli.doctor import checkup
 from protege.common.files import distrusted
 from protege.rollout import publish
-from protege.route.table import BELIEVED, TableFile
+from protege.route.belief import BELIEVED
+from protege.route.table import TableFile
 
 ROOT = os.geteuid() == 0
 

@@ -17,6 +17,7 @@ from typing import Any
 import orjson
 import psutil
 import pytest
+from protege.common.configuration import is_private
 from protege.errors import EngineError, WorkspaceBusy
 from protege.serve import EmbeddedEngine, connect, serve
 from protege.serve.embedded import sockets
@@ -167,7 +168,7 @@ def test_a_home_with_a_long_path_gets_a_socket_elsewhere(tmp_path: Path) -> None
     deep = tmp_path / ("long" * 30)
     deep.mkdir()
     path = sockets.new_socket(deep)
-    assert path.parent.parent != deep and sockets.is_private(path.parent)
+    assert path.parent.parent != deep and is_private(path.parent)
     sockets.remove_socket(path)
     assert not path.parent.exists()
 

@@ -2,8 +2,8 @@
 
     python -m protege.capture.attaching HOME PROGRAM [ARGUMENT]…
 
-PROGRAM is a file, or `-m` and a module, as for `python` itself. An adapter names its recorder by an entry point of the
-group `protege.recorders`: a function that takes the home folder.
+PROGRAM is a file, or `-m` and a module, as for `python` itself. HOME is empty if nobody named one. An adapter names its
+recorder by an entry point of the group `protege.recorders`: a function that takes the home folder.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import runpy
 import sys
 from importlib.metadata import entry_points
 from pathlib import Path
+
+from ..common.files import home_path
 
 GROUP = "protege.recorders"
 """The entry points of the adapters' recorders."""
@@ -45,5 +47,5 @@ def run(program: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    attach_all(Path(sys.argv[1]))
+    attach_all(home_path(sys.argv[1]))
     run(sys.argv[2:])

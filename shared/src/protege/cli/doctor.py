@@ -13,11 +13,11 @@ from pathlib import Path
 
 from .. import collect, select, serve, store
 from ..common.extras import EXTRAS, distribution_of
-from ..common.files import distrusted, home_path
+from ..common.files import home_path
 from ..common.finding import Finding
 from ..errors import BaseModelError, MissingDependency, NoModel, ProtegeError, WorkspaceError
 from ..redact.weights import folder as names_model
-from ..route.table import BELIEVED
+from ..route.belief import doubt
 from ..store.home import VERSION, Identity, read
 
 GB = 1e9
@@ -122,9 +122,8 @@ def _home_folder(home: Path) -> Finding:
         return Finding("home", False, f"{home / 'workspace.json'} is damaged", "Restore it, or choose another home.")
     if version > VERSION:
         return Finding("home", False, f"{home} was written by a newer Protégé", "pip install --upgrade protege")
-    if (strange := distrusted(home, BELIEVED)) is not None:
-        fact = f"{strange} belongs to another user, or others may write it, so that the teacher answers agents"
-        return Finding("home", False, fact, f"If you know who made it: chown -R $USER {home}; chmod -R go-w {home}")
+    if (found := doubt(home)) is not None:
+        return Finding("home", False, f"{found.fact}, so that the teacher answers agents", found.remedy)
     return Finding("home", True, f"{home}, layout {version}")
 
 

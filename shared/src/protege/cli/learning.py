@@ -228,6 +228,8 @@ def status(home: Home = None, as_json: Json = False) -> None:
     ]
     columns = ("task", "calls", "answered by", "agrees", "ceiling", "kept", "saved $", "why")
     output.print_table(f"{current['calls']:,} calls in {current['home']}", columns, rows)
+    if (doubt := current["doubt"]) is not None:
+        output.print_note(f"The teacher answers agents: {doubt['fact']}. {doubt['remedy']}")
     for place, reasons in current["set_aside"].items():
         output.console.print(f"Set aside in {place}: {', '.join(f'{n:,} {reason}' for reason, n in reasons.items())}")
     for specialist in current["specialists"]:

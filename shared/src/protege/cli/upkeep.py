@@ -1,4 +1,4 @@
-"""The commands that look after a workspace: the report, the check-up, the figures for Prometheus."""
+"""The commands that look after a workspace: the report, the check-up, whose a home is, the figures for Prometheus."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ from typing import Annotated
 import typer
 
 from .. import cli, report, service
+from ..common import trust as trusting
+from ..common.files import DEFAULT_HOME, home_path
+from ..common.trust import trusted_homes
+from ..errors import BadInput, WorkspaceError
+from ..route.belief import doubt
 from ..workspace import Workspace
 from . import output
 from .common import CARE, Home, Json, done, fields_of
@@ -41,6 +46,47 @@ def doctor(home: Home = None, as_json: Json = False) -> None:
         output.print_table("", ("", "", "fact", "remedy"), [(marks[f.ok], f.name, f.fact, f.remedy) for f in findings])
     if any(f.ok is False for f in findings):
         raise typer.Exit(1)
+
+
+@upkeep.command(rich_help_panel=CARE)
+def trust(
+    folder: Annotated[
+        Path | None, typer.Argument(help="A home, or the folder that one lies in; this folder by default.")
+    ] = None,
+    show: Annotated[bool, typer.Option("--list", help="Show the homes that are known as yours.")] = False,
+    remove: Annotated[bool, typer.Option(help="Trust it no longer.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Let agents be answered from a home that was found in their folder, and that Protégé did not make there."""
+    if show:
+        homes = [{"home": str(home), "state": "there" if home.is_dir() else "gone"} for home in trusted_homes()]
+        if as_json:
+            return output.print_json({"homes": homes})
+        return output.print_table("Homes that are yours", ("home", ""), [tuple(home.values()) for home in homes])
+    home = _home_in(folder)
+    try:
+        if remove:
+            known = trusting.distrust(home)
+            line = f"{home} is trusted no longer." if known else f"{home} was not trusted."
+            return done({"home": str(home), "removed": known}, line, as_json)
+        if not home.is_dir():
+            raise BadInput(f"There is no home {home}.", "Name the folder of a home, or one that a .protege lies in.")
+        trusting.trust(home)
+    except OSError as error:
+        raise WorkspaceError(
+            f"That could not be kept: {error.strerror}.", "Name the home instead: PROTEGE_HOME, or --home."
+        ) from None
+    done({"home": str(home), "trusted": True}, f"{home} is trusted from now on.", as_json)
+    if (left := doubt(home)) is not None:
+        output.print_note(f"The teacher answers agents all the same: {left.fact}. {left.remedy}")
+
+
+def _home_in(folder: Path | None) -> Path:
+    """The home that a folder is, or that lies in it."""
+    path = home_path(folder)
+    if folder is None or path.name == DEFAULT_HOME or (path / "workspace.json").exists():
+        return path
+    return path / DEFAULT_HOME
 
 
 @upkeep.command(rich_help_panel=CARE)

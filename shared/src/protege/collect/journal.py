@@ -30,6 +30,7 @@ from pathlib import Path
 
 from ..common.forks import tell_of_forks
 from ..common.patience import WAIT_S, Patience
+from ..common.trust import make_home
 
 try:
     import fcntl
@@ -143,7 +144,8 @@ class JournalWriter:
 
     def _open(self) -> None:
         self._close()
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_home(self.folder.parent)
+        self.folder.mkdir(mode=0o700, exist_ok=True)
         for _ in range(OPENINGS):
             if self._opened():
                 return

@@ -9,10 +9,24 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
+DEFAULT_HOME = ".protege"
+
+_found: set[Path] = set()
+"""The homes that nobody named: those of the working folder."""
+
 
 def home_path(home: str | os.PathLike[str] | None = None) -> Path:
     """The home folder: the one given, else PROTEGE_HOME, else `.protege` here."""
-    return Path(home or os.environ.get("PROTEGE_HOME") or ".protege").absolute()
+    named = home or os.environ.get("PROTEGE_HOME")
+    path = Path(named or DEFAULT_HOME).absolute()
+    if not named:
+        _found.add(path)
+    return path
+
+
+def is_named(home: Path) -> bool:
+    """Whether the user named this home. Not if this process has ever taken it from the working folder by itself."""
+    return home not in _found
 
 
 def distrusted(home: Path, names: Iterable[str] = ()) -> Path | None:

@@ -17,6 +17,7 @@ from ..evaluate import Bin, Confusion, FieldDifference, Reliability, Slice
 from ..measure.agents import EndToEnd
 from ..measure.ceiling import known_ceiling
 from ..rollout.policy import price_as_of
+from ..route.belief import doubt
 from ..specialist import Specialist
 from ..store.records import ImprovementRow, Realised
 from ..task import Task
@@ -80,13 +81,17 @@ def gather(workspace: Workspace) -> ReportData:
 
 
 def status(workspace: Workspace) -> dict[str, Any]:
-    """Tasks, who answers them, what that has saved so far, by day or hour too (`OverTime`), and what happened."""
+    """Tasks, who answers them, what that has saved so far, by day or hour too (`OverTime`), and what happened.
+
+    doubt: why agents are not answered from this home at all (`route.belief`); None if they are.
+    """
     tasks = [_status(workspace, task) for task in workspace.tasks()]
     specialists = workspace.specialists()
     placed = _placed(specialists)
     over_time, incidents = history(workspace)
     return {
         "home": str(workspace.home),
+        "doubt": found._asdict() if (found := doubt(workspace.home)) else None,
         "calls": workspace.count_calls(),
         "set_aside": workspace.quarantine.counts(),
         "kept": sum(task["kept"] for task in tasks),

@@ -24,6 +24,7 @@ from ..common.tracing import OFF_SPAN, Span, span
 from ..errors import CannotRender, EngineBusy, EngineError, EngineTimeout, NotServed
 from ..specialist import EMBEDDED, Route, Specialist
 from ..task import Task
+from .belief import is_believed
 from .decision import Decision, Reason, objection
 from .link import EngineKey, EngineLink, link_to
 from .table import Entry, TableFile
@@ -169,6 +170,8 @@ class Router:
         """Connect to the engine before the first call, and start it if none runs. Returns whether it is connected in
         time."""
         until_s = time.monotonic() + timeout_s
+        if not is_believed(self.home):  # an engine would load what anybody may have put there
+            return False
         entries = (entry for entries in self._table.current().routes.values() for entry in entries)
         needed = {_engine_of(entry.specialist) for entry in entries} or {(EMBEDDED, "")}
         return all(self._link(engine).wait(until_s - time.monotonic()) for engine in sorted(needed))

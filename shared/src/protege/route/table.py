@@ -15,12 +15,12 @@ import orjson
 
 from ..asking.confidence import Scorer
 from ..cluster.assign import Assigner
-from ..common.files import distrusted
 from ..common.forks import tell_of_forks
 from ..common.patience import WAIT_S, Patience
 from ..common.switch import ALL, mark_of, of_specialist, of_task, switched
 from ..specialist import Route, Specialist
 from ..task import Task
+from .belief import Doubt, doubt
 
 FORMAT = 1
 CHECK_S = 0.5
@@ -29,10 +29,6 @@ CHECK_S = 0.5
 YOUNG_S = 2.5
 """For this long after a file was first seen, its content is compared too. No file system's clock ticks more slowly than
 every 2 s."""
-
-BELIEVED = ("routes.json", "engine.json", "switch")
-"""The files of a home by which an agent is answered. Where others may have written one, or the home, the teacher
-answers."""
 
 log = logging.getLogger("protege.route")
 
@@ -205,9 +201,9 @@ class TableFile:
             stat = self._path.stat()
             version = (stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino)
             # Two replacements within one tick of the file system's clock may look alike, so a young one is read again.
-            if (strange := distrusted(self._path.parent, BELIEVED)) is not None:
+            if (found := doubt(self._path.parent)) is not None:
                 self._read = None, b""
-                self._warn_of(strange)
+                self._warn_of(found)
             elif version != self._seen or time.monotonic() - self._seen_s < YOUNG_S:
                 self._read = version, self._path.read_bytes()
         except OSError:
@@ -215,14 +211,10 @@ class TableFile:
         finally:
             self._reading = self._hangs = False
 
-    def _warn_of(self, strange: Path) -> None:
+    def _warn_of(self, found: Doubt) -> None:
         if not self._warned:
             self._warned = True
-            log.warning(
-                "%s belongs to another user, or others may write it: calls are recorded, and the teacher answers them. "
-                "`protege doctor` says what helps. (Told once.)",
-                strange,
-            )
+            log.warning("%s. Calls are recorded, and the teacher answers them. %s (Told once.)", *found)
 
     def _take(self, version: _Version | None, body: bytes) -> None:
         if version == self._seen and body == self._body:

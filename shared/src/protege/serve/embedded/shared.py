@@ -12,13 +12,13 @@ from typing import Any
 
 import orjson
 
+from ...common.configuration import is_private
 from ...common.files import write_private
 from ...common.finding import Finding
 from ...errors import NotServed
 from ...specialist import Specialist
 from ..engine import Completion
 from .client import NAME, Client, Place
-from .sockets import is_private
 
 FORMAT = 2
 """2: servers listen on Unix sockets. Where an older version named a port, nobody is asked."""

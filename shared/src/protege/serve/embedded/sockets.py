@@ -6,12 +6,12 @@ import contextlib
 import os
 import secrets
 import socket
-import stat
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from ...common.configuration import is_private
 from ...common.peers import own_uids, owners
 from ...errors import EngineError
 
@@ -39,15 +39,6 @@ def remove_socket(path: Path) -> None:
         path.unlink(missing_ok=True)
         if path.parent.name != FOLDER:
             path.parent.rmdir()
-
-
-def is_private(folder: Path) -> bool:
-    """Whether it is a folder, and no link to one, that belongs to this user or root and that nobody else can enter."""
-    try:
-        status = folder.lstat()
-    except OSError:
-        return False
-    return stat.S_ISDIR(status.st_mode) and status.st_uid in own_uids() and not status.st_mode & 0o077
 
 
 def check_own(connection: socket.socket) -> None:
