@@ -89,9 +89,10 @@ def improved(run: Run) -> Improvement:
     parity = steps.parity(run, specialist, curated)
     if not parity.holds:
         return run.stays(parity.reason, specialist.id, passed_over)
-    answers = steps.answers(run, specialist, curated)
+    promise = run.settings.promise
+    answers = steps.answers(run, specialist, curated, promise)
     candidate = Candidate(run.task, specialist, curated, parity, answers)
-    figures = certify(run.workspace, candidate, run.settings.promise)
+    figures = certify(run.workspace, candidate, promise)
     answering, reason = admit(run, candidate, figures)
     decision = "live" if answering else "teacher"
     improvement = Improvement(run.task.id, decision, reason, specialist.id, figures, passed_over=passed_over)

@@ -12,7 +12,7 @@ import orjson
 import pytest
 from protege import Call, Request, Specialist, Workspace
 from protege.asking.confidence import Scorer
-from protege.certify import Candidate, Figures, Promise, certify, ledger
+from protege.certify import Candidate, Figures, Promise, certify, independent, ledger, refused
 from protege.common.progress import Silent
 from protege.evaluate import Answers, Judged
 from protege.loop.admit import admit
@@ -160,9 +160,10 @@ def test_a_rollback_while_the_loop_is_at_work_is_not_undone(workspace: Workspace
 # Counter-examples to promises that a gate would break if it counted otherwise
 
 
-def held_out(part: str, wordings: Sequence[str]) -> tuple[Any, list[str]]:
+def held_out(part: str, wordings: Sequence[str], group: Callable[[int], int]) -> tuple[Any, list[str]]:
     ids = [f"{part}{i}" for i in range(len(wordings))]
-    return {"id": ids, "signature": list(wordings)}, ids
+    groups = [f"{part}-group{group(i)}" for i in range(len(wordings))]
+    return Rows({"id": ids, "signature": list(wordings), "group": groups}), ids
 
 
 def judged_as(ids: Sequence[str], wrong: Callable[[int], bool]) -> list[Judged]:
@@ -172,21 +173,26 @@ def judged_as(ids: Sequence[str], wrong: Callable[[int], bool]) -> list[Judged]:
     ]
 
 
-def certified(workspace: Workspace, wordings: Sequence[str], wrong: Callable[[int], bool]) -> Figures:
+def candidate_of(
+    wordings: Sequence[str], wrong: Callable[[int], bool], group: Callable[[int], int] = lambda i: i
+) -> Candidate:
+    """Three parts, each of as many calls as wordings. wrong, group: of the i-th call of a part."""
     parts, answers = {}, {}
     for part in ("validation", "calibration", "test"):
-        parts[part], ids = held_out(part, wordings)
+        parts[part], ids = held_out(part, wordings, group)
         answers[part] = judged_as(ids, wrong)
-    counts = dict.fromkeys(parts, len(wordings))
     curated: Any = SimpleNamespace(
+        **parts,
         parts=parts,
-        calibration=Rows(parts["calibration"]),
         examples=lambda part: [],
-        provenance={"counts": counts},
-        hash="h",
+        provenance={"counts": dict.fromkeys(parts, len(wordings))},
+        hash=f"{len(wordings)} {group(len(wordings) - 1)} {[wrong(i) for i in range(len(wordings))]}",
     )
-    candidate = Candidate(TASK, specialist(1, "candidate"), curated, PARITY, Answers("f", Scorer.plain(), **answers))
-    return certify(workspace, candidate, Promise())
+    return Candidate(TASK, specialist(1, "candidate"), curated, PARITY, Answers("f", Scorer.plain(), **answers))
+
+
+def certified(workspace: Workspace, wordings: Sequence[str], wrong: Callable[[int], bool]) -> Figures:
+    return certify(workspace, candidate_of(wordings, wrong), Promise())
 
 
 class Rows(dict[str, list[str]]):
@@ -207,20 +213,55 @@ def test_right_answers_to_rare_wordings_certify_nothing_for_the_common_one(works
 def test_what_is_kept_counts_only_calls_that_the_live_route_would_keep(workspace: Workspace) -> None:
     wordings = [f"rare{i}" if i % 2 else "common" for i in range(400)]
     certificate = certified(workspace, wordings, lambda i: False).certificate
-    assert certificate.threshold is not None and (certificate.kept, certificate.n) == (200, 400)
+    assert certificate.threshold is not None and (certificate.kept, certificate.n) == (400, 800)
 
 
-def test_a_later_decision_s_thresholds_are_made_for_the_delta_and_the_calls_that_it_has(workspace: Workspace) -> None:
-    """The second look has δ/4, which takes more kept calls at the strictest threshold: the sequence starts there."""
-    asked: list[tuple[int, float]] = []
+def test_a_run_counts_once_however_many_calls_it_has(workspace: Workspace) -> None:
+    """Four runs of ten calls each in both parts, all right: they are eight calls that tell something, not eighty."""
+    figures = certify(workspace, candidate_of(["common"] * 40, lambda i: False, lambda i: i // 10), Promise())
+    assert (figures.certificate.threshold, figures.certificate.n) == (None, 8)
+    assert certified(workspace, ["common"] * 40, lambda i: False).certificate.threshold is not None
 
-    def grid_from(validation: Any, *, calibration_calls: int, epsilon: float, delta: float) -> tuple[float, ...]:
-        asked.append((calibration_calls, delta))
-        return (0.0,)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("protege.certify.gate.grid_from", grid_from)
-        certified(workspace, ["common"] * 200, lambda i: False)
-        patch.setattr("protege.certify.gate.hash_of", lambda *of: "another decision")
-        certified(workspace, ["common"] * 200, lambda i: False)
-    assert asked == [(200, 0.05), (200, 0.05), (200, 0.05), (200, 0.0125)]
+def test_which_call_stands_for_its_run_does_not_depend_on_what_came_of_it() -> None:
+    def chosen(wrong: Callable[[int], bool]) -> list[str]:
+        candidate = candidate_of(["common"] * 60, wrong, lambda i: i // 3)
+        held_out = [*candidate.answers.calibration, *candidate.answers.test]
+        return [answer.call_id for answer in independent(held_out, candidate.curated)]
+
+    assert chosen(lambda i: False) == chosen(lambda i: i % 3 == 0) == chosen(lambda i: True)
+    places = [int(call_id.removeprefix("calibration").removeprefix("test")) % 3 for call_id in chosen(bool)]
+    assert len(places) == 40 and set(places) == {0, 1, 2}
+
+
+def test_a_later_decision_takes_the_delta_and_the_calls_that_it_has(workspace: Workspace) -> None:
+    """The second look has δ/4, which takes more kept calls, in the scan and in the fixed sequence alike."""
+    for promise in (Promise(), Promise(scanned=False)):
+        candidate = candidate_of(["common"] * 100, lambda i: False)
+        first = certify(workspace, candidate, promise).certificate
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("protege.certify.gate.hash_of", lambda *of, promise=promise: f"another {promise}{of[-1]}")
+            second = certify(workspace, candidate, promise).certificate
+        assert second.delta == first.delta / 4 and first.n == second.n == 200
+
+
+def test_what_a_threshold_keeps_is_told_by_thresholds_that_its_calls_did_not_choose(workspace: Workspace) -> None:
+    figures = certified(workspace, ["common"] * 200, lambda i: i % 67 == 3)
+    kept = figures.evaluation.kept
+    assert kept is not None and (kept.n, kept.disagreed, kept.coverage) == (400, 6, 1.0)
+    assert figures.evaluation.n == 400
+    assert certified(workspace, ["common"] * 50, lambda i: False).evaluation.kept is not None
+    assert certified(workspace, ["common"] * 20, lambda i: False).evaluation.kept is None
+
+
+@pytest.mark.parametrize("scanned", [True, False])
+def test_nothing_before_the_certificate_looks_at_a_call_that_it_rests_on(workspace: Workspace, scanned: bool) -> None:
+    """What is refused early is refused by validation calls; the confidence is theirs too."""
+    rights = candidate_of(["common"] * 100, lambda i: False)
+    wrongs = candidate_of(["common"] * 100, lambda i: True)
+    promise = Promise(scanned=scanned)
+    for validation in (rights.answers.validation, wrongs.answers.validation):
+        early = [refused(validation, 200, promise) for _ in (rights, wrongs)]
+        assert early[0] == early[1]
+    assert refused(rights.answers.validation, 200, promise) is None
+    assert refused(wrongs.answers.validation, 200, promise) is not None

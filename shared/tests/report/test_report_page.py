@@ -119,7 +119,7 @@ def test_the_page_shows_every_figure(tmp_path: Path):
         "93.0%",
         "100.0%",
         "0.9812",
-        "502 of 540 calibration calls kept, 11 of them wrong",
+        "502 of 540 held-out calls kept, 11 of them wrong",
         "not measured → 41 ms",
         "$0.21 → $0.012",
         "312 → 25",
@@ -160,7 +160,7 @@ def test_figures_that_are_none_one_by_one_are_shown(tmp_path: Path):
             assert page(tmp_path, data) and terminal(data)
     uncertified = replace(LIVE, state="teacher", certified=Certified(0.05, 0.05, 300), realised=Realised(0, 0))
     data = replace(DATA, tasks=(uncertified,))
-    assert "no threshold holds on 300 calibration calls" in page(tmp_path, data)
+    assert "no threshold holds on 300 held-out calls" in page(tmp_path, data)
     assert data.share_kept == 0 and data.saved_usd is None
 
 

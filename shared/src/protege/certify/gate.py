@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from .. import evaluate
@@ -15,9 +15,11 @@ from ..rollout.policy import grader_of, policy_of
 from ..specialist import Route, Specialist
 from ..task import Task
 from ..workspace import Workspace
-from .guarantee import Certificate, calibrate, early_refusal, grid_from, hindsight_coverage
+from .certificate import Certificate, hindsight_coverage
 from .ledger import Spent, spend
 from .promise import Promise
+from .scan import refused_early, scan
+from .sequence import calibrate, early_refusal, grid_from
 
 if TYPE_CHECKING:
     from ..curate import Curated
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
 
 LEAST_SEEN = 5
 """Calibration calls of a wording, or a fiftieth of all: with fewer, the result may not hold for that wording."""
+FOLDS = 20
+"""Of the cross-fitting that tells what a threshold found on other calls keeps. With few folds the rest is so much
+smaller than the whole that it certifies less."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +50,10 @@ class Figures:
     """What was measured of a specialist, and what that certifies."""
 
     evaluation: Evaluation
-    """Of its answers to the test calls."""
+    """Of its answers to the calibration and test calls; to the test calls alone if the others were not asked."""
     certificate: Certificate
     hindsight_coverage: float
-    """What an oracle would have kept of the calibration calls, or of the test calls if those were not asked."""
+    """What an oracle would have kept of these calls."""
     fingerprint: str
     """Of the engine that answered."""
     scorer: Scorer
@@ -57,7 +62,7 @@ class Figures:
     calls: Mapping[str, int]
     """Calls in each part of the data set."""
     confidences: Sequence[tuple[float, bool]]
-    """Of each test answer that has one: its confidence, and whether it agreed."""
+    """Of each of these answers that has one: its confidence, and whether it agreed."""
     parity: Parity
 
     def to_record(self) -> dict[str, Any]:
@@ -78,42 +83,89 @@ class Figures:
 
 @traced
 def certify(workspace: Workspace, candidate: Candidate, promise: Promise, beside: int = 0) -> Figures:
-    """The figures of a candidate: agreement on test calls, and the threshold that calibration calls certify.
+    """The figures of a candidate: its agreement on held-out calls, and the threshold that they certify.
 
-    Spends δ from the task's ledger, unless the validation calls show that no threshold would pass. beside: see
-    `ledger.spend`.
+    The calibration and the test calls are one pool here: neither trained the specialist or its confidence, and nothing
+    was chosen by them. Spends δ from the task's ledger, unless the validation calls show that no threshold would pass.
+    beside: see `ledger.spend`.
     """
     answers, curated = candidate.answers, candidate.curated
     validation = as_routed(answers.validation, curated)
-    grid = thresholds(validation, len(curated.calibration), promise)
-    certificate = early_refusal(validation, grid, epsilon=promise.epsilon)
+    held_out, kept = [*answers.calibration, *answers.test], None
+    certificate = refused(validation, len(curated.calibration) + len(curated.test), promise)
     if certificate is None:
         spent = spent_on(workspace, candidate, promise, beside)
-        # A later decision has fewer calls, or less of δ: the grid is made for what it really has.
-        grid = thresholds(validation, len(spent.calls), replace(promise, delta=spent.delta))
+        promise = replace(promise, delta=spent.delta)  # a later decision has fewer calls, or less of δ
         calls = as_routed(spent.calls, curated)
-        certificate = calibrate(calls, grid, epsilon=promise.epsilon, delta=spent.delta)
+        certificate = decided(calls, validation, promise)
+        if certificate.threshold is not None:
+            kept = cross_fitted(calls, validation, promise, certificate.threshold)
     return Figures(
         evaluation=evaluate.evaluate(
-            answers.test,
+            held_out,
             grader_of(workspace, candidate.task),
             threshold=certificate.threshold,
-            examples=curated.examples("test"),
+            kept=kept,
+            timed=answers.test,
+            examples=[*curated.examples("calibration"), *curated.examples("test")],
         ),
         certificate=certificate,
-        hindsight_coverage=hindsight_coverage(answers.calibration or answers.test, promise.epsilon),
+        hindsight_coverage=hindsight_coverage(held_out, promise.epsilon),
         fingerprint=answers.fingerprint,
         scorer=answers.scorer,
         ceiling=curated.provenance.get("agreement"),
         calls=curated.provenance["counts"],
-        confidences=[(j.confidence, j.agreed) for j in answers.test if j.confidence is not None],
+        confidences=[(j.confidence, j.agreed) for j in held_out if j.confidence is not None],
         parity=candidate.parity,
     )
 
 
-def thresholds(validation: Sequence[Judged], calls: int, promise: Promise) -> tuple[float, ...]:
-    """The thresholds to test on this many calibration calls: fixed before what came of them is looked at."""
-    return grid_from(validation, calibration_calls=calls, epsilon=promise.epsilon, delta=promise.delta)
+def refused(validation: Sequence[Judged], n: int, promise: Promise) -> Certificate | None:
+    """The refusal that needs no held-out call, of which there are n; None if a threshold may pass."""
+    if promise.scanned:
+        return refused_early(validation, promise)
+    return early_refusal(validation, _grid(validation, n, promise), epsilon=promise.epsilon)
+
+
+def decided(calls: Sequence[Judged], validation: Sequence[Judged], promise: Promise) -> Certificate:
+    """What these calls certify."""
+    if promise.scanned:
+        return scan(calls, promise)
+    grid = _grid(validation, len(calls), promise)
+    return calibrate(calls, grid, epsilon=promise.epsilon, delta=promise.delta)
+
+
+def _grid(validation: Sequence[Judged], n: int, promise: Promise) -> tuple[float, ...]:
+    return grid_from(validation, calibration_calls=n, epsilon=promise.epsilon, delta=promise.delta)
+
+
+def cross_fitted(
+    calls: Sequence[Judged], validation: Sequence[Judged], promise: Promise, threshold: float
+) -> evaluate.Kept:
+    """What a threshold keeps that was found on other calls: each twentieth is kept by what the rest certify.
+
+    The counts at `threshold` itself flatter it, since it was chosen by them.
+    """
+    kept: list[Judged] = []
+    for fold in range(FOLDS):
+        rest = [call for i, call in enumerate(calls) if i % FOLDS != fold]
+        found = decided(rest, validation, promise).threshold
+        kept += [call for call in calls[fold::FOLDS] if found is not None and call.kept_at(found)]
+    return evaluate.kept_figures(kept, len(calls), threshold)
+
+
+def independent(judged: Sequence[Judged], curated: Curated) -> list[Judged]:
+    """One call of each group, drawn by its id: calls of one run, or near-duplicates, tend to go wrong together.
+
+    What is certified of these holds for a call drawn from a group drawn at random, whatever the groups' sizes are.
+    """
+    parts = (curated.parts[name] for name in ("calibration", "test"))
+    group_of = {call_id: group for part in parts for call_id, group in zip(part["id"], part["group"], strict=True)}
+    drawn: dict[str, str] = {}
+    for call_id in sorted(group_of, key=hash_of):
+        drawn.setdefault(group_of[call_id], call_id)
+    chosen = set(drawn.values())
+    return [answer for answer in judged if answer.call_id in chosen]
 
 
 def as_routed(judged: Sequence[Judged], curated: Curated) -> list[Judged]:
@@ -172,5 +224,6 @@ def spent_on(workspace: Workspace, candidate: Candidate, promise: Promise, besid
     """What the decision about this specialist, in this engine, on this data set, for this promise, may look at."""
     answers, grader = candidate.answers, grader_of(workspace, candidate.task).name
     made_from = (candidate.specialist.id, answers.fingerprint, candidate.curated.hash, grader)
-    decision = hash_of(*made_from, answers.scorer.to_record(), promise.epsilon, promise.delta)
-    return spend(workspace, candidate.task.id, decision, answers.calibration, promise.delta, beside)
+    decision = hash_of(*made_from, answers.scorer.to_record(), asdict(promise))
+    calls = independent([*answers.calibration, *answers.test], candidate.curated)
+    return spend(workspace, candidate.task.id, decision, calls, promise.delta, beside)

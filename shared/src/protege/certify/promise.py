@@ -14,3 +14,6 @@ class Promise:
 
     epsilon: float = EPSILON
     delta: float = DELTA
+    scanned: bool = True
+    """Whether every threshold is looked at (`scan`). If not, a fixed sequence is tested (`sequence`): the first of a
+    cascade needs that, since the calls below its threshold go on to the second."""

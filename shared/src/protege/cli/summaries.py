@@ -65,7 +65,8 @@ def figure_lines(figures: Mapping[str, Any]) -> list[str]:
     evaluation, certificate = figures["evaluation"], figures["certificate"]
     low, high = evaluation["interval"]
     return [
-        f"Agreement {evaluation['agreement']:.1%} on {evaluation['n']} test calls (95% interval {low:.1%}–{high:.1%}).",
+        f"Agreement {evaluation['agreement']:.1%} on {evaluation['n']} held-out calls "
+        f"(95% interval {low:.1%}–{high:.1%}).",
         f"Certified coverage {figures['certified_coverage']:.1%} at ε = {certificate['epsilon']:g}, "
         f"δ = {certificate['delta']:g}; {figures['hindsight_coverage']:.1%} in hindsight.",
     ]

@@ -20,7 +20,7 @@ from ..task import Example
 from .rows import Row
 
 PARTS = ("train", "validation", "calibration", "test")
-COLUMNS = ("id", "run", "request", "answer", "signature")
+COLUMNS = ("id", "run", "request", "answer", "signature", "group")
 _MADE_HERE = object()
 
 
@@ -28,9 +28,9 @@ _MADE_HERE = object()
 class Curated:
     """Four parts of one task's calls, and their provenance.
 
-    Each part has the columns id, run, request (a call's record as JSON, without its answer), answer (text) and
-    signature (of the template), all strings, in shuffled order. Calibration and test are uniform samples of what the
-    teacher was asked, repeats included.
+    Each part has the columns id, run, request (a call's record as JSON, without its answer), answer (text), signature
+    (of the template) and group (of calls that depend on each other), all strings, in shuffled order. Calibration and
+    test are uniform samples of what the teacher was asked, repeats included.
     """
 
     train: datasets.Dataset
@@ -109,7 +109,7 @@ class Curated:
             head = orjson.loads((folder / "curated.json").read_bytes())
             bodies = {name: (folder / f"{name}.jsonl").read_bytes() for name in PARTS}
             provenance, saved = head["provenance"], (head["hash"], head["provenance_sha256"])
-            rows = {name: [orjson.loads(line) for line in body.splitlines()] for name, body in bodies.items()}
+            rows = {name: [_row(orjson.loads(line)) for line in body.splitlines()] for name, body in bodies.items()}
             unchanged = saved == (_hash(provenance["task"], bodies), _sha256(_dump(provenance)))
         except (OSError, orjson.JSONDecodeError, KeyError, TypeError) as error:
             raise BadInput(f"{folder} is no complete data set ({type(error).__name__}).", _AGAIN) from None
@@ -133,6 +133,11 @@ def made(task_id: str, parts: Mapping[str, Sequence[Row]], provenance: Mapping[s
     hashes = {name: {"ids_sha256": _ids_hash(rows[name]), "sha256": _sha256(bodies[name])} for name in PARTS}
     whole = {**provenance, "hashes": hashes}
     return Curated(**_datasets(rows), provenance=whole, hash=_hash(task_id, bodies), token=_MADE_HERE)
+
+
+def _row(record: dict[str, str]) -> dict[str, str]:
+    """A row as it is now. Those of 0.1.0 do not name groups: there a run is one, or else the call."""
+    return {**record, "group": record.get("group") or record["run"] or record["id"]}
 
 
 def _datasets(rows: Mapping[str, Sequence[Mapping[str, str]]]) -> dict[str, datasets.Dataset]:

@@ -47,6 +47,9 @@ class Row:
     """Hashes; two calls that share one must not stand in different parts, because one would reveal the other."""
     sampled: bool
     """Whether the call belongs to a uniform sample: no specialist was asked, or it was drawn at random for an audit."""
+    group: str = ""
+    """The id of one call of its group: rows that share a run or a prompt, or are near-duplicates. Empty before the
+    split."""
     folded: str = ""
     """The slots in the form in which near-duplicates are searched."""
     cut_off: bool = False

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -105,7 +105,9 @@ def _groups(rows: Sequence[Row], pairs: Pairs, largest: int) -> tuple[list[list[
     oversized: list[list[Row]] = []
     order = np.argsort(labels, kind="stable")
     for part in np.split(order, np.flatnonzero(np.diff(labels[order])) + 1):
-        (oversized if too_large[part[0]] else small).append([rows[i] for i in part])
+        name = min(rows[i].id for i in part)
+        group = [replace(rows[i], group=name) for i in part]
+        (oversized if too_large[part[0]] else small).append(group)
     return small, oversized, divided
 
 

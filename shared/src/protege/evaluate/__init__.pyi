@@ -9,6 +9,7 @@ from .figures import CurvePoint as CurvePoint
 from .figures import Evaluation as Evaluation
 from .figures import Kept as Kept
 from .figures import evaluate as evaluate
+from .figures import kept_figures as kept_figures
 from .fitting import fit as fit
 from .graders.base import Grader as Grader
 from .graders.registry import grader_for as grader_for

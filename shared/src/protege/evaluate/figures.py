@@ -122,14 +122,19 @@ def evaluate(
     grader: Grader,
     *,
     threshold: float | None = None,
+    kept: Kept | None = None,
+    timed: Sequence[Judged] | None = None,
     examples: Iterable[Example] = (),
 ) -> Evaluation:
     """The figures of judged answers; with a threshold, also what it keeps, and samples of what is handed back.
 
-    examples: those that were judged; agreement by length, node and time needs them.
+    kept: what the threshold keeps, if it was found on these answers, which would flatter it. timed: those that were
+    asked one at a time, for the latencies; all by default. examples: those that were judged; agreement by length, node
+    and time needs them.
     """
     n, agreed = len(judged), sum(j.agreed for j in judged)
-    latencies = sorted(j.latency_ms for j in judged if j.latency_ms is not None)
+    asked_alone = judged if timed is None else timed
+    latencies = sorted(j.latency_ms for j in asked_alone if j.latency_ms is not None)
     return Evaluation(
         grader=grader.name,
         similarity=grader.similarity,
@@ -146,7 +151,7 @@ def evaluate(
         output_tokens=_mean(j.output_tokens for j in judged if j.output_tokens is not None),
         curve=risk_coverage(judged),
         examples=_examples(judged, threshold),
-        kept=None if threshold is None else _kept(judged, threshold),
+        kept=kept if threshold is None or kept else _kept(judged, threshold),
         aurc=aurc(judged),
         reliability=reliability(judged),
         slices=slices(judged, examples),
@@ -196,12 +201,16 @@ def _levels(judged: Sequence[Judged]) -> Iterator[tuple[float, int, int]]:
 
 
 def _kept(judged: Sequence[Judged], threshold: float) -> Kept:
-    kept = [j for j in judged if j.kept_at(threshold)]
+    return kept_figures([j for j in judged if j.kept_at(threshold)], len(judged), threshold)
+
+
+def kept_figures(kept: Sequence[Judged], n: int, threshold: float) -> Kept:
+    """The figures of the answers that are kept, of n."""
     wrong = sum(not j.agreed for j in kept)
     return Kept(
         threshold=threshold,
         n=len(kept),
-        coverage=len(kept) / len(judged) if judged else 0.0,
+        coverage=len(kept) / n if n else 0.0,
         disagreed=wrong,
         disagreement=wrong / len(kept) if kept else 0.0,
         interval=clopper_pearson(wrong, len(kept)),

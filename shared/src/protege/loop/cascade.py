@@ -8,11 +8,12 @@ As in FrugalGPT (Chen, Zaharia, Zou, 2023; arXiv:2305.05176), with a promise: mo
 two keep disagree with probability δ at most. Each is certified at half of the δ that one alone would have. If each
 keeps its own promise, so do both together, and one of them breaks its own with probability δ at most (a union bound).
 
-The second is certified on the calibration calls that the first hands on. Which calls these are depends on the first
-one's threshold, and that was found on calibration calls too. So only those calls are handed on that the search for the
-threshold never looked at: the sequence of tests ended at the first threshold that failed; the answers below that one
-had no part in it, and given where it ended they are a plain sample of what the route will see there. Calls between the
-two thresholds, about a fiftieth of all, go to the teacher.
+The second is certified on the held-out calls that the first hands on. Which calls these are depends on the first one's
+threshold, and that was found on held-out calls too. So only those calls are handed on that the search for the threshold
+never looked at. The first one's threshold comes from a fixed sequence of tests, which ended at the first threshold that
+failed; the answers below that one had no part in it, and given where it ended they are a plain sample of what the route
+will see there. Calls between the two thresholds, about a fiftieth of all, go to the teacher. The second one's may come
+from the scan of all thresholds, which looks at everything: nothing is handed on after it.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class HandedOn:
     curated: Curated
     """The data set, with only those held-out calls that the first hands on."""
     share: float
-    """Of the calibration calls, the share handed on."""
+    """Of the calls that the first was certified on, the share handed on."""
     below: float
     """Handed on is what the first answered with less confidence than this."""
 
@@ -75,14 +76,19 @@ def extended(run: Run, first: Candidate, improvement: Improvement) -> Improvemen
 
 
 def handed_on(run: Run, first: Candidate) -> HandedOn:
-    """Of the held-out calls those that the first hands on; of calibration, of those that its decision was taken on."""
+    """Of the held-out calls those that the first hands on; of calibration and test, of those it was certified on."""
     route, answers = run.workspace.routes()[first.specialist.id], first.answers
     below = ((first.specialist.report or {}).get("certificate") or {}).get("failed") or 0.0
     spent = spent_on(run.workspace, first, run.settings.promise).calls
     live = live_calls(first.curated)
-    judged = [j for j in (*answers.validation, *spent, *answers.test) if j.call_id in live]
+    judged = [j for j in (*answers.validation, *spent) if j.call_id in live]
     rest = first.curated.held_out({answer.call_id for answer in judged if is_handed_on(answer, below)})
-    return HandedOn(first.specialist, route, rest, len(rest.calibration) / max(1, len(spent)), below)
+    return HandedOn(first.specialist, route, rest, _pooled(rest) / max(1, len(spent)), below)
+
+
+def _pooled(curated: Curated) -> int:
+    """The number of calls that a certificate may rest on."""
+    return len(curated.calibration) + len(curated.test)
 
 
 def is_handed_on(answer: Judged, below: float) -> bool:
@@ -95,7 +101,7 @@ def is_handed_on(answer: Judged, below: float) -> bool:
 
 def _second(run: Run, first: Candidate, handed: HandedOn) -> Second:
     """The steps of the loop once more: from the same data set, measured on what is handed on."""
-    workspace, promise = run.workspace, run.settings.promise
+    workspace, promise = run.workspace, replace(run.settings.promise, scanned=True)
     base = selecting.base_named(run.settings.cascade or "", workspace.home)
     if reason := _unfit(base, handed, promise):
         return Second(f"No second specialist: {reason}", share=handed.share)
@@ -104,7 +110,7 @@ def _second(run: Run, first: Candidate, handed: HandedOn) -> Second:
     parity = steps.parity(run, specialist, first.curated)
     if not parity.holds:
         return Second(f"{specialist.name}: {parity.reason}", specialist.id, share=handed.share)
-    answers = steps.answers(run, specialist, handed.curated)
+    answers = steps.answers(run, specialist, handed.curated, promise)
     candidate = Candidate(run.task, specialist, handed.curated, parity, answers)
     figures = certify(workspace, candidate, promise, beside=1)
     second = decided(run, specialist, handed, figures)
@@ -122,11 +128,11 @@ def _unfit(base: Base, handed: HandedOn, promise: Promise) -> str | None:
     """Why there is no use in tuning one; None if there is."""
     if base.sha256 == handed.first.base.sha256:
         return f"{handed.first.name} was tuned from {base.name} already. Name a larger base."
-    has, least = len(handed.curated.calibration), calls_needed(0, promise.epsilon, promise.delta)
+    has, least = _pooled(handed.curated), calls_needed(0, promise.epsilon, promise.delta)
     if has >= least:
         return None
-    more = f", which takes about {round((least - has) / handed.share):,} more calibration calls" if handed.share else ""
-    return f"{handed.first.name} hands on {has} calibration calls, and {least - has} are missing at the least{more}."
+    more = f", which takes about {round((least - has) / handed.share):,} more held-out calls" if handed.share else ""
+    return f"{handed.first.name} hands on {has} held-out calls, and {least - has} are missing at the least{more}."
 
 
 def decided(run: Run, specialist: Specialist, handed: HandedOn, figures: Figures) -> Second:

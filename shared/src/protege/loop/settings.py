@@ -48,4 +48,4 @@ class Settings:
     @property
     def promise(self) -> Promise:
         """The promise that each specialist is certified by: with half of δ if there are to be two."""
-        return Promise(self.epsilon, self.delta / 2 if self.cascade else self.delta)
+        return Promise(self.epsilon, self.delta / 2 if self.cascade else self.delta, scanned=not self.cascade)

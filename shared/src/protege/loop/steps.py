@@ -16,7 +16,7 @@ from .. import select as selecting
 from .. import tune as tuning
 from ..asking.confidence import Scorer
 from ..asking.novelty import novelty_from
-from ..certify import as_routed, early_refusal, thresholds
+from ..certify import as_routed, refused
 from ..common.confinement import Aside
 from ..common.hashing import hash_of
 from ..common.tracing import traced
@@ -33,6 +33,7 @@ from .settings import Settings
 
 if TYPE_CHECKING:
     from ..call import Call
+    from ..certify import Promise
     from ..curate import Curated
     from ..evaluate import Answers, Judged, Parity
     from ..serve import Replicas
@@ -235,9 +236,11 @@ def parity(run: Run, specialist: Specialist, curated: Curated) -> Parity:
 
 
 @traced
-def answers(run: Run, specialist: Specialist, curated: Curated) -> Answers:
-    """What the specialist answers to every held-out call, through the kind of engine that is to serve it."""
-    promise = run.settings.promise
+def answers(run: Run, specialist: Specialist, curated: Curated, promise: Promise) -> Answers:
+    """What the specialist answers to every held-out call, through the kind of engine that is to serve it.
+
+    The calibration calls are not asked if the validation calls show that the promise cannot be kept.
+    """
     with contextlib.ExitStack() as running:
         alone = running.enter_context(serve.Replicas([serve.open_engine(run.workspace, specialist)]))
         fingerprint = alone.fingerprint(specialist)
@@ -255,10 +258,9 @@ def answers(run: Run, specialist: Specialist, curated: Curated) -> Answers:
         validation = part("validation", many)
         scorer = evaluate.fit(validation, plain.novelty)
         validation = evaluate.rescored(validation, scorer)
-        routed = as_routed(validation, curated)
-        grid = thresholds(routed, len(curated.calibration), promise)
-        refused = early_refusal(routed, grid, epsilon=promise.epsilon)
-        calibration = [] if refused else evaluate.rescored(part("calibration", many), scorer)
+        held_out = len(curated.calibration) + len(curated.test)
+        hopeless = refused(as_routed(validation, curated), held_out, promise)
+        calibration = [] if hopeless else evaluate.rescored(part("calibration", many), scorer)
     return evaluate.Answers(fingerprint, scorer, validation, calibration, evaluate.rescored(test, scorer))
 
 

@@ -111,8 +111,8 @@ def calibration(task: TaskReport) -> str:
     if certified is None:
         return UNKNOWN
     if certified.threshold is None:
-        return f"no threshold holds on {certified.n:,} calibration calls"
-    return f"{certified.kept:,} of {certified.n:,} calibration calls kept, {certified.errors:,} of them wrong"
+        return f"no threshold holds on {certified.n:,} held-out calls"
+    return f"{certified.kept:,} of {certified.n:,} held-out calls kept, {certified.errors:,} of them wrong"
 
 
 def guarantee(task: TaskReport) -> str:

@@ -84,7 +84,7 @@ def overview(data: ReportData) -> go.Figure | None:
 
 
 def risk_coverage(task: TaskReport) -> go.Figure | None:
-    """Disagreement among the kept calls as the threshold falls and coverage grows, on held-out test calls."""
+    """Disagreement among the kept calls as the threshold falls and coverage grows, on held-out calls."""
     curve = risk_curve(task.judged)
     if not curve:
         return None

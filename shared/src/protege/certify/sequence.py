@@ -14,12 +14,12 @@ import bisect
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 from ..asking.confidence import keeps
 from ..evaluate import Judged
 from ..stats.intervals import clopper_pearson, upper_bound
+from .certificate import Certificate
 from .promise import DELTA, EPSILON
 
 # Where the sequence starts matters most. Too strict a start keeps so few calls that one stray error ends the sequence;
@@ -47,39 +47,6 @@ START_MOST = 0.85
 STEP = 0.02
 MOST_CALLS = 100_000
 """A specialist that would need more calls than this needs fewer errors instead."""
-
-
-@dataclass(frozen=True, slots=True)
-class Certificate:
-    """What calibration showed."""
-
-    threshold: float | None
-    """Answers with at least this confidence may be kept; None if no threshold is certified."""
-    kept: int
-    """Calibration calls that the threshold keeps; without one, those that the strictest threshold keeps."""
-    errors: int
-    """Of those kept, how many disagree with the teacher."""
-    n: int
-    """Calibration calls."""
-    upper_bound: float
-    """Their disagreement is at most this, with probability 1 - delta."""
-    missing: int
-    """How many more calibration calls a threshold needs at the least; 0 if there is one, or if more would not help."""
-    reason: str
-    """All that in words."""
-    epsilon: float = EPSILON
-    delta: float = DELTA
-    failed: float | None = None
-    """The threshold at which the sequence ended; None if all passed."""
-
-    @property
-    def coverage(self) -> float:
-        """The share of calibration calls that the route keeps; 0 without a threshold."""
-        return self.kept / self.n if self.n and self.threshold is not None else 0.0
-
-    def to_record(self) -> dict[str, Any]:
-        """As JSON holds it."""
-        return asdict(self)
 
 
 def grid_from(
@@ -159,21 +126,6 @@ def early_refusal(
 def calls_needed(errors: int, epsilon: float = EPSILON, delta: float = DELTA) -> int:
     """The fewest kept calls that certify ε with so many errors: at ε = δ = .05, 59, 93, 124 with 0, 1, 2."""
     return _fewest(lambda n: errors, errors, epsilon, delta) or MOST_CALLS
-
-
-def hindsight_coverage(judged: Sequence[Judged], epsilon: float = EPSILON) -> float:
-    """The largest share of calls that some threshold would have kept with observed disagreement ≤ ε.
-
-    An oracle that has seen the answers: no guarantee, only what a certified coverage is measured against.
-    """
-    answers = sorted(((j.confidence, not j.agreed) for j in judged if j.kept_at(0.0)), reverse=True)
-    best = kept = wrong = 0
-    for _, group in itertools.groupby(answers, key=lambda answer: answer[0]):
-        for _, disagreed in group:
-            kept, wrong = kept + 1, wrong + disagreed
-        if wrong <= epsilon * kept:
-            best = kept
-    return best / len(judged) if judged else 0.0
 
 
 def _levels(judged: Sequence[Judged], agreed: bool) -> list[float]:
