@@ -13,6 +13,7 @@ import orjson
 from ..call import Call
 from ..common.checks import without_deep_parts, without_odd_fields
 from ..common.confinement import Aside, Confinement
+from ..common.leftovers import remove_leftovers
 from .journal import MAGIC, PLAIN, SUFFIX, Damage, Frame, Newer, frames, is_ours, without_writer
 from .pricing import priced
 
@@ -24,6 +25,8 @@ log = logging.getLogger("protege")
 
 BEYOND = "#beyond"
 """After a file's name among the offsets: the offset up to which frames after an unreadable one are already stored."""
+MOST_DAMAGED_BYTES = 256 << 20
+"""Damaged files come to no more than this. The oldest are deleted beyond it; what could be read is in the store."""
 
 
 def drain(workspace: Workspace) -> int:
@@ -32,8 +35,10 @@ def drain(workspace: Workspace) -> int:
     A file that no process writes to any more is deleted once it is drained; one with damaged frames is kept under the
     name `….damaged`. Frames of a newer version, or of a key that is not known here, stay where they are, in a file that
     keeps its name and its offset, so that the version that can read them finds them (`kept_for_later`). A record that
-    is no call is set aside. May run at any time and in several processes at once, and may be killed at any point.
+    is no call is set aside. Temporaries that killed processes left in the home are removed. May run at any time and in
+    several processes at once, and may be killed at any point.
     """
+    remove_leftovers(workspace.home)
     offsets = workspace.journals.offsets()
     paths = sorted((workspace.home / "journal").glob(f"*{SUFFIX}"))
     names = {path.name for path in paths}
@@ -153,3 +158,14 @@ def _put_away(path: Path, data: bytes, end: int) -> None:
         log.warning(
             "%s is damaged; what could be read is in the store, and the file is kept as %s.", path, damaged.name
         )
+        _delete_oldest(path.parent)
+
+
+def _delete_oldest(folder: Path) -> None:
+    """Keep damaged files within MOST_DAMAGED_BYTES. Their names begin with their time."""
+    total = 0
+    for path in sorted(folder.glob("*.damaged"), reverse=True):
+        total += path.stat().st_size
+        if total > MOST_DAMAGED_BYTES:
+            path.unlink(missing_ok=True)
+            log.warning("%s is deleted: damaged files come to more than %d MB.", path, MOST_DAMAGED_BYTES >> 20)

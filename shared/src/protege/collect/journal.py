@@ -31,6 +31,7 @@ from pathlib import Path
 from ..common.forks import tell_of_forks
 from ..common.patience import WAIT_S, Patience
 from ..common.trust import make_home
+from .room import Room
 
 try:
     import fcntl
@@ -58,7 +59,7 @@ class JournalWriter:
     The file is made at the first frame, and only its owner can read it. Safe for many threads. A forked child writes to
     a file of its own. If the disk hangs, a caller waits for it `patience.WAIT_S` once and then not at all: frames are
     held in memory, BACKLOG_BYTES at most, and written once the disk is back. failed: is told the error of a frame that
-    could not be written then.
+    could not be written then. A journal that is full takes no more frames (`room`).
     """
 
     def __init__(self, folder: Path, failed: Callable[[Exception], object] = lambda error: None) -> None:
@@ -68,6 +69,7 @@ class JournalWriter:
         self._size = 0
         # Re-entrant: a signal handler or a finaliser may record while this very thread writes.
         self._lock = threading.RLock()
+        self._room = Room(folder)
         self._patience = Patience()
         self._lock_of_backlog = threading.RLock()
         self._backlog = 0
@@ -79,6 +81,11 @@ class JournalWriter:
     def late(self) -> bool:
         """Whether the disk hangs, so that frames are held in memory."""
         return self._patience.late
+
+    @property
+    def held(self) -> int:
+        """How many frames are in memory and in no file yet."""
+        return self._patience.undone
 
     def append(self, payload: bytes) -> None:
         """Write one frame. When this returns, the whole frame is in the file, unless the disk hangs. If it raises
@@ -131,6 +138,11 @@ class JournalWriter:
 
     def _write(self, frame: bytes) -> None:
         with self._lock:
+            try:
+                self._room.take(len(frame))
+            except OSError:
+                self._close()  # so that it can be drained and deleted, which makes room
+                raise
             if self._file is None or self._size >= ROTATE_BYTES or not os.fstat(self._file).st_nlink:
                 self._open()
             assert self._file is not None

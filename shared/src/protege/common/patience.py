@@ -36,9 +36,16 @@ class Patience:
     @property
     def busy(self) -> bool:
         """Whether there is work that is not done."""
-        return bool(self._state.jobs) or self._state.working
+        return bool(self._state.jobs) or self._state.working is not None
 
-    def do(self, work: Callable[[], object], failed: Callable[[Exception], object] = lambda error: None) -> bool:
+    @property
+    def undone(self) -> int:
+        """How much work is not done of which somebody is to be told if it fails."""
+        state = self._state
+        jobs = [*state.jobs, state.working]
+        return sum(job is not None and job.failed is not _nobody for job in jobs)
+
+    def do(self, work: Callable[[], object], failed: Callable[[Exception], object] | None = None) -> bool:
         """Run the work and wait for it, WAIT_S at most; not at all if the disk hangs. Raises what the work raises.
 
         Returns whether the work is done. If not, it is done once the disk is back, and what it raises then goes to
@@ -48,13 +55,13 @@ class Patience:
         if _thread.get_ident() == state.ident or sys.is_finalizing() or not state.started():
             work()
             return True
-        job = _Job(work, failed, abandoned=state.late)
+        job = _Job(work, failed or _nobody, abandoned=state.late)
         state.add(job)
         return not job.abandoned and job.waited(state)
 
     def later(self, work: Callable[[], object]) -> None:
         """Leave work for the next time that the thread is needed. Neither starts it nor waits."""
-        self._state.jobs.append(_Job(work, lambda error: None, abandoned=True))
+        self._state.jobs.append(_Job(work, _nobody, abandoned=True))
 
     def was_slow(self) -> None:
         """Work of this kind that a caller did itself took longer than WAIT_S: the disk hangs."""
@@ -71,6 +78,10 @@ class Patience:
 
     def __del__(self) -> None:
         self.end()
+
+
+def _nobody(error: Exception) -> None:
+    """Nobody is told of an error."""
 
 
 class _Job:
@@ -110,7 +121,8 @@ class _State:
     __slots__ = ("ident", "jobs", "late", "starting", "wake", "working")
 
     def __init__(self) -> None:
-        self.late = self.working = False
+        self.late = False
+        self.working: _Job | None = None
         self.jobs: deque[_Job | None] = deque()
         self.wake = _thread.allocate_lock()
         self.wake.acquire()
@@ -136,12 +148,12 @@ def _work(state: _State) -> None:
     while True:
         state.wake.acquire()
         while state.jobs:
-            state.working = True
-            job = state.jobs.popleft()
+            job = state.working = state.jobs[0]  # first here, then there no more: it is counted all the time
+            state.jobs.popleft()
             if job is None:
                 return
             begin_s = time.perf_counter()
             job.run()
             del job  # it holds its owner
             state.late = state.late and time.perf_counter() - begin_s > WAIT_S
-            state.working = False
+            state.working = None

@@ -99,7 +99,8 @@ def _folder(workspace: Workspace, name: str) -> Path:
 
 
 def _calls_to_learn_from(run: Run, reason: Reason | None) -> list[Call]:
-    calls = list(run.workspace.calls(task_id=run.task.id))
+    failed = run.workspace.quarantine.keys("curation")  # by this version, which need not try them again
+    calls = [call for call in run.workspace.calls(task_id=run.task.id) if call.id not in failed]
     if reason is None:
         return calls
     since = run.workspace.count_calls(task_id=run.task.id, teacher_only=True, since=reason.since)

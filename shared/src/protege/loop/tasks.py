@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .. import cluster, collect
+from ..call import Call
 from ..common.confinement import Aside
 from ..common.hashing import hash_of
 from ..common.progress import Progress, Silent
@@ -31,12 +32,18 @@ def _discover(workspace: Workspace, known: Sequence[Task], progress: Progress | 
     key = f"tasks:{workspace.count_calls()}"
     with (progress or Silent()).step("Finding tasks"):
         asides: list[Aside] = []
-        found = cluster.discover(workspace.calls, known, asides.append)
+        found = cluster.discover(_readable(workspace), known, asides.append)
     workspace.quarantine.add(asides)
     workspace.save_tasks(found.tasks, found.assignment)
     if workspace.routes():
         publish(workspace)
     workspace.cache(key, len(found.tasks))
+
+
+def _readable(workspace: Workspace) -> Callable[[], Iterator[Call]]:
+    """Reads the calls, without those that an earlier discovery of this version set aside."""
+    failed = workspace.quarantine.keys("discovery")
+    return lambda: (call for call in workspace.calls() if call.id not in failed)
 
 
 def merge_tasks(workspace: Workspace, into: str, other: str, progress: Progress | None = None) -> Task:

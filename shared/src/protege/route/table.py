@@ -23,7 +23,7 @@ from ..task import Task
 from .belief import Doubt, doubt
 
 FORMAT = 1
-CHECK_S = 0.5
+CHECK_S = 0.25
 """The file is checked this often at most, so a route that is taken away is off within a second."""
 
 YOUNG_S = 2.5

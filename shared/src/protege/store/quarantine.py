@@ -6,8 +6,10 @@ Each is tried again once by every later version of Protégé, and not by the ver
 from __future__ import annotations
 
 import importlib.metadata
+import logging
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -15,10 +17,14 @@ from ..common.confinement import Aside
 from . import tables
 from .database import Database
 
+log = logging.getLogger("protege")
+
 MOST_BODY = 1 << 20
 """A larger record is noted without its bytes."""
 MOST_ROWS = 100_000
 """When so many are set aside, further ones are told in the log only: a home must not fill up with them."""
+MOST_BYTES = 256 << 20
+"""When the records that are kept come to so much, further ones are noted without their bytes."""
 
 
 class Quarantine:
@@ -29,22 +35,33 @@ class Quarantine:
 
     def add(self, asides: Sequence[Aside]) -> None:
         """Keep these, in place of what was kept under the same place and key."""
-        if not asides or self.total() >= MOST_ROWS:
+        if not asides:
+            return
+        number, size = self._size()
+        if number >= MOST_ROWS:
+            log.warning("%d more were set aside; the quarantine is full and keeps none of them.", len(asides))
             return
         now, version = time.time(), importlib.metadata.version("protege")
-        rows = {
-            (aside.place, aside.key): {
+        rows: dict[tuple[str, str], dict[str, Any]] = {}
+        for aside in asides[: MOST_ROWS - number]:
+            kept = len(aside.body) <= MOST_BODY and size + len(aside.body) <= MOST_BYTES
+            size += len(aside.body) if kept else 0
+            rows[aside.place, aside.key] = {
                 "place": aside.place,
                 "key": aside.key,
                 "reason": aside.reason,
                 "detail": aside.detail,
                 "version": version,
                 "time": now,
-                "body": aside.body if len(aside.body) <= MOST_BODY else b"",
+                "body": aside.body if kept else b"",
             }
-            for aside in asides
-        }
         self._database.put(tables.quarantine, list(rows.values()))
+
+    def _size(self) -> tuple[int, int]:
+        """How many there are, and the bytes of their records."""
+        body = tables.quarantine.c.body
+        ((number, size),) = self._database.rows(sa.select(sa.func.count(), sa.func.sum(sa.func.length(body))))
+        return number, size or 0
 
     def keep(self, aside: Aside) -> None:
         """Keep one: what a loop may be given as `on_aside`, from any thread."""
@@ -62,6 +79,13 @@ class Quarantine:
         for place, reason, number in self._database.rows(query.order_by(table.place, table.reason)):
             counts.setdefault(place, {})[reason] = number
         return counts
+
+    def keys(self, place: str) -> set[str]:
+        """What this version set aside in this place: it does not try them again."""
+        table = tables.quarantine.c
+        version = importlib.metadata.version("protege")
+        query = sa.select(table.key).where(table.place == place, table.version == version)
+        return {row.key for row in self._database.rows(query)}
 
     def of_other_versions(self, places: Sequence[str]) -> list[Aside]:
         """What another version set aside in these places, with its bytes: this version may be able to read it."""
