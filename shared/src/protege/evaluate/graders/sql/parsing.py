@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import re
 import threading
@@ -25,8 +26,11 @@ except ImportError:  # it comes with the extra `discover`; without it, queries a
 _BEGINS = re.compile(r"select|with|insert|update|delete|\(", re.IGNORECASE)
 _SPACE = re.compile(r"\s*")
 _OPENS_OR_CLOSES = re.compile(r"[(\[{]|[)\]}]|\b(?:case|end)\b", re.IGNORECASE)
+_PIECE = re.compile(r"'[^']*+'?+|\"[^\"]*+\"?+|\w+|[^\w\s]")
 MOST_CHARACTERS = 20_000
 """A longer query is not parsed: sqlglot takes about 10 µs a character."""
+MOST_PIECES = 2_000
+"""A query of more names, numbers, quoted texts and signs is not parsed: its tree takes about 40 µs a piece."""
 MOST_LEVELS = 100
 """A query with more brackets or CASEs open at once is not parsed: what walks its tree recurses, and sorts at each
 level what stands below it."""
@@ -34,8 +38,16 @@ level what stands below it."""
 
 def parse(query: str) -> Any | None:
     """sqlglot's tree of one query; None if sqlglot is not installed or does not read the text as exactly one query."""
-    if not installed or len(query) > MOST_CHARACTERS or not is_query(query) or _levels(query) > MOST_LEVELS:
+    if not installed or len(query) > MOST_CHARACTERS or not is_query(query):
         return None  # without is_query, sqlglot would read nearly any words as a column and its alias
+    tree = _tree(query)
+    return None if tree is None else tree.copy()
+
+
+@functools.lru_cache(maxsize=16)  # a comparison reads the same two queries three times; large trees take megabytes
+def _tree(query: str) -> Any | None:
+    if sum(1 for _ in _PIECE.finditer(query)) > MOST_PIECES or _levels(query) > MOST_LEVELS:
+        return None
     for dialect in (None, "sqlite"):  # the second for names in `backticks` and [brackets]
         try:
             with quietly():
