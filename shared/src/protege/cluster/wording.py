@@ -39,7 +39,7 @@ _SENTENCE_END = re.compile(r"(?<=[.!?:;])\s+|(?<=[。！？；])|\n+")
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W\d_\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+")
 _NAME_PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[^\W\d_A-Z]+")
 _LABEL = re.compile(r"^\W{0,3}([^\W\d_][^:\n]{0,30}):(?!//)", re.MULTILINE)
-_IN_BRACKETS = re.compile(r"\s*[(\[].*")
+_IN_BRACKETS = re.compile(r"(?<!\s)\s*+[(\[].*")
 _SPACE = re.compile(r"\s+")
 _LABELS = 12
 

@@ -53,5 +53,5 @@ def _stop(*match: object) -> bool:
 
 def _loosened(pattern: str) -> str:
     """A pattern that finds at least what this one finds, and compiles ten times as fast."""
-    shorter = re.sub(r"\{(\d+),?\d*\}", lambda times: f"{{{min(int(times[1]), 2)},}}", pattern)
+    shorter = re.sub(r"\{(\d+)(?:,\d*)?\}", lambda times: f"{{{min(int(times[1]), 2)},}}", pattern)
     return shorter.replace(r"\b", "")

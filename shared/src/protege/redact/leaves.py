@@ -6,8 +6,9 @@ import json
 import re
 from collections.abc import Callable, Iterator
 
-_PART = re.compile(r'("(?:[^"\\]|\\.)*")(\s*:)?|-?\d[\d.eE+-]*', re.DOTALL)
-"""A string, and whether it is a key; or a number."""
+_PART = re.compile(r'("(?:[^"\\]|\\.)*+(?:"|\\?+\Z))(\s*+:)?|-?\d[\d.eE+-]*', re.DOTALL)
+"""A string, and whether it is a key; or a number. One that is not closed would match too, so that each character is
+read once; what is read is valid JSON, which has none."""
 
 
 def readable(text: str) -> str:

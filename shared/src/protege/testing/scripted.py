@@ -32,8 +32,8 @@ def tokens(text: str) -> int:
 
 
 def words(text: str) -> list[str]:
-    """The text in parts of one word each, with their blanks; one empty part if there are no words."""
-    return re.findall(r"\s*\S+\s*$|\s*\S+", text) or [""]
+    """The text in parts of one word each, with their blanks; one part if there are no words."""
+    return re.findall(r"\s*+\S+(?:\s++\Z)?|\s+", text) or [""]
 
 
 def tokens_of(request: Request, message: Message, count: Callable[[str], int] = tokens) -> tuple[int, int]:

@@ -9,7 +9,7 @@ from typing import Any
 from .base import Grader
 from .values import Rules, parsed
 
-_BULLET = re.compile(r"\s*(?:[-*•]\s+|\d+[.)]\s+)?")
+_BULLET = re.compile(r"\A\s*(?:[-*•]\s+|\d+[.)]\s+)?")
 
 
 class Spans(Grader):

@@ -236,4 +236,4 @@ def _plain_form(query: str) -> str:
 
 
 def _tight(text: str) -> str:
-    return re.sub(r"\s*([(),=<>!+*/-])\s*", r"\1", re.sub(r"\s+", " ", text).lower())
+    return re.sub(r" ?([(),=<>!+*/-]) ?", r"\1", re.sub(r"\s+", " ", text).lower())
