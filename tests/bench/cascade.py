@@ -4,10 +4,11 @@
     .venv/bin/python tests/bench/cascade.py --quick    200 a world
 
 Each world is a pool of 100,000 calls with the answers of two specialists, of which validation and calibration calls are
-drawn with replacement, so that what the thresholds truly keep is known. `grid_from`, `calibrate` and `is_handed_on` are
-the program's own; each specialist is certified at δ/2. Beside it, on the same draws, the obvious rule: what the first
-hands back (below its own threshold) is handed on, though calibration calls between that and the threshold that failed
-have had a part in where it ended. Exits 1 where the promise is broken by more than chance explains.
+drawn with replacement, so that what the thresholds truly keep is known. `grid_from`, `calibrate`, `scan` and
+`is_handed_on` are the program's own; each specialist is certified at δ/2, the second by the scan. Beside it, on the
+same draws, the obvious rule: what the first hands back (below its own threshold) is handed on, though calibration calls
+between that and the threshold that failed have had a part in where it ended. Exits 1 where the promise is broken by
+more than chance explains.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from protege.certify import Certificate, calibrate, grid_from
+from protege.certify import Certificate, Promise, calibrate, grid_from, scan
 from protege.evaluate import Judged
 from protege.loop.cascade import is_handed_on
 
@@ -79,6 +80,8 @@ WORLDS = {
 def certified(world: World, which: int, validation: Sequence[int], calibration: Sequence[int]) -> Certificate:
     answers = world.answers[which]
     tested = [answers[i] for i in calibration]
+    if which == 1:
+        return scan(tested, Promise(EPSILON, DELTA / 2))
     grid = grid_from([answers[i] for i in validation], calibration_calls=len(tested), delta=DELTA / 2)
     return calibrate(tested, grid, delta=DELTA / 2)
 

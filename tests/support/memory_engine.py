@@ -6,11 +6,11 @@ import math
 import threading
 import time
 from collections.abc import Mapping
-from types import SimpleNamespace
-from typing import Any
+from typing import Literal
 
 from protege import Base, Specialist
 from protege.errors import EngineUnreachable
+from protege.serve.engine import Completion
 
 FINGERPRINT = "engine-1"
 
@@ -41,7 +41,7 @@ class MemoryEngine:
         self.text = "red"
         self.texts = dict(texts or {})
         self.probability = 0.9
-        self.finish_reason = "stop"
+        self.finish_reason: Literal["stop", "length"] = "stop"
         self.reported = FINGERPRINT
         self.error: Exception | None = None
         self.hold: threading.Event | None = None
@@ -52,7 +52,7 @@ class MemoryEngine:
     def fingerprint(self, specialist: Specialist) -> str:
         return self.reported
 
-    def complete(self, specialist: Specialist, prompt: str, *, timeout_s: float) -> Any:
+    def complete(self, specialist: Specialist, prompt: str, *, timeout_s: float) -> Completion:
         with self.lock:
             self.asked += 1
         if self.hold is not None:
@@ -63,7 +63,7 @@ class MemoryEngine:
             time.sleep(0.02)
             raise EngineUnreachable("The engine went away while answering.")
         text = self.texts.get(specialist.name, self.text)
-        return SimpleNamespace(
+        return Completion(
             text=text,
             token_logprobs=(math.log(self.probability),),
             tokens=(text,),

@@ -66,8 +66,7 @@ def test_without_log_probabilities_there_are_no_features_and_no_confidence(log: 
 
 def test_novelty_that_was_not_taken_cannot_be_weighed() -> None:
     features = features_of(said(("red", -0.2)), "label", "a rose")
-    with pytest.raises(KeyError):
-        Scorer({"sum": 1.0, "novelty": -1.0}).confidence(features)
+    assert Scorer({"sum": 1.0, "novelty": -1.0}).confidence(features) == 0.0
 
 
 def test_a_scorer_weighs_log_odds_and_stays_within_0_and_1() -> None:
@@ -76,8 +75,39 @@ def test_a_scorer_weighs_log_odds_and_stays_within_0_and_1() -> None:
     assert scorer.confidence({"sum": math.log(0.8), "length": 1.5}) == pytest.approx(1 / (1 + math.exp(-expected)))
     extremes = [Scorer({"sum": 1e3}).confidence({"sum": value}) for value in (0.0, -1e9)]
     assert extremes == [1.0, 0.0]
-    with pytest.raises(KeyError):
-        scorer.confidence({"sum": -1.0})
+    assert scorer.confidence({"sum": -1.0}) == 0.0, "no answer is kept by a feature that nobody told"
+
+
+def test_the_margin_is_against_the_runner_up_alone() -> None:
+    """A token at .5 whose runner-up has .1 is surer than one at .5 whose runner-up has .45."""
+    logs = (math.log(0.5),)
+    clear, close = (Completion("red", ("red",), logs, "stop", 1, 1, 1.0, (math.log(p),)) for p in (0.1, 0.45))
+    margins = [(features_of(completion, "label") or {})["margin"] for completion in (clear, close)]
+    assert margins == pytest.approx([math.log(0.5 / 0.6), math.log(0.5 / 0.95)])
+    assert "margin" not in (features_of(said(("red", -0.2)), "label") or {})
+    never = Completion("red", ("red",), logs, "stop", 1, 1, 1.0, (-math.inf,))
+    assert (features_of(never, "label") or {})["margin"] == 0.0
+
+
+def test_the_margin_is_weighed_where_it_tells_more() -> None:
+    """The sum is noise here; the margin parts right from wrong."""
+    chance = random.Random(1)
+
+    def answer(i: int) -> Judged:
+        right = i % 3 > 0
+        margin = -0.05 - 0.1 * chance.random() if right else -0.3 - 0.4 * chance.random()
+        features = {"sum": -2 * chance.random() - 0.1, "margin": margin, "length": 1.0, "foreign": 0.0}
+        return Judged("c", "", "", "", agreed=right, confidence=0.5, valid=True, features=features)
+
+    judged = [answer(i) for i in range(90)]
+    scorer = fit(judged)
+    assert set(scorer.weights) == {"margin"} and scorer.weights["margin"] > 0
+    features = [dict(answer.features or {}) for answer in judged]
+    without = [replace(answer, features={**told, "margin": 0.0}) for answer, told in zip(judged, features, strict=True)]
+    for told in features:
+        told.pop("margin")
+    untold = [replace(answer, features=told) for answer, told in zip(judged, features, strict=True)]
+    assert "margin" not in fit(untold).weights and "margin" not in fit(without).weights
 
 
 def test_a_log_probability_as_log_odds_rises_with_it_and_is_bounded() -> None:

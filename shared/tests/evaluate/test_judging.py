@@ -8,8 +8,6 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from protege import Base, Request, Specialist, Task, Template
@@ -19,6 +17,7 @@ from protege.asking.novelty import novelty_from
 from protege.errors import EngineError
 from protege.evaluate import answer_all, evaluate, judged_from, judged_to, rescored
 from protege.evaluate.graders import grader_for
+from protege.serve.engine import Completion
 from protege.task import Example, Kind, TemplatePart
 
 BASE = Base(
@@ -54,12 +53,12 @@ class Engine:
     def fingerprint(self, specialist: Specialist) -> str:
         return "f"
 
-    def complete(self, specialist: Specialist, prompt: str, *, timeout_s: float) -> Any:
+    def complete(self, specialist: Specialist, prompt: str, *, timeout_s: float) -> Completion:
         self.prompts.append(prompt)
         text = self.answer(prompt)
         if isinstance(text, Exception):
             raise text
-        return SimpleNamespace(
+        return Completion(
             text=text,
             token_logprobs=(math.log(0.9), math.log(0.5)),
             tokens=("a", "b"),

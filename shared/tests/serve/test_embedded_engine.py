@@ -91,7 +91,10 @@ def test_log_probabilities_are_of_the_whole_vocabulary_before_sampling(
     first = reply["completion_probabilities"][0]
     assert sum(math.exp(top["logprob"]) for top in first["top_logprobs"]) == pytest.approx(1, abs=1e-3)
     assert first["logprob"] == max(top["logprob"] for top in first["top_logprobs"])
-    assert answer(embedded, trio[0])[1][0] == pytest.approx(first["logprob"], abs=1e-4)
+    completion = embedded.complete(trio[0], PROMPT, timeout_s=60)
+    assert completion.token_logprobs[0] == pytest.approx(first["logprob"], abs=1e-4)
+    second = sorted(top["logprob"] for top in first["top_logprobs"])[-2]
+    assert completion.runners_up[0] == pytest.approx(second, abs=1e-4)
 
 
 def test_a_model_whose_tokenizer_adds_tokens_is_shown_our_prompt_alone(

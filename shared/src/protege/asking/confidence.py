@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -47,22 +47,37 @@ def features_of(
 ) -> dict[str, float] | None:
     """The features that a confidence is made from; None if the engine gave no log-probabilities, or one is not finite.
 
-    shown: the text that the specialist was shown. The features are `sum`, the summed log-probability; `length`, the
-    logarithm of the number of tokens; `foreign`, the logarithm of 1 + the number of the answer's words that are not in
-    `shown` (of JSON and tool calls, only the values count; of SQL, only names and literals); and, if `novelty` is
-    given, `novelty`, the share of the words in `shown` that no training prompt had.
+    shown: the text that the specialist was shown. The features are
+
+    - `sum`, the summed log-probability;
+    - `margin`, if the engine tells the runners-up: the same sum as if each token and its runner-up were the only ones;
+    - `length`, the logarithm of the number of tokens;
+    - `foreign`, the logarithm of 1 + the number of the answer's words that are not in `shown` (of JSON and tool calls,
+      only the values count; of SQL, only names and literals);
+    - `novelty`, if it is given: the share of the words in `shown` that no training prompt had.
     """
     logs = completion.token_logprobs
     total = math.fsum(logs)
     if not logs or not math.isfinite(total):
         return None
     known = {*words_of(shown), *_CHOICES}
+    margin = _margin(logs, completion.runners_up)
     return {
         "sum": total,
+        **({} if margin is None else {"margin": margin}),
         "length": math.log(len(logs)),
         "foreign": math.log1p(sum(word not in known for word in words_of(_values(completion.text, kind)))),
         **({"novelty": novelty.share(shown)} if novelty else {}),
     }
+
+
+def _margin(logs: Sequence[float], runners_up: Sequence[float]) -> float | None:
+    if len(runners_up) != len(logs):
+        return None
+    margin = -math.fsum(
+        math.log1p(math.exp(min(700.0, other - log))) for log, other in zip(logs, runners_up, strict=True)
+    )
+    return margin if math.isfinite(margin) else None
 
 
 def _values(text: str, kind: Kind) -> str:
@@ -77,7 +92,7 @@ class Scorer:
     """How an answer's features become its confidence: the logistic function of their weighted sum."""
 
     weights: Mapping[str, float] = field(default_factory=dict[str, float])
-    """By feature. The summed log-probability is weighed as log-odds (`scaled`). Empty for the plain confidence."""
+    """By feature. Sum and margin are weighed as log-odds (`scaled`). Empty for the plain confidence."""
     intercept: float = 0.0
     """Added to the weighted sum."""
     novelty: Novelty | None = None
@@ -89,8 +104,8 @@ class Scorer:
         return cls(novelty=novelty)
 
     def confidence(self, features: Mapping[str, float] | None) -> float:
-        """0 to 1; 0 if there are no features. Raises KeyError if a feature that has a weight is missing."""
-        if features is None:
+        """0 to 1; 0 if there are no features, or one that has a weight is missing."""
+        if features is None or any(name not in features for name in self.weights):
             return 0.0
         if not self.weights:
             return math.exp(min(0.0, features["sum"]))
@@ -110,8 +125,8 @@ class Scorer:
 
 
 def scaled(name: str, value: float) -> float:
-    """A feature as the model weighs it: the summed log-probability as log-odds within ±16, any other as it is."""
-    if name != "sum":
+    """A feature as the model weighs it: sum and margin as log-odds within ±16, any other as it is."""
+    if name not in ("sum", "margin"):
         return value
     if value >= 0:
         return MOST_LOGIT

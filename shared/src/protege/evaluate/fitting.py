@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,17 +12,21 @@ from ..asking.confidence import Scorer, scaled
 from ..asking.novelty import Novelty
 from .judging import Judged
 
-WEIGHED = ("sum", "length", "foreign", "novelty")
+CANDIDATES: tuple[tuple[str, ...], ...] = (
+    ("sum",),
+    ("margin",),
+    ("sum", "length", "foreign"),
+    ("margin", "length", "foreign"),
+    ("sum", "length", "foreign", "novelty"),
+    ("margin", "length", "foreign", "novelty"),
+)
+"""The features to try, simplest first; a later set is taken if it predicts better by cross-validation."""
 
 
-CANDIDATES = (1, 3, 4)
-"""The numbers of features to try; a larger number is taken if it predicts better by cross-validation."""
-
-
-PRIOR = (10.0, 0.1, 0.5, 0.1)
-"""Standard deviations of the weights' normal priors, for features of unit variance: the summed log-probability is free,
-and the other features must earn their weight. With .3 for all, one fit in ten on 50 to 80 real calls ordered other
-calls worse than the plain confidence; docs/guarantee.md has the figures for these priors."""
+PRIOR = {"sum": 10.0, "margin": 10.0, "length": 0.1, "foreign": 0.5, "novelty": 0.1}
+"""Standard deviations of the weights' normal priors, for features of unit variance: the summed log-probability or
+margin is free, and the other features must earn their weight. With .3 for all, one fit in ten on 50 to 80 real calls
+ordered other calls worse than the plain confidence; docs/guarantee.md has the figures for these priors."""
 
 
 LEAST_OF_EACH = 5
@@ -41,47 +45,49 @@ def fit(judged: Sequence[Judged], novelty: Novelty | None = None) -> Scorer:
     right = sum(answer.agreed for answer in valid)
     if len(features) < len(valid) or min(right, len(valid) - right) < LEAST_OF_EACH:
         return Scorer.plain()
-    values = np.array([[scaled(name, call.get(name, 0.0)) for name in WEIGHED] for call in features])
     agreed = np.array([answer.agreed for answer in valid])
-    best = _columns(values, agreed)
-    for columns in (columns for columns in reversed(CANDIDATES) if 1 < columns <= best):
-        weights, intercept = _regression(values[:, :columns], agreed)
-        if (
-            weights[0] > 0 and (weights[2:] <= 0).all()
-        ):  # foreign or new text cannot make an answer more certain: such a weight is chance
-            named = {name: float(weight) for name, weight in zip(WEIGHED, weights, strict=False) if weight}
+    told = [names for names in CANDIDATES if names[0] == "sum" or all("margin" in call for call in features)]
+    columns = {names: np.array([[scaled(n, call.get(n, 0.0)) for n in names] for call in features]) for names in told}
+    best = _best(columns, agreed)
+    for names in (names for names in reversed(told[: told.index(best) + 1]) if names != ("sum",)):
+        weights, intercept = _regression(columns[names], agreed, names)
+        # Foreign or new text cannot make an answer more certain: such a weight is chance.
+        if weights[0] > 0 and (weights[2:] <= 0).all():
+            named = {name: float(weight) for name, weight in zip(names, weights, strict=True) if weight}
             return Scorer(named, intercept, novelty if "novelty" in named else None)
     return Scorer.plain()
 
 
-def _columns(values: NDArray[np.float64], agreed: NDArray[np.bool_]) -> int:
-    """How many features predict held-out calls best.
+def _best(columns: Mapping[tuple[str, ...], NDArray[np.float64]], agreed: NDArray[np.bool_]) -> tuple[str, ...]:
+    """The features that predict held-out calls best.
 
-    More of them are taken if, in five repetitions of five-fold cross-validation, the mean log-loss is lower by at least
+    A later set is taken if, in five repetitions of five-fold cross-validation, the mean log-loss is lower by at least
     half its standard error.
     """
-    losses = np.zeros((len(CANDIDATES), len(agreed)))
-    for learnt, held in RepeatedStratifiedKFold(n_splits=5, n_repeats=5, random_state=0).split(values, agreed):
-        for loss, columns in zip(losses, CANDIDATES, strict=True):
-            weights, intercept = _regression(values[learnt, :columns], agreed[learnt])
-            odds = values[held, :columns] @ weights + intercept
-            loss[held] += np.logaddexp(0, np.where(agreed[held], -odds, odds))
-    best = 0
-    for more in range(1, len(CANDIDATES)):
-        gained = losses[best] - losses[more]
+    losses = {names: np.zeros(len(agreed)) for names in columns}
+    for learnt, held in RepeatedStratifiedKFold(n_splits=5, n_repeats=5, random_state=0).split(agreed, agreed):
+        for names, values in columns.items():
+            weights, intercept = _regression(values[learnt], agreed[learnt], names)
+            odds = values[held] @ weights + intercept
+            losses[names][held] += np.logaddexp(0, np.where(agreed[held], -odds, odds))
+    best, *others = columns
+    for names in others:
+        gained = losses[best] - losses[names]
         if gained.mean() > 0.5 * gained.std() / len(gained) ** 0.5:
-            best = more
-    return CANDIDATES[best]
+            best = names
+    return best
 
 
-def _regression(values: NDArray[np.float64], agreed: NDArray[np.bool_]) -> tuple[NDArray[np.float64], float]:
+def _regression(
+    values: NDArray[np.float64], agreed: NDArray[np.bool_], names: Sequence[str]
+) -> tuple[NDArray[np.float64], float]:
     """Weights and intercept at the posterior's mode; 0 for a feature that does not vary.
 
     Newton's method; no step changes an answer's log-odds by more than 4. (scikit-learn's solvers take 200 times as
     long, since the first of the four features may vary 100 times as much as the others.)
     """
     means, spreads = values.mean(axis=0), values.std(axis=0)
-    prior = np.array(PRIOR[: values.shape[1]])
+    prior = np.array([PRIOR[name] for name in names])
     scale = np.divide(prior, spreads, out=np.zeros_like(prior), where=spreads > 1e-9)
     rows = np.column_stack([(values - means) * scale, np.ones(len(values))])
     penalty = np.append(np.ones(len(prior)), 1e-6)  # the intercept only gets what keeps it finite

@@ -13,7 +13,7 @@ class Parity:
     n: int
     """Answers compared."""
     same: int
-    """Answers that are the in-process model's own."""
+    """Answers that are the in-process model's own, near ties included."""
     prompts: int
     """Prompts that were read as the same number of tokens."""
     logprob_difference: float
@@ -26,6 +26,8 @@ class Parity:
     """Whether the specialist may serve."""
     reason: str
     """The result in words."""
+    near_ties: int = 0
+    """Answers that are the model's own but for tokens that it prefers its own to by next to nothing."""
 
     def to_record(self) -> dict[str, Any]:
         return asdict(self)

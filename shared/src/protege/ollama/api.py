@@ -195,6 +195,7 @@ def _asking(model: str, max_tokens: int, keep_alive: str | None) -> dict[str, An
         "model": model,
         "stream": True,
         "logprobs": True,
+        "top_logprobs": 2,  # the token's own, and the runner-up's
         "truncate": False,
         "shift": False,
         "options": {**GREEDY, "num_predict": max_tokens},

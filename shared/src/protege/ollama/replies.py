@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from ..common.logprobs import runners_up
 from ..errors import DoesNotFit, EngineError
 
 OLDEST = (0, 12, 11)
@@ -28,6 +29,8 @@ class Reply:
     """All but the token that ends the answer, which Ollama does not return."""
     logprobs: tuple[float, ...]
     """The log-probability of each token."""
+    runners_up: tuple[float, ...]
+    """The log-probability of the likeliest other token, one for each token; empty where Ollama does not tell it."""
     done_reason: str
     """"stop" or "length"."""
     input_tokens: int
@@ -75,6 +78,7 @@ def joined(parts: Sequence[Mapping[str, Any]], max_tokens: int) -> Reply:
             ),
             tokens=tuple(str(token["token"]) for token in scored),
             logprobs=tuple(min(0.0, float(token["logprob"])) for token in scored),
+            runners_up=runners_up(scored),
             done_reason=str(last.get("done_reason") or ""),
             input_tokens=int(last.get("prompt_eval_count") or 0),
             output_tokens=int(last.get("eval_count") or 0),
@@ -84,7 +88,7 @@ def joined(parts: Sequence[Mapping[str, Any]], max_tokens: int) -> Reply:
         )
     except (TypeError, ValueError, KeyError, AttributeError):
         raise EngineError("Ollama's answer has fields that this version of Protégé does not know.") from None
-    if not all(map(math.isfinite, reply.logprobs)):
+    if not all(map(math.isfinite, reply.logprobs + reply.runners_up)):
         raise EngineError("Ollama returned a log-probability that is no number.")
     if reply.done_reason not in ("stop", "length"):
         raise EngineError(f"Ollama ended an answer for a reason that is not known: {reply.done_reason[:20]!r}.")

@@ -28,6 +28,8 @@ class Completion:
     """Tokens that were made, the end of the answer included."""
     latency_ms: float
     """The caller's whole wait."""
+    runners_up: tuple[float, ...] = ()
+    """The log-probability of the likeliest other token, one for each of `tokens`; empty where the engine tells none."""
 
 
 class Completer(Protocol):

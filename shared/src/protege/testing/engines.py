@@ -77,6 +77,9 @@ class EngineConformance:
         end = 0 if engine.tells_end else 1
         assert len(completion.tokens) == len(completion.token_logprobs) == completion.output_tokens - end
         assert all(logprob <= 0 for logprob in completion.token_logprobs)
+        others = completion.runners_up
+        assert not others or len(others) == len(completion.token_logprobs)
+        assert all(other <= own for own, other in zip(completion.token_logprobs, others, strict=False))
         assert (completion.tokens[-1] == "") is engine.tells_end
         assert "".join(completion.tokens) == completion.text
         assert completion.input_tokens > 10 and completion.latency_ms > 0

@@ -51,12 +51,14 @@ class Generator:
         written = self.encoder.answer(answer)
         written = written if ended else written[:-1]
         if not written:
-            return Scored(likeliest=True, logprobs=(), prompt_tokens=len(asked))
+            return Scored(likeliest=True, logprobs=(), prompt_tokens=len(asked), gap=0.0)
         ids = torch.tensor([asked + written])
         logits = self.model(input_ids=ids, logits_to_keep=len(written) + 1).logits[0, :-1].float()
         targets = torch.tensor(written)
-        taken = logits.log_softmax(-1).gather(1, targets.unsqueeze(1)).squeeze(1)
-        return Scored(bool((logits.argmax(-1) == targets).all()), tuple(taken.tolist()), len(asked))
+        logprobs = logits.log_softmax(-1)
+        taken = logprobs.gather(1, targets.unsqueeze(1)).squeeze(1)
+        gap = float((logprobs.max(-1).values - taken).max())
+        return Scored(bool((logits.argmax(-1) == targets).all()), tuple(taken.tolist()), len(asked), gap)
 
     @torch.inference_mode()
     def _batch(self, rows: list[list[int]], max_tokens: int) -> list[Generated]:

@@ -6,6 +6,7 @@ A package that brings one writes a subclass of `Tuner` and names it in the entry
 
 from __future__ import annotations
 
+import math
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -81,6 +82,9 @@ class Scored:
     """Natural logarithms, one a token of the answer."""
     prompt_tokens: int
     """Tokens of the prompt."""
+    gap: float = math.inf
+    """If not `likeliest`: by how much this model prefers its own token to the one written, in nats, at the token where
+    it prefers it most."""
 
 
 class Reference(Protocol):

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import httpx
 import orjson
 
+from ...common.logprobs import runners_up
 from ...common.transport import CheckedTransport
 from ...errors import DoesNotFit, EngineError, EngineTimeout, EngineUnreachable
 from ..engine import Completion
@@ -60,7 +61,7 @@ class Client:
             "prompt": asked,
             "n_predict": max_tokens,
             "temperature": 0,
-            "n_probs": 1,
+            "n_probs": 2,  # the token's own, and the runner-up's
             # A cached prefix is computed in batches of another size, and sums in another order.
             "cache_prompt": False,
             "response_fields": FIELDS,
@@ -161,6 +162,7 @@ def _completion(answer: dict[str, Any], latency_ms: float) -> Completion:
         stop, text = answer["stop_type"], answer["content"]
         tokens = tuple(str(p["token"]) for p in probabilities)
         logprobs = tuple(float(p["logprob"]) for p in probabilities)
+        others = runners_up(probabilities)
         input_tokens, output_tokens = int(answer["tokens_evaluated"]), int(answer["tokens_predicted"])
         truncated = answer["truncated"]
     except (KeyError, TypeError, ValueError):
@@ -170,4 +172,4 @@ def _completion(answer: dict[str, Any], latency_ms: float) -> Completion:
     if truncated:
         raise DoesNotFit("The prompt and its answer are longer than the engine's context.")
     finish: Literal["stop", "length"] = "length" if stop == "limit" else "stop"
-    return Completion(text, tokens, logprobs, finish, input_tokens, output_tokens, latency_ms)
+    return Completion(text, tokens, logprobs, finish, input_tokens, output_tokens, latency_ms, others)

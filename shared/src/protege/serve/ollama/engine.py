@@ -194,5 +194,12 @@ def _completion(reply: Reply, latency_ms: float) -> Completion:
         raise EngineError("This Ollama tells no log-probabilities.", "Update it: 0.12.11 or newer.")
     finish: Literal["stop", "length"] = "length" if reply.done_reason == "length" else "stop"
     return Completion(
-        reply.text, reply.tokens, reply.logprobs, finish, reply.input_tokens, reply.output_tokens, latency_ms
+        text=reply.text,
+        tokens=reply.tokens,
+        token_logprobs=reply.logprobs,
+        finish_reason=finish,
+        input_tokens=reply.input_tokens,
+        output_tokens=reply.output_tokens,
+        latency_ms=latency_ms,
+        runners_up=reply.runners_up,
     )
