@@ -33,7 +33,7 @@ def compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scored: Sequence[S
     workspace = Workspace(tmp_path)
     examples = [Example(f"c{i}", Call(id=f"c{i}", request=REQUEST), "red", "s") for i in range(len(scored))]
     engine = MemoryEngine()
-    return check_parity(workspace, TASK, specialist(1, "candidate"), engine, examples)  # pyright: ignore[reportArgumentType]
+    return check_parity(workspace, TASK, specialist(1, "candidate"), engine, examples)
 
 
 def test_near_ties_are_counted_and_refuse_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

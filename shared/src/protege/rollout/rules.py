@@ -6,7 +6,9 @@
     shadow, canary ── not shown in 2,000 answers ──► retired
     any       ── alarm ──► retired                          its predecessor or the teacher answers; a retraining is due
 
-"Shown": evidence of 1/δ that at most ε of its kept answers disagree with the teacher's, on calls of this stage alone.
+"Shown": evidence of 5 that at most ε of its kept answers disagree with the teacher's, on calls of this stage alone. The
+certificate carries the promise; a stage shows that what runs now is what was certified, so it asks for no second proof.
+With evidence of 20, two of three specialists that disagree at 4% where 5% are allowed would not pass a stage.
 "Alarm": evidence that more than ε disagree by now. A false alarm comes at most once in `Rules.alarm` audits. Both may
 be looked at after every call (`stats.sequential`). A lower level of the same evidence is a suspicion: until it is gone,
 ten times as many calls are audited, which settles it sooner and costs little.
@@ -33,8 +35,9 @@ What: TypeAlias = Literal["stays", "canary", "live", "not shown", "alarm"]
 class Rules:
     """The numbers in the rules. Shares are of a task's calls."""
 
-    delta: float = 0.05
-    """The chance to pass a stage though more than ε disagree."""
+    evidence: float = 5
+    """What shows a stage: one where more than ε disagree passes it with a probability of a fifth at most, even if it was
+    certified wrongly."""
     alarm: float = 50_000
     """The evidence for an alarm: audits from one false alarm to the next, on average at least this many."""
     suspicion: float = 100
@@ -106,7 +109,7 @@ def step(state: State, seen: Seen, epsilon: float, rules: Rules = RULES, *, chan
     counts = f"{seen.disagreed} of {seen.compared} compared answers disagree"
     if seen.highest >= rules.alarm:
         return Step("alarm", "retired", 0.0, f"{counts}: more than the {epsilon:.0%} allowed.")
-    if state in ("shadow", "canary") and seen.shown >= 1 / rules.delta:
+    if state in ("shadow", "canary") and seen.shown >= rules.evidence:
         why = f"{counts}: at most {epsilon:.0%} do."
         if state == "shadow":
             return Step("canary", "canary", rules.canary_audit, why)

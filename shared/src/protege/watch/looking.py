@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from ..call import Call
 from ..chat.answer import answer_text
@@ -114,8 +113,7 @@ def _move(workspace: Workspace, specialist: Specialist) -> None:
     seen = sum_up([not row.agreed for row in rows], route.epsilon)
     changed = changed_at(workspace, specialist)
     watched = changed is not None and sum(row.number > changed for row in rows) < RULES.watchful
-    rules = replace(RULES, delta=min(RULES.delta, route.delta))
-    then = step(specialist.state, seen, route.epsilon, rules, changed=watched)
+    then = step(specialist.state, seen, route.epsilon, changed=watched)
     policy = policy_of(workspace, specialist.task_id)
     if then.what in ("canary", "live") and (policy.grader != route.grader or policy.pin):
         return  # it was shown under another meaning of "the same", or a person has decided who answers
