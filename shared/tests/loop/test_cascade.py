@@ -276,6 +276,29 @@ def test_nothing_is_tuned_where_the_first_keeps_enough_or_does_not_answer_all(
     assert second.tuned == 0
 
 
+def test_one_that_is_live_alone_goes_on_if_it_cannot_be_the_first_of_a_cascade(
+    workspace: Workspace, second: Any
+) -> None:
+    """Certified alone with all of δ by the scan; six stray errors among the surest fail it in the fixed sequence."""
+    curated, one = data_set(), specialist(1, "candidate")
+    answers = answered(curated, sure=falling, hard=HARD)
+    for at in range(3, 15, 2):
+        answers.calibration[at] = replace(answers.calibration[at], agreed=False, confidence=0.999)
+    candidate, alone = Candidate(TASK, one, curated, PARITY, answers), replace(DIRECT, cascade=None)
+    assert admit(run_of(workspace, alone), candidate, certify(workspace, candidate, alone.promise))[0]
+    before = workspace.routes()["s1"]
+    figures = certify(workspace, candidate, DIRECT.promise)
+    assert figures.certificate.threshold is None
+    routed, reason = admit(run_of(workspace), candidate, figures)
+    assert routed and "As the first of a cascade" in reason and "colour-v1 goes on alone." in reason
+    assert states(workspace) == {"colour-v1": "live"} and workspace.routes()["s1"] == before
+    improvement = Improvement(TASK.id, "live", reason, one.id, figures)
+    assert cascade.extended(run_of(workspace), candidate, improvement) is improvement and second.tuned == 0
+    stricter = replace(DIRECT, epsilon=0.01)
+    assert not admit(run_of(workspace, stricter), candidate, certify(workspace, candidate, stricter.promise))[0]
+    assert states(workspace) == {"colour-v1": "retired"}
+
+
 def test_what_fails_at_the_second_is_a_reason_and_the_first_goes_on(
     workspace: Workspace, second: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,6 +25,8 @@ def admit(run: Run, candidate: Candidate, figures: Figures) -> tuple[bool, str]:
     measured = replace(candidate.specialist, report={**(candidate.specialist.report or {}), **figures.to_record()})
     specialist = serve.describe(workspace, measured)
     if objection := _objection(workspace, specialist, figures):
+        if _goes_on_alone(run, specialist, figures):
+            return True, f"As the first of a cascade: {objection} {specialist.name} goes on alone."
         refuse(workspace, specialist)
         prune(workspace, run.task.id, settings.keep_versions)
         return False, objection
@@ -43,6 +45,19 @@ def admit(run: Run, candidate: Candidate, figures: Figures) -> tuple[bool, str]:
     if (workspace.specialist(specialist.id) or specialist).answers:
         return True, why
     return False, f"{why} It is compared in the shadow before it answers."
+
+
+def _goes_on_alone(run: Run, specialist: Specialist, figures: Figures) -> bool:
+    """Whether it is live by a certificate of its own, which holds although it cannot be the first of a cascade.
+
+    The first of a cascade is certified with less of δ, and by fewer thresholds.
+    """
+    workspace, settings = run.workspace, run.settings
+    stored, route = workspace.specialist(specialist.id), workspace.routes().get(specialist.id)
+    if not settings.cascade or figures.certificate.threshold is not None or stored is None or route is None:
+        return False
+    same = stored.state == "live" and not route.after and route.fingerprint == figures.fingerprint
+    return same and route.epsilon <= settings.epsilon and route.delta <= settings.delta
 
 
 def is_in_service(workspace: Workspace, specialist: Specialist, route: Route) -> bool:

@@ -66,7 +66,7 @@ def extended(run: Run, first: Candidate, improvement: Improvement) -> Improvemen
     live = run.workspace.specialist(first.specialist.id)
     if not run.settings.cascade or figures is None or live is None or live.state != "live":
         return improvement
-    if figures.certificate.coverage >= ENOUGH:
+    if figures.certificate.threshold is None or figures.certificate.coverage >= ENOUGH:
         return improvement
     try:
         second = _second(run, first, handed_on(run, replace(first, specialist=live)))

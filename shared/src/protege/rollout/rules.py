@@ -36,8 +36,7 @@ class Rules:
     """The numbers in the rules. Shares are of a task's calls."""
 
     evidence: float = 5
-    """What shows a stage: one where more than ε disagree passes it with a probability of a fifth at most, even if it was
-    certified wrongly."""
+    """What shows a stage. A specialist of which more than ε disagree passes with a probability of a fifth at most."""
     alarm: float = 50_000
     """The evidence for an alarm: audits from one false alarm to the next, on average at least this many."""
     suspicion: float = 100
