@@ -177,6 +177,7 @@ ELSEWHERE = {
     "common.extras": "takes names of modules",
     "common.files": "takes paths",
     "common.forks": "takes no text",
+    "common.logprobs": "takes figures that an engine gave",
     "common.logs": "takes our own words",
     "common.peers": "takes addresses and ids of processes",
     "common.prices": "takes no text",
