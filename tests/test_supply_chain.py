@@ -100,7 +100,8 @@ def licences(package: Distribution) -> list[str]:
     said = package.metadata
     if expression := said["License-Expression"]:
         return [part for part in re.split(r"[\s()]+|\bAND\b|\bOR\b|\bWITH\b", expression) if part]
-    classified = [line.split(" :: ")[-1] for line in said.get_all("Classifier") or () if line.startswith("License ::")]
+    classifiers = [str(line) for line in said.get_all("Classifier") or ()]
+    classified = [line.split(" :: ")[-1] for line in classifiers if line.startswith("License ::")]
     classified = [NAMED.get(name, name) for name in classified if name != "OSI Approved"]
     short = (said["License"] or "").strip()
     return classified or [part for part in re.split(r"\s+(?:AND|OR|and|or)\s+|\s*/\s*", short) if part]
