@@ -183,12 +183,16 @@ def test_the_specialist_answers_in_the_running_agent_and_stops_when_it_is_retire
 
 
 def test_measured_again_a_specialist_has_the_same_figures(home, improved):
+    """On its test calls; it was certified on these and the calibration calls."""
     workspace = Workspace(home)
     (specialist,) = workspace.specialists()
-    again, before = measure(workspace, specialist), improved.figures.evaluation.to_record()
-    assert again["n"] == before["n"] > 0
-    assert again["agreement"] == before["agreement"]
-    assert again["kept"]["n"] == before["kept"]["n"]
+    again, evaluation = measure(workspace, specialist), improved.figures.evaluation
+    tested, calls = improved.figures.confidences[-again["n"] :], improved.figures.calls
+    assert again["n"] == calls["test"] > 0 and evaluation.n == calls["test"] + calls["calibration"]
+    assert len(improved.figures.confidences) == evaluation.n, "every answer has a confidence here"
+    assert again["agreement"] == sum(agreed for _, agreed in tested) / again["n"]
+    threshold = improved.figures.certificate.threshold
+    assert again["kept"]["n"] == sum(confidence >= threshold for confidence, _ in tested)
 
 
 def test_without_an_engine_the_teacher_answers(home, improved, monkeypatch):

@@ -22,6 +22,7 @@ LEAST = 10
 
 
 def main() -> int:
+    sys.path.insert(0, str(ROOT))  # as `python -m pytest` does: what a test spawns imports the test's module
     coverage = slipcover.Slipcover(source=PRODUCT)
     product = slipcover.FileMatcher(sources=PRODUCT)
     slipcover.wrap_pytest(coverage, product)
