@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from protege import Base, Specialist, Workspace
 from protege.errors import DoesNotFit, EngineError, ResourceError
+from protege.ollama.api import Ollama
 from protege.rollout import publish
 from protege.route import Router
 from protege.serve import OllamaEngine, bring_back
@@ -152,15 +153,19 @@ def test_a_full_queue_is_told_as_such(start_ollama: Callable[..., Any], make_age
     model = agent.specialist.placed["ollama"]["model"]
     server.client().load(model, keep_alive="0", timeout_s=30)  # while it is loaded again, the queue fills
     time.sleep(1.0)
+    clients = [server.client() for _ in range(64)]
+    together = threading.Barrier(len(clients), timeout=60)
 
-    def ask(_: int) -> str:
+    def ask(client: Ollama) -> str:
+        client.version(30)  # connected already, so that all ask at the same moment
+        together.wait()
         try:
-            return server.client().generate(model, "Hello.", max_tokens=2, timeout_s=60).done_reason
+            return client.generate(model, "Hello.", max_tokens=2, timeout_s=60).done_reason
         except EngineError as error:
             return type(error).__name__
 
-    with ThreadPoolExecutor(64) as pool:
-        said = set(pool.map(ask, range(64)))
+    with ThreadPoolExecutor(len(clients)) as pool:
+        said = set(pool.map(ask, clients))
     assert "EngineBusy" in said
     assert said & {"stop", "length"}, "some were answered"
     server.stop()
