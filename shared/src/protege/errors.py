@@ -4,6 +4,7 @@
     ├── BadInput                 a file, a line or an option that cannot be used; exit code 2
     │   └── BadCall              one recorded call that cannot be read
     ├── NotEnoughCalls           a step needs more calls than there are
+    ├── NotClosed                a task whose answers come out of no finite set
     ├── WorkspaceError           the home folder: not writable, newer, damaged
     │   └── WorkspaceBusy        another process is changing it
     ├── BaseModelError           a base model: missing, not GGUF, unsupported architecture
@@ -61,6 +62,10 @@ class NotEnoughCalls(ProtegeError):
     def __init__(self, fact: str, remedy: str = "", *, missing: int = 0) -> None:
         super().__init__(fact, remedy)
         self.missing = missing
+
+
+class NotClosed(ProtegeError):
+    """A task's answers come out of no finite set, so they cannot be chosen."""
 
 
 class WorkspaceError(ProtegeError):

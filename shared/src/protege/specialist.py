@@ -10,7 +10,7 @@ from .common.hashing import hash_of
 
 State: TypeAlias = Literal["candidate", "shadow", "canary", "live", "retired"]
 PromptForm: TypeAlias = Literal["slots", "whole"]
-ServeAs: TypeAlias = Literal["lora", "merged"]
+ServeAs: TypeAlias = Literal["lora", "merged", "head"]
 
 EMBEDDED = "embedded"
 """The engine that Protégé brings along, to which a specialist belongs until it is placed elsewhere."""
@@ -23,11 +23,11 @@ class Base:
     name: str
     """As its file, or the catalogue, names it."""
     path: str
-    """A GGUF file, or a folder in Hugging Face form."""
+    """A GGUF file, or a folder in Hugging Face form; "" where it is no model."""
     sha256: str
     """Hex; of the file, or over the folder's weight files."""
-    format: Literal["gguf", "huggingface"]
-    """What `path` is."""
+    format: Literal["gguf", "huggingface", "features"]
+    """What `path` is. "features": there is no model, and a head learns from n-grams of the prompt."""
     architecture: str
     """As GGUF names it: "llama", "qwen2", …"""
     licence: str
@@ -77,7 +77,8 @@ class Specialist:
     max_tokens: int = 256
     """Tokens that an answer may have at most."""
     serve_as: ServeAs = "merged"
-    """As LoRA weights over the base, or merged with it. A threshold holds for the one that it was certified on."""
+    """As LoRA weights over the base, merged with it, or as a head, which needs no model. A threshold holds for the one
+    that it was certified on."""
     engine: str = EMBEDDED
     """The kind of engine that serves it (`serve.engine_names`). A threshold holds for the one it was certified on."""
     placed: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])

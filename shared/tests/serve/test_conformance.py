@@ -101,7 +101,7 @@ class TestToyKind(TestEmbeddedKind):
 
 
 def test_an_unknown_engine_is_refused_and_those_known_are_named(toy_on_path: None) -> None:
-    assert engine_names()[:2] == ("ollama", "embedded") and "toy" in engine_names()
+    assert engine_names()[:3] == ("ollama", "embedded", "head") and "toy" in engine_names()
     with pytest.raises(BadInput, match=r"no engine 'vllm'.*auto, ollama, embedded.*toy"):
         choose("vllm", "merged")
     with pytest.raises(BadInput, match=r"no engine 'vllm'.*ollama, embedded"):

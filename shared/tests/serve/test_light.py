@@ -19,6 +19,7 @@ HEAVY = ("numpy", "scipy", "sklearn", "datasets", "sqlalchemy", "torch", "transf
         "protege.serve.embedded.shared",
         "protege.serve.embedded.starting",
         "protege.serve.ollama.kind",
+        "protege.serve.head.kind",
         "protege.route.link",
     ],
 )

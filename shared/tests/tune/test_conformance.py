@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from protege.curate import Curated
 from protege.errors import BadInput, MissingDependency
+from protege.heads import NGRAMS
 from protege.specialist import Base
 from protege.task import Task
 from protege.testing.tuners import TunerConformance
@@ -46,6 +47,16 @@ class TestFull(_OfColours):
     settings = TuneSettings(method="full", steps=6, evaluations=3, learning_rate=2e-3)
 
 
+class TestHead(_OfColours):
+    """A head, which takes no base but its own features."""
+
+    settings = TuneSettings(method="head")
+
+    @pytest.fixture
+    def base(self) -> Base:
+        return NGRAMS
+
+
 class TestToy(_OfColours):
     settings = TuneSettings()  # named below: nobody knows the method before its distribution is there
 
@@ -55,7 +66,7 @@ class TestToy(_OfColours):
 
 
 def test_an_unknown_method_is_refused_and_those_known_are_named(toy_on_path: None) -> None:
-    assert tuner_names()[:3] == ("lora", "full", "qlora") and "toy" in tuner_names()
+    assert tuner_names()[:4] == ("lora", "full", "qlora", "head") and "toy" in tuner_names()
     with pytest.raises(BadInput, match=r"no method 'prompt'.*lora, full, qlora.*toy"):
         TuneSettings(method="prompt")
 

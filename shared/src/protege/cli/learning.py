@@ -52,7 +52,12 @@ def improve(
     ] = None,
     epsilon: Annotated[float, typer.Option(help="ε: the share of kept answers that may disagree.")] = 0.05,
     delta: Annotated[float, typer.Option(help="δ: the chance that the guarantee does not hold.")] = 0.05,
-    method: Annotated[str, typer.Option(help="How to tune: lora, full, or qlora (needs a GPU).")] = "lora",
+    method: Annotated[
+        str,
+        typer.Option(
+            help="How to tune: lora, full, qlora (needs a GPU), or head (chooses among known answers; no base)."
+        ),
+    ] = "lora",
     prompt: Annotated[
         Prompt,
         typer.Option(
@@ -65,7 +70,10 @@ def improve(
         ServeAs, typer.Option(help="merged (answers fastest), or lora (one base in memory for many specialists).")
     ] = "merged",
     engine: Annotated[
-        str, typer.Option(help="ollama, embedded, or auto: Ollama if one answers (see OLLAMA_HOST).")
+        str,
+        typer.Option(
+            help="ollama, embedded, head, or auto: Ollama if one answers (see OLLAMA_HOST), and head for heads."
+        ),
     ] = "auto",
     keep_alive: Annotated[str, typer.Option(help="How long Ollama keeps a specialist in memory: 30m, 1h, -1.")] = "30m",
     keep_versions: Annotated[

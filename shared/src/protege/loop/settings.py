@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from ..certify.promise import DELTA, EPSILON, Promise
+from ..specialist import ServeAs
 
 if TYPE_CHECKING:
     from ..curate import CurateSettings
@@ -23,11 +24,11 @@ class Settings:
     """… but for this probability: P(disagreement among kept answers > epsilon) ≤ delta."""
     base: str | None = None
     """A GGUF file or a folder to tune from, instead of choosing one; `ollama:NAME` for a model that Ollama has."""
-    serve_as: Literal["lora", "merged"] = "merged"
-    """`merged` answers soonest; `lora` holds one base in memory for many specialists."""
+    serve_as: ServeAs = "merged"
+    """`merged` answers soonest; `lora` holds one base in memory for many specialists; `head` goes with its method."""
     engine: str = "auto"
-    """The kind of engine that serves the specialist (`serve.engine_names`). "auto": Ollama if one answers, else the
-    embedded engine."""
+    """The kind of engine that serves the specialist (`serve.engine_names`). "auto": for a head its own; else Ollama if
+    one answers, else the embedded engine."""
     keep_alive: str = "30m"
     """How long a specialist stays in Ollama's memory after an answer."""
     keep_versions: int = 3

@@ -20,7 +20,7 @@ from ..certify import as_routed, refused
 from ..common.confinement import Aside
 from ..common.hashing import hash_of
 from ..common.tracing import traced
-from ..errors import EngineError
+from ..errors import BadInput, EngineError
 from ..redact import load_policy
 from ..rollout.lifecycle import keep_record, refuse
 from ..rollout.policy import grader_of
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from ..curate import Curated
     from ..evaluate import Answers, Judged, Parity
     from ..serve import Replicas
+    from ..tune import Tuner
     from ..workspace import Workspace
 
 ANEW = 500
@@ -45,13 +46,22 @@ now, and teaching both teaches neither."""
 
 
 def decided(settings: Settings) -> Settings:
-    """The settings with the engine decided, once for all tasks.
+    """The settings with the engine decided, once for all tasks, and as what specialists are served.
 
-    Raises, before any work is done, what would stand in its way at its end: an engine that cannot be had, or a
-    duration that is none.
+    Raises, before any work is done, what would stand in its way at its end: an engine that cannot be had, a duration
+    that is none, or a base for a method that takes none.
     """
     serve.check_keep_alive(settings.keep_alive)
-    return replace(settings, engine=serve.choose(settings.engine, settings.serve_as).name)
+    tuner = _tuner(settings)
+    if tuner.base is not None and (settings.base or settings.cascade):
+        option = "--base" if settings.base else "--cascade"
+        raise BadInput(f"The method {tuner.name} takes no base model.", f"Leave out {option}, or --method.")
+    serve_as = tuner.serve_as or settings.serve_as
+    return replace(settings, serve_as=serve_as, engine=serve.choose(settings.engine, serve_as).name)
+
+
+def _tuner(settings: Settings) -> Tuner:
+    return tuning.tuner_named((settings.tune or tuning.TuneSettings()).method)
 
 
 def check_bases(workspace: Workspace, settings: Settings) -> None:
@@ -112,6 +122,8 @@ def _calls_to_learn_from(run: Run, reason: Reason | None) -> list[Call]:
 def select(run: Run, curated: Curated) -> tuple[Base | None, str, list[tuple[str, str]]]:
     """The base to tune from, or None; why; and those that were not chosen, each with its reason."""
     workspace, settings = run.workspace, run.settings
+    if (own := _tuner(settings).base) is not None:
+        return own, f"The method {_tuner(settings).name} needs no base model.", []
     if settings.base:
         base = selecting.base_named(settings.base, workspace.home)
         return base, f"{base.name} was asked for.", []

@@ -23,6 +23,7 @@ _kinds: Registry[EngineKind] = Registry(
     {
         "ollama": "protege.serve.ollama.kind:OllamaKind",
         "embedded": "protege.serve.embedded.kind:EmbeddedKind",
+        "head": "protege.serve.head.kind:HeadKind",
     },
 )
 _DURATION = re.compile(r"-1|0|(\d+(\.\d+)?(ms|s|m|h))+")

@@ -17,6 +17,7 @@ tuners: Registry[Any] = Registry(
         "lora": "protege.tune.methods.lora:Lora",
         "full": "protege.tune.methods.full:Full",
         "qlora": "protege.tune.methods.qlora:QLora",
+        "head": "protege.tune.methods.head:HeadTuner",
     },
 )
 """Of `Tuner`s. Not typed as such: settings name a method, and tuners take settings."""

@@ -16,7 +16,8 @@ class TuneSettings:
     """How a specialist is tuned. Raises BadInput if a value means nothing."""
 
     method: str = "lora"
-    """A tuner (`tune.tuner_names`): "lora"; "full" (every weight); "qlora" (LoRA over a 4-bit base: CUDA GPUs only)."""
+    """A tuner (`tune.tuner_names`): "lora"; "full" (every weight); "qlora" (LoRA over a 4-bit base: CUDA GPUs
+    only); "head" (answers out of a finite set, without a base model)."""
     form: PromptForm = "slots"
     """Whether the specialist is shown the task's slots or the whole prompt."""
     rank: int = 16
@@ -57,7 +58,7 @@ class Tuned:
     """A hash of all that this was made from."""
     files: Mapping[str, str]
     """Paths relative to the folder, by what they are: "lora" (peft's folder), "lora_gguf", "gguf" (merged), "model" (a
-    folder in Hugging Face form)."""
+    folder in Hugging Face form), "head"."""
     digests: Mapping[str, str]
     """SHA-256 (hex) of those of `files` that are files and not folders."""
     settings: Mapping[str, Any]

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from ..common.progress import Progress
 from ..curate import Curated
-from ..specialist import Base, Specialist
+from ..specialist import Base, ServeAs, Specialist
 from ..task import Task
 from .settings import TuneSettings
 
@@ -103,6 +103,12 @@ class Tuner(ABC):
 
     libraries: tuple[str, ...] = ()
     """Distributions whose versions the specialist's lineage records."""
+
+    serve_as: ServeAs | None = None
+    """As what its specialists are served, where that is not for the user to choose."""
+
+    base: Base | None = None
+    """What its specialists are made from, where that is no model: none is chosen then."""
 
     def check_base(self, base: Base) -> None:
         """Raise BaseModelError if the base is missing, damaged, or cannot be tuned so. Takes seconds at most."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...common.finding import Finding
+from ...errors import BadInput
 from ...specialist import EMBEDDED, ServeAs, Specialist
 from ..kind import EngineKind
 from ..replicas import Replicas
@@ -27,8 +28,14 @@ class EmbeddedKind(EngineKind):
     title = "the embedded engine"
 
     def available(self, serve_as: ServeAs) -> bool:
-        """Always: it is the last to be asked."""
-        return True
+        """Always but for heads: it is the last to be asked."""
+        return serve_as != "head"
+
+    def check(self, serve_as: ServeAs) -> None:
+        """It must be asked for something that llama.cpp reads."""
+        if serve_as == "head":
+            remedy = "Leave out --engine: a head answers in the agent's process."
+            raise BadInput("The embedded engine serves no heads.", remedy)
 
     def open(self, workspace: Workspace, specialist: Specialist) -> EmbeddedEngine:
         """A child process of this one. Raises as `serve`."""

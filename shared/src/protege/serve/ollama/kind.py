@@ -30,13 +30,15 @@ class OllamaKind(EngineKind):
 
     def available(self, serve_as: ServeAs) -> bool:
         """Where one answers at once, for merged models. Raises BadInput if OLLAMA_HOST is no address."""
-        if serve_as == "lora" or (server := find_ollama()) is None:
+        if serve_as != "merged" or (server := find_ollama()) is None:
             return False
         server.close()
         return True
 
     def check(self, serve_as: ServeAs) -> None:
         """It must answer, tell log-probabilities, and be asked for merged models."""
+        if serve_as == "head":
+            raise BadInput("Ollama serves no heads.", "Leave out --engine: a head answers in the agent's process.")
         if serve_as == "lora":
             remedy = "Leave out --serve-as lora, or --engine ollama."
             raise BadInput("Ollama serves no LoRA weights over a base.", remedy)

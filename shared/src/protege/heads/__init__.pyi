@@ -1,0 +1,11 @@
+from .features import GROUPS as GROUPS
+from .features import NGRAMS as NGRAMS
+from .features import Features as Features
+from .features import features_of as features_of
+from .file import FILE as FILE
+from .file import read as read
+from .file import write as write
+from .head import Chosen as Chosen
+from .head import Head as Head
+from .head import Shape as Shape
+from .head import Vocabulary as Vocabulary

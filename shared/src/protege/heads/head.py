@@ -1,0 +1,171 @@
+"""A head: multinomial logistic regressions over the n-grams of a prompt, which together choose one answer.
+
+The answers have one of a few shapes, and each shape's gaps are filled with one of a few values. A label is a shape
+without gaps; `{"urgent": …, "team": …}` is a shape with two. One regression chooses the shape, and one for each gap
+its value, so that an answer's probability is the product of theirs: they are taken to be independent, given the prompt.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .features import GROUPS, Features, Floats, Hashes, features_of
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A form that answers have."""
+
+    texts: tuple[str, ...]
+    """What stands before, between and after the gaps; the whole answer if there are none."""
+    gaps: tuple[int, ...] = ()
+    """Which of the head's value lists fills each gap, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """An answer that a head chose."""
+
+    pieces: tuple[str, ...]
+    """Joined they are the answer: each gap's value with the text before it, then what is left."""
+    logprobs: tuple[float, ...]
+    """Of each piece's choice; that of the shape is added to the first. Natural logarithms, ≤ 0."""
+    words: int
+    """Words and signs of the prompt."""
+
+    @property
+    def text(self) -> str:
+        return "".join(self.pieces)
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """The n-grams that a head knows."""
+
+    hashes: Hashes
+    """Distinct, ascending."""
+    idf: Floats
+    """How rare each is: the logarithm of its inverse document frequency, and 1."""
+    shares: tuple[float, ...]
+    """How much each of a prompt's groups of features weighs."""
+
+    def weighed(self, features: Features) -> tuple[NDArray[np.intp], Floats]:
+        """Which of the n-grams a prompt has, as places in `hashes`, and their values: each group of unit length, times
+        its share."""
+        places: list[NDArray[np.intp]] = []
+        values: list[Floats] = []
+        for group, share in zip(features.groups, self.shares, strict=True):
+            if not share or not len(self.hashes):
+                continue
+            found = np.minimum(np.searchsorted(self.hashes, group.hashes), len(self.hashes) - 1)
+            known = self.hashes[found] == group.hashes
+            place = found[known]
+            value = group.counts[known] * self.idf[place]
+            length = math.sqrt(float(value @ value))
+            if length:
+                places.append(place)
+                values.append(value * np.float32(share / length))
+        if not places:
+            return np.empty(0, np.intp), np.empty(0, np.float32)
+        return np.concatenate(places), np.concatenate(values)
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The whole model."""
+
+    shapes: tuple[Shape, ...]
+    values: tuple[tuple[str, ...], ...]
+    """The lists of values that gaps are filled from."""
+    vocabulary: Vocabulary
+    weights: NDArray[np.float16]
+    """n-grams × outputs. The outputs of the shapes come first, then those of each list of values; a choice among one
+    has none (`blocks`)."""
+    bias: Floats
+    """One an output."""
+
+    def answer(self, prompt: str) -> Chosen:
+        """The likeliest answer to a rendered prompt."""
+        features = features_of(prompt)
+        places, values = self.vocabulary.weighed(features)
+        odds = (values @ self.weights[places].astype(np.float32) + self.bias).astype(np.float64)
+        chances = [_log_softmax(odds[block]) for block in self.blocks()]
+        of_shapes, of_values = chances[0], chances[1:]
+        best = [int(chance.argmax()) for chance in of_values]
+        likeliest = [float(chance[at]) for chance, at in zip(of_values, best, strict=True)]
+        totals = [float(of_shapes[at]) + sum(likeliest[gap] for gap in s.gaps) for at, s in enumerate(self.shapes)]
+        number = max(range(len(totals)), key=totals.__getitem__)
+        shape, first = self.shapes[number], float(of_shapes[number])
+        pieces, logprobs = [shape.texts[0]], [first]
+        for gap, text in zip(shape.gaps, shape.texts[1:], strict=True):
+            pieces[-1] += self.values[gap][best[gap]]
+            logprobs[-1] += likeliest[gap]
+            pieces.append(text)
+            logprobs.append(0.0)
+        return Chosen(tuple(pieces), tuple(min(0.0, logprob) for logprob in logprobs), features.words)
+
+    def blocks(self) -> list[slice]:
+        """The outputs that choose the shape, and those of each list of values; none where there is but one."""
+        return list(blocks_of([len(self.shapes), *map(len, self.values)]))
+
+
+def blocks_of(counts: Sequence[int]) -> Iterator[slice]:
+    """Where the outputs of choices among so many stand, one after the other."""
+    start = 0
+    for count in counts:
+        end = start + (count if count > 1 else 0)
+        yield slice(start, end)
+        start = end
+
+
+def outputs_of(shapes: Sequence[Shape], values: Sequence[Sequence[str]]) -> int:
+    """How many outputs a head of these has."""
+    return sum(count for count in (len(shapes), *map(len, values)) if count > 1)
+
+
+def to_record(head: Head) -> dict[str, Any]:
+    """All but the arrays, as JSON can hold it."""
+    return {
+        "shapes": [{"texts": list(shape.texts), "gaps": list(shape.gaps)} for shape in head.shapes],
+        "values": [list(values) for values in head.values],
+        "shares": list(head.vocabulary.shares),
+        "vocabulary": len(head.vocabulary.hashes),
+    }
+
+
+def shapes_from(record: Mapping[str, Any]) -> tuple[tuple[Shape, ...], tuple[tuple[str, ...], ...]]:
+    """The shapes and lists of values in what `to_record` gave. Raises ValueError, KeyError, TypeError if they are not
+    whole."""
+    values = tuple(tuple(map(_text, listed)) for listed in record["values"])
+    shapes = tuple(Shape(tuple(map(_text, s["texts"])), tuple(map(int, s["gaps"]))) for s in record["shapes"])
+    for shape in shapes:
+        if len(shape.texts) != len(shape.gaps) + 1 or not all(0 <= gap < len(values) for gap in shape.gaps):
+            raise ValueError("a shape's gaps do not fit its texts")
+    if not shapes or not all(values):
+        raise ValueError("no answers")
+    if len(record["shares"]) != GROUPS:
+        raise ValueError("another number of groups")
+    return shapes, values
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError("not a text")
+    return value
+
+
+def _log_softmax(odds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Exact for what is nearly certain too, so that sure answers can still be told apart."""
+    if not len(odds):
+        return np.zeros(1)
+    best = int(odds.argmax())
+    shifted = odds - odds[best]
+    others = np.exp(shifted)
+    others[best] = 0.0
+    return shifted - np.log1p(others.sum())

@@ -1,0 +1,1 @@
+"""Heads, answering in the process that asks."""
