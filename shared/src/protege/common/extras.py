@@ -21,6 +21,7 @@ EXTRAS: Mapping[str, Extra] = {
             "hdbscan",
             "sklearn",
             "scipy",
+            "threadpoolctl",
             "datasets",
             "rapidfuzz",
             "sacrebleu",
@@ -32,7 +33,7 @@ EXTRAS: Mapping[str, Extra] = {
         ),
     ),
     "tune": Extra("tuning", ("torch", "transformers", "peft", "accelerate", "gguf")),
-    "serve": Extra("serving", ("xllamacpp", "ollama")),
+    "serve": Extra("serving", ("xllamacpp", "ollama", "numpy")),
     "report": Extra("the report", ("plotly",)),
 }
 
