@@ -8,6 +8,7 @@ from .gate import cross_fitted as cross_fitted
 from .gate import decided as decided
 from .gate import independent as independent
 from .gate import live_calls as live_calls
+from .gate import pool_size as pool_size
 from .gate import refused as refused
 from .gate import route_from as route_from
 from .gate import spent_on as spent_on

@@ -92,7 +92,7 @@ def certify(workspace: Workspace, candidate: Candidate, promise: Promise, beside
     answers, curated = candidate.answers, candidate.curated
     validation = as_routed(answers.validation, curated)
     held_out, kept = [*answers.calibration, *answers.test], None
-    certificate = refused(validation, len(curated.calibration) + len(curated.test), promise)
+    certificate = refused(validation, pool_size(curated), promise)
     if certificate is None:
         spent = spent_on(workspace, candidate, promise, beside)
         promise = replace(promise, delta=spent.delta)  # a later decision has fewer calls, or less of δ
@@ -118,6 +118,11 @@ def certify(workspace: Workspace, candidate: Candidate, promise: Promise, beside
         confidences=[(j.confidence, j.agreed) for j in held_out if j.confidence is not None],
         parity=candidate.parity,
     )
+
+
+def pool_size(curated: Curated) -> int:
+    """The number of calls that a certificate may rest on: calibration and test calls are one pool."""
+    return len(curated.calibration) + len(curated.test)
 
 
 def refused(validation: Sequence[Judged], n: int, promise: Promise) -> Certificate | None:

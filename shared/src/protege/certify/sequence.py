@@ -1,4 +1,4 @@
-"""The threshold, and the guarantee that comes with it: P(disagreement among kept answers > ε) ≤ δ.
+"""A fixed sequence of thresholds, for the first of a cascade: P(disagreement among kept answers > ε) ≤ δ.
 
 Learn-then-test (Angelopoulos, Bates, Candès, Jordan, Lei: "Learn then Test", arXiv:2110.01052) with fixed-sequence
 testing. A grid of thresholds is fixed before the calibration calls are looked at. From the strictest down, each is

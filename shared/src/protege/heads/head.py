@@ -1,8 +1,8 @@
-"""A head: multinomial logistic regressions over the n-grams of a prompt, which together choose one answer.
+"""A head: linear models over the n-grams of a prompt, which together choose one answer.
 
 The answers have one of a few shapes, and each shape's gaps are filled with one of a few values. A label is a shape
-without gaps; `{"urgent": …, "team": …}` is a shape with two. One regression chooses the shape, and one for each gap
-its value, so that an answer's probability is the product of theirs: they are taken to be independent, given the prompt.
+without gaps; `{"urgent": …, "team": …}` is a shape with two. One softmax chooses the shape, and one for each gap its
+value, so that an answer's probability is the product of theirs: they are taken to be independent, given the prompt.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 from .. import select as selecting
 from .. import serve
-from ..certify import Candidate, Figures, Promise, calls_needed, certify, live_calls, route_from, spent_on
+from ..certify import Candidate, Figures, Promise, calls_needed, certify, live_calls, pool_size, route_from, spent_on
 from ..cluster import MACHINE_USD_PER_HOUR, teacher_usd
 from ..errors import ProtegeError
 from ..rollout.lifecycle import canary, keep_record, promote, prune, refuse, taken_out
@@ -83,12 +83,7 @@ def handed_on(run: Run, first: Candidate) -> HandedOn:
     live = live_calls(first.curated)
     judged = [j for j in (*answers.validation, *spent) if j.call_id in live]
     rest = first.curated.held_out({answer.call_id for answer in judged if is_handed_on(answer, below)})
-    return HandedOn(first.specialist, route, rest, _pooled(rest) / max(1, len(spent)), below)
-
-
-def _pooled(curated: Curated) -> int:
-    """The number of calls that a certificate may rest on."""
-    return len(curated.calibration) + len(curated.test)
+    return HandedOn(first.specialist, route, rest, pool_size(rest) / max(1, len(spent)), below)
 
 
 def is_handed_on(answer: Judged, below: float) -> bool:
@@ -128,7 +123,7 @@ def _unfit(base: Base, handed: HandedOn, promise: Promise) -> str | None:
     """Why there is no use in tuning one; None if there is."""
     if base.sha256 == handed.first.base.sha256:
         return f"{handed.first.name} was tuned from {base.name} already. Name a larger base."
-    has, least = _pooled(handed.curated), calls_needed(0, promise.epsilon, promise.delta)
+    has, least = pool_size(handed.curated), calls_needed(0, promise.epsilon, promise.delta)
     if has >= least:
         return None
     more = f", which takes about {round((least - has) / handed.share):,} more held-out calls" if handed.share else ""

@@ -16,7 +16,7 @@ from .. import select as selecting
 from .. import tune as tuning
 from ..asking.confidence import Scorer
 from ..asking.novelty import novelty_from
-from ..certify import as_routed, refused
+from ..certify import as_routed, pool_size, refused
 from ..common.confinement import Aside
 from ..common.hashing import hash_of
 from ..common.tracing import traced
@@ -235,7 +235,8 @@ def parity(run: Run, specialist: Specialist, curated: Curated) -> Parity:
     Cached under the engine's fingerprint: another engine or version is compared anew.
     """
     with contextlib.closing(serve.open_engine(run.workspace, specialist)) as engine:
-        key = f"parity:{specialist.id}:{engine.fingerprint(specialist)}"
+        # The rule that was compared by is part of the key: what an older one refused is compared anew.
+        key = f"parity:{measure.NEAR_TIE}:{specialist.id}:{engine.fingerprint(specialist)}"
         cached = run.workspace.cached(key)
         if cached is not None:
             compared = evaluate.Parity(**cached)
@@ -271,8 +272,7 @@ def answers(run: Run, specialist: Specialist, curated: Curated, promise: Promise
         validation = part("validation", many)
         scorer = evaluate.fit(validation, plain.novelty)
         validation = evaluate.rescored(validation, scorer)
-        held_out = len(curated.calibration) + len(curated.test)
-        hopeless = refused(as_routed(validation, curated), held_out, promise)
+        hopeless = refused(as_routed(validation, curated), pool_size(curated), promise)
         calibration = [] if hopeless else evaluate.rescored(part("calibration", many), scorer)
     return evaluate.Answers(fingerprint, scorer, validation, calibration, evaluate.rescored(test, scorer))
 
