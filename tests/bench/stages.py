@@ -37,9 +37,8 @@ def row_of(share: float, runs: int) -> dict[str, float]:
     levels = (RULES.evidence, 20.0)
     passed = passed_at(disagreed, levels)
     check = disagreed[0, :200]
-    for (
-        level
-    ) in levels:  # one stream by the program's own function, at the call where it passes here and the one before
+    # One stream by the program's own function: at the call where it passes here, and at the one before.
+    for level in levels:
         at = int(passed_at(check[None], (level,))[0, 0])
         assert at > 200 or shown_below(check[:at], EPSILON) >= level > shown_below(check[: at - 1], EPSILON)
     row = {"disagree": share}
