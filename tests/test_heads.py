@@ -62,7 +62,9 @@ def routed(home: Path) -> ChatProtege:
     return ChatProtege(ScriptedTeacher(lambda request: "the teacher's"), home, router=router)
 
 
-def test_from_calls_to_an_agents_answers(tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", [("--kind", "head"), ()], ids=["head", "auto"])
+def test_from_calls_to_an_agents_answers(tmp_path: Path, options: tuple[str, ...]) -> None:
+    """Where kinds compete, a head that keeps nearly all validation calls is not compared with a model."""
     home = tmp_path / "home"
     workspace = Workspace(home)
     rows = [ticket(number) for number in range(600)]
@@ -72,7 +74,7 @@ def test_from_calls_to_an_agents_answers(tmp_path: Path) -> None:
     ]
     workspace.add_calls(Call.from_record(record) for record in records)
 
-    result, heavy = improved(home, "--method", "head")
+    result, heavy = improved(home, *options)
     assert [task["decision"] for task in result["tasks"]] == ["live"], result
     assert heavy == ""
     (specialist,) = workspace.specialists()
@@ -93,10 +95,10 @@ def test_from_calls_to_an_agents_answers(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "remedy"),
     [
-        (("--method", "head", "--engine", "ollama"), "Leave out --engine"),
-        (("--method", "head", "--engine", "embedded"), "Leave out --engine"),
-        (("--method", "head", "--base", "ollama:x"), "Leave out --base"),
-        (("--engine", "head"), "--method head"),
+        (("--kind", "head", "--engine", "ollama"), "Leave out --engine"),
+        (("--kind", "head", "--engine", "embedded"), "Leave out --engine"),
+        (("--kind", "head", "--base", "ollama:x"), "Leave out --base"),
+        (("--engine", "head"), "--kind head"),
     ],
 )
 def test_what_does_not_go_together_is_refused_before_any_work(

@@ -58,7 +58,11 @@ CAUSES = {
 }
 THINGS = ("lamp", "radio", "chair", "kettle", "clock", "mixer", "printer", "drill", "shelf", "fan", "toaster", "scale")
 WORDS = ("", "Hello, ", "Sorry, but ", "Again: ", "Please help, ", "Well, ", "Listen, ", "Dear shop, ", "Hi, ", "So ")
-SETTINGS = Settings(curate=CurateSettings(calibration=0.35), tune=TuneSettings(steps=60, evaluations=2, warmup_steps=5))
+SETTINGS = Settings(
+    compete=False,  # a head would do here
+    curate=CurateSettings(calibration=0.35),
+    tune=TuneSettings(steps=60, evaluations=2, warmup_steps=5),
+)
 
 
 def complaints() -> list[tuple[str, str]]:

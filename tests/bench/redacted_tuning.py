@@ -49,6 +49,7 @@ def agreements(options: argparse.Namespace, policy: str) -> dict[str, bool]:
     """Whether each test call is answered as the teacher did, by id."""
     settings = Settings(
         engine="embedded",
+        compete=False,
         curate=CurateSettings(test=0.28, calibration=0.1, min_calibration=1),
         tune=TuneSettings(steps=options.steps),
     )

@@ -19,7 +19,7 @@ from .common.confinement import Aside, Confinement
 from .common.progress import Progress, Silent
 from .common.tracing import span
 from .errors import ProtegeError
-from .loop import cascade, steps
+from .loop import cascade, contest, steps
 from .loop.admit import admit
 from .loop.run import Improvement, Run
 from .loop.settings import Settings
@@ -80,10 +80,12 @@ def improved(run: Run) -> Improvement:
     run = replace(run, settings=replace(run.settings, epsilon=epsilon, delta=delta))
 
     curated = steps.curate(run)
-    base, reason, passed_over = steps.select(run, curated)
+    asked = run
+    run, others = contest.chosen(asked, curated)
+    base, reason, bases = steps.select(run, curated)
+    passed_over = [*others, *bases]
     if base is None:
         return run.stays(reason, passed_over=passed_over)
-    run = steps.better_prompt(run, curated, base)
     specialist = steps.tune(run, curated, base)
     specialist = steps.place(run, specialist)
     parity = steps.parity(run, specialist, curated)
@@ -96,7 +98,7 @@ def improved(run: Run) -> Improvement:
     answering, reason = admit(run, candidate, figures)
     decision = "live" if answering else "teacher"
     improvement = Improvement(run.task.id, decision, reason, specialist.id, figures, passed_over=passed_over)
-    return cascade.extended(run, candidate, improvement)
+    return cascade.extended(asked, candidate, improvement)
 
 
 def conclude(workspace: Workspace, improvement: Improvement) -> Improvement:

@@ -135,7 +135,7 @@ def test_no_calls_at_all_is_said_and_is_no_failure(tmp_path):
     "arguments",
     [
         ("nonsense",),
-        ("improve", "--method", "magic"),
+        ("improve", "--kind", "magic"),
         ("improve", "--epsilon", "2"),
         ("improve", "no_such_task"),
         ("promote", "nobody"),

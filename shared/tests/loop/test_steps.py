@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +11,6 @@ from protege import Call, Request
 from protege.certify import Candidate
 from protege.common.progress import Silent
 from protege.flywheel import conclude
-from protege.loop import steps
 from protege.loop.admit import admit
 from protege.loop.run import Improvement, Run
 from protege.loop.settings import Settings
@@ -84,35 +81,3 @@ def test_where_a_new_version_is_refused_the_old_one_goes_on_and_the_result_says_
     told = conclude(workspace, Improvement("t-1", "teacher", "Too few.", "sp-2"))
     assert told.decision == "live"
     assert told.reason == "Too few. sort-v1 goes on answering."
-
-
-@pytest.mark.parametrize(("agreed", "best"), [((3, 3), "slots"), ((2, 3), "whole"), ((3, 1), "slots")])
-def test_of_the_two_prompts_the_one_with_the_better_answers_goes_on(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, agreed: tuple[int, int], best: str
-) -> None:
-    """Tuning and answering are stood in for: what is tested is what follows from the answers."""
-    asked: list[str] = []
-    removed: list[str] = []
-
-    def tuned(*given: Any) -> Specialist:
-        form = given[0].settings.tune.form
-        return replace(specialist(), id=f"sp-{form}", name=f"sort-{form}", form=form)
-
-    def answered(engines: Any, tuned: Specialist, *_: Any, **__: Any) -> list[Any]:
-        asked.append(tuned.form)
-        return [SimpleNamespace(agreed=i < agreed[tuned.form == "whole"]) for i in range(4)]
-
-    monkeypatch.setattr(steps, "tune", tuned)
-    monkeypatch.setattr(steps, "place", lambda run, one: one)
-    monkeypatch.setattr(steps, "refuse", lambda workspace, one: removed.append(one.form))
-    monkeypatch.setattr("protege.serve.open_engines", lambda *_: nullcontext(SimpleNamespace(count=1)))
-    monkeypatch.setattr("protege.evaluate.answer_all", answered)
-    curated: Any = SimpleNamespace(hash="h", examples=lambda part: [])
-    plain = Run(workspace, TASK, Settings(), Silent())
-    compared = replace(plain, settings=Settings(compare_prompts=True))
-    for _ in range(2):  # the second time from what was kept
-        chosen = steps.better_prompt(compared, curated, BASE).settings.tune
-        assert chosen is not None and chosen.form == best
-    assert asked == ["slots", "whole"]
-    assert set(removed) == {"slots", "whole"} - {best}
-    assert steps.better_prompt(plain, curated, BASE) is plain

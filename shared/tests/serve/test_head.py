@@ -120,7 +120,7 @@ def test_auto_chooses_it_for_heads_alone_and_others_refuse_them() -> None:
     for name in ("ollama", "embedded"):
         with pytest.raises(BadInput, match="serves no heads"):
             choose(name, "head")
-    with pytest.raises(BadInput, match="--method head"):
+    with pytest.raises(BadInput, match="--kind head"):
         choose("head", "merged")
 
 

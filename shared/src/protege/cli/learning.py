@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 learning = typer.Typer()
 
+AUTO = "auto"
+"""Names no kind: they compete."""
+
 Prompt: TypeAlias = Literal["slots", "whole", "better"]
 ServeAs: TypeAlias = Literal["lora", "merged"]
 Rollout: TypeAlias = Literal["direct", "staged"]
@@ -52,12 +55,15 @@ def improve(
     ] = None,
     epsilon: Annotated[float, typer.Option(help="ε: the share of kept answers that may disagree.")] = 0.05,
     delta: Annotated[float, typer.Option(help="δ: the chance that the guarantee does not hold.")] = 0.05,
-    method: Annotated[
+    kind: Annotated[
         str,
         typer.Option(
-            help="How to tune: lora, full, qlora (needs a GPU), or head (chooses among known answers; no base)."
+            "--kind",
+            "--method",
+            help="lora, full, qlora (needs a GPU), head (chooses among known answers; no base), or auto: head or lora, "
+            "whichever saves more on validation calls.",
         ),
-    ] = "lora",
+    ] = "auto",
     prompt: Annotated[
         Prompt,
         typer.Option(
@@ -109,7 +115,8 @@ def improve(
     for name, value in (("--epsilon", epsilon), ("--delta", delta)):
         if not 0 < value < 1:
             raise BadInput(f"{name} is {value}.", "Give a probability between 0 and 1, such as 0.05.")
-    options: dict[str, Any] = {"method": method, "form": "slots" if prompt == "better" else prompt}
+    options: dict[str, Any] = {} if kind == AUTO else {"method": kind}
+    options |= {"form": "slots" if prompt == "better" else prompt}
     if steps is not None:
         options["steps"] = steps
     settings = loop.Settings(
@@ -120,6 +127,7 @@ def improve(
         engine=engine,
         keep_alive=keep_alive,
         keep_versions=keep_versions,
+        compete=kind == AUTO,
         compare_prompts=prompt == "better",
         rollout=rollout or ("staged" if every else "direct"),
         retrain=retrain,
@@ -259,4 +267,5 @@ def _print_improved(workspace: Workspace, improved: Sequence[Improvement], as_js
         return output.console.print(output.NO_CALLS)
     for improvement in improved:
         title = f"{names[improvement.task_id]}: {improvement.decision}"
-        output.print_block(title, [*figure_lines(improvement.to_record()["figures"]), improvement.reason])
+        others = [f"Not {name}: {reason}" for name, reason in improvement.passed_over]
+        output.print_block(title, [*figure_lines(improvement.to_record()["figures"]), improvement.reason, *others])

@@ -24,15 +24,15 @@ from typing import TYPE_CHECKING
 from .. import select as selecting
 from .. import serve
 from ..certify import Candidate, Figures, Promise, calls_needed, certify, live_calls, pool_size, route_from, spent_on
-from ..cluster import MACHINE_USD_PER_HOUR, teacher_usd
 from ..errors import ProtegeError
 from ..rollout.lifecycle import canary, keep_record, promote, prune, refuse, taken_out
-from ..rollout.policy import policy_of, price_as_of
+from ..rollout.policy import policy_of
 from ..specialist import Base, Route, Specialist
 from . import steps
 from .admit import is_in_service
 from .retraining import ENOUGH
 from .run import Improvement, Run, Second
+from .worth import saving_usd
 
 if TYPE_CHECKING:
     from ..curate import Curated
@@ -147,17 +147,6 @@ def decided(run: Run, specialist: Specialist, handed: HandedOn, figures: Figures
         return replace(second, answers=saves, reason=f"{keeps}{'.' if saves else why}")
     each = f"{'saves' if saving > 0 else 'costs'} ${abs(saving) * 1000:.2g} for a thousand of them"
     return replace(second, answers=saving > 0, reason=f"{keeps} and {each}.")
-
-
-def saving_usd(run: Run, coverage: float, latency_ms: float | None) -> float | None:
-    """US dollars saved by each call that is handed on; None if a cost is unknown.
-
-    That is the teacher's cost of those kept, less this machine's time for all.
-    """
-    teacher = teacher_usd(run.task, price_as_of(run.workspace, run.task.id))
-    if teacher is None or latency_ms is None:
-        return None
-    return coverage * teacher - latency_ms / 3_600_000 * MACHINE_USD_PER_HOUR
 
 
 def _late(run: Run, handed: HandedOn, figures: Figures) -> str | None:

@@ -65,7 +65,7 @@ class Improvement:
     second: Second | None = None
     """The second specialist of a cascade; None if none was asked for."""
     passed_over: Sequence[tuple[str, str]] = ()
-    """Bases that were not chosen, each with the reason."""
+    """Kinds and bases that were not chosen, each with the reason."""
 
     def to_record(self) -> dict[str, Any]:
         """As JSON holds it."""

@@ -33,8 +33,11 @@ class Settings:
     """How long a specialist stays in Ollama's memory after an answer."""
     keep_versions: int = 3
     """How many specialists of a task stay in Ollama's store."""
+    compete: bool = True
+    """Make a head too, where a task's answers are chosen rather than made, and go on with what saves more: it, or what
+    `tune` says. If False, `tune` decides."""
     compare_prompts: bool = False
-    """Tune for the slots and for the whole prompt, and go on with the better."""
+    """Make a specialist for the slots and one for the whole prompt, and go on with what saves more."""
     rollout: Literal["direct", "staged"] = "direct"
     """`direct`: what is certified answers at once. `staged`: it is shown in the shadow and on a share of runs first."""
     retrain: bool = False

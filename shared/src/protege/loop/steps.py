@@ -24,7 +24,7 @@ from ..errors import BadInput, EngineError
 from ..redact import load_policy
 from ..rollout.lifecycle import keep_record, refuse
 from ..rollout.policy import grader_of
-from ..specialist import Base, PromptForm, Specialist
+from ..specialist import Base, Specialist
 from ..store.records import DataSet
 from ..watch.reasons import Reason, last_reason
 from .retraining import due_since
@@ -52,10 +52,12 @@ def decided(settings: Settings) -> Settings:
     that is none, or a base for a method that takes none.
     """
     serve.check_keep_alive(settings.keep_alive)
+    if settings.compete:  # a method that cannot be had here is told of for each task; the other may do
+        return replace(settings, engine=serve.choose(settings.engine, settings.serve_as).name)
     tuner = _tuner(settings)
     if tuner.base is not None and (settings.base or settings.cascade):
         option = "--base" if settings.base else "--cascade"
-        raise BadInput(f"The method {tuner.name} takes no base model.", f"Leave out {option}, or --method.")
+        raise BadInput(f"A {tuner.name} takes no base model.", f"Leave out {option}, or --kind.")
     serve_as = tuner.serve_as or settings.serve_as
     return replace(settings, serve_as=serve_as, engine=serve.choose(settings.engine, serve_as).name)
 
@@ -144,50 +146,6 @@ def select(run: Run, curated: Curated) -> tuple[Base | None, str, list[tuple[str
 
 
 @traced
-def better_prompt(run: Run, curated: Curated, base: Base) -> Run:
-    """The run with the better of the two prompts, if its settings ask for a comparison.
-
-    A specialist is tuned for each, and the one whose validation answers agree more often goes on; if both agree as
-    often, the slots alone, which cost less.
-    """
-    if not run.settings.compare_prompts:
-        return run
-    settings = run.settings.tune or tuning.TuneSettings()
-    key = f"prompts:{hash_of(run.task.id, run.task.to_record()['templates'], curated.hash, base.sha256, settings)}"
-    agreed: dict[PromptForm, int] = run.workspace.cached(key) or {}
-    forms: tuple[PromptForm, ...] = ("slots", "whole")
-    runs = {f: replace(run, settings=replace(run.settings, tune=replace(settings, form=f))) for f in forms}
-    if not agreed:
-        agreed = {form: _agreed_on_validation(runs[form], curated, base, form) for form in forms}
-    run.workspace.cache(key, agreed)
-    best = max(forms, key=lambda form: agreed[form])
-    loser = next(form for form in forms if form != best)
-    refuse(run.workspace, tune(runs[loser], curated, base))
-    return runs[best]
-
-
-def _agreed_on_validation(run: Run, curated: Curated, base: Base, form: PromptForm) -> int:
-    specialist = place(run, tune(run, curated, base))
-    examples = curated.examples("validation")
-    with (
-        serve.open_engines(run.workspace, specialist) as engines,
-        run.progress.step(f"{run.task.name}: answering, {form}") as bar,
-    ):
-        grader = grader_of(run.workspace, run.task)
-        judged = evaluate.answer_all(
-            engines,
-            specialist,
-            run.task,
-            examples,
-            parallel=engines.count,
-            grader=grader,
-            bar=bar,
-            on_aside=run.workspace.quarantine.keep,
-        )
-    return sum(answer.agreed for answer in judged)
-
-
-@traced
 def tune(run: Run, curated: Curated, base: Base) -> Specialist:
     """A specialist tuned from the base; the one that was tuned from the same inputs before if there is one."""
     task, settings = run.task, run.settings.tune or tuning.TuneSettings()
@@ -250,6 +208,19 @@ def parity(run: Run, specialist: Specialist, curated: Curated) -> Parity:
 
 
 @traced
+def validated(run: Run, specialist: Specialist, curated: Curated) -> list[Judged]:
+    """The specialist's answers to the validation calls, with the confidences that are fitted to them."""
+    with serve.open_engines(run.workspace, specialist) as many:
+        plain, fingerprint = _plain(run, specialist, curated), many.fingerprint(specialist)
+        judged = _answers_to(run, specialist, curated, "validation", lambda: many, fingerprint, plain)
+    return evaluate.rescored(judged, evaluate.fit(judged, plain.novelty))
+
+
+def _plain(run: Run, specialist: Specialist, curated: Curated) -> Scorer:
+    return Scorer.plain(novelty_from(run.task, specialist.form, curated.examples("train")))
+
+
+@traced
 def answers(run: Run, specialist: Specialist, curated: Curated, promise: Promise) -> Answers:
     """What the specialist answers to every held-out call, through the kind of engine that is to serve it.
 
@@ -258,7 +229,7 @@ def answers(run: Run, specialist: Specialist, curated: Curated, promise: Promise
     with contextlib.ExitStack() as running:
         alone = running.enter_context(serve.Replicas([serve.open_engine(run.workspace, specialist)]))
         fingerprint = alone.fingerprint(specialist)
-        plain = Scorer.plain(novelty_from(run.task, specialist.form, curated.examples("train")))
+        plain = _plain(run, specialist, curated)
 
         @functools.cache
         def many() -> Replicas:

@@ -32,7 +32,7 @@ class HeadKind(EngineKind):
     def check(self, serve_as: ServeAs) -> None:
         """It must be asked for heads."""
         if serve_as != "head":
-            raise BadInput("The engine `head` serves heads alone.", "Add --method head, or leave out --engine head.")
+            raise BadInput("The engine `head` serves heads alone.", "Add --kind head, or leave out --engine head.")
 
     def place(
         self, workspace: Workspace, specialist: Specialist, *, keep_alive: str, progress: Progress | None = None
@@ -41,7 +41,7 @@ class HeadKind(EngineKind):
         tuned."""
         file = specialist.files.get("head")
         if file is None:
-            raise BaseModelError(f"{specialist.name} is no head.", "Tune one: `protege improve --method head`.")
+            raise BaseModelError(f"{specialist.name} is no head.", "Tune one: `protege improve --kind head`.")
         path, digest = workspace.specialist_folder(specialist) / file, specialist.digests["head"]
         if not path.is_file() or sha256_of(path) != digest:
             raise BaseModelError(f"{specialist.name}'s {file} is not the file that was tuned.", "`protege improve`.")

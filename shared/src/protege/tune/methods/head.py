@@ -47,7 +47,7 @@ class HeadTuner(Tuner):
     def check_base(self, base: Base) -> None:
         """It must be `NGRAMS`: nothing else is learnt from."""
         if base != NGRAMS:
-            raise BadInput("A head learns from no base model.", "Leave out --base, or --method head.")
+            raise BadInput("A head learns from no base model.", "Leave out --base, or --kind head.")
 
     def learn(self, lesson: Lesson, progress: Progress) -> Learned:
         """Find the answers that can be given, and learn to choose among them. Raises NotClosed, NotEnoughCalls."""

@@ -1,0 +1,149 @@
+"""Which kind of specialist a task gets, and which prompt it sees, where there is a choice.
+
+A head chooses among known answers: it learns in a second and answers in a millisecond. A tuned model makes its answers,
+and takes some minutes and a hundred times as long. Which of the two answers more of a task's calls as the teacher did
+cannot be told beforehand, so each is made, cheapest first, and asked the validation calls; the one that saves most
+there goes on. The calibration and test calls have no part in it: they are looked at once, for the one that was chosen,
+so its certificate is worth what it would be without a choice.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from .. import serve
+from ..certify import as_routed, hindsight_coverage
+from ..common.hashing import hash_of
+from ..common.tracing import traced
+from ..errors import NotClosed, NotEnoughCalls, ProtegeError
+from ..rollout.lifecycle import refuse
+from ..specialist import PromptForm, Specialist
+from ..tune import TuneSettings
+from . import steps
+from .retraining import ENOUGH
+from .run import Run
+from .worth import saving_usd
+
+if TYPE_CHECKING:
+    from ..curate import Curated
+
+HEAD = "head"
+LASTING = (NotClosed, NotEnoughCalls)
+"""What stands in a contender's way as long as the data set is the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Showing:
+    """What a contender's answers to the validation calls come to."""
+
+    coverage: float
+    """The share that some threshold would have kept with observed disagreement ≤ ε."""
+    saving_usd: float | None
+    """US dollars saved by each call; None if a cost is unknown."""
+
+    @property
+    def worth(self) -> float:
+        """What to compare by: money, or calls where costs are unknown."""
+        return self.coverage if self.saving_usd is None else self.saving_usd
+
+
+def contenders(run: Run) -> dict[str, Run]:
+    """The run as each kind and prompt would have it, cheapest first."""
+    settings = run.settings.tune or TuneSettings()
+    forms: tuple[PromptForm, ...] = ("slots", "whole") if run.settings.compare_prompts else (settings.form,)
+    methods = (HEAD, settings.method) if run.settings.compete and settings.method != HEAD else (settings.method,)
+    named = {f"{m}, {f} prompt" if len(forms) > 1 else m: (m, f) for m in methods for f in forms}
+    return {name: _as(run, replace(settings, method=m, form=f)) for name, (m, f) in named.items()}
+
+
+def _as(run: Run, tune: TuneSettings) -> Run:
+    if tune.method != HEAD or (run.settings.tune or tune).method == HEAD:
+        return replace(run, settings=replace(run.settings, tune=tune))
+    engine = serve.choose("auto", "head").name
+    return replace(run, settings=replace(run.settings, tune=tune, base=None, serve_as="head", engine=engine))
+
+
+@traced
+def chosen(run: Run, curated: Curated) -> tuple[Run, list[tuple[str, str]]]:
+    """The run that goes on, and the other contenders, each with the reason.
+
+    Once one keeps nearly all validation calls, dearer ones are not made. Where none can be made, the last goes on and
+    tells why.
+    """
+    runs = contenders(run)
+    if len(runs) == 1:
+        return run, []
+    settings = {name: asdict(each.settings) for name, each in runs.items()}
+    made_from = (run.task.id, run.task.to_record()["templates"], curated.hash, settings, run.settings.epsilon)
+    key = f"contest:{hash_of(*made_from)}"
+    cached: dict[str, Any] | None = run.workspace.cached(key)
+    if cached is None:
+        cached, lasts = _held(runs, curated)
+        if lasts:
+            run.workspace.cache(key, cached)
+    return runs[cached["best"]], [(name, reason) for name, reason in cached["others"]]
+
+
+def _held(runs: Mapping[str, Run], curated: Curated) -> tuple[dict[str, Any], bool]:
+    """What is cached of a contest, and whether another one would end the same way."""
+    made: dict[str, tuple[Run, Specialist, Showing]] = {}
+    unable: dict[str, str] = {}
+    lasts = True
+    for name, run in runs.items():
+        if len(unable) == len(runs) - 1:
+            return {"best": name, "others": list(unable.items())}, lasts  # no other is left to compare it with
+        try:
+            specialist = _specialist(run, curated)
+            made[name] = run, specialist, _showing(run, specialist, curated)
+        except ProtegeError as error:
+            unable[name] = str(error)
+            lasts = lasts and isinstance(error, LASTING)
+            continue
+        if made[name][2].coverage >= ENOUGH:
+            break
+    best = max(made, key=lambda name: made[name][2].worth) if made else list(runs)[-1]
+    for name, (run, specialist, _) in made.items():
+        if name != best:
+            _let_go(run, specialist)
+    others = [*unable.items(), *_outdone(best, [name for name in runs if name not in unable], made)]
+    return {"best": best, "others": others}, lasts
+
+
+def _specialist(run: Run, curated: Curated) -> Specialist:
+    """A contender: tuned, placed, and shown to be served as it was tuned."""
+    base, reason, _ = steps.select(run, curated)
+    if base is None:
+        raise ProtegeError(reason, "`protege doctor` tells what is missing.")
+    specialist = steps.place(run, steps.tune(run, curated, base))
+    parity = steps.parity(run, specialist, curated)
+    if not parity.holds:
+        raise ProtegeError(parity.reason, "`protege improve --retrain` makes it again.")
+    return specialist
+
+
+def _showing(run: Run, specialist: Specialist, curated: Curated) -> Showing:
+    judged = as_routed(steps.validated(run, specialist, curated), curated)
+    coverage = hindsight_coverage(judged, run.settings.epsilon)
+    took_ms = [answer.latency_ms for answer in judged if answer.latency_ms is not None]
+    return Showing(coverage, saving_usd(run, coverage, statistics.median(took_ms) if took_ms else None))
+
+
+def _outdone(
+    best: str, names: Sequence[str], made: Mapping[str, tuple[Run, Specialist, Showing]]
+) -> list[tuple[str, str]]:
+    kept = {name: f"{showing.coverage:.0%} of the validation calls" for name, (_, _, showing) in made.items()}
+    return [
+        (name, f"it would keep {kept[name]}, and {best} {kept[best]}." if name in kept else f"{best} keeps enough.")
+        for name in names
+        if name != best
+    ]
+
+
+def _let_go(run: Run, specialist: Specialist) -> None:
+    """Take one that was made for the contest alone out of its engine. One that is in service goes on."""
+    stored = run.workspace.specialist(specialist.id)
+    if stored is None or stored.state == "candidate":
+        refuse(run.workspace, specialist)
