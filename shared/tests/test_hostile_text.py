@@ -26,6 +26,7 @@ from protege.collect.recorder import Recorder
 from protege.common import checks, loopback, terminal
 from protege.common.fences import fenced
 from protege.common.hashing import hash_of
+from protege.common.shapes import fits
 from protege.masking import masking
 from protege.route import decision, table
 from protege.serve.engine import Completion
@@ -158,6 +159,7 @@ CALLED: Mapping[str, Callable[[str], object]] = {
     "common.hashing.hash_of": lambda text: hash_of(text, {text: text}),
     "common.loopback.is_loopback": loopback.is_loopback,
     "common.loopback.is_loopback_url": lambda text: [loopback.is_loopback_url(t) for t in (text, f"http://{text}")],
+    "common.shapes.fits": lambda text: fits(called(text), dict[str, Any]),
     "common.terminal.printable": terminal.printable,
     "common.terminal.printable_line": terminal.printable_line,
     "common.terminal.printable_json": lambda text: terminal.printable_json(f'"{text}"'),

@@ -7,6 +7,7 @@
     ├── NotClosed                a task whose answers come out of no finite set
     ├── WorkspaceError           the home folder: not writable, newer, damaged
     │   └── WorkspaceBusy        another process is changing it
+    ├── DamagedRow               a row of the store that cannot be read; it costs itself alone
     ├── BaseModelError           a base model: missing, not GGUF, unsupported architecture
     ├── ResourceError            too little memory or disk, or a port that is taken
     ├── MissingDependency        an extra that is not installed
@@ -74,6 +75,10 @@ class WorkspaceError(ProtegeError):
 
 class WorkspaceBusy(WorkspaceError):
     """Another process is changing the same workspace."""
+
+
+class DamagedRow(ProtegeError):
+    """A row of the store cannot be read. Whoever reads the table goes on without it."""
 
 
 class BaseModelError(ProtegeError):

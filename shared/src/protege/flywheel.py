@@ -73,6 +73,8 @@ def improved(run: Run) -> Improvement:
     """The steps of one task's improvement, in their order."""
     if reason := unfit(run.workspace, run.task):
         return run.stays(reason)
+    if run.workspace.state.in_doubt(run.task.id):
+        return run.stays("What says who may answer it is damaged: protege doctor --repair")
     policy = policy_of(run.workspace, run.task.id)
     if policy.pin:
         return run.stays(f"Its policy pins {policy.pin}: the loop changes nothing.")

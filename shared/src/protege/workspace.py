@@ -89,6 +89,10 @@ class Workspace:
         """A secret of this workspace alone, made at first use. The surrogates of personal data depend on it."""
         return made_once(self.home / "key", secrets.token_hex(16).encode()).decode()
 
+    def damaged(self) -> dict[str, int]:
+        """How many rows of each table are damaged, so that all else goes on without them: `protege doctor --repair`."""
+        return stores.damaged_rows(self._database)
+
     # Changes
 
     def change(self) -> AbstractContextManager[None]:

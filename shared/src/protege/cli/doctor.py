@@ -102,6 +102,7 @@ def _means(home: Path) -> Iterator[Finding]:
 
 def _home(home: Path) -> Iterator[Finding]:
     yield _home_folder(home)
+    yield from _store(home)
     yield _journal(home)
     yield from _set_aside(home)
 
@@ -125,6 +126,23 @@ def _home_folder(home: Path) -> Finding:
     if (found := doubt(home)) is not None:
         return Finding("home", False, f"{found.fact}, so that the teacher answers agents", found.remedy)
     return Finding("home", True, f"{home}, layout {version}")
+
+
+def _store(home: Path) -> Iterator[Finding]:
+    """What of the store cannot be read."""
+    if not (home / "workspace.json").exists():
+        return
+    try:
+        damage = store.open_store(home, read(home)).damage()
+    except (OSError, ProtegeError, AttributeError):  # AttributeError: a store of another distribution, made before this
+        return
+    if damage.fault:
+        fact = f"damaged: {damage.fault}. Agents go on, and are recorded"
+    elif damage.rows:
+        fact = f"damaged rows: {store.in_words(damage.rows)}. All else goes on without them"
+    else:
+        return
+    yield Finding("store", False, fact, "protege doctor --repair")
 
 
 def _journal(home: Path) -> Finding:

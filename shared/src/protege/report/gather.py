@@ -11,6 +11,7 @@ from typing import Any, TypedDict
 
 from .. import serve
 from ..cluster.worth import MACHINE_USD_PER_HOUR, teacher_usd
+from ..common.confinement import Confinement
 from ..common.prices import price_source
 from ..errors import ProtegeError
 from ..evaluate import Bin, Confusion, FieldDifference, Reliability, Slice
@@ -83,9 +84,14 @@ def gather(workspace: Workspace) -> ReportData:
 def status(workspace: Workspace) -> dict[str, Any]:
     """Tasks, who answers them, what that has saved so far, by day or hour too (`OverTime`), and what happened.
 
-    doubt: why agents are not answered from this home at all (`route.belief`); None if they are.
+    damaged: how many rows of each table cannot be read. doubt: why agents are not answered from this home at all
+    (`route.belief`); None if they are.
     """
-    tasks = [_status(workspace, task) for task in workspace.tasks()]
+    tasks: list[TaskStatus] = []
+    confinement = Confinement("status")
+    for task in workspace.tasks():
+        with confinement.each(task.id):
+            tasks.append(_status(workspace, task))
     specialists = workspace.specialists()
     placed = _placed(specialists)
     over_time, incidents = history(workspace)
@@ -94,6 +100,7 @@ def status(workspace: Workspace) -> dict[str, Any]:
         "doubt": found._asdict() if (found := doubt(workspace.home)) else None,
         "calls": workspace.count_calls(),
         "set_aside": workspace.quarantine.counts(),
+        "damaged": workspace.damaged(),
         "kept": sum(task["kept"] for task in tasks),
         "saved_usd": sum(task["saved_usd"] or 0.0 for task in tasks),
         "tasks": tasks,
@@ -185,11 +192,14 @@ def savings(workspace: Workspace, tasks: Sequence[Task]) -> dict[str, float | No
     not known."""
     saved: dict[str, float | None] = {}
     after = asked_after(workspace)
+    confinement = Confinement("savings")
     for task in tasks:
         alone = [s for s in workspace.specialists(task_id=task.id) if s.id not in after]
-        found = [(s.report or {}).get("evaluation") for s in alone]
-        newest = next((evaluation for evaluation in reversed(found) if evaluation), {})
-        saved[task.id] = _saved_a_call(task, newest, price_as_of(workspace, task.id))
+        saved[task.id] = None
+        with confinement.each(task.id):
+            found = [(s.report or {}).get("evaluation") for s in alone]
+            newest = next((evaluation for evaluation in reversed(found) if evaluation), {})
+            saved[task.id] = _saved_a_call(task, newest, price_as_of(workspace, task.id))
     return saved
 
 

@@ -309,8 +309,8 @@ def _check_first(workspace: Workspace, specialist: Specialist, route: Route) -> 
     """Raise BadInput if the first in a specialist's cascade is gone, or is on another route than at certification."""
     if not route.after:
         return
-    first = workspace.specialist(route.after)
-    if first is None or first.state != "live" or workspace.routes()[first.id].identity != route.rests_on:
+    first, on = workspace.specialist(route.after), workspace.routes().get(route.after)
+    if first is None or on is None or first.state != "live" or on.identity != route.rests_on:
         raise BadInput(
             f"{specialist.name} may answer only after {first.name if first else route.after}, on the route of then.",
             "`protege improve --cascade BASE` certifies one for who answers now.",

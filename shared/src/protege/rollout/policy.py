@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import BadInput
 from ..evaluate import graders
+from ..store.state import EVERY
 from ..task import Task
 from ..workspace import Workspace
 
 if TYPE_CHECKING:
     from ..evaluate.graders import Grader
 
-EVERY = "*"
 TEACHER = "teacher"
 
 
@@ -61,9 +61,10 @@ class TaskPolicy:
 
 
 def policy_of(workspace: Workspace, task_id: str) -> TaskPolicy:
-    """The task's policy; what it leaves open is as the policy for every task. A task is off if either says so."""
+    """The task's policy; what it leaves open is as the policy for every task. A task is off if either says so, and as
+    long as something that they rest on is damaged (`State.in_doubt`)."""
     every, own = workspace.state.policy(EVERY), workspace.state.policy(task_id)
-    off = bool(every.get("off") or own.get("off"))
+    off = bool(every.get("off") or own.get("off")) or workspace.state.in_doubt(task_id)
     return replace(TaskPolicy(**{**every, **own}), off=off)
 
 

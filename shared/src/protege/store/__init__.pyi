@@ -1,6 +1,8 @@
 from .backend import Backend as Backend
 from .cache import Cache as Cache
 from .calls import Calls as Calls
+from .damage import damaged_rows as damaged_rows
+from .damage import in_words as in_words
 from .database import Database as Database
 from .findings import Findings as Findings
 from .history import History as History

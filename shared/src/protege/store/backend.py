@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
@@ -11,6 +12,16 @@ import sqlalchemy as sa
 
 TURN_S = 60.0
 """How long `turn` waits for whoever has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """What of a store cannot be read."""
+
+    fault: str = ""
+    """What is wrong with the whole, so that nothing can be done with it before it is repaired; "" if nothing is."""
+    rows: Mapping[str, int] = field(default_factory=dict[str, int])
+    """How many rows of each table are damaged. All else goes on without them."""
 
 
 class Backend(Protocol):
@@ -57,6 +68,10 @@ class Backend(Protocol):
 
     def set_aside(self) -> Mapping[str, Mapping[str, int]]:
         """How much is in quarantine, by place and reason: a look, as `journal_offsets`."""
+        ...
+
+    def damage(self) -> Damage:
+        """What of the store is damaged: a look, as `journal_offsets`."""
         ...
 
     def journal_offsets(self) -> Mapping[str, int]:

@@ -17,8 +17,8 @@ class Cache:
         self._database = database
 
     def get(self, key: str) -> Any:
-        """What is cached under the key; None if nothing is."""
-        return self._database.body(tables.cache, key)
+        """What is cached under the key; None if nothing is, or it is damaged and has to be made again."""
+        return self._database.record(tables.cache, key)
 
     def put(self, key: str, value: Any) -> None:
         """Keep a value that JSON can hold."""

@@ -6,15 +6,14 @@ import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-import orjson
 import sqlalchemy as sa
 
 from ..call import ATTEMPT_FIELDS, Attempt, Call
+from ..common.checks import RANGES
 from ..common.confinement import Aside, Confinement
-from ..errors import BadCall
 from . import tables
 from .database import Database
-from .parts import pack, unpack
+from .parts import pack, read_part, unpack
 from .quarantine import Quarantine
 
 
@@ -53,7 +52,7 @@ class Calls:
     ) -> Iterator[tuple[int, Call]]:
         """Calls with their numbers, in their order; as `Workspace.calls`."""
         table = tables.calls.c
-        query = sa.select(table.number, table.body).order_by(table.number)
+        query = sa.select(table.number, sa.type_coerce(table.body, sa.types.NULLTYPE)).order_by(table.number)
         if task_id is not None:
             query = query.where(table.task_id == task_id)
         if teacher_only:
@@ -71,16 +70,14 @@ class Calls:
 
             @functools.lru_cache(maxsize=4096)
             def part(digest: str) -> Any:
-                body = connection.scalar(sa.select(tables.parts.c.body).where(tables.parts.c.hash == digest))
-                if body is None:
-                    raise BadCall("a part of it is missing in the store.")
-                return orjson.loads(body)
+                column = sa.type_coerce(tables.parts.c.body, sa.types.NULLTYPE)
+                return read_part(digest, connection.scalar(sa.select(column).where(tables.parts.c.hash == digest)))
 
             asides: list[Aside] = []
             confinement = Confinement("store", asides.append)
             for number, body in connection.execution_options(yield_per=2000).execute(query):
                 call = None
-                with confinement.each(f"call {number}"):
+                with confinement.each(f"calls {number}"):
                     call = Call.from_record(unpack(body, part))
                 if call is not None:
                     yield number, call
@@ -116,16 +113,14 @@ class Calls:
         """The days that a task's calls span, at least one; None if their times are unknown."""
         table = tables.calls.c
         query = sa.select(sa.func.min(table.time), sa.func.max(table.time)).where(table.task_id == task_id)
-        ((first, last),) = self._database.rows(query)
+        ((first, last),) = self._database.rows(query.where(table.time.between(*RANGES["time"])))
         return None if first is None else max(1.0, (last - first) / 86_400)
 
     def assignments(self) -> dict[str, str | None]:
         """The task's id by the call's id, None for a call that fits no task; in the order of arrival."""
         table = tables.calls.c
-        return {
-            row.id: row.task_id
-            for row in self._database.rows(sa.select(table.id, table.task_id).order_by(table.number))
-        }
+        rows = self._database.rows(sa.select(table.id, table.task_id).order_by(table.number))
+        return {row.id: row.task_id for row in rows if isinstance(row.id, str) and isinstance(row.task_id, str | None)}
 
     def assign(self, assignment: Mapping[str, str | None]) -> None:
         """Say which task each call belongs to; calls that are not named keep theirs."""

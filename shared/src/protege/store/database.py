@@ -11,20 +11,26 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
+from ..errors import DamagedRow
 from .backend import Backend
+from .rows import plain, read
 
 
 class Database:
-    """What every kind of rows is read and written through. Safe for many threads and processes."""
+    """What every kind of rows is read and written through. Safe for many threads and processes.
 
-    def __init__(self, backend: Backend) -> None:
+    engine: one that is open already; by default the backend's own, at first use.
+    """
+
+    def __init__(self, backend: Backend, engine: sa.Engine | None = None) -> None:
         self.backend = backend
+        self._open = engine
         self._local = threading.local()
 
     @functools.cached_property
     def engine(self) -> sa.Engine:
         """Opened at first use. Raises WorkspaceError as `Backend.connect`."""
-        return self.backend.connect()
+        return self._open or self.backend.connect()
 
     def close(self) -> None:
         """Give the connections back."""
@@ -73,17 +79,27 @@ class Database:
         with self.connection() as connection:
             return self.backend.insert_new(connection, table, rows)
 
-    def row(self, table: sa.Table, key: str) -> dict[str, Any] | None:
-        """The row of this primary key."""
-        (column,) = table.primary_key
-        with self.connection() as connection:
-            row = connection.execute(sa.select(table).where(column == key)).mappings().first()
-        return None if row is None else dict(row)
+    def read(self, table: sa.Table, *conditions: Any) -> tuple[list[Any], list[DamagedRow]]:
+        """What each row that meets the conditions is (`rows.READERS`), in the order of its number if it has one; and an
+        error for each that is damaged."""
+        records: list[Any] = []
+        damaged: list[DamagedRow] = []
+        query = plain(table).where(*conditions)
+        for row in self.rows(query.order_by(table.c.number) if "number" in table.columns else query):
+            try:
+                records.append(read(table, row._mapping))
+            except DamagedRow as error:
+                damaged.append(error)
+        return records, damaged
 
-    def body(self, table: sa.Table, key: str) -> Any:
-        """What the row of this primary key holds as JSON; None if there is no such row."""
-        row = self.row(table, key)
-        return None if row is None else orjson.loads(row["body"])
+    def records(self, table: sa.Table, *conditions: Any) -> list[Any]:
+        """What each row is; those that are damaged are left out."""
+        return self.read(table, *conditions)[0]
+
+    def record(self, table: sa.Table, key: str) -> Any:
+        """What the row of this primary key is; None if there is none, or it is damaged."""
+        (column,) = table.primary_key
+        return next(iter(self.records(table, column == key)), None)
 
 
 def dump(value: Any) -> bytes:

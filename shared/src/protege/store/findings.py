@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-import orjson
-
 from . import tables
 from .database import Database, dump
 from .records import DataSet, ImprovementRow, Realised
@@ -24,19 +22,14 @@ class Findings:
 
     def data_set(self, task_id: str) -> DataSet | None:
         """The last data set of a task; None if it has none."""
-        row = self._database.row(tables.data_sets, task_id)
-        return None if row is None else DataSet(**_without_task(row))
+        return self._database.record(tables.data_sets, task_id)
 
     def save_data_set(self, task_id: str, data_set: DataSet) -> None:
         self._database.put(tables.data_sets, [{"task_id": task_id, **asdict(data_set)}])
 
     def improvement(self, task_id: str) -> ImprovementRow | None:
         """What the last improvement of a task came to; None if there was none."""
-        row = self._database.row(tables.improvements, task_id)
-        if row is None:
-            return None
-        unpacked = {name: orjson.loads(row[name]) for name in ("figures", "passed_over")}
-        return ImprovementRow(**{**row, **unpacked})
+        return self._database.record(tables.improvements, task_id)
 
     def save_improvement(self, improvement: ImprovementRow) -> None:
         packed = {name: dump(getattr(improvement, name)) for name in ("figures", "passed_over")}
@@ -45,15 +38,14 @@ class Findings:
 
     def ceiling(self, task_id: str) -> Mapping[str, Any] | None:
         """How far the teacher agrees with itself, as `measure.Ceiling` writes it; None if nobody has asked it again."""
-        return self._database.body(tables.ceilings, task_id)
+        return self._database.record(tables.ceilings, task_id)
 
     def save_ceiling(self, task_id: str, record: Mapping[str, Any]) -> None:
         self._database.put(tables.ceilings, [{"task_id": task_id, "body": dump(record)}])
 
     def realised(self, task_id: str) -> Realised | None:
         """What a run of the agent after the route went live came to, for the report."""
-        row = self._database.row(tables.realised, task_id)
-        return None if row is None else Realised(**_without_task(row))
+        return self._database.record(tables.realised, task_id)
 
     def save_realised(self, task_id: str, realised: Realised) -> None:
         """Have the report show what specialists answered in a run of yours, and how much of it was wrong."""
@@ -77,12 +69,8 @@ class Findings:
 
     def remark(self, about: str) -> Any:
         """What a script of yours has kept about something; None if nothing."""
-        return self._database.body(tables.remarks, about)
+        return self._database.record(tables.remarks, about)
 
     def save_remark(self, about: str, value: Any) -> None:
         """Keep something that JSON can hold, in place of what was kept about the same."""
         self._database.put(tables.remarks, [{"about": about, "body": dump(value)}])
-
-
-def _without_task(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if name != "task_id"}

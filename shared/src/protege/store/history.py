@@ -9,12 +9,31 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-import orjson
 import sqlalchemy as sa
 
+from ..common.checks import RANGES
 from . import tables
 from .database import Database, dump
 from .records import AttemptCount, AttemptRow, Event
+
+
+def _sound() -> list[sa.ColumnElement[bool]]:
+    """The conditions of a try that is not damaged, as far as a database can tell. There are too many to look at each.
+
+    In SQLite a text is greater than any number, and bytes are greater than any text.
+    """
+    table = tables.attempts.c
+    named = [table[name].between("", "\U0010ffff") for name in ("call_id", "specialist_id", "task_id")]
+    figures = [
+        sa.or_(table[name].is_(None), table[name].between(*RANGES[name]))
+        for name in ("time", "confidence", "rate", "latency_ms")
+    ]
+    known = table.outcome.in_(("kept", "handed_back", "failed", "audited", "shadowed"))
+    agreed = sa.or_(table.agreed.is_(None), table.agreed.in_((True, False)))
+    return [*named, *figures, known, table.reason.between("", "\U0010ffff"), agreed]
+
+
+SOUND = _sound()
 
 
 class History:
@@ -43,7 +62,8 @@ class History:
         if outcomes:
             query = query.where(table.c.outcome.in_(outcomes))
         with self._database.connection() as connection:
-            rows = connection.execution_options(yield_per=5000).execute(query.where(table.c.number > after))
+            query = query.where(table.c.number > after, *SOUND)
+            rows = connection.execution_options(yield_per=5000).execute(query)
             for row in rows:
                 yield AttemptRow(*row)
 
@@ -52,7 +72,8 @@ class History:
         table = tables.attempts
         sort = [table.c[name] for name in ("task_id", "specialist_id", "outcome", "reason", "agreed")]
         start = sa.null() if every_s is None else sa.cast(table.c.time / every_s, sa.Integer) * float(every_s)
-        query = sa.select(*sort, start.label("start"), sa.func.count()).group_by(*sort, sa.text("start"))
+        query = sa.select(*sort, start.label("start"), sa.func.count()).where(*SOUND)
+        query = query.group_by(*sort, sa.text("start"))
         return [AttemptCount(*row) for row in self._database.rows(query)]
 
     def add_attempts(self, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -78,10 +99,8 @@ class History:
     def events(self, task_id: str | None = None, *, after: int = 0) -> list[Event]:
         """Events of one task or of all, after a number; oldest first."""
         table = tables.events.c
-        query = sa.select(table.body).where(table.number > after).order_by(table.number)
-        if task_id is not None:
-            query = query.where(table.task_id == task_id)
-        return [Event(**orjson.loads(row.body)) for row in self._database.rows(query)]
+        of = () if task_id is None else (table.task_id == task_id,)
+        return self._database.records(tables.events, table.number > after, *of)
 
     def note(self, event: Event) -> None:
         """Keep an event."""

@@ -17,8 +17,8 @@ class Journals:
         self._database = database
 
     def offsets(self) -> dict[str, int]:
-        """Those of all files."""
-        return {row.name: row.offset for row in self._database.rows(sa.select(tables.journals))}
+        """Those of all files. One whose row is damaged is read from its beginning: calls that are known are left."""
+        return {row["name"]: row["offset"] for row in self._database.records(tables.journals)}
 
     def save_offset(self, name: str, offset: int) -> None:
         """Keep how far a file is stored."""

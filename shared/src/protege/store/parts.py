@@ -12,6 +12,8 @@ from typing import Any
 
 import orjson
 
+from ..errors import BadCall
+
 PART_BYTES = 256
 """Parts at least this long are stored once; below, a hash would cost more than it saves."""
 
@@ -23,7 +25,7 @@ def pack(record: Mapping[str, Any], keep: Callable[[str, bytes], None]) -> bytes
         body = orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS)
         if len(body) < PART_BYTES and not _is_mark(value):
             return value
-        digest = hashlib.sha256(body).hexdigest()[:32]
+        digest = _digest(body)
         keep(digest, body)
         return {"$part": digest}
 
@@ -49,6 +51,19 @@ def unpack(body: bytes, part: Callable[[str], Any]) -> dict[str, Any]:
         if name in record:
             record[name] = whole(record[name])
     return record
+
+
+def read_part(digest: str, body: Any) -> Any:
+    """A stored part. Raises BadCall if it is missing or is not what was stored."""
+    if body is None:
+        raise BadCall("a part of it is missing in the store.")
+    if not isinstance(body, bytes) or _digest(body) != digest:
+        raise BadCall("a part of it is damaged in the store.")
+    return orjson.loads(body)
+
+
+def _digest(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()[:32]
 
 
 def _is_mark(value: Any) -> bool:

@@ -77,7 +77,7 @@ class Quarantine:
         query = sa.select(table.place, table.reason, sa.func.count()).group_by(table.place, table.reason)
         counts: dict[str, dict[str, int]] = {}
         for place, reason, number in self._database.rows(query.order_by(table.place, table.reason)):
-            counts.setdefault(place, {})[reason] = number
+            counts.setdefault(str(place), {})[str(reason)] = number
         return counts
 
     def keys(self, place: str) -> set[str]:
@@ -89,10 +89,10 @@ class Quarantine:
 
     def of_other_versions(self, places: Sequence[str]) -> list[Aside]:
         """What another version set aside in these places, with its bytes: this version may be able to read it."""
-        table = tables.quarantine
+        table = tables.quarantine.c
         version = importlib.metadata.version("protege")
-        query = sa.select(table).where(table.c.place.in_(places), table.c.version != version, table.c.body != b"")
-        return [Aside(row.place, row.key, row.reason, row.detail, row.body) for row in self._database.rows(query)]
+        where = (table.place.in_(places), table.version != version, table.body != b"")
+        return [aside for aside, _ in self._database.records(tables.quarantine, *where)]
 
     def release(self, asides: Sequence[Aside]) -> None:
         """Forget these: they have been read."""

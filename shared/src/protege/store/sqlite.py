@@ -14,12 +14,15 @@ import filelock
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy.exc import DatabaseError, DBAPIError, OperationalError
 
 from ..errors import WorkspaceBusy, WorkspaceError
 from . import home as homes
-from .backend import TURN_S
+from .backend import TURN_S, Damage
+from .damage import damaged_rows
+from .database import Database
 from .migrations import is_current, migrate
+from .rows import MOST_NUMBER, as_text
 
 
 class Sqlite:
@@ -101,21 +104,42 @@ class Sqlite:
         """One for all of a thread's turns, so that the thread may take it again."""
         return filelock.FileLock(self._home / "turn.lock", timeout=TURN_S)
 
+    def damage(self) -> Damage:
+        if not self._path.exists():
+            return Damage()
+        engine = sa.create_engine("sqlite://", creator=self._looking, poolclass=sa.NullPool)
+        try:
+            with engine.connect() as connection:
+                fault = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+                tables = sa.inspect(connection).get_table_names()
+            if fault != "ok":
+                return Damage(str(fault))
+            return Damage(rows=damaged_rows(Database(self, engine))) if tables else Damage()
+        except DBAPIError as error:
+            return Damage(str(error.orig))
+
+    def _looking(self) -> sqlite3.Connection:
+        """A connection that changes nothing."""
+        connection = sqlite3.connect(f"{self._path.as_uri()}?mode=ro", uri=True, check_same_thread=False)
+        connection.text_factory = as_text
+        return connection
+
     def set_aside(self) -> Mapping[str, Mapping[str, int]]:
         counts: dict[str, dict[str, int]] = {}
         try:
-            with contextlib.closing(sqlite3.connect(f"{self._path.as_uri()}?mode=ro", uri=True)) as store:
+            with contextlib.closing(self._looking()) as store:
                 query = "SELECT place, reason, count(*) FROM quarantine GROUP BY place, reason"
                 for place, reason, number in store.execute(query):
-                    counts.setdefault(place, {})[reason] = number
+                    counts.setdefault(str(place), {})[str(reason)] = number
         except sqlite3.Error:
             return {}
         return counts
 
     def journal_offsets(self) -> Mapping[str, int]:
         try:
-            with contextlib.closing(sqlite3.connect(f"{self._path.as_uri()}?mode=ro", uri=True)) as store:
-                return dict(store.execute("SELECT name, offset FROM journals").fetchall())
+            with contextlib.closing(self._looking()) as store:
+                rows = store.execute("SELECT name, offset FROM journals WHERE offset BETWEEN 0 AND ?", (MOST_NUMBER,))
+                return {name: offset for name, offset in rows if isinstance(name, str)}
         except sqlite3.Error:
             return {}
 
@@ -154,6 +178,7 @@ def _private_umask() -> Iterator[None]:
 
 
 def _pragmas(connection: Any, _record: Any) -> None:
+    connection.text_factory = as_text  # bytes that are no text cost their row, not the query
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=NORMAL")

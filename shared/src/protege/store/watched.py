@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-import sqlalchemy as sa
-
 from . import tables
 from .database import Database, dump
 from .records import Reason
@@ -37,7 +35,7 @@ class Watched:
 
     def window(self, specialist_id: str) -> Mapping[str, Any]:
         """The latest calls of a specialist's task in a few words each (`watch.traffic`); empty if there are none."""
-        return self._database.body(tables.windows, specialist_id) or {}
+        return self._database.record(tables.windows, specialist_id) or {}
 
     def save_window(self, specialist_id: str, window: Mapping[str, Any]) -> None:
         self._database.put(tables.windows, [{"specialist_id": specialist_id, "body": dump(window)}])
@@ -45,24 +43,24 @@ class Watched:
     def changes(self, specialist_id: str) -> dict[str, int]:
         """What has changed since a specialist was certified, with the number of the latest try when it was noticed."""
         table = tables.changes
-        rows = self._database.rows(sa.select(table).where(table.c.specialist_id == specialist_id))
-        return {row.what: row.attempt for row in rows}
+        rows = self._database.records(table, table.c.specialist_id == specialist_id)
+        return {row["what"]: row["attempt"] for row in rows}
 
     def add_change(self, specialist_id: str, what: str, attempt: int) -> None:
         self._database.put(tables.changes, [{"specialist_id": specialist_id, "what": what, "attempt": attempt}])
 
     def reason(self, task_id: str) -> Reason | None:
         """The last reason, open or closed, to make a task's specialist again."""
-        row = self._database.row(tables.reasons, task_id)
-        return None if row is None else Reason(**{name: row[name] for name in row if name != "task_id"})
+        return self._database.record(tables.reasons, task_id)
 
     def save_reason(self, task_id: str, reason: Reason) -> None:
         self._database.put(tables.reasons, [{"task_id": task_id, **asdict(reason)}])
 
     def _cursor(self, name: str, task_id: str) -> int:
-        table = tables.cursors.c
-        query = sa.select(table.number).where(table.name == name, table.task_id == task_id)
-        return self._database.scalar(query) or 0
+        """How far it is; from the beginning if that is damaged: what was looked at is looked at again."""
+        table = tables.cursors
+        rows = self._database.records(table, table.c.name == name, table.c.task_id == task_id)
+        return rows[0]["number"] if rows else 0
 
     def _save_cursor(self, name: str, task_id: str, number: int) -> None:
         self._database.put(tables.cursors, [{"name": name, "task_id": task_id, "number": number}])

@@ -117,6 +117,8 @@ def _move(workspace: Workspace, specialist: Specialist) -> None:
     policy = policy_of(workspace, specialist.task_id)
     if then.what in ("canary", "live") and (policy.grader != route.grader or policy.pin):
         return  # it was shown under another meaning of "the same", or a person has decided who answers
+    if then.what in ("canary", "live") and workspace.state.in_doubt(specialist.task_id):
+        return  # what it would be shown by is damaged
     try:
         _do(workspace, specialist, route, then, seen, rows)
     except ProtegeError as error:
