@@ -277,3 +277,13 @@ def test_any_content_has_a_hash():
     odd = {"role": "user", "content": "lone \ud800 surrogate", "number": 2**70}
     one, other = (Call(id="c", request=Request((odd, {"role": "user", "content": text}))) for text in ("a", "b"))
     assert one.content_hash == replace(one, id="d").content_hash != other.content_hash
+
+
+def test_a_route_of_before_there_were_proofs_is_one_that_held_out_calls_certified():
+    route = Route("t", "s", 0.8, "f", 0.05, 0.05, 100, 90, 1)
+    record = route.to_record()
+    del record["proof"]
+    assert Route.from_record(record) == route and route.proof == "held-out"
+    owed = replace(route, proof="owed")
+    assert owed.identity != route.identity and replace(owed, kept=5).terms == route.terms
+    assert replace(route, threshold=0.7).terms != route.terms

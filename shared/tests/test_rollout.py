@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from protege.loop.retraining import Standing, due
-from protege.rollout.rules import RULES, look, step
+from protege.rollout.rules import RULES, evidence_for, look, step
 
 EPSILON = 0.05
 GOOD = [False] * 80
@@ -17,6 +17,12 @@ def test_what_is_shown_goes_on_to_the_next_state_and_starts_anew_there() -> None
     assert then.why == "0 of 80 compared answers disagree: at most 5% do."
     then = step("canary", look(GOOD, EPSILON), EPSILON)
     assert (then.what, then.state, then.audit) == ("live", "live", RULES.audit)
+
+
+def test_a_shadow_that_owes_the_proof_needs_the_evidence_that_delta_asks_for() -> None:
+    needed = evidence_for("owed", 0.05)
+    assert step("shadow", look([False] * 79, EPSILON), EPSILON, evidence=needed).what == "stays"
+    assert step("shadow", look([False] * 80, EPSILON), EPSILON, evidence=needed).what == "canary"
 
 
 @pytest.mark.parametrize("state", ["shadow", "canary", "live"])

@@ -11,6 +11,8 @@ from .common.hashing import hash_of
 State: TypeAlias = Literal["candidate", "shadow", "canary", "live", "retired"]
 PromptForm: TypeAlias = Literal["slots", "whole"]
 ServeAs: TypeAlias = Literal["lora", "merged", "head"]
+Proof: TypeAlias = Literal["held-out", "owed", "shadow"]
+"""What shows a route's promise: the held-out calls; nothing yet ("owed": its shadow is to); or its shadow's calls."""
 
 EMBEDDED = "embedded"
 """The engine that Protégé brings along, to which a specialist belongs until it is placed elsewhere."""
@@ -128,7 +130,7 @@ class Specialist:
 class Route:
     """A task's specialist, its threshold, what that was calibrated on, and its share of the traffic.
 
-    The last four fields are of the second specialist in a cascade, which is asked what the first hands back.
+    The four fields from `after` on are of the second specialist in a cascade, which is asked what the first hands back.
     """
 
     task_id: str
@@ -175,11 +177,18 @@ class Route:
     """The `identity` of the first one's route, on which all this was certified."""
     takes_s: float = 0.0
     """Seconds that an answer takes at the 95th percentile; with less time left it is not asked."""
+    proof: Proof = "held-out"
+    """What shows the promise. Where the shadow showed it, the three counts are of the calls asked there."""
 
     @property
     def identity(self) -> str:
         """A hash of what was certified: the same whatever its share, audits and time-out are."""
         return hash_of(replace(self, share=1.0, audit=0.0, timeout_s=0.0))
+
+    @property
+    def terms(self) -> str:
+        """As `identity`, whatever shows the promise, and by how many calls."""
+        return replace(self, proof="held-out", calibration_calls=0, kept=0, errors=0).identity
 
     def to_record(self) -> dict[str, Any]:
         """The fields, as JSON can hold them."""

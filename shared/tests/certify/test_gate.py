@@ -12,7 +12,7 @@ import orjson
 import pytest
 from protege import Call, Request, Specialist, Workspace
 from protege.asking.confidence import Scorer
-from protege.certify import Candidate, Figures, Promise, certify, independent, ledger, refused
+from protege.certify import Candidate, Figures, Promise, certify, independent, ledger, refused, route_from
 from protege.common.progress import Silent
 from protege.evaluate import Answers, Judged
 from protege.loop.admit import admit
@@ -252,6 +252,52 @@ def test_what_a_threshold_keeps_is_told_by_thresholds_that_its_calls_did_not_cho
     assert figures.evaluation.n == 400
     assert certified(workspace, ["common"] * 50, lambda i: False).evaluation.kept is not None
     assert certified(workspace, ["common"] * 20, lambda i: False).evaluation.kept is None
+
+
+def few(wrong: Callable[[int], bool] = lambda i: False) -> Candidate:
+    """Too few calls to certify anything."""
+    return candidate_of(["common"] * 20, wrong)
+
+
+def test_with_too_few_calls_a_threshold_at_half_of_epsilon_is_proposed_to_the_shadow(workspace: Workspace) -> None:
+    candidate = few()
+    found = certify(workspace, candidate, Promise())
+    assert found.certificate.threshold is None and found.certificate.missing > 0
+    route = route_from(workspace, candidate, found)
+    assert (route.proof, route.calibration_calls, route.kept, route.errors) == ("owed", 40, 40, 0)
+    assert certify(workspace, few(lambda i: i == 3), Promise()).plug_in is None  # 2 of 40 are more than half of ε
+    assert certify(workspace, few(), Promise(scanned=False)).plug_in is None  # the first of a cascade
+
+
+def test_only_a_staged_rollout_has_the_shadow_show_it(workspace: Workspace) -> None:
+    candidate = few()
+    found = certify(workspace, candidate, Promise())
+    for rollout, state in (("direct", "candidate"), ("staged", "shadow"), ("direct", "shadow"), ("staged", "shadow")):
+        settings: Any = Settings(rollout=rollout)
+        may, why = admit(Run(workspace, TASK, settings, Silent()), candidate, found)
+        assert not may and ("shadow" in why) and states(workspace) == {"colour-v1": state}
+    began = workspace.state.stage("s1")
+    admit(Run(workspace, TASK, Settings(rollout="staged"), Silent()), candidate, found)
+    assert workspace.state.stage("s1") == began and published(workspace) == []
+
+
+def test_once_shown_the_certificate_is_the_shadow_s_as_long_as_nothing_else_changed(workspace: Workspace) -> None:
+    candidate = few()
+    settings = Settings(rollout="staged")
+    admit(Run(workspace, TASK, settings, Silent()), candidate, certify(workspace, candidate, Promise()))
+    shown = replace(workspace.routes()["s1"], proof="shadow", calibration_calls=90, kept=80, errors=0)
+    lifecycle.canary(workspace, workspace.specialists()[0], "shown", route=shown)
+    found = certify(workspace, candidate, Promise())
+    assert found.certificate.threshold == shown.threshold and found.certificate.coverage == 80 / 90
+    assert route_from(workspace, candidate, found).identity == workspace.routes()["s1"].identity
+    for rollout in ("staged", "direct"):
+        settings = Settings(rollout=rollout)
+        may, why = admit(Run(workspace, TASK, settings, Silent()), candidate, found)
+        assert may and why.startswith("The shadow showed it")
+    assert states(workspace) == {"colour-v1": "live"}
+    another = replace(candidate, answers=replace(candidate.answers, fingerprint="another engine"))
+    assert certify(workspace, another, Promise()).certificate.threshold is None
+    assert certify(workspace, candidate, Promise(epsilon=0.04)).certificate.threshold is None
 
 
 @pytest.mark.parametrize("scanned", [True, False])

@@ -7,7 +7,7 @@ import random
 from fractions import Fraction
 
 import pytest
-from protege.stats.sequential import ABOVE, BELOW, Alarm, shown_below
+from protege.stats.sequential import ABOVE, BELOW, Alarm, answers_needed, shown_below
 
 EPSILON = 0.05
 
@@ -83,3 +83,18 @@ def test_the_detector_forgets_and_never_overflows() -> None:
     risen = levels([True] * 2_000)
     assert all(a <= b for a, b in itertools.pairwise(risen)) and risen[-1] < float("inf")
     assert levels([True] * 5 + [False] * 500)[-1] < 30
+
+
+@pytest.mark.parametrize("disagreed", [0, 1, 3])
+def test_the_answers_needed_are_those_after_which_it_is_shown(disagreed: int) -> None:
+    so_far = [True] * disagreed + [False] * 20
+    needed = answers_needed(so_far, EPSILON, 20, 0.0, 2_000)
+    assert needed is not None
+    whole = so_far + [False] * (needed - len(so_far))
+    assert shown_below(whole, EPSILON) >= 20 > shown_below(whole[:-1], EPSILON)
+
+
+def test_answers_that_disagree_too_often_are_never_enough() -> None:
+    assert answers_needed([], EPSILON, 20, 0.06, 2_000) is None
+    assert answers_needed([], EPSILON, 20, 0.01, 100) is None
+    assert answers_needed([], EPSILON, 20, 0.01, 2_000) == 129

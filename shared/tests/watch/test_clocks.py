@@ -11,7 +11,7 @@ from protege import Workspace
 from protege.loop import retraining
 from protege.loop.retraining import STAGE_DAYS
 from protege.rollout import lifecycle
-from protege.rollout.lifecycle import in_stage
+from protege.rollout.stages import in_stage
 from protege.store.records import Stage
 from protege.watch import look
 from watched import call, specialist, terms

@@ -1,5 +1,6 @@
 from .certificate import Certificate as Certificate
 from .certificate import hindsight_coverage as hindsight_coverage
+from .certificate import shown_by_shadow as shown_by_shadow
 from .gate import Candidate as Candidate
 from .gate import Figures as Figures
 from .gate import as_routed as as_routed
@@ -14,6 +15,8 @@ from .gate import route_from as route_from
 from .gate import spent_on as spent_on
 from .ledger import Spent as Spent
 from .ledger import spend as spend
+from .plug_in import PlugIn as PlugIn
+from .plug_in import plug_in as plug_in
 from .promise import Promise as Promise
 from .scan import refused_early as refused_early
 from .scan import scan as scan

@@ -15,8 +15,9 @@ from ..rollout.policy import grader_of, policy_of
 from ..specialist import Route, Specialist
 from ..task import Task
 from ..workspace import Workspace
-from .certificate import Certificate, hindsight_coverage
+from .certificate import Certificate, hindsight_coverage, shown_by_shadow
 from .ledger import Spent, spend
+from .plug_in import PlugIn, plug_in
 from .promise import Promise
 from .scan import refused_early, scan
 from .sequence import calibrate, early_refusal, grid_from
@@ -64,6 +65,8 @@ class Figures:
     confidences: Sequence[tuple[float, bool]]
     """Of each of these answers that has one: its confidence, and whether it agreed."""
     parity: Parity
+    plug_in: PlugIn | None = None
+    """Where no threshold is certified, the one that the shadow may show."""
 
     def to_record(self) -> dict[str, Any]:
         """As JSON holds it."""
@@ -78,6 +81,7 @@ class Figures:
             "calls": dict(self.calls),
             "confidences": list(self.confidences),
             "parity": self.parity.to_record(),
+            "plug_in": self.plug_in.to_record() if self.plug_in else None,
         }
 
 
@@ -91,7 +95,7 @@ def certify(workspace: Workspace, candidate: Candidate, promise: Promise, beside
     """
     answers, curated = candidate.answers, candidate.curated
     validation = as_routed(answers.validation, curated)
-    held_out, kept = [*answers.calibration, *answers.test], None
+    held_out, kept, proposed = [*answers.calibration, *answers.test], None, None
     certificate = refused(validation, pool_size(curated), promise)
     if certificate is None:
         spent = spent_on(workspace, candidate, promise, beside)
@@ -100,7 +104,9 @@ def certify(workspace: Workspace, candidate: Candidate, promise: Promise, beside
         certificate = decided(calls, validation, promise)
         if certificate.threshold is not None:
             kept = cross_fitted(calls, validation, promise, certificate.threshold)
-    return Figures(
+        elif promise.scanned:
+            proposed = plug_in(as_routed(held_out, curated), promise)
+    figures = Figures(
         evaluation=evaluate.evaluate(
             held_out,
             grader_of(workspace, candidate.task),
@@ -117,7 +123,19 @@ def certify(workspace: Workspace, candidate: Candidate, promise: Promise, beside
         calls=curated.provenance["counts"],
         confidences=[(j.confidence, j.agreed) for j in held_out if j.confidence is not None],
         parity=candidate.parity,
+        plug_in=proposed,
     )
+    return _as_shown(workspace, candidate, figures)
+
+
+def _as_shown(workspace: Workspace, candidate: Candidate, figures: Figures) -> Figures:
+    """The figures with the certificate of the shadow, if that has shown the threshold which they propose."""
+    stored = workspace.routes().get(candidate.specialist.id)
+    if stored is None or stored.proof != "shadow" or figures.plug_in is None:
+        return figures
+    if stored.terms != route_from(workspace, candidate, figures).terms:
+        return figures  # another engine, confidence, wording or promise: what was shown is another route
+    return replace(figures, certificate=shown_by_shadow(stored), plug_in=None)
 
 
 def pool_size(curated: Curated) -> int:
@@ -199,9 +217,13 @@ def live_wordings(curated: Curated) -> tuple[str, ...]:
 
 
 def route_from(workspace: Workspace, candidate: Candidate, figures: Figures) -> Route:
-    """The route that these figures certify. Raises ValueError if they certify no threshold."""
+    """The route that these figures certify, or that they propose to the shadow.
+
+    Raises ValueError if they do neither.
+    """
     certificate, calibration = figures.certificate, candidate.curated.examples("calibration")
-    if certificate.threshold is None:
+    chosen = certificate if certificate.threshold is not None else figures.plug_in
+    if chosen is None or chosen.threshold is None:
         raise ValueError("no threshold is certified")
     asked = [example.call for example in calibration]
     teachers = Counter(model for call in asked if (model := call.answered_by or call.model))
@@ -210,18 +232,19 @@ def route_from(workspace: Workspace, candidate: Candidate, figures: Figures) -> 
     return Route(
         task_id=candidate.task.id,
         specialist_id=candidate.specialist.id,
-        threshold=certificate.threshold,
+        threshold=chosen.threshold,
         fingerprint=figures.fingerprint,
-        epsilon=certificate.epsilon,
-        delta=certificate.delta,
-        calibration_calls=certificate.n,
-        kept=certificate.kept,
-        errors=certificate.errors,
+        epsilon=chosen.epsilon,
+        delta=chosen.delta,
+        calibration_calls=chosen.n,
+        kept=chosen.kept,
+        errors=chosen.errors,
         signatures=live_wordings(candidate.curated),
         scorer=figures.scorer.to_record(),
         teachers=tuple(teacher for teacher, _ in teachers.most_common()),
         labels={label: count / len(calibration) for label, count in labels.items()},
         grader=policy_of(workspace, candidate.task.id).grader,
+        proof="owed" if chosen is figures.plug_in else certificate.proof,
     )
 
 

@@ -6,7 +6,7 @@ import math
 import time
 from dataclasses import dataclass
 
-from ..rollout.lifecycle import stage
+from ..rollout.stages import proof_so_far, stage
 from ..specialist import Specialist
 from ..store.records import DataSet, ImprovementRow
 from ..task import Task
@@ -20,6 +20,10 @@ GROWTH = 1.5
 SOONER = 1.2
 """In place of GROWTH while a reason is open and no specialist was certified since: what few calls did not show, some
 more may."""
+PROOF_GROWTH = 2.0
+"""In place of GROWTH while a shadow owes the proof: a new specialist would have it begin anew, and may need none."""
+NEARLY = 0.5
+"""A shadow that is this far with its proof is let end, however many calls have come."""
 ENOUGH = 0.95
 """Coverage from which more calls alone bring nothing."""
 HARD = 200
@@ -44,14 +48,18 @@ class Standing:
     """Whether the reason was opened after the last data set was made."""
     shown: bool = False
     """Whether a specialist is in the shadow or a canary."""
+    proof: float | None = None
+    """How far a shadow is with the proof that it owes, from 0 to 1; None if it owes none."""
 
 
 def due(standing: Standing) -> tuple[bool, str]:
     """Whether a retraining is due, and why or why not."""
     if standing.new:
         return True, standing.reason
-    if standing.shown:
+    if standing.shown and (standing.proof is None or standing.proof >= NEARLY):
         return False, "One is on its way: more calls alone do not start another."
+    if standing.shown and standing.calls < PROOF_GROWTH * standing.then:
+        return False, "One is in the shadow, which owes the proof: twice as many calls start another."
     growth = SOONER if standing.reason else GROWTH
     if standing.coverage >= ENOUGH and not standing.reason:
         return False, f"{standing.coverage:.0%} of the calls are kept already."
@@ -76,6 +84,7 @@ def due_since(workspace: Workspace, task: Task, last: DataSet) -> tuple[bool, st
     reason = last_reason(workspace, task.id)
     is_open = reason is not None and not reason.closed
     routes = workspace.routes()
+    proofs = [proof.share for s in specialists if (proof := proof_so_far(workspace, s)) is not None]
     second = next((s.id for s in specialists if s.answers and s.id in routes and routes[s.id].after), None)
     handed_back = workspace.history.attempts(
         task.id, after=last.attempt, specialist_id=second, outcomes=("handed_back",)
@@ -90,6 +99,7 @@ def due_since(workspace: Workspace, task: Task, last: DataSet) -> tuple[bool, st
             reason=reason.why if reason is not None and is_open else "",
             new=reason is not None and is_open and reason.opened > last.time,
             shown=any(s.state in ("shadow", "canary") and _recent(workspace, s) for s in specialists),
+            proof=max(proofs, default=None),
         )
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from ..specialist import Proof
 from ..store.records import Realised as Realised
 from .over_time import OverTime
 
@@ -52,6 +53,8 @@ class Certified:
     """Disagreements among the kept."""
     hindsight: float | None = None
     """The coverage of the best threshold if it is chosen with the answers known; no guarantee can reach it."""
+    proof: Proof = "held-out"
+    """Which calls show it: the three counts are of these."""
 
     @property
     def coverage(self) -> float:

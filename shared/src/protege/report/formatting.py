@@ -112,7 +112,8 @@ def calibration(task: TaskReport) -> str:
         return UNKNOWN
     if certified.threshold is None:
         return f"no threshold holds on {certified.n:,} held-out calls"
-    return f"{certified.kept:,} of {certified.n:,} held-out calls kept, {certified.errors:,} of them wrong"
+    calls = "calls of the shadow" if certified.proof == "shadow" else "held-out calls"
+    return f"{certified.kept:,} of {certified.n:,} {calls} kept, {certified.errors:,} of them wrong"
 
 
 def guarantee(task: TaskReport) -> str:

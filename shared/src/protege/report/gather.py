@@ -18,6 +18,7 @@ from ..evaluate import Bin, Confusion, FieldDifference, Reliability, Slice
 from ..measure.agents import EndToEnd
 from ..measure.ceiling import known_ceiling
 from ..rollout.policy import price_as_of
+from ..rollout.stages import ProofSoFar, proof_so_far
 from ..route.belief import doubt
 from ..specialist import Specialist
 from ..store.records import ImprovementRow, Realised
@@ -36,7 +37,8 @@ class TaskStatus(TypedDict):
     """A task as `protege status` shows it.
 
     answered_by: of a cascade both, in their order, and certified_coverage is of both. ceiling: as `Ceiling.to_record`
-    writes it, None where nothing shows it. kept: calls that a specialist answered; saved_usd: by that, US dollars.
+    writes it, None where nothing shows it. proof: how far a shadow is that owes the proof, as `ProofSoFar.to_record`
+    writes it. kept: calls that a specialist answered; saved_usd: by that, US dollars.
     """
 
     id: str
@@ -49,6 +51,7 @@ class TaskStatus(TypedDict):
     agreement: float | None
     ceiling: dict[str, Any] | None
     certified_coverage: float | None
+    proof: dict[str, Any] | None
     kept: int
     saved_usd: float | None
     reason: str
@@ -126,6 +129,7 @@ def _status(workspace: Workspace, task: Task) -> TaskStatus:
     evaluation = figures.get("evaluation") or {}
     kept = sum(workspace.count_calls(specialist_id=s.id) for s in mine)
     saved = _saved_a_call(task, evaluation, price_as_of(workspace, task.id))
+    proof = _proof(workspace, task)
     return TaskStatus(
         id=task.id,
         name=task.name,
@@ -137,10 +141,21 @@ def _status(workspace: Workspace, task: Task) -> TaskStatus:
         agreement=evaluation.get("agreement"),
         ceiling=ceiling.to_record() if (ceiling := known_ceiling(workspace, task.id)) else None,
         certified_coverage=_certified_coverage(figures, answering[1:]),
+        proof=proof.to_record() if proof else None,
         kept=kept,
         saved_usd=None if saved is None else kept * saved,
-        reason=improvement.reason if improvement else "not improved yet: protege improve",
+        reason=_why(improvement.reason, proof) if improvement else "not improved yet: protege improve",
     )
+
+
+def _proof(workspace: Workspace, task: Task) -> ProofSoFar | None:
+    """How far the task's shadow is with the proof, if it owes one."""
+    found = (proof_so_far(workspace, specialist) for specialist in workspace.specialists(task_id=task.id))
+    return next((proof for proof in found if proof is not None), None)
+
+
+def _why(reason: str, proof: ProofSoFar | None) -> str:
+    return f"{reason} So far {proof.words}." if proof else reason
 
 
 def asked_after(workspace: Workspace) -> set[str]:
@@ -269,7 +284,7 @@ def _task_report(workspace: Workspace, task: Task, stand_in: bool, counts: Hourl
         kind=task.kind,
         calls=task.calls,
         state=next((state for state in _STAGES if any(s.state == state for s in mine)), "teacher"),
-        reason=improvement.reason if improvement else "not improved yet",
+        reason=_why(improvement.reason, _proof(workspace, task)) if improvement else "not improved yet",
         node=" / ".join(task.node),
         specialist=specialist.name if specialist else None,
         base=specialist.base.name if specialist else None,
@@ -334,7 +349,8 @@ def _certified(certificate: Mapping[str, Any], figures: Mapping[str, Any]) -> Ce
     if not certificate:
         return None
     counts = {name: certificate[name] for name in ("epsilon", "delta", "n", "threshold", "kept", "errors")}
-    return Certified(**counts, hindsight=figures["hindsight_coverage"])
+    proof = certificate.get("proof", "held-out")  # not in figures that an older version made
+    return Certified(**counts, hindsight=figures["hindsight_coverage"], proof=proof)
 
 
 def _cost_before(task: Task, price_as: str | None) -> float | None:

@@ -23,6 +23,7 @@ from ..workspace import Workspace
 from .policy import policy_of
 from .publishing import publish, withheld
 from .rules import RULES
+from .stages import proof_so_far
 
 log = logging.getLogger("protege.lifecycle")
 
@@ -40,8 +41,8 @@ def promote(
     let in beside the first, on whose route it was certified.
 
     Raises BadInput, and changes nothing, if no threshold was certified for it, if its state is no longer the `expected`
-    one, or if the first in its cascade is not live on that route any more; EngineError if Ollama does not answer or is
-    another version than was certified.
+    one, if the shadow still owes the proof, or if the first in its cascade is not live on that route any more;
+    EngineError if Ollama does not answer or is another version than was certified.
     """
     route = route or route_of(workspace, specialist)
     route = replace(route, share=1.0, audit=audit_rate(workspace, specialist))
@@ -200,22 +201,6 @@ def audits_cost_usd(workspace: Workspace, task_id: str) -> float | None:
     return task.cost_usd * task.calls / span
 
 
-def stage(workspace: Workspace, specialist: Specialist) -> Stage:
-    """Since when a specialist is in its state."""
-    return workspace.state.stage(specialist.id) or Stage(0, 0, specialist.created)
-
-
-def in_stage(began: Stage, number: int, made: float | None) -> bool:
-    """Whether a call belongs to a stage: it was made since that began, and not imported since and made before.
-
-    number: the call's place in the order of arrival. made: when, in seconds since 1970. A stage that begins in the
-    future was entered while the clock was ahead, so its time tells nothing and the order of arrival decides.
-    """
-    if began.time > time.time():
-        return number > began.call
-    return (made or 0.0) >= began.time
-
-
 def state_of(workspace: Workspace, specialist: Specialist) -> State:
     """The state that is stored; the specialist's own if it is not stored yet."""
     return (workspace.specialist(specialist.id) or specialist).state
@@ -240,6 +225,7 @@ def _advance(
     """Put a specialist into a state of service, and retire whoever has its place and whoever is asked after those."""
     expected = expected or state_of(workspace, specialist)
     if state != "shadow":
+        _check_shown(workspace, specialist, route)
         specialist = serve.bring_back(workspace, specialist, route.fingerprint)
     with workspace.turn:
         if (now := state_of(workspace, specialist)) != expected:
@@ -303,6 +289,21 @@ def _end(
 
 
 ONLY_AFTER = "It was certified on what the one before it hands back; that one no longer answers, or on other terms."
+
+
+def _check_shown(workspace: Workspace, specialist: Specialist, route: Route) -> None:
+    """Raise BadInput if nothing shows yet that a specialist may answer on this route."""
+    if route.proof != "owed":
+        return
+    if (proof := proof_so_far(workspace, specialist)) is not None:
+        raise BadInput(
+            f"Nothing certifies {specialist.name} yet: its shadow is to, {proof.words}.",
+            "`protege improve --every 1d` goes on with it, and lets it answer once it is shown.",
+        )
+    raise BadInput(
+        f"Nothing certifies {specialist.name}: too few held-out calls do, and no shadow has shown it.",
+        "`protege improve --every 1d` makes another once there are calls enough.",
+    )
 
 
 def _check_first(workspace: Workspace, specialist: Specialist, route: Route) -> None:

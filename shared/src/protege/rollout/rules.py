@@ -9,6 +9,7 @@
 "Shown": evidence of 5 that at most ε of its kept answers disagree with the teacher's, on calls of this stage alone. The
 certificate carries the promise; a stage shows that what runs now is what was certified, so it asks for no second proof.
 With evidence of 20, two of three specialists that disagree at 4% where 5% are allowed would not pass a stage.
+Where the held-out calls were too few to certify it, the shadow owes the whole proof (`evidence_for`).
 "Alarm": evidence that more than ε disagree by now. A false alarm comes at most once in `Rules.alarm` audits. Both may
 be looked at after every call (`stats.sequential`). A lower level of the same evidence is a suspicion: until it is gone,
 ten times as many calls are audited, which settles it sooner and costs little.
@@ -25,7 +26,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from ..specialist import State
+from ..specialist import Proof, State
 from ..stats.sequential import Alarm, shown_below
 
 What: TypeAlias = Literal["stays", "canary", "live", "not shown", "alarm"]
@@ -56,6 +57,17 @@ class Rules:
 
 
 RULES = Rules()
+
+
+def evidence_for(proof: Proof, delta: float, rules: Rules = RULES) -> float:
+    """What shows a stage of a route with this proof.
+
+    Where the shadow owes the proof, that is one in as many as δ leaves: a wrong certificate of the scan, which δ allows
+    for, goes on from the shadow with probability 1 / `Rules.evidence` at most, so that much of δ is spent. The rest is
+    the shadow's, on calls that nothing has looked at: one attempt lets a specialist of which more than ε disagree
+    answer with probability δ at most, whichever way it goes.
+    """
+    return 1 / (delta * (1 - 1 / rules.evidence)) if proof == "owed" else rules.evidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,15 +112,24 @@ def look(disagreed: Sequence[bool], epsilon: float) -> Seen:
     return Seen(len(disagreed), sum(disagreed), shown, highest, alarm.level, _began(disagreed, epsilon))
 
 
-def step(state: State, seen: Seen, epsilon: float, rules: Rules = RULES, *, changed: bool = False) -> Step:
+def step(
+    state: State,
+    seen: Seen,
+    epsilon: float,
+    rules: Rules = RULES,
+    *,
+    evidence: float | None = None,
+    changed: bool = False,
+) -> Step:
     """What follows for a specialist in this state.
 
-    changed: whether the traffic has changed, and too few audits have come since to stop watching closely.
+    evidence: what shows the stage, if it is not `Rules.evidence`. changed: whether the traffic has changed, and too few
+    audits have come since to stop watching closely.
     """
     counts = f"{seen.disagreed} of {seen.compared} compared answers disagree"
     if seen.highest >= rules.alarm:
         return Step("alarm", "retired", 0.0, f"{counts}: more than the {epsilon:.0%} allowed.")
-    if state in ("shadow", "canary") and seen.shown >= rules.evidence:
+    if state in ("shadow", "canary") and seen.shown >= (evidence or rules.evidence):
         why = f"{counts}: at most {epsilon:.0%} do."
         if state == "shadow":
             return Step("canary", "canary", rules.canary_audit, why)

@@ -15,8 +15,9 @@ comes after A or more calls on average, and after far more if fewer disagree.
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 BELOW = (0.0, 0.1, 0.2, 0.35, 0.5, 0.7)
@@ -27,15 +28,31 @@ ABOVE = (0.03, 0.06, 0.1, 0.16, 0.3, 0.5, 0.9)
 
 def shown_below(disagreed: Iterable[bool], epsilon: float) -> float:
     """Evidence that at most ε disagree: the largest value that the e-process against "more than ε" has had, ≥ 1."""
+    return math.exp(min(max((0.0, *_below(disagreed, epsilon))), 700.0))
+
+
+def answers_needed(disagreed: Sequence[bool], epsilon: float, evidence: float, rate: float, most: int) -> int | None:
+    """After how many answers in all `shown_below` reaches this evidence; None if not within `most`.
+
+    disagreed: the answers so far. rate: the share of those to come that is expected to disagree, evenly spread.
+    """
+    to_come = (math.floor(rate * n + 0.5) > math.floor(rate * (n - 1) + 0.5) for n in itertools.count(1))
+    stream = itertools.islice(itertools.chain(disagreed, to_come), most)
+    target = math.log(evidence)
+    return next((n for n, reached in enumerate(_below(stream, epsilon), 1) if reached >= target), None)
+
+
+def _below(disagreed: Iterable[bool], epsilon: float) -> Iterator[float]:
+    """The logarithm of the e-process against "more than ε disagree" after each answer."""
     bets = [epsilon * share for share in BELOW]
     wrong = [math.log(q / epsilon) if q else -math.inf for q in bets]
     right = [math.log((1 - q) / (1 - epsilon)) for q in bets]
-    logs, best = [0.0] * len(bets), 0.0
-    for call_disagreed in disagreed:
-        step = wrong if call_disagreed else right
+    logs = [0.0] * len(bets)
+    for answer_disagreed in disagreed:
+        step = wrong if answer_disagreed else right
         logs = [log + more for log, more in zip(logs, step, strict=True)]
-        best = max(best, max(logs) + math.log(sum(math.exp(log - max(logs)) for log in logs) / len(logs)))
-    return math.exp(min(best, 700.0))
+        most = max(logs)
+        yield most + math.log(sum(math.exp(log - most) for log in logs) / len(logs))
 
 
 MOST = 1e300

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from ..call import Call
+from ..certify import shown_by_shadow
 from ..chat.answer import answer_text
 from ..collect import drain
 from ..common.confinement import Aside, Confinement
 from ..errors import InvalidAnswer, ProtegeError
 from ..evaluate.graders import Grader, grader_for
-from ..rollout.lifecycle import audit, audit_rate, canary, promote, retire, stage, stop, succeed
+from ..rollout.lifecycle import audit, audit_rate, canary, promote, retire, stop, succeed
 from ..rollout.policy import policy_of
-from ..rollout.rules import RULES, Seen, Step, step
+from ..rollout.rules import RULES, Seen, Step, evidence_for, step
 from ..rollout.rules import look as sum_up
+from ..rollout.stages import compared, shown, tries
 from ..rollout.switching import settle
 from ..specialist import Route, Specialist
-from ..store.records import AttemptRow, Event, Reason, Stage
+from ..store.records import AttemptRow, Event, Reason
 from ..task import Task
 from ..workspace import Workspace
 from .reasons import open_reason
@@ -108,27 +111,24 @@ def _move(workspace: Workspace, specialist: Specialist) -> None:
     route = workspace.routes().get(specialist.id)
     if route is None:
         return
-    began = stage(workspace, specialist)
-    rows = [row for row in _compared(workspace, specialist, began) if row.agreed is not None]
+    counted = tries(workspace, specialist)
+    rows = compared(counted)
     seen = sum_up([not row.agreed for row in rows], route.epsilon)
     changed = changed_at(workspace, specialist)
     watched = changed is not None and sum(row.number > changed for row in rows) < RULES.watchful
-    then = step(specialist.state, seen, route.epsilon, changed=watched)
+    evidence = evidence_for(route.proof, route.delta)
+    then = step(specialist.state, seen, route.epsilon, evidence=evidence, changed=watched)
     policy = policy_of(workspace, specialist.task_id)
     if then.what in ("canary", "live") and (policy.grader != route.grader or policy.pin):
         return  # it was shown under another meaning of "the same", or a person has decided who answers
     if then.what in ("canary", "live") and workspace.state.in_doubt(specialist.task_id):
         return  # what it would be shown by is damaged
+    if then.what == "canary" and route.proof == "owed":
+        route = shown(route, counted)
     try:
         _do(workspace, specialist, route, then, seen, rows)
     except ProtegeError as error:
         log.warning("%s stays %s: %s", specialist.name, specialist.state, error)
-
-
-def _compared(workspace: Workspace, specialist: Specialist, began: Stage) -> list[AttemptRow]:
-    outcomes = ("audited", "shadowed")
-    rows = workspace.history.attempts(specialist_id=specialist.id, after=began.attempt, outcomes=outcomes)
-    return [row for row in rows if row.reason == "kept"]
 
 
 def _do(
@@ -148,8 +148,21 @@ def _do(
     elif then.what == "not shown":
         retire(workspace, specialist, then.why)  # permanently: with enough attempts it would pass by chance
     elif then.what == "canary":
-        canary(workspace, specialist, then.why, specialist.state)
+        canary(workspace, _as_shown(workspace, specialist, route), then.why, specialist.state, route)
     elif then.what == "live":
         promote(workspace, specialist, why=then.why, expected=specialist.state)
     elif specialist.state == "live":
         audit(workspace, specialist, audit_rate(workspace, specialist, then.audit), then.why)
+
+
+def _as_shown(workspace: Workspace, specialist: Specialist, route: Route) -> Specialist:
+    """The specialist with the certificate of its shadow, which the task's last improvement has too from now on."""
+    if route.proof != "shadow":
+        return specialist
+    certificate = shown_by_shadow(route)
+    figures = {"certificate": certificate.to_record(), "certified_coverage": certificate.coverage, "plug_in": None}
+    last = workspace.findings.improvement(specialist.task_id)
+    if last is not None and last.specialist_id == specialist.id:
+        last = replace(last, reason=certificate.reason, figures={**last.figures, **figures})
+        workspace.findings.save_improvement(last)
+    return replace(specialist, report={**(specialist.report or {}), **figures})

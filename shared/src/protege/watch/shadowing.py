@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from .. import cluster, serve
 from ..asking.confidence import Scorer
+from ..common.hashing import hash_of
 from ..common.progress import Progress, Silent
 from ..curate import Row, row_from
 from ..errors import EngineError
 from ..evaluate import Judged, answer_all
 from ..evaluate.graders import grader_for
-from ..rollout.lifecycle import in_stage, stage
-from ..specialist import Specialist
+from ..rollout.policy import policy_of
+from ..rollout.stages import KEPT, REPEATED, in_stage, stage, tries
+from ..specialist import Route, Specialist
 from ..store.records import Stage
 from ..task import Example, Task
 from ..workspace import Workspace
@@ -39,11 +41,11 @@ def shadow(workspace: Workspace, specialist: Specialist, progress: Progress | No
     if task is None or route is None:
         return 0
     began = stage(workspace, specialist)
-    numbered, seen = _fresh(workspace, task, cluster.Assigner(workspace.tasks()), began)
+    numbered, seen = _fresh(workspace, task, cluster.Assigner(workspace.tasks()), began, route)
     if len(numbered) < LEAST:
         _seen(workspace, specialist, began, numbered[0][0] - 1 if numbered else seen)
         return 0
-    rows = [row for _, row in numbered]
+    rows, limit_ms = [row for _, row in numbered], policy_of(workspace, task.id).latency_ms
     with serve.open_engines(workspace, specialist) as engines:
         if engines.fingerprint(specialist) != route.fingerprint:
             raise EngineError(f"{specialist.name} is served by another engine than was certified.", "protege improve")
@@ -54,17 +56,23 @@ def shadow(workspace: Workspace, specialist: Specialist, progress: Progress | No
                 task,
                 [Example.from_row(asdict(row)) for row in rows],
                 parallel=engines.count,
-                timeout_s=route.timeout_s,
+                timeout_s=route.timeout_s if limit_ms is None else limit_ms / 1000,
                 grader=grader_for(task, route.grader),
                 bar=bar,
                 scorer=None if route.scorer is None else Scorer.from_record(route.scorer),
             )
-    times = {row.id: row.started for row in rows}
+    by_id = {row.id: row for row in rows}
+    key = f"counted:{specialist.id}:{began.time}"
+    counted = _counted(workspace, specialist, task, key) if route.proof == "owed" else None
+    repeated = set[str]() if counted is None else _repeated(rows, counted)
     with workspace.turn, workspace.change():
         if stage(workspace, specialist) == began:
             workspace.history.add_attempts(
-                _try(specialist, answer, times[answer.call_id], route.threshold) for answer in judged
+                _try(specialist, answer, by_id[answer.call_id], route.threshold, answer.call_id in repeated)
+                for answer in judged
             )
+            if counted is not None:
+                workspace.cache(key, sorted(counted))
             _seen(workspace, specialist, began, seen)
     return len(judged)
 
@@ -76,9 +84,39 @@ def _seen(workspace: Workspace, specialist: Specialist, began: Stage, last: int)
             workspace.state.save_stage(specialist.id, replace(began, call=last))
 
 
-def _fresh(workspace: Workspace, task: Task, assigner: Assigner, began: Stage) -> tuple[list[tuple[int, Row]], int]:
-    """The task's rows since the stage began, of calls not looked at yet, each with its call's number; and the last
-    number looked at."""
+def _counted(workspace: Workspace, specialist: Specialist, task: Task, key: str) -> set[str]:
+    """The runs and prompts of the calls that count in a stage."""
+    if (cached := workspace.cached(key)) is not None:
+        return set(cached)
+    calls = workspace.calls(ids=[attempt.call_id for attempt in tries(workspace, specialist)])
+    rows = (row_from(task, call) for call in calls)
+    return {name for row in rows if isinstance(row, Row) for name in _names(row)}
+
+
+def _repeated(rows: Sequence[Row], counted: set[str]) -> set[str]:
+    """The ids of the rows whose run or prompt counts already; those of the others are added to `counted`.
+
+    Answers within a run, or to one prompt, tend to go wrong together. One of them is drawn, by its id: counted one by
+    one they would be shown far too often.
+    """
+    repeated: set[str] = set()
+    for row in sorted(rows, key=lambda row: hash_of(row.id)):
+        if counted.isdisjoint(_names(row)):
+            counted.update(_names(row))
+        else:
+            repeated.add(row.id)
+    return repeated
+
+
+def _names(row: Row) -> tuple[str, ...]:
+    return (row.strict, hash_of("run", row.run)) if row.run else (row.strict,)
+
+
+def _fresh(
+    workspace: Workspace, task: Task, assigner: Assigner, began: Stage, route: Route
+) -> tuple[list[tuple[int, Row]], int]:
+    """The task's rows since the stage began that the route would take, of calls not looked at yet, each with its call's
+    number; and the last number looked at."""
     rows: list[tuple[int, Row]] = []
     seen = began.call
     for number, call in workspace.numbered_calls(after=seen):
@@ -86,22 +124,24 @@ def _fresh(workspace: Workspace, task: Task, assigner: Assigner, began: Stage) -
         if not in_stage(began, number, call.time):
             continue  # imported since, and made before: it may have been learnt from
         match = assigner.assign(call.request)
-        if match is not None and match.id == task.id and isinstance(row := row_from(task, call), Row) and row.sampled:
+        row = row_from(task, call) if match is not None and match.id == task.id else ""
+        if isinstance(row, Row) and row.sampled and row.signature in route.signatures:
             rows.append((number, row))
             if len(rows) == MOST:
                 break
     return rows, seen
 
 
-def _try(specialist: Specialist, answer: Judged, time: float | None, threshold: float) -> Mapping[str, Any]:
+def _try(specialist: Specialist, answer: Judged, row: Row, threshold: float, repeated: bool) -> Mapping[str, Any]:
     kept = answer.kept_at(threshold)
+    reason = KEPT if kept else "below threshold" if answer.valid else "invalid structure"
     return {
         "call_id": answer.call_id,
         "specialist_id": specialist.id,
         "task_id": specialist.task_id,
-        "time": time,
+        "time": row.started,
         "outcome": "shadowed",
-        "reason": "kept" if kept else "below threshold" if answer.valid else "invalid structure",
+        "reason": REPEATED if repeated else reason,
         "confidence": answer.confidence,
         "rate": 1.0,
         "agreed": answer.agreed,

@@ -15,7 +15,7 @@ from .. import cluster
 from ..call import Call, text_of
 from ..chat.prompt import fitting_template
 from ..common.confinement import Aside, Confinement
-from ..rollout.lifecycle import in_stage, stage
+from ..rollout.stages import in_stage, stage
 from ..specialist import Route, Specialist
 from ..store.records import Event, Reason
 from ..task import Task
