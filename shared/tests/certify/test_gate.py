@@ -273,7 +273,7 @@ def test_only_a_staged_rollout_has_the_shadow_show_it(workspace: Workspace) -> N
     candidate = few()
     found = certify(workspace, candidate, Promise())
     for rollout, state in (("direct", "candidate"), ("staged", "shadow"), ("direct", "shadow"), ("staged", "shadow")):
-        settings: Any = Settings(rollout=rollout)
+        settings = replace(Settings(), rollout=rollout)
         may, why = admit(Run(workspace, TASK, settings, Silent()), candidate, found)
         assert not may and ("shadow" in why) and states(workspace) == {"colour-v1": state}
     began = workspace.state.stage("s1")
@@ -291,8 +291,7 @@ def test_once_shown_the_certificate_is_the_shadow_s_as_long_as_nothing_else_chan
     assert found.certificate.threshold == shown.threshold and found.certificate.coverage == 80 / 90
     assert route_from(workspace, candidate, found).identity == workspace.routes()["s1"].identity
     for rollout in ("staged", "direct"):
-        settings = Settings(rollout=rollout)
-        may, why = admit(Run(workspace, TASK, settings, Silent()), candidate, found)
+        may, why = admit(Run(workspace, TASK, replace(settings, rollout=rollout), Silent()), candidate, found)
         assert may and why.startswith("The shadow showed it")
     assert states(workspace) == {"colour-v1": "live"}
     another = replace(candidate, answers=replace(candidate.answers, fingerprint="another engine"))

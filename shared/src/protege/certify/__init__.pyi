@@ -1,6 +1,5 @@
 from .certificate import Certificate as Certificate
 from .certificate import hindsight_coverage as hindsight_coverage
-from .certificate import shown_by_shadow as shown_by_shadow
 from .gate import Candidate as Candidate
 from .gate import Figures as Figures
 from .gate import as_routed as as_routed

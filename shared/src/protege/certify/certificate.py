@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..evaluate import Judged
-from ..specialist import Proof, Route
+from ..specialist import Proof
 from .promise import DELTA, EPSILON
 
 
@@ -45,27 +45,6 @@ class Certificate:
     def to_record(self) -> dict[str, Any]:
         """As JSON holds it."""
         return asdict(self)
-
-
-def shown_by_shadow(route: Route) -> Certificate:
-    """The certificate of a route that the shadow has shown."""
-    counts = (
-        f"{route.kept} of {route.calibration_calls} calls asked there were kept and {route.errors} of them disagreed"
-    )
-    confidence = f"at most {route.epsilon:.1%}, with {100 * (1 - route.delta):.4g}% confidence"
-    reason = f"The shadow showed it: {counts}: {confidence}."
-    return Certificate(
-        threshold=route.threshold,
-        kept=route.kept,
-        errors=route.errors,
-        n=route.calibration_calls,
-        upper_bound=route.epsilon,
-        missing=0,
-        reason=reason,
-        epsilon=route.epsilon,
-        delta=route.delta,
-        proof="shadow",
-    )
 
 
 def hindsight_coverage(judged: Sequence[Judged], epsilon: float = EPSILON) -> float:

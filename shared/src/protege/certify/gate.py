@@ -12,10 +12,11 @@ from ..asking.confidence import Scorer
 from ..common.hashing import hash_of
 from ..common.tracing import traced
 from ..rollout.policy import grader_of, policy_of
+from ..rollout.stages import certificate_of
 from ..specialist import Route, Specialist
 from ..task import Task
 from ..workspace import Workspace
-from .certificate import Certificate, hindsight_coverage, shown_by_shadow
+from .certificate import Certificate, hindsight_coverage
 from .ledger import Spent, spend
 from .plug_in import PlugIn, plug_in
 from .promise import Promise
@@ -135,7 +136,7 @@ def _as_shown(workspace: Workspace, candidate: Candidate, figures: Figures) -> F
         return figures
     if stored.terms != route_from(workspace, candidate, figures).terms:
         return figures  # another engine, confidence, wording or promise: what was shown is another route
-    return replace(figures, certificate=shown_by_shadow(stored), plug_in=None)
+    return replace(figures, certificate=Certificate(**certificate_of(stored)), plug_in=None)
 
 
 def pool_size(curated: Curated) -> int:

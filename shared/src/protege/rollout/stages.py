@@ -80,6 +80,24 @@ def shown(route: Route, rows: Sequence[AttemptRow]) -> Route:
     return replace(route, proof="shadow", calibration_calls=len(rows), kept=len(kept), errors=errors)
 
 
+def certificate_of(route: Route) -> dict[str, Any]:
+    """The record of the certificate (`certify.Certificate`) of a route that its shadow has shown."""
+    seen = f"{route.kept} of {route.calibration_calls} calls asked there were kept and {route.errors} of them disagreed"
+    bound = f"at most {route.epsilon:.1%}, with {100 * (1 - route.delta):.4g}% confidence"
+    return {
+        "threshold": route.threshold,
+        "kept": route.kept,
+        "errors": route.errors,
+        "n": route.calibration_calls,
+        "upper_bound": route.epsilon,
+        "missing": 0,
+        "reason": f"The shadow showed it: {seen}: {bound}.",
+        "epsilon": route.epsilon,
+        "delta": route.delta,
+        "proof": route.proof,
+    }
+
+
 def proof_so_far(workspace: Workspace, specialist: Specialist) -> ProofSoFar | None:
     """How far a specialist's shadow is with the proof; None if it owes none.
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from ..call import Call
-from ..certify import shown_by_shadow
 from ..chat.answer import answer_text
 from ..collect import drain
 from ..common.confinement import Aside, Confinement
@@ -17,7 +16,7 @@ from ..rollout.lifecycle import audit, audit_rate, canary, promote, retire, stop
 from ..rollout.policy import policy_of
 from ..rollout.rules import RULES, Seen, Step, evidence_for, step
 from ..rollout.rules import look as sum_up
-from ..rollout.stages import compared, shown, tries
+from ..rollout.stages import certificate_of, compared, shown, tries
 from ..rollout.switching import settle
 from ..specialist import Route, Specialist
 from ..store.records import AttemptRow, Event, Reason
@@ -159,10 +158,10 @@ def _as_shown(workspace: Workspace, specialist: Specialist, route: Route) -> Spe
     """The specialist with the certificate of its shadow, which the task's last improvement has too from now on."""
     if route.proof != "shadow":
         return specialist
-    certificate = shown_by_shadow(route)
-    figures = {"certificate": certificate.to_record(), "certified_coverage": certificate.coverage, "plug_in": None}
+    certificate, coverage = certificate_of(route), route.kept / route.calibration_calls
+    figures = {"certificate": certificate, "certified_coverage": coverage, "plug_in": None}
     last = workspace.findings.improvement(specialist.task_id)
     if last is not None and last.specialist_id == specialist.id:
-        last = replace(last, reason=certificate.reason, figures={**last.figures, **figures})
+        last = replace(last, reason=certificate["reason"], figures={**last.figures, **figures})
         workspace.findings.save_improvement(last)
     return replace(specialist, report={**(specialist.report or {}), **figures})
