@@ -57,7 +57,7 @@ def main() -> None:
         console.print(f"Recording the agent on {SEEN:,} entries")
         run(entries[:SEEN], model, options.home, ready_s=0)
     sort = max(protege.find_tasks(workspace), key=lambda task: task.calls)
-    settings = protege.Settings(engine="ollama", tune=protege.TuneSettings(steps=100))
+    settings = protege.Settings(engine="ollama", compete=False, tune=protege.TuneSettings(steps=100))
     (done,) = protege.improve(workspace, [sort.id], settings, Bars())
     console.print(f"\n{sort.name}: [bold]{done.decision}[/]. {done.reason}")
     if done.specialist_id is None or done.decision != "live":

@@ -179,6 +179,15 @@ def test_training_stops_early_when_the_validation_loss_rises(
     assert result.figures["best_step"] < result.figures["steps"]
 
 
+def test_time_ends_a_run_with_the_weights_of_its_best_evaluation(
+    curated: Curated, colours: Task, tiny: Base, tmp_path: Path
+) -> None:
+    result = tune(curated, colours, tiny, tmp_path, replace(QUICK, steps=3_000, minutes=0.02, patience=3))
+    assert 3 <= result.figures["steps"] < 3_000 and not result.figures["stopped_early"]
+    assert len([entry for entry in result.figures["losses"] if "validation" in entry]) == 3
+    assert (tmp_path / "model.gguf").is_file()
+
+
 def test_batches_are_of_one_length_in_random_order_and_every_row_has_its_turn() -> None:
     from protege.tune.training import in_batches
 

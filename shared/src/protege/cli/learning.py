@@ -73,6 +73,7 @@ def improve(
         ),
     ] = "slots",
     steps: Annotated[int | None, typer.Option(help="The most training steps.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="The most minutes of training, for each specialist.")] = None,
     serve_as: Annotated[
         ServeAs, typer.Option(help="merged (answers fastest), or lora (one base in memory for many specialists).")
     ] = "merged",
@@ -118,8 +119,8 @@ def improve(
             raise BadInput(f"{name} is {value}.", "Give a probability between 0 and 1, such as 0.05.")
     options: dict[str, Any] = {} if kind == AUTO else {"method": kind}
     options |= {"form": "slots" if prompt == "better" else prompt}
-    if steps is not None:
-        options["steps"] = steps
+    given = {"steps": steps, "minutes": minutes}
+    options |= {name: value for name, value in given.items() if value is not None}
     settings = loop.Settings(
         epsilon=epsilon,
         delta=delta,

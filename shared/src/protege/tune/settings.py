@@ -22,8 +22,10 @@ class TuneSettings:
     """Whether the specialist is shown the task's slots or the whole prompt."""
     rank: int = 16
     """Of the LoRA matrices, on all linear layers; alpha is twice that."""
-    steps: int = 180
+    steps: int = 600
     """Optimiser steps at most, of `batch` examples each."""
+    minutes: float | None = 10.0
+    """Minutes of training at most; None: as many as the steps take. What the time ends depends on the machine."""
     batch: int = 8
     """Examples a step."""
     learning_rate: float | None = None
@@ -32,11 +34,11 @@ class TuneSettings:
     """Steps in which the learning rate rises from zero; half of `steps` at most."""
     max_tokens: int = 2048
     """Longer examples (prompt and answer) are left out and counted."""
-    evaluations: int = 3
-    """How often in the run the validation loss is measured, and a checkpoint written."""
+    evaluations: int = 6
+    """How often in the run the validation loss is measured, and a checkpoint written, at equal distances."""
     validation_rows: int = 48
     """Rows that the validation loss is measured on, at most."""
-    patience: int = 2
+    patience: int = 3
     """Evaluations in a row without a better loss after which training stops. The best weights are kept."""
     output: Literal["q8_0", "f16"] = "q8_0"
     """The type of the tuned tensors in the merged GGUF."""
@@ -47,6 +49,8 @@ class TuneSettings:
         for name in ("rank", "steps", "batch", "max_tokens", "evaluations", "validation_rows", "patience"):
             if getattr(self, name) < 1:
                 raise BadInput(f"The setting {name} must be at least 1.", "Give a larger number.")
+        if self.minutes is not None and self.minutes <= 0:
+            raise BadInput("The setting minutes must be above 0.", "Give a larger number, or none.")
         tuners.check(self.method)
 
 

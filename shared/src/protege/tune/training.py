@@ -16,6 +16,7 @@ import orjson
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import cross_entropy
+from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import Dataset
 from transformers import (
     EarlyStoppingCallback,
@@ -29,6 +30,7 @@ from transformers import (
 )
 
 from ..errors import ProtegeError
+from .budget import Budget
 from .examples import IGNORED, Padded, TokenRow, TrainingData, padded_length
 from .settings import TuneSettings
 from .threads import Threads
@@ -56,7 +58,7 @@ class TrainingRun:
     best_step: int
     """The step of whose weights the model is."""
     stopped_early: bool
-    """The validation loss rose, so that not all steps were made."""
+    """The validation loss rose, so that the budget was not spent."""
     losses: list[dict[str, float]]
     """By step, {"step", "train"} and {"step", "validation"}, in the order of time."""
 
@@ -75,7 +77,6 @@ def train(
     loss is not finite.
     """
     examples, validation = data.train, data.validation
-    every = math.ceil(settings.steps / settings.evaluations)
     judged = bool(validation.rows)
     arguments = TrainingArguments(
         output_dir=str(checkpoints),
@@ -83,8 +84,6 @@ def train(
         per_device_train_batch_size=settings.batch,
         per_device_eval_batch_size=4 * settings.batch,
         learning_rate=learning_rate,
-        warmup_steps=min(settings.warmup_steps, settings.steps // 2),
-        lr_scheduler_type="cosine",
         weight_decay=0.0,
         max_grad_norm=1.0,
         optim="adamw_torch_fused",
@@ -92,9 +91,9 @@ def train(
         use_cpu=not torch.cuda.is_available(),
         train_sampling_strategy="sequential",
         eval_strategy="steps" if judged else "no",
-        eval_steps=every,
+        eval_steps=settings.steps,  # and as `Budget` says
         save_strategy="steps",
-        save_steps=every,
+        save_steps=settings.steps,
         save_total_limit=2,
         load_best_model_at_end=judged,
         restore_callback_states_from_checkpoint=True,
@@ -112,7 +111,7 @@ def train(
     ordered = in_batches(examples.rows, settings.batch, settings.steps, settings.seed)
     batches = [ordered[i : i + settings.batch] for i in range(0, len(ordered), settings.batch)]
     watch = _Watch(bar, [sum(len(row["input_ids"]) for row in rows) for rows in batches])
-    callbacks: list[TrainerCallback] = [watch]
+    callbacks: list[TrainerCallback] = [watch, budget_of(settings)]
     if judged:
         callbacks.append(EarlyStoppingCallback(settings.patience))
     if not torch.cuda.is_available():
@@ -142,7 +141,7 @@ def train(
         train_loss=watch.loss,
         validation_loss=best,
         best_step=trainer.state.best_global_step or trainer.state.global_step,
-        stopped_early=trainer.state.global_step < settings.steps,
+        stopped_early=trainer.budget.spent_share(trainer.state.global_step) < 1,
         losses=_losses(trainer.state.log_history),
     )
 
@@ -153,6 +152,18 @@ class AnswerTrainer(Trainer):
     A small model's output layer costs as much as its layers (SmolLM2-135M: 28 of 135M weights, and 49,152 logits a
     position): leaving out the prompt's halves a step.
     """
+
+    @property
+    def budget(self) -> Budget:
+        """Another object after a checkpoint was read."""
+        return next(one for one in self.callback_handler.callbacks if isinstance(one, Budget))
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> LambdaLR:
+        """The learning rate by what is spent of the budget."""
+        stepped: Any = optimizer or self.optimizer
+        self.lr_scheduler = LambdaLR(stepped, lambda step: self.budget.rate(step))
+        self._created_lr_scheduler = True
+        return self.lr_scheduler
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
@@ -171,6 +182,12 @@ def answer_loss(model: Any, input_ids: torch.Tensor, labels: torch.Tensor) -> to
     answered = targets != IGNORED
     logits = whole.get_output_embeddings()(hidden[:, :-1][answered])
     return cross_entropy(logits.float(), targets[answered])
+
+
+def budget_of(settings: TuneSettings) -> Budget:
+    """The budget that these settings give."""
+    seconds = None if settings.minutes is None else 60 * settings.minutes
+    return Budget(settings.steps, min(settings.warmup_steps, settings.steps // 2), settings.evaluations, seconds)
 
 
 SHORT = 128
