@@ -40,8 +40,18 @@ def found(home: Path, name: str) -> Finding:
 def test_it_looks_at_everything_and_changes_nothing(tmp_path: Path) -> None:
     findings = checkup(tmp_path / "home")
     names = [finding.name for finding in findings]
-    assert names[:5] == ["python", "discover", "tune", "serve", "report"]
-    assert {"base models", "memory", "disk", "gpu", "home", "journal", "engine", "protege-langchain"} <= set(names)
+    assert names[:5] == ["python", "discover", "tune", "serve", "embed"]
+    assert {
+        "embedding",
+        "base models",
+        "memory",
+        "disk",
+        "gpu",
+        "home",
+        "journal",
+        "engine",
+        "protege-langchain",
+    } <= set(names)
     assert len(set(names)) == len(names)
     assert all(finding.fact for finding in findings)
     assert not (tmp_path / "home").exists()

@@ -20,7 +20,8 @@ from protege.serve import Engine, choose, engine_kind
 from protege.serve.head.engine import HeadEngine
 from protege.specialist import Specialist
 from protege.testing.engines import EngineConformance, EngineKindConformance, asked
-from protege.tune.methods.head import Shown, taught, ways_for
+from protege.tune.methods.choosing import taught
+from protege.tune.methods.head import Shown, ways_for
 from protege.workspace import Workspace
 
 STORY = '{"who": "a fox", "where": "the wood", "did": "ran", "end": "well"}'
@@ -42,7 +43,7 @@ def head_specialist(workspace: Workspace) -> Specialist:
     """A head that knows four answers, two of them by field."""
     rows = [Shown(prompt(f"{text}{' ' * n}"), answer) for n in range(COPIES) for text, answer in ANSWERS.items()]
     by_field = next(way for way in ways_for([row.answer for row in rows]) if way.name == "by field")
-    head, _ = taught(rows, [by_field], 17, Silent())
+    head, _ = taught([row.prompt for row in rows], [by_field], 17, Silent())
     bare = Specialist("sp-head", "head-v1", "task", 1, NGRAMS, "slots", files={"head": FILE}, serve_as="head")
     folder = workspace.specialist_folder(bare)
     folder.mkdir(parents=True)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from .. import collect, select, serve, store
+from .. import collect, embedding, select, serve, store
 from ..common.extras import EXTRAS, distribution_of
 from ..common.files import home_path
 from ..common.finding import Finding
@@ -33,7 +33,8 @@ _OWN_ADAPTERS = ("protege-langchain", "protege-langgraph", "protege-llamaindex",
 def checkup(home: str | os.PathLike[str] | None = None) -> tuple[Finding, ...]:
     """Look at Python, the extras, models, memory and disk, the home, its journal and engine, Ollama, the adapters."""
     folder = home_path(home)
-    here = (_python(), *_extras(), _names(), _bases(folder), *_means(folder), *_home(folder))
+    models = (_names(), *embedding.findings(), _bases(folder))
+    here = (_python(), *_extras(), *models, *_means(folder), *_home(folder))
     return (*here, *_engines(folder), *_adapters())
 
 

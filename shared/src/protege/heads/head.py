@@ -1,4 +1,4 @@
-"""A head: linear models over the n-grams of a prompt, which together choose one answer.
+"""A head: linear models over the n-grams of a prompt and its likeness to others, which together choose one answer.
 
 The answers have one of a few shapes, and each shape's gaps are filled with one of a few values. A label is a shape
 without gaps; `{"urgent": …, "team": …}` is a shape with two. One softmax chooses the shape, and one for each gap its
@@ -16,6 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .features import GROUPS, Features, Floats, Hashes, features_of
+from .near import Near
+
+NO_OTHER = -700.0
+"""Stands for the log-probability of another choice where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,8 @@ class Chosen:
     """Joined they are the answer: each gap's value with the text before it, then what is left."""
     logprobs: tuple[float, ...]
     """Of each piece's choice; that of the shape is added to the first. Natural logarithms, ≤ 0."""
+    runners_up: tuple[float, ...]
+    """Of each piece, the log-probability of the likeliest other choice: at most that of the piece."""
     words: int
     """Words and signs of the prompt."""
 
@@ -89,12 +95,20 @@ class Head:
     has none (`blocks`)."""
     bias: Floats
     """One an output."""
+    near: Near | None = None
+    """What it knows by an embedding; None if by n-grams alone."""
 
-    def answer(self, prompt: str) -> Chosen:
-        """The likeliest answer to a rendered prompt."""
+    def answer(self, prompt: str, vector: Floats | None = None) -> Chosen:
+        """The likeliest answer to a rendered prompt. vector: its embedding (`shown_of`), where there is `near`."""
         features = features_of(prompt)
         places, values = self.vocabulary.weighed(features)
-        odds = (values @ self.weights[places].astype(np.float32) + self.bias).astype(np.float64)
+        odds = values @ self.weights[places].astype(np.float32) + self.bias
+        if self.near is not None:
+            assert vector is not None
+            odds = odds + self.near.odds(vector)
+        return self._chosen(odds.astype(np.float64), features.words)
+
+    def _chosen(self, odds: NDArray[np.float64], words: int) -> Chosen:
         chances = [_log_softmax(odds[block]) for block in self.blocks()]
         of_shapes, of_values = chances[0], chances[1:]
         best = [int(chance.argmax()) for chance in of_values]
@@ -102,13 +116,18 @@ class Head:
         totals = [float(of_shapes[at]) + sum(likeliest[gap] for gap in s.gaps) for at, s in enumerate(self.shapes)]
         number = max(range(len(totals)), key=totals.__getitem__)
         shape, first = self.shapes[number], float(of_shapes[number])
-        pieces, logprobs = [shape.texts[0]], [first]
+        pieces, logprobs, others = [shape.texts[0]], [first], [NO_OTHER]
         for gap, text in zip(shape.gaps, shape.texts[1:], strict=True):
             pieces[-1] += self.values[gap][best[gap]]
+            others[-1] = logprobs[-1] + _second(of_values[gap])
             logprobs[-1] += likeliest[gap]
             pieces.append(text)
             logprobs.append(0.0)
-        return Chosen(tuple(pieces), tuple(min(0.0, logprob) for logprob in logprobs), features.words)
+            others.append(NO_OTHER)
+        # Another shape shows at the first piece: so much less likely than this one is the answer that it would be.
+        others[0] = max(others[0], logprobs[0] + _second(np.array(totals)) - totals[number])
+        bounded = tuple(max(NO_OTHER, min(0.0, other)) for other in others)
+        return Chosen(tuple(pieces), tuple(min(0.0, logprob) for logprob in logprobs), bounded, words)
 
     def blocks(self) -> list[slice]:
         """The outputs that choose the shape, and those of each list of values; none where there is but one."""
@@ -158,6 +177,11 @@ def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError("not a text")
     return value
+
+
+def _second(chances: NDArray[np.float64]) -> float:
+    """The second largest; `NO_OTHER` where there is none."""
+    return float(np.partition(chances, -2)[-2]) if len(chances) > 1 else NO_OTHER
 
 
 def _log_softmax(odds: NDArray[np.float64]) -> NDArray[np.float64]:

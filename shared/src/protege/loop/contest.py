@@ -56,7 +56,7 @@ def contenders(run: Run) -> dict[str, Run]:
     forms: tuple[PromptForm, ...] = ("slots", "whole") if run.settings.compare_prompts else (settings.form,)
     methods = (HEAD, settings.method) if run.settings.compete and settings.method != HEAD else (settings.method,)
     named = {f"{m}, {f} prompt" if len(forms) > 1 else m: (m, f) for m in methods for f in forms}
-    return {name: _as(run, replace(settings, method=m, form=f)) for name, (m, f) in named.items()}
+    return {name: _as(run, replace(settings, method=m, form=f).decided()) for name, (m, f) in named.items()}
 
 
 def _as(run: Run, tune: TuneSettings) -> Run:
@@ -75,7 +75,7 @@ def chosen(run: Run, curated: Curated) -> tuple[Run, list[tuple[str, str]]]:
     """
     runs = contenders(run)
     if len(runs) == 1:
-        return run, []
+        return next(iter(runs.values())), []
     settings = {name: asdict(each.settings) for name, each in runs.items()}
     made_from = (run.task.id, run.task.to_record()["templates"], curated.hash, settings, run.settings.epsilon)
     key = f"contest:{hash_of(*made_from)}"

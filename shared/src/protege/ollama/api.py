@@ -101,6 +101,18 @@ class Ollama:
             body["format"] = format
         return self._connection.reply("/api/chat", body, max_tokens, timeout_s)
 
+    def embed(self, model: str, text: str, *, timeout_s: float, keep_alive: str | None = None) -> list[float]:
+        """The text's embedding, not of any certain length. A text that is too long is cut at its end.
+
+        Raises as `generate`.
+        """
+        body = {"model": model, "input": text, "truncate": True, **_staying(keep_alive)}
+        embeddings = self._connection.within("/api/embed", body, timeout_s).get("embeddings")
+        try:
+            return [float(number) for number in embeddings[0]]  # pyright: ignore[reportOptionalSubscript]
+        except (TypeError, ValueError, IndexError, KeyError):
+            raise self._connection.stranger() from None
+
     def close(self) -> None:
         if self._made is not None:
             self._made[1].close()
@@ -164,6 +176,14 @@ class Ollama:
         model."""
         with self._connection.package(self._look_s) as package:
             return package.show(model).model_dump(by_alias=True)
+
+    def capabilities(self, model: str) -> tuple[str, ...]:
+        """What the model can do, in Ollama's words: "completion", "embedding", …; empty where this version tells none.
+
+        Raises NotServed if there is no such model.
+        """
+        told = self._connection.json("POST", "/api/show", self._look_s, {"model": model}).get("capabilities")
+        return tuple(map(str, told)) if isinstance(told, list) else ()
 
     def loaded(self) -> dict[str, int]:
         """The bytes in memory of each loaded model, by name."""

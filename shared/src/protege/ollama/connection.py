@@ -82,6 +82,13 @@ class Connection:
             raise EngineUnreachable(f"Ollama at {self.url} stopped in the middle of an answer.")
         return joined(parts, max_tokens)
 
+    def within(self, path: str, body: Mapping[str, Any], timeout_s: float) -> dict[str, Any]:
+        """The JSON object that the server answers, whole within `timeout_s`. Raises EngineError for anything else."""
+        answer = b"".join(self._lines(path, body, time.perf_counter() + timeout_s, timeout_s))
+        if (read := json_object(answer)) is None:
+            raise self.stranger()
+        return read
+
     @contextlib.contextmanager
     def package(self, timeout_s: float) -> Iterator[ollama.Client]:
         """A client of the `ollama` package. Within this context its errors become ours."""

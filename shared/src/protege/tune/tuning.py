@@ -47,7 +47,7 @@ def tune(
     """
     if not isinstance(curated, Curated):
         raise TypeError("tune takes a Curated data set only: make it with protege.curate.curate(task, calls).")
-    settings, folder = settings or TuneSettings(), Path(folder)
+    settings, folder = (settings or TuneSettings()).decided(), Path(folder)
     lesson = Lesson(curated, task, base, settings, folder, inputs_hash(curated, task, base, settings))
     tuner = tuner_named(settings.method)
     tuner.check_base(base)

@@ -1,4 +1,7 @@
-"""The engine of heads: it reads a head's file once, and answers in the process that asks, in a fraction of a ms."""
+"""The engine of heads: it reads a head's file once, and answers in the process that asks, in a fraction of a ms.
+
+A head that was taught with an embedding also takes what embedding the prompt takes, some 5 ms.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,11 @@ import time
 from pathlib import Path
 
 from ...common.forks import tell_of_forks
-from ...errors import DoesNotFit, EngineTimeout, NotServed
-from ...heads import FILE, Chosen, Head, read
+from ...embedding import Embedder, embedder_named
+from ...errors import BadInput, DoesNotFit, EngineTimeout, MissingDependency, NotServed
+from ...heads import FILE, Chosen, Head, read, shown_of
 from ...heads.features import MOST_CHARACTERS, VERSION
+from ...heads.head import NO_OTHER
 from ...specialist import Specialist
 from ..engine import Completion
 
@@ -36,10 +41,16 @@ class HeadEngine:
         self._lock = threading.Lock()
 
     def fingerprint(self, specialist: Specialist) -> str:
-        """Over the file, its format and the version of the features. Raises NotServed where it cannot be read."""
+        """Over the file, its format, the version of the features, and the embedder and its version.
+
+        Raises NotServed where the file cannot be read, or the embedder is not there; EngineError where that fails.
+        """
         digest = _digest_of(specialist)
-        self._head(specialist, digest)
-        return hashlib.sha256(f"{NAME} {VERSION} {digest}".encode()).hexdigest()
+        made_of = f"{NAME} {VERSION} {digest}"
+        if self._head(specialist, digest).near is not None:
+            by = _embedder_of(specialist)
+            made_of += f" {by.identity} {by.version}"
+        return hashlib.sha256(made_of.encode()).hexdigest()
 
     def complete(self, specialist: Specialist, prompt: str, *, timeout_s: float) -> Completion:
         """The likeliest answer. Its tokens are its parts: for each field the text up to the end of its value."""
@@ -47,11 +58,23 @@ class HeadEngine:
         head = self._head(specialist, _digest_of(specialist))
         if len(prompt) > MOST_CHARACTERS:
             raise DoesNotFit(f"The prompt has {len(prompt):,} characters; a head reads {MOST_CHARACTERS:,} at most.")
-        chosen = head.answer(prompt)
+        chosen = self._chosen(specialist, head, prompt, timeout_s)
         took_s = time.perf_counter() - began_s
         if took_s > timeout_s:
             raise EngineTimeout("The head did not answer in time.")
         return _completion(chosen, specialist.max_tokens, took_s)
+
+    def _chosen(self, specialist: Specialist, head: Head, prompt: str, timeout_s: float) -> Chosen:
+        if (near := head.near) is None:
+            return head.answer(prompt)
+        by = _embedder_of(specialist)
+        if by.identity != near.identity:
+            fact = f"{specialist.name} was taught with another embedding model than {near.embedder} is now."
+            raise NotServed(fact, "`protege improve --retrain` teaches it anew.")
+        vector = by.embed(shown_of(prompt, near.ends), timeout_s=timeout_s)
+        if vector.shape != near.known.shape[1:]:
+            raise NotServed(f"The vectors of {near.embedder} have another length than those of {specialist.name}.")
+        return head.answer(prompt, vector)
 
     def close(self) -> None:
         """Let go of the heads."""
@@ -76,6 +99,14 @@ def _digest_of(specialist: Specialist) -> str:
     return str(placed.get("sha256"))
 
 
+def _embedder_of(specialist: Specialist) -> Embedder:
+    """The embedder that it was placed with. Raises NotServed."""
+    try:
+        return embedder_named(specialist.address)
+    except (BadInput, MissingDependency) as error:
+        raise NotServed(f"{specialist.name}'s embedder is not here: {error.fact}", error.remedy) from None
+
+
 def _read_head(path: Path, digest: str, name: str) -> Head:
     """The head in the file, if it is the one that was tuned. Raises NotServed."""
     try:
@@ -89,9 +120,9 @@ def _read_head(path: Path, digest: str, name: str) -> Head:
 
 
 def _completion(chosen: Chosen, most: int, took_s: float) -> Completion:
-    tokens, logprobs = (*chosen.pieces, ""), (*chosen.logprobs, 0.0)
+    tokens, logprobs, others = (*chosen.pieces, ""), (*chosen.logprobs, 0.0), (*chosen.runners_up, NO_OTHER)
     if tokens[-2] == "":  # the answer ends with a value
-        tokens, logprobs = tokens[:-1], logprobs[:-1]
+        tokens, logprobs, others = tokens[:-1], logprobs[:-1], others[:-1]
     return Completion(
         text="".join(tokens[:most]),
         tokens=tokens[:most],
@@ -100,4 +131,5 @@ def _completion(chosen: Chosen, most: int, took_s: float) -> Completion:
         input_tokens=chosen.words,
         output_tokens=min(len(tokens), most),
         latency_ms=took_s * 1000,
+        runners_up=others[:most],
     )

@@ -7,16 +7,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...common.digest import sha256_of
+from ...embedding import embedder_named
 from ...errors import BadInput, BaseModelError, MissingDependency
 from ...specialist import ServeAs, Specialist
 from ..kind import EngineKind
 
 if TYPE_CHECKING:
     from ...common.progress import Progress
+    from ...embedding import Embedder
     from ...workspace import Workspace
     from .engine import HeadEngine
 
 NAME = "head"
+READY_S = 60.0
+"""How long an embedder may take for its first text, which loads its model. No agent waits for it."""
 
 
 class HeadKind(EngineKind):
@@ -37,15 +41,18 @@ class HeadKind(EngineKind):
     def place(
         self, workspace: Workspace, specialist: Specialist, *, keep_alive: str, progress: Progress | None = None
     ) -> Specialist:
-        """The digest of its file, by which agents know it. Raises BaseModelError if it is not the one that was
-        tuned."""
+        """The digest of its file, by which agents know it, and where its embedder is, if it has one.
+
+        Raises BaseModelError if the file is not the one that was tuned, BadInput, MissingDependency.
+        """
         file = specialist.files.get("head")
         if file is None:
             raise BaseModelError(f"{specialist.name} is no head.", "Tune one: `protege improve --kind head`.")
         path, digest = workspace.specialist_folder(specialist) / file, specialist.digests["head"]
         if not path.is_file() or sha256_of(path) != digest:
             raise BaseModelError(f"{specialist.name}'s {file} is not the file that was tuned.", "`protege improve`.")
-        return specialist.placed_in(NAME, {"sha256": digest})
+        by = _embedder_named_in(path)
+        return specialist.placed_in(NAME, {"sha256": digest} | ({"address": by.address} if by else {}))
 
     def open(self, workspace: Workspace, specialist: Specialist) -> HeadEngine:
         """In this process. Raises NotServed, MissingDependency."""
@@ -55,7 +62,7 @@ class HeadKind(EngineKind):
 
     def access(self, home: Path, address: str) -> HeadAccess:
         """In the agent's process."""
-        return HeadAccess(home)
+        return HeadAccess(home, address)
 
     def facts(self, specialists: Sequence[Specialist]) -> Mapping[str, Mapping[str, Any]]:
         """The first digits of the file's digest."""
@@ -65,15 +72,36 @@ class HeadKind(EngineKind):
 class HeadAccess:
     """An agent's way to the heads of its home folder."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, address: str) -> None:
         self._home = home
+        self._address = address
 
     def connect(self) -> HeadEngine:
-        """An engine of this process. Raises MissingDependency."""
-        return _engine(self._home)
+        """An engine of this process, once its embedder has embedded a text. Raises MissingDependency, EngineError."""
+        engine = _engine(self._home)
+        if self._address:
+            embedder_named(self._address).embed("ready?", timeout_s=READY_S)
+        return engine
 
     def start(self) -> None:
         """Nothing: there is no server."""
+
+
+def _embedder_named_in(path: Path) -> Embedder | None:
+    """The embedder that the head in a file was taught with. Raises BaseModelError."""
+    from ...heads import read  # it needs numpy, and agents load this module
+
+    try:
+        near = read(path.read_bytes()).near
+    except (OSError, ValueError) as error:
+        raise BaseModelError(f"{path} cannot be used: {error}.", "`protege improve --retrain`.") from None
+    if near is None:
+        return None
+    by = embedder_named(near.embedder)
+    if by.identity != near.identity:
+        fact = f"{path} was taught with another embedding model than {near.embedder} is now."
+        raise BaseModelError(fact, "`protege improve --retrain` teaches it anew.")
+    return by
 
 
 def _engine(home: Path) -> HeadEngine:

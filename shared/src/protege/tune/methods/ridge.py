@@ -8,6 +8,7 @@ accurate within .01, the sure answers at least as well told from the others, and
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -15,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh
 from scipy.optimize import minimize_scalar
-from scipy.sparse import csr_matrix
 
 Matrix: TypeAlias = NDArray[np.float64]
 Numbers: TypeAlias = NDArray[np.int64]
@@ -23,7 +23,7 @@ Numbers: TypeAlias = NDArray[np.int64]
 LANDMARKS = 1500
 """Rows that weights are sums of. With no more rows than this nothing is lost: the best weights are a sum of rows (the
 representer theorem). With more, a sum of these (Nyström's method; Williams and Seeger, 2000)."""
-PENALTIES = (0.03, 0.1, 0.3, 1.0, 3.0)
+PENALTIES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 """To choose from: what the squared length of the weights costs, beside the squared errors."""
 FLOOR = -7.0
 """The log-probability, in nats, below which a wrong prediction costs no more when choices are compared."""
@@ -36,25 +36,24 @@ class Reduced:
     """Rows in as many dimensions as there are landmarks, where their products are what they were."""
 
     rows: Matrix
-    back: csr_matrix
-    """Landmarks × features."""
+    landmarks: Numbers
+    """Which of the rows they are."""
     turn: Matrix
     """Landmarks × dimensions."""
 
     def weights(self, solution: Matrix) -> Matrix:
-        """Weights on the features, from those in these dimensions."""
-        return np.asarray(self.back.T @ (self.turn @ solution))
+        """Landmarks × classes: what a product with each landmark counts for, from a solution in these dimensions."""
+        return self.turn @ solution
 
 
-def reduced(features: csr_matrix, seed: int) -> Reduced:
-    """The rows, reduced."""
-    count = int(features.getnnz(axis=1).shape[0])
-    chosen = np.sort(np.random.default_rng(seed).permutation(count)[:LANDMARKS])
-    back = features[chosen]
-    values, vectors = eigh((back @ back.T).toarray())
+def reduced(count: int, products: Callable[[Numbers], Matrix], seed: int) -> Reduced:
+    """`count` rows, reduced. products: of all rows with these; rows × these."""
+    landmarks = np.sort(np.random.default_rng(seed).permutation(count)[:LANDMARKS])
+    found = products(landmarks)
+    values, vectors = eigh(found[landmarks])
     kept = values > 1e-9 * max(float(values[-1]), 1e-9)
     turn = vectors[:, kept] / np.sqrt(values[kept])
-    return Reduced(np.asarray(features @ (back.T @ turn)), back, turn)
+    return Reduced(found @ turn, landmarks, turn)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,9 @@
+from .embedder import Embedder as Embedder
+from .embedder import EmbedderKind as EmbedderKind
+from .registry import AUTO as AUTO
+from .registry import NONE as NONE
+from .registry import decided as decided
+from .registry import embedder_named as embedder_named
+from .registry import embedder_names as embedder_names
+from .registry import findings as findings
+from .registry import register_embedder as register_embedder
