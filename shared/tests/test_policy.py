@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ import orjson
 import pytest
 from memory_engine import MemoryEngine
 from protege import Request, Workspace
+from protege.certify import Promise
 from protege.cli import main
 from protege.errors import BadInput
-from protege.rollout import publish
-from protege.rollout.policy import TaskPolicy, policy_of, price_as_of
+from protege.loop.settings import Settings
+from protege.rollout import in_force, publish
+from protege.rollout.policy import BESIDE_ALL, EPSILON_ALL, TaskPolicy, policy_of, price_as_of
 from protege.rollout.switching import decide, set_policy, switch
 from protege.route import Router
 from watched import INSTRUCTION, colour_task, specialist, terms
@@ -69,12 +72,45 @@ def test_a_task_s_own_word_goes_before_the_one_for_all(workspace: Workspace) -> 
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"epsilon": 0.0}, {"delta": 1.0}, {"audit": 0.0}, {"latency_ms": -1.0}, {"budget_usd": float("nan")}, {"x": 1}],
+    [
+        {"epsilon": 0.0},
+        {"epsilon_all": 1.0},
+        {"promise": "some"},
+        {"delta": 1.0},
+        {"audit": 0.0},
+        {"latency_ms": -1.0},
+        {"budget_usd": float("nan")},
+        {"x": 1},
+    ],
 )
 def test_what_cannot_be_is_refused_and_changes_nothing(workspace: Workspace, wrong: dict[str, Any]) -> None:
     with pytest.raises(BadInput):
         set_policy(workspace, TASK, wrong)
     assert policy_of(workspace, "colour") == TaskPolicy() and workspace.history.events() == []
+
+
+def test_a_policy_says_which_promise_and_what_was_certified_for_another_is_off(workspace: Workspace) -> None:
+    (made,) = workspace.specialists()
+    plain = terms(1)
+    both = replace(plain, epsilon=0.10, epsilon_all=0.05)
+    for policy, on in (
+        (TaskPolicy(), [plain, both]),
+        (TaskPolicy(promise="kept"), [plain]),
+        (TaskPolicy(promise="all"), [both]),
+        (TaskPolicy(promise="all", epsilon_all=0.03), []),
+        (TaskPolicy(promise="all", epsilon=0.06), []),
+    ):
+        assert [route for route in (plain, both) if in_force(route, made, policy)] == on
+    assert in_force(replace(plain, proof="owed"), made, TaskPolicy()) is None
+
+
+def test_the_policy_s_promise_goes_before_the_loop_s_settings() -> None:
+    found = Settings(epsilon=0.04).under(TaskPolicy(promise="all")).promise
+    assert (found.epsilon, found.of_all, found.delta_each) == (BESIDE_ALL, EPSILON_ALL, 0.025)
+    asked = TaskPolicy(promise="all", epsilon=0.08, epsilon_all=0.02, delta=0.02)
+    assert Settings(cascade="larger").under(asked).promise == Promise(0.08, 0.02, of_all=0.02)
+    assert Settings(epsilon=0.04).under(TaskPolicy(promise="kept")).promise == Promise(0.04)
+    assert Promise(0.04).to_record() == {"epsilon": 0.04, "delta": 0.05, "scanned": True}
 
 
 def test_the_switch_takes_effect_within_a_second_in_a_running_agent(workspace: Workspace, router: Router) -> None:

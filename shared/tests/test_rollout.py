@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from protege.loop.retraining import Standing, due
-from protege.rollout.rules import RULES, evidence_for, look, step
+from protege.rollout.rules import RULES, both, evidence_for, look, step
 
 EPSILON = 0.05
 GOOD = [False] * 80
@@ -23,6 +23,28 @@ def test_a_shadow_that_owes_the_proof_needs_the_evidence_that_delta_asks_for() -
     needed = evidence_for("owed", 0.05)
     assert step("shadow", look([False] * 79, EPSILON), EPSILON, evidence=needed).what == "stays"
     assert step("shadow", look([False] * 80, EPSILON), EPSILON, evidence=needed).what == "canary"
+
+
+def test_where_two_bounds_are_promised_both_are_shown_and_either_gives_the_alarm() -> None:
+    few, kept = look([False] * 100, 0.10), look([False] * 30, 0.10)
+    for of_kept, of_all, what in ((few, look(GOOD, EPSILON), "canary"), (kept, look(GOOD, EPSILON), "stays")):
+        assert step("shadow", both(of_kept, of_all), 0.10, epsilon_all=EPSILON, evidence=20).what == what
+    assert (
+        step(
+            "shadow",
+            both(
+                few,
+                look([False] * 10, EPSILON),
+            ),
+            0.10,
+            epsilon_all=EPSILON,
+        ).what
+        == "stays"
+    )
+    then = step("live", both(look([False] * 100, 0.10), look(BAD, EPSILON)), 0.10, epsilon_all=EPSILON)
+    assert then.what == "alarm" and then.why.endswith(
+        "more than the 10% allowed, or they are more than 5% of all calls."
+    )
 
 
 @pytest.mark.parametrize("state", ["shadow", "canary", "live"])

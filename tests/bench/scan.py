@@ -2,13 +2,14 @@
 
     .venv/bin/python tests/bench/scan.py power       coverage beside the fixed sequence's, on worlds like real tasks
     .venv/bin/python tests/bench/scan.py clusters    runs of dependent calls: all counted, one a run, a design effect
+    .venv/bin/python tests/bench/scan.py shadow      a staged rollout: certified and shown, or proved by the shadow
     .venv/bin/python tests/bench/scan.py search      risk profiles drawn at random, all of whose thresholds are too bad
     (each takes --runs N and --json)
 
 Each world of `power` and `clusters` is made of 100,000 answers or more whose true risk above every threshold is known.
 The scan, the sequence and the choice of one call a run are the program's own. `pooled` has five calls for each three of
-the others, as test calls are two for three calibration calls. Exits 1 where one call a run, or a profile of the search,
-breaks the promise by more than chance explains.
+the others, as test calls are two for three calibration calls; `shadow` has so many too. Exits 1 where one call a run, a
+profile of the search, or a staged rollout breaks the promise by more than chance explains.
 """
 
 from __future__ import annotations
@@ -22,12 +23,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from guarantee import DELTA, World, judged, scores, tied
+from guarantee import DELTA, World, judged, profile, scores, tied
 from numpy.typing import NDArray
-from protege.certify import Promise, calibrate, grid_from, scan, table
+from protege.certify import Promise, calibrate, grid_from, plug_in, scan, table
 from protege.certify.gate import independent
 from protege.evaluate import Judged
+from protege.rollout.rules import RULES, evidence_for
 from scipy.stats import norm
+from stages import passed_at
 
 EPSILON = 0.05
 PROMISE = Promise(EPSILON, DELTA)
@@ -120,6 +123,71 @@ def told(coverage: Sequence[float], certified: Sequence[float]) -> Row:
     }
 
 
+# A staged rollout
+
+
+def shadow(runs: int) -> Iterator[Row]:
+    """One attempt: certified by the scan and shown with evidence of 5, or frozen at ε / 2 and shown with 1 / (.8 δ).
+
+    `broken`: of the attempts, those that go on from the shadow although the true risk exceeds ε. The shadow is looked
+    at after every kept answer, and ends after `RULES.patience`.
+    """
+    for name, made in AT_EPSILON.items():
+        for n in SMALL:
+            yield {"world": name, "n": n, **staged(World(*made(), seed=3), n, 20 * runs)}
+    means: dict[int, list[Row]] = {n: [] for n in SMALL}
+    for name, made in LIKE_REAL.items():
+        world = World(*made(), seed=0)
+        for n in SMALL:
+            row = staged(world, n, runs)
+            means[n].append(row)
+            yield {"world": name, "n": n, **row, "oracle": world.oracle(EPSILON)}
+    for n, rows in means.items():
+        yield {
+            "world": "mean of all",
+            "n": n,
+            **{key: float(np.nanmean([row[key] for row in rows])) for key in rows[0]},
+        }
+
+
+SMALL = (60, 100, 150, 270)
+AT_EPSILON: dict[str, Callable[[], tuple[Floats, Flags]]] = {
+    "ε everywhere": lambda: profile((1.0, EPSILON)),
+    "1.01 ε everywhere": lambda: profile((1.0, 1.01 * EPSILON)),
+    "ε where surest, 3 ε elsewhere": lambda: profile((0.4, 1.01 * EPSILON), (1.0, 3 * EPSILON)),
+}
+
+
+def staged(world: World, n: int, runs: int) -> Row:
+    found = [proposed(world, n) for _ in range(runs)]
+    owed = np.array([is_owed for _, is_owed in found])
+    coverage, risk = np.array([world.kept(threshold) for threshold, _ in found]).T
+    disagreed = world.random.random((runs, RULES.patience)) < risk[:, None]
+    after = passed_at(disagreed, (RULES.evidence, evidence_for("owed", DELTA)))
+    kept = np.where(owed, after[1], after[0])
+    shown = (kept <= RULES.patience) & (coverage > 0)
+    proved = shown & owed
+    return {
+        "scan": float((coverage * ~owed).mean()),
+        "P(scan)": float(((coverage > 0) & ~owed).mean()),
+        "staged": float((coverage * shown).mean()),
+        "P(staged)": float(shown.mean()),
+        "P(by the shadow)": float(proved.mean()),
+        "kept until shown": float(np.median(kept[proved])) if proved.any() else float("nan"),
+        "calls until shown": float(np.median(kept[proved] / coverage[proved])) if proved.any() else float("nan"),
+        "broken": float((shown & (risk >= EPSILON - 1e-12)).mean()),
+    }
+
+
+def proposed(world: World, n: int) -> tuple[float | None, bool]:
+    """The threshold that the pooled calls certify, or propose to the shadow; and whether the shadow owes the proof."""
+    calls = [world.pool[i] for i in world.draw(round(n * POOLED)).tolist()]
+    if (threshold := scan(calls, PROMISE).threshold) is not None:
+        return threshold, False
+    found = plug_in(calls, PROMISE)
+    return (None, False) if found is None else (found.threshold, True)
+
+
 # Calls that depend on each other
 
 
@@ -195,9 +263,9 @@ def search(runs: int) -> Iterator[Row]:
     random = np.random.default_rng(7)
     for n in (100, 200, 400):
         worst: tuple[float, str] = (0.0, "")
-        for profile in range(150):
+        for number in range(150):
             risks = drawn_profile(random, n)
-            worst = max(worst, (crossing(risks, runs, random), f"profile {profile}"))
+            worst = max(worst, (crossing(risks, runs, random), f"profile {number}"))
         again = crossing(np.full(n, EPSILON), 20 * runs, random)
         yield {"world": f"worst of 150 ({worst[1]})", "n": n, "worst": worst[0], "ε everywhere": again, "broken": again}
 
@@ -224,7 +292,12 @@ def crossing(risks: Floats, runs: int, random: np.random.Generator) -> float:
     return float(((np.arange(1, n + 1) - errors) >= bounds[errors]).any(axis=1).mean())
 
 
-PARTS: dict[str, Callable[[int], Iterator[Row]]] = {"power": power, "clusters": clusters, "search": search}
+PARTS: dict[str, Callable[[int], Iterator[Row]]] = {
+    "power": power,
+    "clusters": clusters,
+    "shadow": shadow,
+    "search": search,
+}
 
 
 if __name__ == "__main__":

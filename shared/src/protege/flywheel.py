@@ -78,8 +78,7 @@ def improved(run: Run) -> Improvement:
     policy = policy_of(run.workspace, run.task.id)
     if policy.pin:
         return run.stays(f"Its policy pins {policy.pin}: the loop changes nothing.")
-    epsilon, delta = policy.epsilon or run.settings.epsilon, policy.delta or run.settings.delta
-    run = replace(run, settings=replace(run.settings, epsilon=epsilon, delta=delta))
+    run = replace(run, settings=run.settings.under(policy))
 
     curated = steps.curate(run)
     asked = run

@@ -177,6 +177,8 @@ class Route:
     """The `identity` of the first one's route, on which all this was certified."""
     takes_s: float = 0.0
     """Seconds that an answer takes at the 95th percentile; with less time left it is not asked."""
+    epsilon_all: float | None = None
+    """Of all calls at most this share is kept and wrong, at the same δ; None if nothing is promised of all calls."""
     proof: Proof = "held-out"
     """What shows the promise. Where the shadow showed it, the three counts are of the calls asked there."""
 
@@ -201,3 +203,9 @@ class Route:
         for name in ("signatures", "teachers"):
             plain[name] = tuple(record.get(name, ()))
         return cls(**plain)
+
+
+def promised(epsilon: float, epsilon_all: float | None, delta: float) -> str:
+    """What a route promises of disagreement, in words: of the answers kept, and where that is promised of all calls."""
+    also = "" if epsilon_all is None else f", and at most {epsilon_all:.1%} of all calls are kept and disagree"
+    return f"at most {epsilon:.1%}{also}, with {100 * (1 - delta):.4g}% confidence"

@@ -63,6 +63,26 @@ def test_a_breach_rolls_back_at_once_says_why_and_opens_a_retraining(workspace: 
     assert look(workspace) == []
 
 
+def test_a_promise_of_all_calls_is_watched_beside_that_of_the_kept(workspace: Workspace) -> None:
+    """A tenth of the kept answers may be wrong, and that many are; of all calls that is more than a twentieth."""
+    workspace.save_route(replace(terms(1), epsilon=0.10))
+    workspace.add_calls(call(n, answer="blue" if n % 10 == 9 else "red") for n in range(800))
+    assert "rolled back" not in told(look(workspace))
+    workspace.save_route(replace(terms(1), epsilon=0.10, epsilon_all=0.05))
+    events = look(workspace)
+    assert told(events) == ["retraining due", "rolled back"]
+    assert events[1].why.endswith("more than the 10% allowed, or they are more than 5% of all calls.")
+
+
+def test_where_half_of_the_calls_are_handed_back_fewer_of_all_are_wrong(
+    workspace: Workspace,
+) -> None:
+    workspace.save_route(replace(terms(1), epsilon=0.10, epsilon_all=0.05))
+    reasons = ("kept", "below threshold")
+    workspace.add_calls(call(n, answer="blue" if n % 22 == 0 else "red", reason=reasons[n % 2]) for n in range(1_600))
+    assert "rolled back" not in told(look(workspace))
+
+
 def test_the_predecessor_takes_over_where_there_is_one(workspace: Workspace) -> None:
     workspace.save_specialist(specialist(2, "candidate"))
     lifecycle.promote(workspace, specialist(2, "candidate"), terms(2))

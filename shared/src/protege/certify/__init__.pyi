@@ -14,6 +14,7 @@ from .gate import route_from as route_from
 from .gate import spent_on as spent_on
 from .ledger import Spent as Spent
 from .ledger import spend as spend
+from .of_all import most_wrong as most_wrong
 from .plug_in import PlugIn as PlugIn
 from .plug_in import plug_in as plug_in
 from .promise import Promise as Promise

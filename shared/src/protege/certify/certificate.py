@@ -34,6 +34,8 @@ class Certificate:
     delta: float = DELTA
     failed: float | None = None
     """The threshold at which the sequence ended; None if all passed."""
+    epsilon_all: float | None = None
+    """Of all calls at most this share is kept and wrong; None if nothing is promised of all calls."""
     proof: Proof = "held-out"
     """Which calls show it. Where the shadow's do, the counts are of the calls asked there."""
 
@@ -47,8 +49,10 @@ class Certificate:
         return asdict(self)
 
 
-def hindsight_coverage(judged: Sequence[Judged], epsilon: float = EPSILON) -> float:
+def hindsight_coverage(judged: Sequence[Judged], epsilon: float = EPSILON, of_all: float | None = None) -> float:
     """The largest share of calls that some threshold would have kept with observed disagreement ≤ ε.
+
+    of_all: where given, also with at most this share of all calls kept and wrong.
 
     An oracle that has seen the answers: no guarantee, only what a certified coverage is measured against.
     """
@@ -57,6 +61,6 @@ def hindsight_coverage(judged: Sequence[Judged], epsilon: float = EPSILON) -> fl
     for _, group in itertools.groupby(answers, key=lambda answer: answer[0]):
         for _, disagreed in group:
             kept, wrong = kept + 1, wrong + disagreed
-        if wrong <= epsilon * kept:
+        if wrong <= epsilon * kept and (of_all is None or wrong <= of_all * len(judged)):
             best = kept
     return best / len(judged) if judged else 0.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from .. import evaluate
@@ -117,7 +117,7 @@ def certify(workspace: Workspace, candidate: Candidate, promise: Promise, beside
             examples=[*curated.examples("calibration"), *curated.examples("test")],
         ),
         certificate=certificate,
-        hindsight_coverage=hindsight_coverage(held_out, promise.epsilon),
+        hindsight_coverage=hindsight_coverage(held_out, promise.epsilon, promise.of_all),
         fingerprint=answers.fingerprint,
         scorer=answers.scorer,
         ceiling=curated.provenance.get("agreement"),
@@ -245,6 +245,7 @@ def route_from(workspace: Workspace, candidate: Candidate, figures: Figures) -> 
         teachers=tuple(teacher for teacher, _ in teachers.most_common()),
         labels={label: count / len(calibration) for label, count in labels.items()},
         grader=policy_of(workspace, candidate.task.id).grader,
+        epsilon_all=chosen.epsilon_all,
         proof="owed" if chosen is figures.plug_in else certificate.proof,
     )
 
@@ -253,6 +254,6 @@ def spent_on(workspace: Workspace, candidate: Candidate, promise: Promise, besid
     """What the decision about this specialist, in this engine, on this data set, for this promise, may look at."""
     answers, grader = candidate.answers, grader_of(workspace, candidate.task).name
     made_from = (candidate.specialist.id, answers.fingerprint, candidate.curated.hash, grader)
-    decision = hash_of(*made_from, answers.scorer.to_record(), asdict(promise))
+    decision = hash_of(*made_from, answers.scorer.to_record(), promise.to_record())
     calls = independent([*answers.calibration, *answers.test], candidate.curated)
     return spend(workspace, candidate.task.id, decision, calls, promise.delta, beside)

@@ -36,6 +36,8 @@ class PlugIn:
     """What the shadow is to show: at most this share of kept answers disagree …"""
     delta: float
     """… but for this probability."""
+    epsilon_all: float | None = None
+    """It is to show that of all calls at most this share is kept and wrong, too; None if that is not promised."""
 
     @property
     def coverage(self) -> float:
@@ -50,12 +52,14 @@ class PlugIn:
 def plug_in(judged: Sequence[Judged], promise: Promise) -> PlugIn | None:
     """The loosest threshold that keeps LEAST of the calls with at most AIM · ε of them wrong; None if none does."""
     n = len(judged)
+    most = n if promise.of_all is None else AIM * promise.of_all * n
     fit = [
         end
         for end in ends(judged)
-        if (kept := end.right + end.wrong) >= LEAST * n and end.wrong <= AIM * promise.epsilon * kept
+        if (kept := end.right + end.wrong) >= LEAST * n and end.wrong <= min(most, AIM * promise.epsilon * kept)
     ]
     if not fit:
         return None
     end = fit[-1]
-    return PlugIn(end.threshold, end.right + end.wrong, end.wrong, n, promise.epsilon, promise.delta)
+    kept = end.right + end.wrong
+    return PlugIn(end.threshold, kept, end.wrong, n, promise.epsilon, promise.delta, promise.of_all)

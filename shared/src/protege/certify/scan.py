@@ -16,7 +16,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,8 +25,10 @@ from scipy.signal import lfilter
 from scipy.stats import binom
 
 from ..evaluate import Judged
+from ..specialist import promised
 from ..stats.intervals import clopper_pearson
 from .certificate import Certificate
+from .of_all import most_wrong
 from .promise import Promise
 
 SHARE = 0.2
@@ -54,18 +56,25 @@ def scan(judged: Sequence[Judged], promise: Promise) -> Certificate:
     judged: independent calls that neither trained the specialist nor its confidence, and by which nothing was chosen.
     Answers that are not valid are not kept, and count among the calls. Raises ValueError if ε or δ lies outside (0, 1).
     """
-    needed = table(len(judged), promise.epsilon, promise.delta)
-    found = list(ends(judged))
-    passed = [end for end in found if _passes(end, needed)]
+    found, n = list(ends(judged)), len(judged)
+    passed = _passing(found, n, promise)
     if not passed:
-        return _refusal(found, len(judged), promise)
-    end, n = passed[-1], len(judged)
+        return _refusal(found, n, promise)
+    end = passed[-1]
     kept = end.right + end.wrong
-    reason = (
-        f"{kept} of {n} held-out calls are kept and {end.wrong} of them disagree: "
-        f"at most {promise.epsilon:.1%}, with {100 * (1 - promise.delta):.4g}% confidence."
+    bound = promised(promise.epsilon, promise.of_all, promise.delta)
+    return Certificate(
+        threshold=end.threshold,
+        kept=kept,
+        errors=end.wrong,
+        n=n,
+        upper_bound=promise.epsilon,
+        missing=0,
+        reason=f"{kept} of {n} held-out calls are kept and {end.wrong} of them disagree: {bound}.",
+        epsilon=promise.epsilon,
+        delta=promise.delta,
+        epsilon_all=promise.of_all,
     )
-    return Certificate(end.threshold, kept, end.wrong, n, promise.epsilon, 0, reason, promise.epsilon, promise.delta)
 
 
 @functools.lru_cache(maxsize=64)
@@ -121,8 +130,11 @@ def refused_early(validation: Sequence[Judged], promise: Promise) -> Certificate
     return Certificate(None, 0, 0, 0, 1.0, 0, reason, promise.epsilon, promise.delta)
 
 
-def _passes(end: End, needed: Sequence[int]) -> bool:
-    return end.wrong < len(needed) and end.right >= needed[end.wrong]
+def _passing(found: Iterable[End], n: int, promise: Promise) -> list[End]:
+    """Those of the thresholds, of n calls, that keep the promise; where it has two bounds, both."""
+    needed = table(n, promise.epsilon, promise.delta_each)
+    most = n if promise.of_all is None else most_wrong(n, promise.of_all, promise.delta_each)
+    return [end for end in found if end.wrong <= most and end.wrong < len(needed) and end.right >= needed[end.wrong]]
 
 
 def _levels(n: int, epsilon: float, delta: float) -> NDArray[np.float64]:
@@ -166,7 +178,7 @@ def _refusal(found: Sequence[End], n: int, promise: Promise) -> Certificate:
     epsilon = promise.epsilon
     wide = [end for end in found if end.right + end.wrong >= SHARE * n]
     if not wide:
-        missing = max(0, math.ceil(math.log(promise.delta) / math.log(1 - epsilon)) - n)
+        missing = max(0, math.ceil(math.log(promise.delta_each) / math.log(1 - epsilon)) - n)
         few = f"Needs {missing} more held-out calls at the least." if missing else "More calls alone will not help."
         reason = f"Too few of {n} answers have the right structure and enough confidence to be kept. {few}"
         return Certificate(None, 0, 0, n, 1.0, missing, reason, epsilon, promise.delta)
@@ -176,7 +188,8 @@ def _refusal(found: Sequence[End], n: int, promise: Promise) -> Certificate:
     if missing:
         reason += f"too few to show at most {epsilon:.0%}. Needs about {missing} more held-out calls."
     else:
-        reason += f"more than the {epsilon:.0%} allowed. More calls alone will not help."
+        also = "" if promise.of_all is None else f", or they are more than {promise.of_all:.0%} of all calls"
+        reason += f"more than the {epsilon:.0%} allowed{also}. More calls alone will not help."
     bound = clopper_pearson(best.wrong, kept, 1 - 2 * promise.delta)[1]
     return Certificate(None, kept, best.wrong, n, bound, missing, reason, epsilon, promise.delta)
 
@@ -185,9 +198,8 @@ def _missing(found: Sequence[End], n: int, promise: Promise) -> int:
     """The calls that are missing if right and wrong answers come as they came; 0 if MOST_CALLS would not be enough."""
     more = n * GROWTH
     while more <= MOST_CALLS:
-        needed = table(math.ceil(more), promise.epsilon, promise.delta)
         grown = (End(0.0, int(end.right * more / n), math.ceil(end.wrong * more / n)) for end in found)
-        if any(_passes(end, needed) for end in grown):
+        if _passing(grown, math.ceil(more), promise):
             return math.ceil(more) - n
         more *= GROWTH
     return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -96,6 +96,16 @@ def policy(
     grader: Annotated[
         str | None, typer.Option(help="The grader, which says what the same answer means: a name, or module:Class.")
     ] = None,
+    promise: Annotated[
+        Literal["kept", "all"] | None,
+        typer.Option(
+            help="kept: of the kept answers at most ε disagree. all: that (ε = 0.1 if not given), and of all calls at "
+            "most --epsilon-all are kept and disagree."
+        ),
+    ] = None,
+    epsilon_all: Annotated[
+        float | None, typer.Option(help="With --promise all: the share of all calls that may be kept and disagree.")
+    ] = None,
     price_as: Annotated[
         str | None,
         typer.Option(help="The model whose list price stands for the teacher's if a call's cost is unknown."),
@@ -115,6 +125,8 @@ def policy(
         "audit": audit,
         "pin": pin,
         "grader": grader,
+        "promise": promise,
+        "epsilon_all": epsilon_all,
         "price_as": price_as,
     }
     changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}

@@ -66,6 +66,9 @@ def extended(run: Run, first: Candidate, improvement: Improvement) -> Improvemen
     live = run.workspace.specialist(first.specialist.id)
     if not run.settings.cascade or figures is None or live is None or live.state != "live":
         return improvement
+    if run.settings.epsilon_all is not None:
+        reason = f"{improvement.reason} No second specialist: a promise of all calls is made for one alone."
+        return replace(improvement, reason=reason)
     if figures.certificate.threshold is None or figures.certificate.coverage >= ENOUGH:
         return improvement
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from ..certify.promise import DELTA, EPSILON, Promise
@@ -10,6 +10,7 @@ from ..specialist import ServeAs
 
 if TYPE_CHECKING:
     from ..curate import CurateSettings
+    from ..rollout import TaskPolicy
     from ..select import SelectionPolicy
     from ..tune import TuneSettings
 
@@ -22,6 +23,8 @@ class Settings:
     """At most this share of kept answers may disagree with the teacher …"""
     delta: float = DELTA
     """… but for this probability: P(disagreement among kept answers > epsilon) ≤ delta."""
+    epsilon_all: float | None = None
+    """Where given, at most this share of all calls may be kept and wrong, too: P(either is more) ≤ delta."""
     base: str | None = None
     """A GGUF file or a folder to tune from, instead of choosing one; `ollama:NAME` for a model that Ollama has."""
     serve_as: ServeAs = "merged"
@@ -52,4 +55,12 @@ class Settings:
     @property
     def promise(self) -> Promise:
         """The promise that each specialist is certified by: with half of δ if there are to be two."""
+        if self.epsilon_all is not None:  # it is made for one alone
+            return Promise(self.epsilon, self.delta, of_all=self.epsilon_all)
         return Promise(self.epsilon, self.delta / 2 if self.cascade else self.delta, scanned=not self.cascade)
+
+    def under(self, policy: TaskPolicy) -> Settings:
+        """The settings for a task with this policy, which goes before them where it says something of the promise."""
+        of_all = policy.of_all if policy.promise else self.epsilon_all
+        epsilon, delta = policy.epsilon_of_kept(self.epsilon), policy.delta or self.delta
+        return replace(self, epsilon=epsilon, delta=delta, epsilon_all=of_all)

@@ -53,6 +53,8 @@ class Certified:
     """Disagreements among the kept."""
     hindsight: float | None = None
     """The coverage of the best threshold if it is chosen with the answers known; no guarantee can reach it."""
+    epsilon_all: float | None = None
+    """The share of all calls that may be kept and disagree; None if nothing is promised of all calls."""
     proof: Proof = "held-out"
     """Which calls show it: the three counts are of these."""
 

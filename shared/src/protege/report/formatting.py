@@ -121,7 +121,11 @@ def guarantee(task: TaskReport) -> str:
     if certified is None or certified.threshold is None:
         return "none"
     most = percent(certified.epsilon, 0 if certified.epsilon >= 0.01 else 1)
-    return f"with {percent(1 - certified.delta, 0)} confidence, at most {most} of the kept answers disagree"
+    kept = f"with {percent(1 - certified.delta, 0)} confidence, at most {most} of the kept answers disagree"
+    if certified.epsilon_all is None:
+        return kept
+    of_all = percent(certified.epsilon_all, 0 if certified.epsilon_all >= 0.01 else 1)
+    return f"{kept}, and at most {of_all} of all calls are kept and disagree"
 
 
 def realised(task: TaskReport) -> str:

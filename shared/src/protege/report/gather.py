@@ -349,8 +349,9 @@ def _certified(certificate: Mapping[str, Any], figures: Mapping[str, Any]) -> Ce
     if not certificate:
         return None
     counts = {name: certificate[name] for name in ("epsilon", "delta", "n", "threshold", "kept", "errors")}
-    proof = certificate.get("proof", "held-out")  # not in figures that an older version made
-    return Certified(**counts, hindsight=figures["hindsight_coverage"], proof=proof)
+    # Not in figures that an older version made.
+    later = {name: certificate[name] for name in ("epsilon_all", "proof") if name in certificate}
+    return Certified(**counts, **later, hindsight=figures["hindsight_coverage"])
 
 
 def _cost_before(task: Task, price_as: str | None) -> float | None:

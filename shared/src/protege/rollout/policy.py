@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import BadInput
 from ..evaluate import graders
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from ..evaluate.graders import Grader
 
 TEACHER = "teacher"
+EPSILON_ALL = 0.05
+BESIDE_ALL = 0.10
+"""ε of the kept answers beside a promise of all calls, where the policy says none. At .05 it would imply the other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,18 +45,34 @@ class TaskPolicy:
     """The teacher answers until the task is switched on again."""
     grader: str = ""
     """What "the same answer" means (`evaluate.grader_for`)."""
+    promise: Literal["", "kept", "all"] = ""
+    """What is promised. "kept": at most epsilon of the kept answers disagree. "all": that, and at most epsilon_all of
+    all calls are kept and disagree."""
+    epsilon_all: float | None = None
+    """For the promise "all"; EPSILON_ALL if it is None."""
     price_as: str = ""
     """The model whose list price stands for the teacher's, for calls whose own cost is unknown."""
 
     def __post_init__(self) -> None:
-        for name in ("epsilon", "delta"):
+        for name in ("epsilon", "delta", "epsilon_all"):
             if (value := getattr(self, name)) is not None and not 0 < value < 1:
                 raise BadInput(f"{name} is {value}.", "It is a probability between 0 and 1, such as 0.05.")
+        if self.promise not in ("", "kept", "all"):
+            raise BadInput(f"The promise is {self.promise!r}.", "It is kept, or all.")
         if self.audit is not None and not 0 < self.audit <= 1:
             raise BadInput(f"audit is {self.audit}.", "It is a share above 0, up to 1, such as 0.02: audits never end.")
         for name in ("latency_ms", "budget_usd"):
             if (value := getattr(self, name)) is not None and not (math.isfinite(value) and value > 0):
                 raise BadInput(f"{name} is {value}.", "It is a number above 0.")
+
+    @property
+    def of_all(self) -> float | None:
+        """The share of all calls that may be kept and disagree; None if the promise is of the kept alone."""
+        return (self.epsilon_all or EPSILON_ALL) if self.promise == "all" else None
+
+    def epsilon_of_kept(self, usual: float) -> float:
+        """The share of kept answers that may disagree, where it is `usual` unless a policy says otherwise."""
+        return self.epsilon or (BESIDE_ALL if self.promise == "all" else usual)
 
     def to_record(self) -> dict[str, Any]:
         """As JSON holds it."""

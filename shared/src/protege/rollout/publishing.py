@@ -61,11 +61,15 @@ def in_force(route: Route, specialist: Specialist, policy: TaskPolicy) -> Route 
     """The route as the task's policy lets it be; None if the teacher is to answer.
 
     The teacher answers if the policy switches the task off or pins another; and until the next `improve` if the policy
-    asks for a promise that was not certified: a smaller ε or δ, or another grader.
+    asks for a promise that was not certified: a smaller ε or δ, one of all calls, or another grader.
     """
     pinned = policy.pin in ("", specialist.id, specialist.name)
     if policy.off or not pinned or policy.grader != route.grader:
         return None
-    if route.epsilon > (policy.epsilon or 1.0) or route.delta > (policy.delta or 1.0):
+    if policy.promise == "kept" and route.epsilon_all is not None:
+        return None
+    if policy.of_all is not None and (route.epsilon_all is None or route.epsilon_all > policy.of_all):
+        return None
+    if route.proof == "owed" or route.epsilon > (policy.epsilon or 1.0) or route.delta > (policy.delta or 1.0):
         return None
     return route if policy.latency_ms is None else replace(route, timeout_s=policy.latency_ms / 1000)

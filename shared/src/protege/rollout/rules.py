@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 from ..specialist import Proof, State
@@ -112,25 +112,39 @@ def look(disagreed: Sequence[bool], epsilon: float) -> Seen:
     return Seen(len(disagreed), sum(disagreed), shown, highest, alarm.level, _began(disagreed, epsilon))
 
 
+def both(of_kept: Seen, of_all: Seen) -> Seen:
+    """What a stage amounts to where two bounds are promised: it is shown by both, and either gives the alarm."""
+    return replace(
+        of_kept,
+        shown=min(of_kept.shown, of_all.shown),
+        highest=max(of_kept.highest, of_all.highest),
+        level=max(of_kept.level, of_all.level),
+    )
+
+
 def step(
     state: State,
     seen: Seen,
     epsilon: float,
     rules: Rules = RULES,
     *,
+    epsilon_all: float | None = None,
     evidence: float | None = None,
     changed: bool = False,
 ) -> Step:
     """What follows for a specialist in this state.
 
+    epsilon_all: where that is promised, the share of all calls that may be kept and disagree; `seen` is of `both` then.
     evidence: what shows the stage, if it is not `Rules.evidence`. changed: whether the traffic has changed, and too few
     audits have come since to stop watching closely.
     """
     counts = f"{seen.disagreed} of {seen.compared} compared answers disagree"
     if seen.highest >= rules.alarm:
-        return Step("alarm", "retired", 0.0, f"{counts}: more than the {epsilon:.0%} allowed.")
+        also = "" if epsilon_all is None else f", or they are more than {epsilon_all:.0%} of all calls"
+        return Step("alarm", "retired", 0.0, f"{counts}: more than the {epsilon:.0%} allowed{also}.")
     if state in ("shadow", "canary") and seen.shown >= (evidence or rules.evidence):
-        why = f"{counts}: at most {epsilon:.0%} do."
+        also = "" if epsilon_all is None else f", and they are at most {epsilon_all:.0%} of all calls"
+        why = f"{counts}: at most {epsilon:.0%} do{also}."
         if state == "shadow":
             return Step("canary", "canary", rules.canary_audit, why)
         return Step("live", "live", rules.audit, why)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from ..specialist import Route, Specialist
+from ..specialist import Route, Specialist, promised
 from ..stats.sequential import answers_needed
 from ..store.records import AttemptRow, Stage
 from ..workspace import Workspace
@@ -73,6 +73,11 @@ def compared(rows: Sequence[AttemptRow]) -> list[AttemptRow]:
     return [row for row in rows if row.reason == KEPT and row.agreed is not None]
 
 
+def of_all(rows: Sequence[AttemptRow]) -> list[bool]:
+    """Of these tries, whether each was kept and disagreed: as a share of all calls, not of those kept."""
+    return [row.reason == KEPT and not row.agreed for row in rows if row.reason != KEPT or row.agreed is not None]
+
+
 def shown(route: Route, rows: Sequence[AttemptRow]) -> Route:
     """The route whose proof its shadow owed, as these tries have shown it."""
     kept = compared(rows)
@@ -83,7 +88,7 @@ def shown(route: Route, rows: Sequence[AttemptRow]) -> Route:
 def certificate_of(route: Route) -> dict[str, Any]:
     """The record of the certificate (`certify.Certificate`) of a route that its shadow has shown."""
     seen = f"{route.kept} of {route.calibration_calls} calls asked there were kept and {route.errors} of them disagreed"
-    bound = f"at most {route.epsilon:.1%}, with {100 * (1 - route.delta):.4g}% confidence"
+    bound = promised(route.epsilon, route.epsilon_all, route.delta)
     return {
         "threshold": route.threshold,
         "kept": route.kept,
@@ -94,6 +99,7 @@ def certificate_of(route: Route) -> dict[str, Any]:
         "reason": f"The shadow showed it: {seen}: {bound}.",
         "epsilon": route.epsilon,
         "delta": route.delta,
+        "epsilon_all": route.epsilon_all,
         "proof": route.proof,
     }
 
@@ -107,8 +113,14 @@ def proof_so_far(workspace: Workspace, specialist: Specialist) -> ProofSoFar | N
     stored = workspace.specialist(specialist.id)
     if stored is None or stored.state != "shadow" or route is None or route.proof != "owed":
         return None
-    wrong = [not row.agreed for row in compared(tries(workspace, stored))]
+    counted = tries(workspace, stored)
+    wrong = [not row.agreed for row in compared(counted)]
     rate = (route.errors + sum(wrong)) / max(1, route.kept + len(wrong))
     evidence = evidence_for(route.proof, route.delta)
     needed = answers_needed(wrong, route.epsilon, evidence, rate, RULES.patience)
+    if needed is not None and route.epsilon_all is not None:
+        share = (route.kept + len(wrong)) / (route.calibration_calls + len(counted))
+        most = round(RULES.patience / share)
+        of_calls = answers_needed(of_all(counted), route.epsilon_all, evidence, rate * share, most)
+        needed = None if of_calls is None else max(needed, round(of_calls * share))
     return ProofSoFar(len(wrong), sum(wrong), needed)

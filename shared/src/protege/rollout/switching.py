@@ -18,7 +18,7 @@ from .lifecycle import promote, retire, route_of
 from .policy import EVERY, TEACHER, TaskPolicy, policy_of
 from .publishing import publish, withheld
 
-TERMS = frozenset({"epsilon", "delta", "pin", "grader", "off"})
+TERMS = frozenset({"epsilon", "delta", "promise", "epsilon_all", "pin", "grader", "off"})
 """What a policy may take an answer away by."""
 
 

@@ -97,6 +97,8 @@ policies = sa.Table(
     sa.Column("off", sa.Boolean),
     sa.Column("grader", sa.String),
     sa.Column("price_as", sa.String),
+    sa.Column("promise", sa.String),
+    sa.Column("epsilon_all", sa.Float),
 )
 stages = sa.Table(
     "stages",

@@ -14,9 +14,9 @@ from ..errors import InvalidAnswer, ProtegeError
 from ..evaluate.graders import Grader, grader_for
 from ..rollout.lifecycle import audit, audit_rate, canary, promote, retire, stop, succeed
 from ..rollout.policy import policy_of
-from ..rollout.rules import RULES, Seen, Step, evidence_for, step
+from ..rollout.rules import RULES, Seen, Step, both, evidence_for, step
 from ..rollout.rules import look as sum_up
-from ..rollout.stages import certificate_of, compared, shown, tries
+from ..rollout.stages import certificate_of, compared, of_all, shown, tries
 from ..rollout.switching import settle
 from ..specialist import Route, Specialist
 from ..store.records import AttemptRow, Event, Reason
@@ -113,10 +113,14 @@ def _move(workspace: Workspace, specialist: Specialist) -> None:
     counted = tries(workspace, specialist)
     rows = compared(counted)
     seen = sum_up([not row.agreed for row in rows], route.epsilon)
+    if route.epsilon_all is not None:
+        seen = both(seen, sum_up(of_all(counted), route.epsilon_all))
     changed = changed_at(workspace, specialist)
     watched = changed is not None and sum(row.number > changed for row in rows) < RULES.watchful
     evidence = evidence_for(route.proof, route.delta)
-    then = step(specialist.state, seen, route.epsilon, evidence=evidence, changed=watched)
+    then = step(
+        specialist.state, seen, route.epsilon, epsilon_all=route.epsilon_all, evidence=evidence, changed=watched
+    )
     policy = policy_of(workspace, specialist.task_id)
     if then.what in ("canary", "live") and (policy.grader != route.grader or policy.pin):
         return  # it was shown under another meaning of "the same", or a person has decided who answers

@@ -11,7 +11,15 @@ from typing import TypeAlias
 import sqlalchemy as sa
 
 from ...errors import WorkspaceError
-from . import m0001_november, m0002_older_routes, m0003_numbered_calls, m0004_typed_state, m0005_cache, m0006_quarantine
+from . import (
+    m0001_november,
+    m0002_older_routes,
+    m0003_numbered_calls,
+    m0004_typed_state,
+    m0005_cache,
+    m0006_quarantine,
+    m0007_promises,
+)
 
 Begin: TypeAlias = Callable[[sa.Engine], AbstractContextManager[sa.Connection]]
 """Gives a connection in a transaction that holds changes of tables too, commits it, or rolls it back on an error. While
@@ -34,6 +42,7 @@ ALL = (
     Migration(4, "state in tables of its own", m0004_typed_state.apply),
     Migration(5, "what is left of the results is a cache", m0005_cache.apply),
     Migration(6, "what was set aside", m0006_quarantine.apply),
+    Migration(7, "policies say which promise", m0007_promises.apply),
 )
 
 _applied = sa.Table(
