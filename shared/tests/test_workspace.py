@@ -180,7 +180,7 @@ def test_a_damaged_identity_is_refused_and_left_as_it_is(tmp_path):
 
 def test_a_damaged_store_is_refused_with_the_remedy(tmp_path):
     (tmp_path / "store.db").write_bytes(b"not a database, but long enough to be taken for one" * 100)
-    with pytest.raises(WorkspaceError, match="cannot be opened"):
+    with pytest.raises(WorkspaceError, match="doctor --repair"):
         Workspace(tmp_path).count_calls()
 
 

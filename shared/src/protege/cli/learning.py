@@ -13,9 +13,8 @@ import typer
 
 import protege
 
-from .. import chat, collect, loop, measure, report, serve, service, tune, watch
+from .. import chat, collect, loop, measure, report, serve, service, store, tune, watch
 from ..errors import BadInput
-from ..store import in_words
 from ..workspace import Workspace
 from . import output
 from .common import (
@@ -256,7 +255,7 @@ def status(home: Home = None, as_json: Json = False) -> None:
     if (doubt := current["doubt"]) is not None:
         output.print_note(f"The teacher answers agents: {doubt['fact']}. {doubt['remedy']}")
     if damaged := current["damaged"]:
-        output.print_note(f"Damaged rows are left out: {in_words(damaged)}. Mend them: protege doctor --repair")
+        output.print_note(f"Damaged rows are left out: {store.in_words(damaged)}. Mend them: protege doctor --repair")
     for place, reasons in current["set_aside"].items():
         output.console.print(f"Set aside in {place}: {', '.join(f'{n:,} {reason}' for reason, n in reasons.items())}")
     for specialist in current["specialists"]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .. import cli, report, service
+from .. import cli, report, service, watch
 from ..common import trust as trusting
 from ..common.files import DEFAULT_HOME, home_path
 from ..common.trust import trusted_homes
@@ -36,12 +36,25 @@ def write_report(
 
 
 @upkeep.command(rich_help_panel=CARE)
-def doctor(home: Home = None, as_json: Json = False) -> None:
+def doctor(
+    repair: Annotated[
+        bool,
+        typer.Option(
+            "--repair", help="First repair the home: set damaged rows aside, save what can be read of a damaged store."
+        ),
+    ] = False,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
     """Show what is missing here, and the command that fixes it."""
+    repaired = watch.repair(home) if repair else None
     findings = cli.checkup(home)
     if as_json:
-        output.print_json({"findings": [fields_of(finding) for finding in findings]})
+        document = {"findings": [fields_of(finding) for finding in findings]}
+        output.print_json({"repair": repaired.to_record(), **document} if repaired else document)
     else:
+        if repaired:
+            output.print_block("Repair", repaired.lines() or ["Nothing is damaged."])
         marks = {True: "ok", False: "missing", None: "–"}
         output.print_table("", ("", "", "fact", "remedy"), [(marks[f.ok], f.name, f.fact, f.remedy) for f in findings])
     if any(f.ok is False for f in findings):

@@ -1,4 +1,5 @@
 from .backend import Backend as Backend
+from .backend import Mended as Mended
 from .cache import Cache as Cache
 from .calls import Calls as Calls
 from .damage import damaged_rows as damaged_rows

@@ -24,6 +24,20 @@ class Damage:
     """How many rows of each table are damaged. All else goes on without them."""
 
 
+@dataclass(frozen=True, slots=True)
+class Mended:
+    """What a repair found and did."""
+
+    fault: str = ""
+    """What was wrong with the whole store, which was written anew; "" if nothing was."""
+    lost: Mapping[str, int] = field(default_factory=dict[str, int])
+    """How many rows of each table were set aside; of pages that could not be read, one for each table."""
+    state_lost: bool = False
+    """Whether something is lost that says who may answer."""
+    kept: Path | None = None
+    """The folder with the damaged original, if the store was written anew."""
+
+
 class Backend(Protocol):
     """A database of one home, and the locks of its workspace."""
 
@@ -68,6 +82,15 @@ class Backend(Protocol):
 
     def set_aside(self) -> Mapping[str, Mapping[str, int]]:
         """How much is in quarantine, by place and reason: a look, as `journal_offsets`."""
+        ...
+
+    def repair(self, before: Callable[[], object]) -> Mended:
+        """Set aside what cannot be read, so that all else can be used (`mending`). A store that is sound is left as it
+        is. Killed at any time, it can be done again.
+
+        before: is called before anything is changed if something is lost that says who may answer. Raises WorkspaceBusy
+        if the store has to be written anew and another process has it open.
+        """
         ...
 
     def damage(self) -> Damage:

@@ -6,7 +6,9 @@ import contextlib
 import functools
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +16,22 @@ import filelock
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.exc import DatabaseError, DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError
 
+from ..common.confinement import Aside
 from ..errors import WorkspaceBusy, WorkspaceError
 from . import home as homes
-from .backend import TURN_S, Damage
+from .backend import TURN_S, Damage, Mended
 from .damage import damaged_rows
+from .damaged_file import alone, damaged, is_damage, keep_original
 from .database import Database
+from .mending import mend
 from .migrations import is_current, migrate
 from .rows import MOST_NUMBER, as_text
+from .salvage import MAGIC, WAL_MAGIC, salvage
+
+OPENINGS = 3
+"""A file that is replaced while it is opened is opened again this often."""
 
 
 class Sqlite:
@@ -40,26 +49,53 @@ class Sqlite:
         try:
             with _private_umask():
                 return self._connected()
-        except OperationalError as error:
+        except DBAPIError as error:
             raise WorkspaceError(
                 f"The store {self._path} cannot be opened: {error.orig}.",
                 "Another process may be writing, or the disk be full: try again in a minute.",
             ) from error
-        except DatabaseError as error:
-            raise WorkspaceError(
-                f"The store {self._path} cannot be opened: {error.orig}.",
-                "Restore it from a backup; without it calls can be collected again, specialists cannot.",
-            ) from error
 
     def _connected(self) -> sa.Engine:
-        engine = sa.create_engine(f"sqlite:///{self._path}", connect_args={"timeout": 30})
-        event.listen(engine, "connect", _pragmas)
-        with filelock.FileLock(self._path.with_suffix(".lock")):  # two that turn WAL on at once would collide
+        with self._opening:  # two that turn WAL on at once would collide
+            self._swap()
+            if fault := self._fault():
+                raise damaged(self._path, fault)
+            if not self._path.exists():
+                self._make(self._path)
+            engine = _engine(self._path)
             if not is_current(engine):  # a look, which needs no write lock
                 with self._without_an_older_loop():
                     homes.raise_version(self._home)
                     migrate(engine, begin_immediate)
         return engine
+
+    @functools.cached_property
+    def _opening(self) -> filelock.FileLock:
+        return filelock.FileLock(self._path.with_suffix(".lock"))
+
+    def _make(self, path: Path) -> None:
+        """Make an empty store: under another name first, so that one of no length is always one that was emptied."""
+        fresh = path.with_name(f".{path.name}.new")
+        for name in ("", "-wal", "-shm"):
+            fresh.with_name(f"{fresh.name}{name}").unlink(missing_ok=True)
+        engine = _engine(fresh)
+        migrate(engine, begin_immediate)
+        engine.dispose()
+        fresh.replace(path)
+
+    def _fault(self) -> str:
+        """What can be seen to be wrong with the files before they are opened; "" if nothing is."""
+        if not self._path.exists():
+            used = any((self._home / name).exists() for name in ("routes.json", "specialists", "datasets"))
+            return "it is gone, and the home was in use" if used else ""
+        with self._path.open("rb") as file:
+            head = file.read(len(MAGIC))
+        if head != MAGIC:
+            return "it is no database any more" if head else "it is empty"
+        with contextlib.suppress(FileNotFoundError), self._path.with_name("store.db-wal").open("rb") as file:
+            if file.read(len(WAL_MAGIC[0])) not in (b"", *WAL_MAGIC):
+                return "its write-ahead log is no such log any more"
+        return ""
 
     @contextlib.contextmanager
     def _without_an_older_loop(self) -> Iterator[None]:
@@ -105,6 +141,8 @@ class Sqlite:
         return filelock.FileLock(self._home / "turn.lock", timeout=TURN_S)
 
     def damage(self) -> Damage:
+        if fault := self._fault():
+            return Damage(fault)
         if not self._path.exists():
             return Damage()
         engine = sa.create_engine("sqlite://", creator=self._looking, poolclass=sa.NullPool)
@@ -117,6 +155,56 @@ class Sqlite:
             return Damage(rows=damaged_rows(Database(self, engine))) if tables else Damage()
         except DBAPIError as error:
             return Damage(str(error.orig))
+
+    def repair(self, before: Callable[[], object]) -> Mended:
+        with self.lock(), self.turn(), self._opening, _private_umask():
+            self._swap()
+            if fault := self.damage().fault:
+                with alone(self._path):
+                    return self._written_anew(fault, before)
+            if not self._path.exists():
+                return Mended()
+            engine = _engine(self._path)
+            try:
+                migrate(engine, begin_immediate)
+                return mend(Database(self, engine), before=before)
+            finally:
+                engine.dispose()
+
+    def _written_anew(self, fault: str, before: Callable[[], object]) -> Mended:
+        """Copy what can be read into a new store, and put that in the place of the damaged one."""
+        with tempfile.TemporaryDirectory(dir=self._home, prefix=".repair.") as folder:
+            fresh = Path(folder) / "fresh.db"
+            self._make(fresh)
+            lost = salvage(self._path, fresh, Path(folder))
+            if "log" in fault:
+                lost.append(Aside("store", "all", "DatabaseError", "The latest changes are lost."))
+            engine = _engine(fresh)
+            mended = mend(Database(self, engine), lost, before)
+            with engine.connect() as connection:
+                checked = connection.exec_driver_sql("PRAGMA integrity_check").scalars().all()
+            engine.dispose()
+            if checked != ["ok"]:
+                raise WorkspaceError("The repaired store does not hold.", "Nothing was changed. Restore a backup.")
+            kept = keep_original(self._path)
+            fresh.replace(self._repaired)  # from here on the repair is made; what is left can be done by any opener
+        self._put_in_place()
+        return replace(mended, fault=fault, kept=kept)
+
+    @property
+    def _repaired(self) -> Path:
+        return self._home / "store.db.repaired"
+
+    def _swap(self) -> None:
+        """End a repair whose process was killed."""
+        if self._repaired.exists():
+            with alone(self._path):
+                self._put_in_place()
+
+    def _put_in_place(self) -> None:
+        for name in ("store.db-wal", "store.db-shm"):  # first: a log is applied to whatever database lies beside it
+            (self._home / name).unlink(missing_ok=True)
+        self._repaired.replace(self._path)
 
     def _looking(self) -> sqlite3.Connection:
         """A connection that changes nothing."""
@@ -177,9 +265,26 @@ def _private_umask() -> Iterator[None]:
         os.umask(before)
 
 
-def _pragmas(connection: Any, _record: Any) -> None:
-    connection.text_factory = as_text  # bytes that are no text cost their row, not the query
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=NORMAL")
-    cursor.close()
+def _engine(path: Path) -> sa.Engine:
+    """Raises WorkspaceError, at any statement, if the file turns out to be damaged."""
+    engine = sa.create_engine(f"sqlite:///{path}", creator=functools.partial(_connection, path))
+
+    def on_error(context: sa.engine.ExceptionContext) -> None:
+        if is_damage(context.original_exception):
+            raise damaged(path, str(context.original_exception)) from context.original_exception
+
+    event.listen(engine, "handle_error", on_error)
+    return engine
+
+
+def _connection(path: Path) -> sqlite3.Connection:
+    for _ in range(OPENINGS):
+        connection = sqlite3.connect(path, timeout=30, check_same_thread=False)
+        connection.text_factory = as_text  # bytes that are no text cost their row, not the query
+        seen = path.stat().st_ino
+        connection.execute("PRAGMA journal_mode=WAL")  # opens the file, and holds a lock on it from here on
+        connection.execute("PRAGMA synchronous=NORMAL")
+        if path.stat().st_ino == seen:
+            return connection
+        connection.close()  # a repair has put another in its place meanwhile
+    raise sqlite3.OperationalError("the file is replaced again and again")

@@ -4,4 +4,6 @@ from .reasons import close_reason as close_reason
 from .reasons import last_reason as last_reason
 from .reasons import open_reason as open_reason
 from .reasons import reason_of as reason_of
+from .repairing import Repair as Repair
+from .repairing import repair as repair
 from .shadowing import shadow as shadow
