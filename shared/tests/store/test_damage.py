@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from protege.cli.doctor import checkup
 from protege.errors import DamagedRow, WorkspaceError
 from protege.loop import find_tasks
 from protege.report import history, status
-from protege.rollout import off_at_once, policy_of, publish, set_policy, switch
+from protege.rollout import TaskPolicy, off_at_once, policy_of, publish, set_policy, switch
 from protege.store import Database, open_store, tables
 from protege.store.home import Identity
 from protege.store.rows import READERS, plain, read
@@ -75,7 +76,9 @@ def test_a_row_is_read_or_damaged_whatever_one_of_its_columns_holds(sound: Path,
         table = tables.metadata.tables[name]
         for row in database.rows(plain(table)):
             try:
-                read(table, {**row._mapping, column: DAMAGES[kind]})
+                said = read(table, {**row._mapping, column: DAMAGES[kind]})
+                if name == "policies":
+                    TaskPolicy(**said)  # raises for what no policy can be
             except DamagedRow:
                 refused += 1
     database.close()
@@ -134,6 +137,19 @@ def test_the_teacher_answers_where_nobody_can_tell_what_was_promised(
     assert followed(home) == [] and policy_of(workspace, "colour").off
     (improved,) = improve(workspace)
     assert "doctor --repair" in improved.reason and followed(home) == []
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(TaskPolicy)])
+def test_a_policy_that_cannot_be_read_as_one_is_a_damaged_row(sound: Path, name: str) -> None:
+    database = Database(open_store(sound, Identity("")))
+    (row,) = database.rows(plain(tables.policies))
+    database.close()
+    for value in (*DAMAGES.values(), -1.0, 0.0, 1.0, 2.0, "al", ""):
+        try:
+            said = read(tables.policies, {**row._mapping, name: value})
+        except DamagedRow:
+            continue
+        assert TaskPolicy(**said)
 
 
 def test_a_damaged_policy_is_not_overwritten_and_off_holds_all_the_same(home: Path) -> None:

@@ -139,7 +139,9 @@ def _event(row: Row) -> Event:
 
 def _policy(row: Row) -> Row:
     """What is said; an absent field is left open. The bounds are those of `rollout.TaskPolicy`."""
-    for name in ("epsilon", "delta", "audit"):
+    if row["promise"] not in (None, "", "kept", "all"):
+        raise ValueError("no promise")
+    for name in ("epsilon", "delta", "epsilon_all", "audit"):
         _within(row[name], math.nextafter(0, 1), 1 if name == "audit" else math.nextafter(1, 0))
     for name in ("latency_ms", "budget_usd"):
         _within(row[name], math.nextafter(0, 1), math.inf)

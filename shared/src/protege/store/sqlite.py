@@ -151,7 +151,7 @@ class Sqlite:
                 fault = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
                 tables = sa.inspect(connection).get_table_names()
             if fault != "ok":
-                return Damage(str(fault))
+                return Damage(str(fault).splitlines()[-1])
             return Damage(rows=damaged_rows(Database(self, engine))) if tables else Damage()
         except DBAPIError as error:
             return Damage(str(error.orig))
