@@ -70,6 +70,7 @@ def figures(
         fingerprint="f",
         scorer=Scorer.plain(),
         ceiling=None,
+        structure=None,
         calls={},
         confidences=(),
         parity=PARITY,

@@ -117,6 +117,8 @@ def test_unlike_answers_are_taken_from_train_alone():
     assert reasons(curated, "train") == {"answer without the task's structure": 30 - _held(curated, "never seen")}
     assert "never seen" not in curated.train["answer"]
     assert _held(curated, "never seen") > 0
+    judged = [*curated.calibration["answer"], *curated.test["answer"]]
+    assert curated.provenance["structure"] == 1 - judged.count("never seen") / len(judged) < 1
 
 
 def _held(curated: Curated, answer: str) -> int:

@@ -61,6 +61,9 @@ class Figures:
     scorer: Scorer
     ceiling: Mapping[str, Any] | None
     """How far the teacher agreed with itself on prompts that were recorded more than once."""
+    structure: float | None
+    """The share of the teacher's answers to these calls that have the task's structure; None if that was not counted.
+    `Evaluation.valid` is the specialist's, before the gate, which keeps no other."""
     calls: Mapping[str, int]
     """Calls in each part of the data set."""
     confidences: Sequence[tuple[float, bool]]
@@ -79,6 +82,7 @@ class Figures:
             "fingerprint": self.fingerprint,
             "scorer": self.scorer.to_record(),
             "ceiling": self.ceiling,
+            "structure": self.structure,
             "calls": dict(self.calls),
             "confidences": list(self.confidences),
             "parity": self.parity.to_record(),
@@ -121,6 +125,7 @@ def certify(workspace: Workspace, candidate: Candidate, promise: Promise, beside
         fingerprint=answers.fingerprint,
         scorer=answers.scorer,
         ceiling=curated.provenance.get("agreement"),
+        structure=curated.provenance.get("structure"),
         calls=curated.provenance["counts"],
         confidences=[(j.confidence, j.agreed) for j in held_out if j.confidence is not None],
         parity=candidate.parity,

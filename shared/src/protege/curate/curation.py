@@ -93,6 +93,7 @@ def curate(
         "groups": dealt.groups,
         "duplicates": _duplicates(rows, pairs),
         "agreement": _agreement(rows, task),
+        "structure": _structure([*parts["calibration"], *parts["test"]], task, confinement),
         "times": {name: _times(part) for name, part in parts.items()},
         "dropped": {"all": _counts(rejected), "train": _counts(from_train)},
         "rejected": dict(sorted({**rejected, **from_train}.items())),
@@ -193,6 +194,15 @@ def _unlearnable(row: Row, task: Task) -> str | None:
     if not has_structure(row, task):
         return "cut off" if row.cut_off else "answer without the task's structure"
     return "cut off" if row.cut_off and task.kind not in ("label", "json") else None
+
+
+def _structure(rows: Sequence[Row], task: Task, confinement: Confinement) -> float | None:
+    """The share of these rows whose answer, the teacher's, has the task's structure; None without rows."""
+    right = 0
+    for row in rows:
+        with confinement.each(row.id):
+            right += has_structure(row, task)
+    return right / len(rows) if rows else None
 
 
 def _retried(rows: Sequence[Row]) -> dict[str, str]:
