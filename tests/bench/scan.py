@@ -3,13 +3,14 @@
     .venv/bin/python tests/bench/scan.py power       coverage beside the fixed sequence's, on worlds like real tasks
     .venv/bin/python tests/bench/scan.py clusters    runs of dependent calls: all counted, one a run, a design effect
     .venv/bin/python tests/bench/scan.py shadow      a staged rollout: certified and shown, or proved by the shadow
+    .venv/bin/python tests/bench/scan.py both        of all calls ≤ .05 and of the kept ≤ .10, beside of the kept ≤ .05
     .venv/bin/python tests/bench/scan.py search      risk profiles drawn at random, all of whose thresholds are too bad
     (each takes --runs N and --json)
 
 Each world of `power` and `clusters` is made of 100,000 answers or more whose true risk above every threshold is known.
 The scan, the sequence and the choice of one call a run are the program's own. `pooled` has five calls for each three of
 the others, as test calls are two for three calibration calls; `shadow` has so many too. Exits 1 where one call a run, a
-profile of the search, or a staged rollout breaks the promise by more than chance explains.
+profile of the search, a staged rollout or a promise of both breaks what is promised by more than chance explains.
 """
 
 from __future__ import annotations
@@ -188,6 +189,47 @@ def proposed(world: World, n: int) -> tuple[float | None, bool]:
     return (None, False) if found is None else (found.threshold, True)
 
 
+# Two promises
+
+
+BOTH = Promise(0.10, DELTA, of_all=0.05)
+AT_BOTH: dict[str, Callable[[], World]] = {
+    "kept .101 everywhere, half answered": lambda: World(*profile((1.0, 0.101)), seed=4, invalid=1.0),
+    "kept .0505 everywhere, all answered": lambda: World(*profile((1.0, 0.0505)), seed=4, invalid=0.0),
+    "right where surest, then .102": lambda: World(*profile((0.5, 0.0), (1.0, 0.102)), seed=4, invalid=0.0),
+    "kept .101 everywhere, .6 answered": lambda: World(*profile((1.0, 0.101)), seed=4, invalid=2 / 3),
+}
+
+
+def both(runs: int) -> Iterator[Row]:
+    """`broken`: the true risk of the kept exceeds .10, or the share of all calls that are kept and wrong .05."""
+    for name, made in AT_BOTH.items():
+        for n in SIZES:
+            yield {"world": name, "n": n, **promises(made(), n, 20 * runs)}
+    means: dict[int, list[Row]] = {n: [] for n in SIZES}
+    for name, profiled in LIKE_REAL.items():
+        world = World(*profiled(), seed=0)
+        for n in SIZES:
+            means[n].append(promises(world, n, runs))
+            yield {"world": name, "n": n, **means[n][-1]}
+    for n, rows in means.items():
+        yield {"world": "mean of all", "n": n, **{key: float(np.mean([row[key] for row in rows])) for key in rows[0]}}
+
+
+def promises(world: World, n: int, runs: int) -> Row:
+    draws = ([world.pool[i] for i in world.draw(round(n * POOLED)).tolist()] for _ in range(runs))
+    pairs = [(world.kept(scan(calls, PROMISE).threshold), world.kept(scan(calls, BOTH).threshold)) for calls in draws]
+    kept, of_both = np.array(pairs).transpose(1, 2, 0)
+    coverage, risk = of_both
+    return {
+        "kept": float(kept[0].mean()),
+        "P(kept)": float((kept[0] > 0).mean()),
+        "both": float(coverage.mean()),
+        "P(both)": float((coverage > 0).mean()),
+        "broken": float(((risk > 0.10 + 1e-12) | (coverage * risk > 0.05 + 1e-12)).mean()),
+    }
+
+
 # Calls that depend on each other
 
 
@@ -296,6 +338,7 @@ PARTS: dict[str, Callable[[int], Iterator[Row]]] = {
     "power": power,
     "clusters": clusters,
     "shadow": shadow,
+    "both": both,
     "search": search,
 }
 

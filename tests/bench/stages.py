@@ -3,7 +3,8 @@
     python tests/bench/stages.py [--runs 3000] [--json]
 
 Made-up streams of independent answers; ε = .05. The evidence is `stats.sequential.shown_below`, its bets taken from
-there and summed up for all streams at once. Beside what the rules ask for, evidence of 20, which is 1/δ.
+there and summed up for all streams at once. Beside what the rules ask for, evidence of 20, which is 1/δ, and what a
+shadow needs that owes the proof.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import json
 import math
 
 import numpy as np
-from protege.rollout.rules import RULES
+from protege.rollout.rules import RULES, evidence_for
 from protege.stats.sequential import BELOW, shown_below
 
 EPSILON = 0.05
@@ -34,7 +35,7 @@ def main() -> None:
 
 def row_of(share: float, runs: int) -> dict[str, float]:
     disagreed = np.random.default_rng(0).random((runs, RULES.patience)) < share
-    levels = (RULES.evidence, 20.0)
+    levels = (RULES.evidence, 20.0, evidence_for("owed", 0.05))
     passed = passed_at(disagreed, levels)
     check = disagreed[0, :200]
     # One stream by the program's own function: at the call where it passes here, and at the one before.

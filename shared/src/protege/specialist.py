@@ -14,6 +14,8 @@ ServeAs: TypeAlias = Literal["lora", "merged", "head"]
 Proof: TypeAlias = Literal["held-out", "owed", "shadow"]
 """What shows a route's promise: the held-out calls; nothing yet ("owed": its shadow is to); or its shadow's calls."""
 
+TIMEOUT_S = 10.0
+"""An agent waits so long for a specialist, unless a policy says otherwise."""
 EMBEDDED = "embedded"
 """The engine that Protégé brings along, to which a specialist belongs until it is placed elsewhere."""
 
@@ -156,7 +158,7 @@ class Route:
     """The wordings of the prompt that calibration saw."""
     share: float = 1.0
     """Of the runs, 0 to 1, by a hash of the run."""
-    timeout_s: float = 10.0
+    timeout_s: float = TIMEOUT_S
     """Seconds that an agent waits at most."""
     audit: float = 0.0
     """The share of its calls, drawn at random, that the teacher answers too, so that they can be compared."""

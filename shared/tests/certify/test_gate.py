@@ -12,7 +12,7 @@ import orjson
 import pytest
 from protege import Call, Request, Specialist, Workspace
 from protege.asking.confidence import Scorer
-from protege.certify import Candidate, Figures, Promise, certify, independent, ledger, refused, route_from
+from protege.certify import Candidate, Figures, Promise, certify, in_time, independent, ledger, refused, route_from
 from protege.common.progress import Silent
 from protege.evaluate import Answers, Judged
 from protege.loop.admit import admit
@@ -252,6 +252,31 @@ def test_what_a_threshold_keeps_is_told_by_thresholds_that_its_calls_did_not_cho
     assert figures.evaluation.n == 400
     assert certified(workspace, ["common"] * 50, lambda i: False).evaluation.kept is not None
     assert certified(workspace, ["common"] * 20, lambda i: False).evaluation.kept is None
+
+
+def test_answers_that_come_too_late_cannot_raise_the_share_of_wrong_ones(workspace: Workspace) -> None:
+    """Of 800 calls 24 are answered wrong, and soon; half of the right ones take a second. An agent that waits half as
+    long keeps 24 wrong of 412: more than ε."""
+    candidate = candidate_of(["common"] * 400, lambda i: i % 33 == 5)
+
+    def slow(part: list[Judged]) -> list[Judged]:
+        return [replace(j, latency_ms=1_000.0 if j.agreed and i % 2 else 1.0) for i, j in enumerate(part)]
+
+    answers = candidate.answers
+    answers = replace(answers, calibration=slow([*answers.calibration]), test=slow([*answers.test]))
+    candidate = replace(candidate, answers=answers)
+    assert certify(workspace, candidate, Promise()).certificate.threshold is not None
+    set_policy(workspace, TASK, {"latency_ms": 500.0})
+    late = certify(workspace, candidate, Promise()).certificate
+    assert late.threshold is None and late.delta == 0.05 / 4  # another limit is another look at the same calls
+    set_policy(workspace, TASK, {"latency_ms": 2_000.0})
+    assert certify(workspace, candidate, Promise()).certificate.delta == 0.05
+
+
+def test_wrong_answers_that_come_late_count_as_kept() -> None:
+    late = [Judged(f"c{n}", "", "", "", agreed=n > 0, confidence=0.9, valid=True, latency_ms=9.0) for n in range(2)]
+    assert [answer.valid for answer in in_time(late, 8.0)] == [True, False]
+    assert in_time(late, 9.0) == late
 
 
 def few(wrong: Callable[[int], bool] = lambda i: False) -> Candidate:

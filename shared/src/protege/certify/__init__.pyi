@@ -6,6 +6,7 @@ from .gate import as_routed as as_routed
 from .gate import certify as certify
 from .gate import cross_fitted as cross_fitted
 from .gate import decided as decided
+from .gate import in_time as in_time
 from .gate import independent as independent
 from .gate import live_calls as live_calls
 from .gate import pool_size as pool_size

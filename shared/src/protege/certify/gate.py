@@ -13,7 +13,7 @@ from ..common.hashing import hash_of
 from ..common.tracing import traced
 from ..rollout.policy import grader_of, policy_of
 from ..rollout.stages import certificate_of
-from ..specialist import Route, Specialist
+from ..specialist import TIMEOUT_S, Route, Specialist
 from ..task import Task
 from ..workspace import Workspace
 from .certificate import Certificate, hindsight_coverage
@@ -103,14 +103,15 @@ def certify(workspace: Workspace, candidate: Candidate, promise: Promise, beside
     held_out, kept, proposed = [*answers.calibration, *answers.test], None, None
     certificate = refused(validation, pool_size(curated), promise)
     if certificate is None:
+        limit_ms = waits_ms(workspace, candidate)
         spent = spent_on(workspace, candidate, promise, beside)
         promise = replace(promise, delta=spent.delta)  # a later decision has fewer calls, or less of δ
-        calls = as_routed(spent.calls, curated)
+        calls = as_routed(in_time(spent.calls, limit_ms), curated)
         certificate = decided(calls, validation, promise)
         if certificate.threshold is not None:
             kept = cross_fitted(calls, validation, promise, certificate.threshold)
         elif promise.scanned:
-            proposed = plug_in(as_routed(held_out, curated), promise)
+            proposed = plug_in(as_routed(in_time(held_out, limit_ms), curated), promise)
     figures = Figures(
         evaluation=evaluate.evaluate(
             held_out,
@@ -206,6 +207,23 @@ def as_routed(judged: Sequence[Judged], curated: Curated) -> list[Judged]:
     return [j if j.call_id in live else replace(j, valid=False, confidence=None) for j in judged]
 
 
+def in_time(judged: Sequence[Judged], limit_ms: float) -> list[Judged]:
+    """The answers as they count where an agent waits so long, in ms: a right one that took longer is handed back.
+
+    A wrong one that took longer counts as kept. So what is certified holds whichever of the slow ones come in time.
+    """
+    return [replace(j, valid=False, confidence=None) if j.agreed and _late(j, limit_ms) else j for j in judged]
+
+
+def _late(answer: Judged, limit_ms: float) -> bool:
+    return answer.latency_ms is not None and answer.latency_ms > limit_ms
+
+
+def waits_ms(workspace: Workspace, candidate: Candidate) -> float:
+    """How long an agent waits for an answer of the candidate, in milliseconds."""
+    return policy_of(workspace, candidate.task.id).latency_ms or 1_000 * TIMEOUT_S
+
+
 def live_calls(curated: Curated) -> set[str]:
     """The ids of the held-out calls whose wording will be live."""
     live = live_wordings(curated)
@@ -259,6 +277,8 @@ def spent_on(workspace: Workspace, candidate: Candidate, promise: Promise, besid
     """What the decision about this specialist, in this engine, on this data set, for this promise, may look at."""
     answers, grader = candidate.answers, grader_of(workspace, candidate.task).name
     made_from = (candidate.specialist.id, answers.fingerprint, candidate.curated.hash, grader)
-    decision = hash_of(*made_from, answers.scorer.to_record(), promise.to_record())
     calls = independent([*answers.calibration, *answers.test], candidate.curated)
+    limit_ms = waits_ms(workspace, candidate)
+    late = [answer.call_id for answer in calls if _late(answer, limit_ms)]  # another limit is another decision
+    decision = hash_of(*made_from, answers.scorer.to_record(), promise.to_record(), *([late] if late else []))
     return spend(workspace, candidate.task.id, decision, calls, promise.delta, beside)
