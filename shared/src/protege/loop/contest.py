@@ -77,7 +77,7 @@ def chosen(run: Run, curated: Curated) -> tuple[Run, list[tuple[str, str]]]:
     if len(runs) == 1:
         return next(iter(runs.values())), []
     settings = {name: asdict(each.settings) for name, each in runs.items()}
-    made_from = (run.task.id, run.task.to_record()["templates"], curated.hash, settings, run.settings.epsilon)
+    made_from = (run.task.id, run.task.to_record()["templates"], curated.hash, settings)
     key = f"contest:{hash_of(*made_from)}"
     cached: dict[str, Any] | None = run.workspace.cached(key)
     if cached is None:
@@ -126,7 +126,7 @@ def _specialist(run: Run, curated: Curated) -> Specialist:
 
 def _showing(run: Run, specialist: Specialist, curated: Curated) -> Showing:
     judged = as_routed(steps.validated(run, specialist, curated), curated)
-    coverage = hindsight_coverage(judged, run.settings.epsilon)
+    coverage = hindsight_coverage(judged, run.settings.epsilon, run.settings.promise.of_all)
     took_ms = [answer.latency_ms for answer in judged if answer.latency_ms is not None]
     return Showing(coverage, saving_usd(run, coverage, statistics.median(took_ms) if took_ms else None))
 
