@@ -4,6 +4,7 @@
         workspace.json      version, id and the store's name
         journal/            what recorders wrote and the store has not yet taken in
         store.db            calls, tasks, specialists, routes, state, and a cache (the built-in store; `store`)
+        store.tables        where its tables begin, for `protege doctor --repair`
         datasets/<hash>/    curated data sets
         specialists/<id>/   weights
         reports/            HTML

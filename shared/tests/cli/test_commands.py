@@ -269,3 +269,18 @@ def test_help_names_every_command(tmp_path):
         "doctor",
     ):
         assert command in shown
+
+
+def test_a_damaged_home_is_said_in_one_error_and_repaired(calls, tmp_path):
+    home = tmp_path / "home"
+    protege("collect", str(calls), home=home)
+    body = (home / "store.db").read_bytes()
+    (home / "store.db").write_bytes(b"\0" * 4096 + body[4096:])
+    failed = protege("status", home=home)
+    assert failed.returncode == 1 and failed.stdout == "" and "protege doctor --repair" in failed.stderr
+    assert "Traceback" not in failed.stderr and protege("off", home=home).returncode == 0
+    told = json.loads(protege("doctor", "--repair", "--json", home=home).stdout)
+    assert told["repair"]["fault"] and told["repair"]["off"] and Path(told["repair"]["kept"]).is_dir()
+    assert "store" not in [finding["name"] for finding in told["findings"]]
+    assert json.loads(protege("status", "--json", home=home).stdout)["calls"] == 40
+    assert "Nothing is damaged." in protege("doctor", "--repair", home=home).stdout

@@ -12,7 +12,7 @@ from pathlib import Path
 OLD_S = 3600.0
 """A file is written within moments, a model within minutes, and its temporary changes all the while."""
 _IN_HOME = re.compile(
-    r"\.{1,2}(workspace\.json|routes\.json|engine\.json|home-id|switch|key|store\.db|repair)\.[\w.-]+"
+    r"\.{1,2}(workspace\.json|routes\.json|engine\.json|home-id|switch|key|store\.db|store\.tables|repair)\.[\w.-]+"
 )
 _IN_FOLDERS = re.compile(r"\.{1,2}\w.*\.\w+")
 _FOLDERS = ("datasets", "specialists/*", "reports")

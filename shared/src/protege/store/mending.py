@@ -21,7 +21,7 @@ from .parts import read_part, unpack
 from .quarantine import Quarantine
 from .records import Decision
 from .rows import STATE, NotUnicode, plain, read
-from .salvage import aside_of
+from .salvage import EVERYTHING, SCHEMA, aside_of
 from .state import State
 from .watched import COMPARED, NOTICED
 
@@ -42,7 +42,7 @@ def mend(database: Database, lost: Iterable[Aside] = (), before: Callable[[], ob
         for aside in asides:
             name = aside.key.partition(" ")[0]
             counts[name] = counts.get(name, 0) + 1
-        state_lost = bool(counts.keys() & {"all", "schema", *(table.name for table in STATE)})
+        state_lost = bool(counts.keys() & {EVERYTHING, SCHEMA, *(table.name for table in STATE)})
         if state_lost:
             before()
         tasks = _tasks_of_lost_looks(database, asides, bad)
@@ -112,7 +112,7 @@ def _call_reader(database: Database) -> Callable[[Mapping[str, Any]], None]:
 
 def _tasks_of_lost_looks(database: Database, asides: Iterable[Aside], bad: Iterable[tuple[sa.Table, Any]]) -> set[str]:
     """The tasks of which an entry of the ledger is lost; every task if nobody can tell whose it was."""
-    lost = sum(aside.key.startswith(("decisions ", "all")) for aside in asides)
+    lost = sum(aside.key.startswith(("decisions ", EVERYTHING)) for aside in asides)
     told = [row["task_id"] for table, row in bad if table is tables.decisions]
     known = {task for task in told if isinstance(task, str) and not isinstance(task, NotUnicode)}
     if lost == len([task for task in told if task in known]):

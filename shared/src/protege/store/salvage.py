@@ -1,7 +1,7 @@
 """What can still be read of a damaged SQLite file, copied row by row into a new one.
 
-Only a copy of the file is touched. Where the pages that describe the tables are lost, those of a new store of the same
-tables are laid over them: tables that were made in the same order begin at the same pages.
+Only a copy of the file is touched. Where the pages that describe the tables are damaged, what they were when the tables
+were last changed is laid over them (`description_of`).
 """
 
 from __future__ import annotations
@@ -29,21 +29,25 @@ MOST_ROW = 1 << 40
 MOST_FAILURES, MOST_IN_VAIN = 4_000, 200
 """Reads of a table that may fail, each halving the rows that are in question; so many if no row was read at all."""
 
+EVERYTHING, SCHEMA = "all", "schema"
+"""What is lost, where it is no table: nothing could be read, or the log was; which tables there were."""
+
 Values = tuple[Any, ...]
 
 
-def salvage(damaged: Path, fresh: Path, work: Path) -> list[Aside]:
+def salvage(damaged: Path, fresh: Path, work: Path, description: bytes = b"") -> list[Aside]:
     """Copy all rows that can be read out of `damaged` into `fresh`, an empty store. Returns what could not be.
 
-    damaged: a store's file, with its `-wal` if it has one; it is not changed. work: a folder for a copy.
+    damaged: a store's file, with its `-wal` if it has one; it is not changed. work: a folder for a copy. description:
+    what `description_of` gave when the file was sound.
     """
     asides: list[Aside] = []
     with contextlib.closing(sqlite3.connect(fresh)) as target:
-        source, described = _opened(damaged, fresh, work)
+        source, described = _opened(damaged, work, description)
         if source is None:
-            return [Aside("store", "all", "DatabaseError", "Nothing of the store could be read.")]
+            return [Aside("store", EVERYTHING, "DatabaseError", "Nothing of the store could be read.")]
         if not described:
-            asides.append(Aside("store", "schema", "DatabaseError", "Which tables there were could not be read."))
+            asides.append(Aside("store", SCHEMA, "DatabaseError", "Which tables there were could not be read."))
         with contextlib.closing(source), target:
             for table in tables.metadata.sorted_tables:
                 asides += _copy(source, target, table)
@@ -56,7 +60,7 @@ def aside_of(table: str, row_id: int, row: dict[str, Any], reason: str = "Damage
     return Aside("store", f"{table} {row_id}", reason, f"A row of {table} is damaged.", dump(plain))
 
 
-def _opened(damaged: Path, fresh: Path, work: Path) -> tuple[sqlite3.Connection | None, bool]:
+def _opened(damaged: Path, work: Path, description: bytes) -> tuple[sqlite3.Connection | None, bool]:
     """A connection to a copy of the file, None if it holds nothing; and whether the file itself says which tables it
     has, so that none can be missing unnoticed."""
     copy = work / "copy.db"
@@ -64,14 +68,14 @@ def _opened(damaged: Path, fresh: Path, work: Path) -> tuple[sqlite3.Connection 
     size = damaged.stat().st_size if damaged.exists() else 0
     if not size and not wal.exists():
         return None, False
-    for laid_over in (False, True):
+    for laid_over in (False, True) if description else (False,):
         for name in ("", "-wal", "-shm"):
             copy.with_name(f"{copy.name}{name}").unlink(missing_ok=True)
         shutil.copyfile(damaged, copy) if size else copy.touch()
         if wal.exists():
             shutil.copyfile(wal, copy.with_name(f"{copy.name}-wal"))
         if laid_over:
-            _lay_over(copy, fresh)
+            _lay_over(copy, description)
         connection = sqlite3.connect(copy, isolation_level=None)
         connection.text_factory = as_text
         with contextlib.suppress(sqlite3.Error):
@@ -83,26 +87,38 @@ def _opened(damaged: Path, fresh: Path, work: Path) -> tuple[sqlite3.Connection 
     return None, False
 
 
-def _lay_over(copy: Path, fresh: Path) -> None:
-    """Write the pages of a new store that describe the tables over those of the copy."""
-    body = fresh.read_bytes()
+def _lay_over(copy: Path, description: bytes) -> None:
+    """Write the pages that describe the tables over those of the copy."""
     with copy.open("r+b") as file:
-        for number in _describing(body):
-            file.seek((number - 1) * PAGE)
-            file.write(body[(number - 1) * PAGE : number * PAGE])
+        for at in range(0, len(description), 4 + PAGE):
+            file.seek((int.from_bytes(description[at : at + 4], "big") - 1) * PAGE)
+            file.write(description[at + 4 : at + 4 + PAGE])
         pages = file.seek(0, 2) // PAGE
         file.seek(28)
         file.write(pages.to_bytes(4, "big"))
 
 
-def _describing(body: bytes) -> list[int]:
-    """The pages of the tree of sqlite_master, which begins on page 1, after the file's header of 100 bytes (SQLite's
-    file format, section 1.6)."""
-    if body[100] != 5:  # no interior page: it is alone
-        return [1]
-    cells = int.from_bytes(body[103:105], "big")
-    at = [int.from_bytes(body[112 + 2 * i : 114 + 2 * i], "big") for i in range(cells)]
-    return [1, *(int.from_bytes(body[a : a + 4], "big") for a in at), int.from_bytes(body[108:112], "big")]
+def description_of(database: Path) -> bytes:
+    """The pages that describe the tables of a sound file, each after its number in 4 bytes; b"" for another page size.
+
+    They are the tree of sqlite_master, which begins on page 1 after the file's header of 100 bytes (SQLite's file
+    format, section 1.6).
+    """
+    with database.open("rb") as file:
+
+        def page(number: int) -> bytes:
+            file.seek((number - 1) * PAGE)
+            return number.to_bytes(4, "big") + file.read(PAGE)
+
+        first = page(1)[4:]
+        if int.from_bytes(first[16:18], "big") != PAGE:
+            return b""
+        numbers = [1]
+        if first[100] == 5:  # an inner page
+            cells = int.from_bytes(first[103:105], "big")
+            at = [int.from_bytes(first[112 + 2 * i : 114 + 2 * i], "big") for i in range(cells)]
+            numbers += [int.from_bytes(first[a : a + 4], "big") for a in (*at, 108)]
+        return b"".join(map(page, numbers))
 
 
 def _copy(source: sqlite3.Connection, target: sqlite3.Connection, table: sa.Table) -> list[Aside]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import shutil
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,6 +20,7 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import DBAPIError
 
 from ..common.confinement import Aside
+from ..common.files import write_private
 from ..errors import WorkspaceBusy, WorkspaceError
 from . import home as homes
 from .backend import TURN_S, Damage, Mended
@@ -28,7 +30,7 @@ from .database import Database
 from .mending import mend
 from .migrations import is_current, migrate
 from .rows import MOST_NUMBER, as_text
-from .salvage import MAGIC, WAL_MAGIC, salvage
+from .salvage import EVERYTHING, MAGIC, WAL_MAGIC, description_of, salvage
 
 OPENINGS = 3
 """A file that is replaced while it is opened is opened again this often."""
@@ -67,7 +69,22 @@ class Sqlite:
                 with self._without_an_older_loop():
                     homes.raise_version(self._home)
                     migrate(engine, begin_immediate)
+                self._tables.unlink(missing_ok=True)
+            if not self._tables.exists():
+                self._note_tables(engine)
         return engine
+
+    @property
+    def _tables(self) -> Path:
+        """What the pages that describe the tables held when they were last changed, for a repair."""
+        return self._home / "store.tables"
+
+    def _note_tables(self, engine: sa.Engine) -> None:
+        with engine.connect() as connection:
+            busy = connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").one()
+        if busy[1] == busy[2]:  # all of the log is in the file; else the next who opens it does this
+            with contextlib.suppress(OSError):  # a disk that is full
+                write_private(self._tables, description_of(self._path))
 
     @functools.cached_property
     def _opening(self) -> filelock.FileLock:
@@ -173,12 +190,15 @@ class Sqlite:
 
     def _written_anew(self, fault: str, before: Callable[[], object]) -> Mended:
         """Copy what can be read into a new store, and put that in the place of the damaged one."""
+        for left in self._home.glob(".repair.*"):  # of a repair that was killed: this one is alone
+            shutil.rmtree(left, ignore_errors=True)
         with tempfile.TemporaryDirectory(dir=self._home, prefix=".repair.") as folder:
             fresh = Path(folder) / "fresh.db"
             self._make(fresh)
-            lost = salvage(self._path, fresh, Path(folder))
+            description = self._tables.read_bytes() if self._tables.exists() else b""
+            lost = salvage(self._path, fresh, Path(folder), description)
             if "log" in fault:
-                lost.append(Aside("store", "all", "DatabaseError", "The latest changes are lost."))
+                lost.append(Aside("store", EVERYTHING, "DatabaseError", "The latest changes are lost."))
             engine = _engine(fresh)
             mended = mend(Database(self, engine), lost, before)
             with engine.connect() as connection:
@@ -202,7 +222,8 @@ class Sqlite:
                 self._put_in_place()
 
     def _put_in_place(self) -> None:
-        for name in ("store.db-wal", "store.db-shm"):  # first: a log is applied to whatever database lies beside it
+        # First: a log is applied to whatever database lies beside it, and other tables begin at other pages.
+        for name in ("store.db-wal", "store.db-shm", "store.tables"):
             (self._home / name).unlink(missing_ok=True)
         self._repaired.replace(self._path)
 

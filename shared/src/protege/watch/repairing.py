@@ -22,6 +22,7 @@ from ..specialist import Specialist
 from ..store import Mended
 from ..store.home import read
 from ..store.records import Event
+from ..store.salvage import EVERYTHING, SCHEMA
 from ..workspace import Workspace
 
 
@@ -57,8 +58,10 @@ class Repair:
         if self.store.fault:
             where = f"; the damaged one is kept in {self.store.kept}" if self.store.kept else ""
             said.append(f"The store was damaged ({self.store.fault}). What could be read stands in a new one{where}.")
-        if self.store.lost:
-            said.append(f"Set aside: {store.in_words(self.store.lost)}.")
+        if rows := {name: number for name, number in self.store.lost.items() if name not in (EVERYTHING, SCHEMA)}:
+            said.append(f"Set aside: {store.in_words(rows)}.")
+        if EVERYTHING in self.store.lost:
+            said.append("All of it, or its latest changes, are lost: collect calls again, and improve anew.")
         if self.off:
             said.append(
                 "Something is lost that says who may answer, so the teacher answers every task. Look at `protege "
@@ -94,7 +97,7 @@ def repair(home: str | os.PathLike[str] | None = None) -> Repair:
             if mended.state_lost and not workspace.state.policy(EVERY).get("off"):
                 set_policy(workspace, None, {"off": True})
             if mended.state_lost:
-                why = f"A repair set aside {store.in_words(mended.lost)}: the teacher answers until `protege on`."
+                why = "A repair lost what says who may answer: the teacher answers until `protege on`."
                 workspace.history.note(Event("repaired", why, ""))
             ended = _without_files(workspace)
             settle(workspace)
