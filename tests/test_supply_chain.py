@@ -18,7 +18,7 @@ HASHED = ("shared/hashes.txt", "shared/models.txt", "shared/inputs.txt", ".githu
 KNOWN = frozenset(
     {
         "0BSD", "AFL", "Apache-2.0", "BSD", "BSD-2-Clause", "BSD-3-Clause", "BSL-1.0", "CC-BY-4.0", "CC0-1.0",
-        "CNRI-Python", "ISC", "LLVM-exception", "MIT", "MIT-CMU", "MPL-2.0", "PSF-2.0", "Unlicense", "Zlib",
+        "CNRI-Python", "ISC", "LLVM-exception", "MIT", "MIT-0", "MIT-CMU", "MPL-2.0", "PSF-2.0", "Unlicense", "Zlib",
     }
 )  # fmt: skip
 """Licences under which a library may be asked for: none of them reaches the program that uses it."""

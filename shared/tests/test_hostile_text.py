@@ -28,7 +28,7 @@ from protege.common.fences import fenced
 from protege.common.hashing import hash_of
 from protege.common.shapes import fits
 from protege.masking import masking
-from protege.route import decision, table
+from protege.route import decision, sealing, table
 from protege.serve.engine import Completion
 from protege.task import Template, TemplatePart, offered
 
@@ -140,6 +140,10 @@ CALLED: Mapping[str, Callable[[str], object]] = {
     "cluster.wording.words": lambda text: wording.words([text]),
     "cluster.wording.name_words": lambda text: wording.name_words([text]),
     "route.decision.objection": lambda text: decision.objection(request_from(called(text)), text, FITTED, ROUTE),
+    "route.sealing.parted": lambda text: [
+        sealing.parted(t.encode()) for t in (text, f'{text},"signature":"{text[:88]}"}}')
+    ],
+    "route.sealing.unseal": lambda text: quietly(lambda: sealing.unseal(Path("nowhere"), text.encode())),
     "route.table.from_bytes": lambda text: quietly(lambda: table.from_bytes(text.encode()), TypeError),
     "call.request_from": lambda text: request_from(called(text)),
     "call.text_of": lambda text: text_of({"content": [{"type": "text", "text": text}]}),
@@ -185,9 +189,11 @@ ELSEWHERE = {
     "common.logs": "takes our own words",
     "common.peers": "takes addresses and ids of processes",
     "common.prices": "takes no text",
+    "common.signing": "hashes bytes",
     "common.switch": "takes ids, and hashes them",
     "common.tracing": "takes our own words",
     "route.link": "takes an address of ours",
+    "route.sealing.seal": "hashes bytes",
     "route.table.to_bytes": "writes JSON",
     "chat.answer.schema_of": "looks an entry up",
     "chat.openai.sampling": "looks entries up",

@@ -1,4 +1,4 @@
-"""A home in the working folder answers only if Protégé made it there, or the user trusts it."""
+"""A home answers only if Protégé made it for this user, or the user trusts it, whether it is found or named."""
 
 from __future__ import annotations
 
@@ -73,17 +73,21 @@ def test_a_home_that_was_made_here_is_believed(user: Path) -> None:
     assert trusted_homes() == [user / "other" / ".protege", user / "work" / ".protege"]
 
 
-def test_a_home_that_the_user_names_is_believed(user: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_home_that_came_with_a_checkout_is_not_believed_for_being_named(
+    user: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     named = checked_out(user / "elsewhere")
-    assert is_believed(home_path(named))
-    monkeypatch.setenv("PROTEGE_HOME", str(checked_out(user / "third")))
+    assert not is_believed(home_path(named))
+    monkeypatch.setenv("PROTEGE_HOME", str(named))
+    assert home_path() == named and not is_believed(home_path())
+    trust(named)
     assert is_believed(home_path())
 
 
-def test_naming_it_later_makes_no_home_of_the_working_folder_believed(user: Path) -> None:
-    """Adapters hand on the path that they found."""
-    home = checked_out(user / "work")
-    assert home_path() == home and not is_believed(home_path(home))
+def test_a_home_that_was_made_by_name_is_believed(user: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROTEGE_HOME", str(user / "named"))
+    Workspace().close()
+    assert is_believed(home_path()) and trusted_homes() == [user / "named"]
 
 
 def test_a_copy_and_a_home_in_the_place_of_another_are_not_believed(user: Path) -> None:
@@ -132,9 +136,20 @@ def test_without_a_configuration_folder_the_agent_goes_on(user: Path) -> None:
         trust(home_path())
 
 
-def test_homes_that_are_never_found_by_chance_are_not_recorded(user: Path) -> None:
-    make_home(user / "named")
-    assert trusted_homes() == []
+def test_a_folder_that_holds_anything_is_not_taken_for_ones_own(user: Path) -> None:
+    (user / "empty").mkdir(mode=0o700)
+    (user / "full" / "specialists").mkdir(parents=True, mode=0o700)
+    for name in ("empty", "full"):
+        make_home(user / name)
+    assert trusted_homes() == [user / "empty"]
+
+
+def test_an_id_of_another_form_is_made_anew_by_trust(user: Path) -> None:
+    home = checked_out(user / "work")
+    (home / "home-id").write_text("anything")
+    assert not is_trusted(home)
+    trust(home)
+    assert is_trusted(home) and len((home / "home-id").read_text()) == 32
 
 
 def test_an_untrusted_home_starts_no_engine_and_is_told_once(user: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -174,11 +189,11 @@ def test_trusting_a_home_that_others_can_write_says_that_it_is_not_believed(user
     assert code == 0 and "go-w" in told
 
 
-def test_where_the_record_cannot_be_written_the_remedy_is_to_name_the_home(user: Path) -> None:
+def test_where_the_record_cannot_be_written_the_remedy_is_another_folder(user: Path) -> None:
     checked_out(user / "work")
     (user / "config").touch()
     code, said, _ = protege("trust", "--json")
-    assert code == WorkspaceError.exit_code and "PROTEGE_HOME" in said["error"]["remedy"]
+    assert code == WorkspaceError.exit_code and "XDG_CONFIG_HOME" in said["error"]["remedy"]
 
 
 def test_publishing_into_a_home_of_ones_own_answers(user: Path) -> None:

@@ -2,8 +2,8 @@
 
     python -m protege.capture.attaching HOME PROGRAM [ARGUMENT]…
 
-PROGRAM is a file, or `-m` and a module, as for `python` itself. HOME is empty if nobody named one. An adapter names its
-recorder by an entry point of the group `protege.recorders`: a function that takes the home folder.
+PROGRAM is a file, or `-m` and a module, as for `python` itself. An adapter names its recorder by an entry point of the
+group `protege.recorders`: a function that takes the home folder.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .. import cli, report, service, watch
+from .. import cli, report, rollout, service, watch
 from ..common import trust as trusting
 from ..common.files import DEFAULT_HOME, home_path
 from ..common.trust import trusted_homes
@@ -70,7 +70,7 @@ def trust(
     remove: Annotated[bool, typer.Option(help="Trust it no longer.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Let agents be answered from a home that was found in their folder, and that Protégé did not make there."""
+    """Let agents be answered from a home that Protégé did not make here for you, and sign its routes."""
     if show:
         homes = [{"home": str(home), "state": "there" if home.is_dir() else "gone"} for home in trusted_homes()]
         if as_json:
@@ -85,9 +85,14 @@ def trust(
         if not home.is_dir():
             raise BadInput(f"There is no home {home}.", "Name the folder of a home, or one that a .protege lies in.")
         trusting.trust(home)
+        if (home / "workspace.json").exists():
+            workspace = Workspace(home)
+            rollout.check_signing(workspace)
+            rollout.publish(workspace)  # signed anew, by this user
     except OSError as error:
         raise WorkspaceError(
-            f"That could not be kept: {error.strerror}.", "Name the home instead: PROTEGE_HOME, or --home."
+            f"That could not be kept: {error.strerror}.",
+            "Make it writable, or set XDG_CONFIG_HOME to a folder of yours.",
         ) from None
     done({"home": str(home), "trusted": True}, f"{home} is trusted from now on.", as_json)
     if (left := doubt(home)) is not None:
@@ -97,7 +102,11 @@ def trust(
 def _home_in(folder: Path | None) -> Path:
     """The home that a folder is, or that lies in it."""
     path = home_path(folder)
-    if folder is None or path.name == DEFAULT_HOME or (path / "workspace.json").exists():
+    if (
+        folder is None
+        or path.name == DEFAULT_HOME
+        or any((path / name).exists() for name in ("workspace.json", "journal"))
+    ):
         return path
     return path / DEFAULT_HOME
 

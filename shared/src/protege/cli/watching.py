@@ -12,7 +12,7 @@ import typer
 
 from .. import cluster, collect, loop, report
 from ..capture import attaching
-from ..common.files import home_path, is_named
+from ..common.files import home_path
 from ..errors import BadInput, ProtegeError
 from ..task import Task
 from ..workspace import Workspace
@@ -73,8 +73,7 @@ def record(
         raise BadInput("-m needs a module's name.", "protege record -m package.agent")
     if program[0] != "-m" and not Path(program[0]).is_file():
         raise BadInput(f"There is no file {program[0]}.", "protege record agent.py, or protege record -m package.agent")
-    named = home_path(home)
-    where = str(named.resolve()) if is_named(named) else ""
+    where = str(home_path(home))
     # Replace this process, so that the program's output, errors and exit code are its own.
     os.execv(sys.executable, [sys.executable, "-m", attaching.__name__, where, *program])
 

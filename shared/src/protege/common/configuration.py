@@ -10,6 +10,7 @@ import os
 import stat
 from pathlib import Path
 
+from .files import distrusted
 from .peers import own_uids
 
 
@@ -46,10 +47,10 @@ def is_private(folder: Path) -> bool:
 
 
 def private_bytes(*names: str) -> bytes | None:
-    """The content of a file in it; None if there is none, or it is not believed."""
+    """The content of a file in it; None if there is none, or others may write it."""
     try:
         path = configuration().joinpath(*names)
-        if not (is_private(configuration()) and is_private(path.parent)):
+        if not (is_private(configuration()) and is_private(path.parent)) or distrusted(path):
             return None
         return path.read_bytes()
     except OSError:

@@ -11,22 +11,10 @@ from pathlib import Path
 
 DEFAULT_HOME = ".protege"
 
-_found: set[Path] = set()
-"""The homes that nobody named: those of the working folder."""
-
 
 def home_path(home: str | os.PathLike[str] | None = None) -> Path:
     """The home folder: the one given, else PROTEGE_HOME, else `.protege` here."""
-    named = home or os.environ.get("PROTEGE_HOME")
-    path = Path(named or DEFAULT_HOME).absolute()
-    if not named:
-        _found.add(path)
-    return path
-
-
-def is_named(home: Path) -> bool:
-    """Whether the user named this home. Not if this process has ever taken it from the working folder by itself."""
-    return home not in _found
+    return Path(home or os.environ.get("PROTEGE_HOME") or DEFAULT_HOME).absolute()
 
 
 def distrusted(home: Path, names: Iterable[str] = ()) -> Path | None:
@@ -45,13 +33,15 @@ def distrusted(home: Path, names: Iterable[str] = ()) -> Path | None:
     return None
 
 
-def write_private(path: Path, body: bytes) -> None:
-    """Write a file whole or not at all. Only its owner can read it."""
+def write_private(path: Path, body: bytes, *, readable: int = 0) -> None:
+    """Write a file whole or not at all. Only its owner can read it, and those whose bits are set in `readable`."""
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(body)
             file.flush()
+            if readable:
+                os.fchmod(file.fileno(), 0o600 | (readable & 0o044))
             os.fsync(file.fileno())
         Path(name).replace(path)
     except BaseException:

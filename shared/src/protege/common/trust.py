@@ -1,44 +1,57 @@
 """Which homes are this user's own.
 
-A home in the working folder, `.protege`, may have come along with a checkout or an archive. It is used only if Protégé
-made it here, or the user trusted it once. The record of these is in the user's configuration folder, a file for each
-home. It holds the home's real path and an id that is in the home too: a copy lies elsewhere, and a home that is put in
-the place of another has another id. A home that the user names is trusted by being named. Light to import.
+A home may have come along with a checkout or an archive, whether it is found in the working folder or named. Agents are
+answered only from one that Protégé made for this user, or that the user trusted once; only there are routes signed and
+engines started. The record of these is in the user's configuration folder, a file for each home. It holds the home's
+real path and an id that is in the home too: a copy lies elsewhere, and a home that is put in the place of another has
+another id. Light to import.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import re
 import secrets
 from pathlib import Path
 
 import orjson
 
+from ..errors import WorkspaceError
 from .configuration import configuration, is_private, private_bytes, private_folder
-from .files import DEFAULT_HOME, is_named, made_once, write_private
+from .files import made_once, write_private
 
 ID_FILE = "home-id"
 FOLDER = "homes"
+_ID = re.compile("[0-9a-f]{32}")
 
 
 def make_home(home: Path) -> None:
-    """Make the folder of a home, for its owner only, and remember that it was made here. One that is there is left as
-    it is. Raises OSError if it cannot be made."""
+    """Make the folder of a home, for its owner only, and remember it as this user's, as is one that is still empty.
+    One that holds anything is left as it is. Raises OSError if it cannot be made."""
     try:
         home.mkdir(mode=0o700, parents=True)
     except FileExistsError:
-        return
-    if home.name == DEFAULT_HOME:  # others are never found by chance
-        with contextlib.suppress(OSError):  # then it has to be named or trusted
-            trust(home)
+        if not _is_empty(home):
+            return
+    with contextlib.suppress(OSError):  # then it has to be trusted
+        trust(home)
+
+
+def _is_empty(home: Path) -> bool:
+    try:
+        return next(home.iterdir(), None) is None
+    except OSError:  # no folder, or one that cannot be read
+        return False
 
 
 def trust(home: Path) -> None:
     """Remember a home as this user's. Raises OSError if it or the configuration folder cannot be written."""
     folder = private_folder(FOLDER)
-    identity = made_once(home / ID_FILE, secrets.token_hex(16).encode()).decode(errors="replace")
-    record = {"home": str(home.resolve()), "id": identity}
+    fresh = secrets.token_hex(16).encode()
+    if not _ID.fullmatch(made_once(home / ID_FILE, fresh).decode(errors="replace")):
+        write_private(home / ID_FILE, fresh)
+    record = {"home": str(home.resolve()), "id": identity_of(home)}
     write_private(folder / _name(home), orjson.dumps(record))
 
 
@@ -51,15 +64,32 @@ def distrust(home: Path) -> bool:
 
 
 def is_trusted(home: Path) -> bool:
-    """Whether a home may be used: named by the user, made here, or trusted. Never raises."""
-    if is_named(home):
-        return True
+    """Whether a home was made for this user, or trusted. Never raises."""
     try:
-        identity = (home / ID_FILE).read_bytes().decode(errors="replace")
         recorded = orjson.loads(private_bytes(FOLDER, _name(home)) or b"{}")
+        return recorded == {"home": str(home.resolve()), "id": identity_of(home)}
     except (OSError, RuntimeError, orjson.JSONDecodeError):
         return False
-    return recorded == {"home": str(home.resolve()), "id": identity}
+
+
+def check_trusted(home: Path) -> None:
+    """Raise WorkspaceError if a home was neither made for this user nor trusted."""
+    if not is_trusted(home):
+        raise WorkspaceError(*untrusted(home))
+
+
+def untrusted(home: Path) -> tuple[str, str]:
+    """The fact and the remedy for a home that is not known as this user's."""
+    fact = f"{home} may have come along with other files: nobody made or trusted it here"
+    return fact, f"If it is yours: protege trust {home}"
+
+
+def identity_of(home: Path) -> str:
+    """The id in a home, 32 hexadecimal digits. Raises OSError if it has none."""
+    identity = (home / ID_FILE).read_bytes().decode(errors="replace")
+    if not _ID.fullmatch(identity):
+        raise FileNotFoundError(f"{home / ID_FILE} holds no id")
+    return identity
 
 
 def trusted_homes() -> list[Path]:

@@ -10,6 +10,7 @@ from .policy import TaskPolicy as TaskPolicy
 from .policy import grader_of as grader_of
 from .policy import policy_of as policy_of
 from .policy import price_as_of as price_as_of
+from .publishing import check_signing as check_signing
 from .publishing import in_force as in_force
 from .publishing import keep_moved as keep_moved
 from .publishing import publish as publish

@@ -21,7 +21,7 @@ from ..specialist import Route, Specialist, State
 from ..store.records import Event, Stage
 from ..workspace import Workspace
 from .policy import policy_of
-from .publishing import publish, withheld
+from .publishing import check_signing, publish, withheld
 from .rules import RULES
 from .stages import proof_so_far
 
@@ -42,7 +42,8 @@ def promote(
 
     Raises BadInput, and changes nothing, if no threshold was certified for it, if its state is no longer the `expected`
     one, if the shadow still owes the proof, or if the first in its cascade is not live on that route any more;
-    EngineError if Ollama does not answer or is another version than was certified.
+    EngineError if Ollama does not answer or is another version than was certified; WorkspaceError if the home is not
+    known as this user's, or cannot be signed for.
     """
     route = route or route_of(workspace, specialist)
     route = replace(route, share=1.0, audit=audit_rate(workspace, specialist))
@@ -226,6 +227,7 @@ def _advance(
     expected = expected or state_of(workspace, specialist)
     if state != "shadow":
         _check_shown(workspace, specialist, route)
+        check_signing(workspace)
         specialist = serve.bring_back(workspace, specialist, route.fingerprint)
     with workspace.turn:
         if (now := state_of(workspace, specialist)) != expected:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from ..common.files import write_private
 from ..common.switch import give, of_specialist, take
+from ..errors import ProtegeError
+from ..route.sealing import parted, seal, unseal
 from ..route.table import to_bytes
 from ..specialist import Route, Specialist
 from ..workspace import Workspace
 from .policy import TaskPolicy, policy_of
+
+log = logging.getLogger("protege.lifecycle")
 
 
 def publish(workspace: Workspace) -> Path:
@@ -20,6 +25,9 @@ def publish(workspace: Workspace) -> Path:
 
     On are those of specialists that answer (a share: canary, first; all: live), as far as their tasks' policies let
     them. All tasks are written, so that a call of a task without a route is not taken for the nearest that has one.
+
+    Routes are signed with this user's key. Where that cannot be, or the home is not known as this user's, what is taken
+    away is written all the same, agents leave all calls to the teacher, and that is logged.
     """
     path = workspace.home / "routes.json"
     with workspace.turn:  # of two that publish at once, the later one writes what both have changed
@@ -27,10 +35,40 @@ def publish(workspace: Workspace) -> Path:
         answering = [s for s in workspace.specialists() if s.answers and s.id in routes]
         allowed = [(in_force(routes[s.id], s, policy_of(workspace, s.task_id)), s) for s in answering]
         on = sorted(((route, s) for route, s in allowed if route), key=lambda pair: pair[1].state)  # "canary" < "live"
-        body = to_bytes(workspace.tasks(), on)
-        if not path.exists() or path.read_bytes() != body:
-            write_private(path, body)
+        _write(path, to_bytes(workspace.tasks(), on), answers=bool(on))
     return path
+
+
+def _write(path: Path, document: bytes, *, answers: bool) -> None:
+    there, readable = (path.read_bytes(), path.stat().st_mode) if path.exists() else (b"", 0)
+    same = parted(there)[0] == document
+    if same and _is_believed(path.parent, there):
+        return
+    body = _signed(path.parent, document) if answers else document
+    if not same or body != document:
+        write_private(path, body, readable=readable)  # agents of another user may have been given it to read
+
+
+def _signed(home: Path, document: bytes) -> bytes:
+    """With this user's signature; without one where there can be none, which is logged."""
+    try:
+        return seal(home, document)
+    except ProtegeError as error:
+        log.warning("The routes of %s are not signed, so that the teacher answers: %s", home, error)
+        return document
+
+
+def _is_believed(home: Path, body: bytes) -> bool:
+    try:
+        unseal(home, body)
+    except ProtegeError:
+        return False
+    return True
+
+
+def check_signing(workspace: Workspace) -> None:
+    """Raise WorkspaceError if the routes of this workspace cannot be signed, so that nobody can be let answer."""
+    seal(workspace.home, b"{}")
 
 
 def keep_moved(workspace: Workspace, before: Specialist, after: Specialist) -> None:

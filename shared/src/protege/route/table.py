@@ -18,11 +18,16 @@ from ..cluster.assign import Assigner
 from ..common.forks import tell_of_forks
 from ..common.patience import WAIT_S, Patience
 from ..common.switch import ALL, mark_of, of_specialist, of_task, switched
+from ..errors import ProtegeError
 from ..specialist import Route, Specialist
 from ..task import Task
-from .belief import Doubt, doubt
+from .belief import doubt_of_place
+from .sealing import unseal
 
-FORMAT = 1
+FORMAT = 2
+"""2: the file is signed (`sealing`)."""
+READ = (1, FORMAT)
+"""What is written in them is the same."""
 CHECK_S = 0.25
 """The file is checked this often at most, so a route that is taken away is off within a second."""
 
@@ -92,7 +97,7 @@ ROUTE_FIELDS = (
 
 
 def to_bytes(tasks: list[Task], routes: list[Pair]) -> bytes:
-    """The content of routes.json."""
+    """The content of routes.json, which `sealing.seal` signs."""
     document = {
         "format": FORMAT,
         "tasks": [_fields(task, TASK_FIELDS) for task in tasks],
@@ -117,12 +122,12 @@ def _specialist_record(specialist: Specialist) -> dict[str, Any]:
 
 
 def from_bytes(body: bytes) -> Table:
-    """Read the content of routes.json.
+    """Read the content of routes.json, whoever wrote it: `sealing.unseal` tells whether that is believed.
 
     Raises ValueError, KeyError, TypeError or AttributeError if the document is damaged or has another format.
     """
     document: dict[str, Any] = orjson.loads(body)
-    if document["format"] != FORMAT:
+    if document["format"] not in READ:
         raise ValueError("routes.json has another format")
     routes = [
         (Route.from_record(entry["route"]), Specialist.from_record(entry["specialist"])) for entry in document["routes"]
@@ -151,11 +156,11 @@ class TableFile:
         self._taken: frozenset[str] = frozenset()
         self._seen: _Version | None = None
         self._seen_s = -math.inf
-        self._body = b""
+        self._document = b""
         self._checked_s = -math.inf
         self._read: tuple[_Version | None, bytes] | None = None
         self._switched: frozenset[str] | None = None
-        self._warned = False
+        self._doubted = self._warned = False
         self._patience = Patience()
         self._reading = self._hangs = False
         self._lock = threading.Lock()
@@ -201,35 +206,39 @@ class TableFile:
             stat = self._path.stat()
             version = (stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino)
             # Two replacements within one tick of the file system's clock may look alike, so a young one is read again.
-            if (found := doubt(self._path.parent)) is not None:
+            if (found := doubt_of_place(self._path.parent)) is not None:
                 self._read = None, b""
-                self._warn_of(found)
-            elif version != self._seen or time.monotonic() - self._seen_s < YOUNG_S:
-                self._read = version, self._path.read_bytes()
+                self._warn_of(*found)
+            elif version != self._seen or self._doubted or time.monotonic() - self._seen_s < YOUNG_S:
+                self._read = version, unseal(self._path.parent, self._path.read_bytes())
+                self._doubted = False
+        except ProtegeError as error:
+            self._doubted, self._read = True, (None, b"")
+            self._warn_of(error.fact, error.remedy)
         except OSError:
             self._read = None, b""
         finally:
             self._reading = self._hangs = False
 
-    def _warn_of(self, found: Doubt) -> None:
+    def _warn_of(self, fact: str, remedy: str) -> None:
         if not self._warned:
             self._warned = True
-            log.warning("%s. Calls are recorded, and the teacher answers them. %s (Told once.)", *found)
+            log.warning("%s. Calls are recorded, and the teacher answers them. %s (Told once.)", fact, remedy)
 
-    def _take(self, version: _Version | None, body: bytes) -> None:
-        if version == self._seen and body == self._body:
+    def _take(self, version: _Version | None, document: bytes) -> None:
+        if version == self._seen and document == self._document:
             return
         if version != self._seen:
             self._seen_s = time.monotonic()
-        same = body == self._body and version is not None and self._seen is not None
-        self._seen, self._body = version, body
+        same = document == self._document and version is not None and self._seen is not None
+        self._seen, self._document = version, document
         if not same:
-            self._whole = self._parsed(body) if version is not None else Table()
+            self._whole = self._parsed(document) if version is not None else Table()
             self._table = self._whole.without(self._taken)
 
-    def _parsed(self, body: bytes) -> Table:
+    def _parsed(self, document: bytes) -> Table:
         try:
-            return from_bytes(body)
+            return from_bytes(document)
         except Exception as error:  # noqa: BLE001 - the agent goes on with its teacher, whatever is in the file
             log.warning("%s cannot be read (%s); the teacher answers all calls.", self._path, type(error).__name__)
             return Table()

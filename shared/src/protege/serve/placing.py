@@ -7,6 +7,7 @@ import logging
 from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from ..common.trust import check_trusted
 from ..errors import ProtegeError
 from ..specialist import Specialist
 from .engine import Engine
@@ -21,12 +22,18 @@ log = logging.getLogger("protege.serve")
 
 
 def open_engine(workspace: Workspace, specialist: Specialist) -> Engine:
-    """The engine that the specialist belongs to, for the caller to close. Raises as `EngineKind.open`."""
+    """The engine that the specialist belongs to, for the caller to close.
+
+    Raises WorkspaceError if the home is not known as this user's, since an engine loads what lies there; else as
+    `EngineKind.open`.
+    """
+    check_trusted(workspace.home)
     return engine_kind(specialist.engine).open(workspace, specialist)
 
 
 def open_engines(workspace: Workspace, specialist: Specialist) -> Replicas:
-    """As many of them as this machine answers most calls with. Raises as `EngineKind.open`."""
+    """As many of them as this machine answers most calls with. Raises as `open_engine`."""
+    check_trusted(workspace.home)
     return engine_kind(specialist.engine).open_many(workspace, specialist)
 
 

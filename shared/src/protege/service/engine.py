@@ -18,6 +18,7 @@ from typing import TypeAlias
 import filelock
 
 from ..errors import ProtegeError, WorkspaceBusy
+from ..route.belief import check_own
 from ..serve.kind import Host
 from ..serve.placing import bring_back
 from ..serve.registry import engine_kind, engine_names
@@ -47,8 +48,9 @@ def serve_forever(
 
     ready: called with the addresses once they can be asked. on_moved: stores what an engine changed, and tells agents.
     wait: waits for the seconds given, and returns whether to end. Raises WorkspaceBusy if another process serves
-    this workspace, else as the engines' own `Host.serve`.
+    this workspace, WorkspaceError if its home is not believed, else as the engines' own `Host.serve`.
     """
+    check_own(workspace.home)
     with _alone(workspace), contextlib.suppress(KeyboardInterrupt), _keeping(workspace, on_moved) as keeper:
         hosts = _hosts(workspace)
         try:

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...common.finding import Finding
+from ...common.signing import is_named
+from ...common.trust import is_trusted
 from ...errors import BadInput
 from ...specialist import EMBEDDED, ServeAs, Specialist
 from ..kind import EngineKind
@@ -61,6 +63,8 @@ class EmbeddedKind(EngineKind):
         """Whether a process serves this home."""
         if not (home / "engine.json").exists():
             yield Finding("engine", None, "not running", "")
+        elif not (is_trusted(home) or is_named()):  # whoever wrote it would have us speak to whom they like
+            yield Finding("engine", None, "not looked at: the home is not known as yours", "")
         elif (engine := connect(home)) is not None:
             engine.close()
             yield Finding("engine", True, "running, and known by its token")
