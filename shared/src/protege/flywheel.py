@@ -18,7 +18,6 @@ from .certify import Candidate, certify
 from .common.confinement import Aside, Confinement
 from .common.progress import Progress, Silent
 from .common.tracing import span
-from .common.trust import check_trusted
 from .errors import ProtegeError
 from .loop import cascade, contest, steps
 from .loop.admit import admit
@@ -43,10 +42,8 @@ def improve(
     First checks whether the specialists that answer still may. What stands in the way of one task (too few calls, no
     base that qualifies, an engine that fails) does not stop the others: it becomes its reason. Raises WorkspaceBusy if
     another process improves the same workspace, BadInput for a task that does not exist, BaseModelError for a named
-    base that is not here, EngineError if the engine that was asked for does not answer, and WorkspaceError if the home
-    is not known as this user's.
+    base that is not here, and EngineError if the engine that was asked for does not answer.
     """
-    check_trusted(workspace.home)
     settings, progress = steps.decided(settings or Settings()), progress or Silent()
     steps.check_bases(workspace, settings)
     watch.look(workspace)

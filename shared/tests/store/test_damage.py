@@ -12,6 +12,7 @@ import pytest
 from damaged import TASK, damage, filled_home, followed
 from protege import Workspace, improve
 from protege.cli.doctor import checkup
+from protege.common.trust import trust
 from protege.errors import DamagedRow, WorkspaceError
 from protege.loop import find_tasks
 from protege.report import history, status
@@ -32,6 +33,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def home(sound: Path, tmp_path: Path) -> Path:
     shutil.copytree(sound, tmp_path / "home")
+    trust(tmp_path / "home")
     return tmp_path / "home"
 
 

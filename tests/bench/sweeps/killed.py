@@ -35,6 +35,7 @@ from protege import Call, Settings, Workspace, improve, rollout
 from protege.collect import collect, drain
 from protege.collect.journal import JournalWriter
 from protege.common import switch
+from protege.common.trust import trust
 from protege.errors import BadInput
 from protege.rollout import lifecycle, policy_of, settle
 from protege.specialist import Specialist
@@ -378,6 +379,7 @@ def _wrong(home: Path, operation: Operation, wanted: Mapping[str, Any]) -> list[
 def _copied(folder: Path, to: Path) -> Path:
     shutil.rmtree(to, ignore_errors=True)
     shutil.copytree(folder, to)
+    trust(to / "home")
     return to / "home"
 
 

@@ -11,6 +11,7 @@ import typer
 from .. import rollout, service
 from ..common.files import home_path
 from ..errors import BadInput
+from ..route.belief import doubt
 from ..workspace import Workspace
 from . import output
 from .common import RUN, Home, Json, Name, done, is_store_trouble, specialist_named, store_trouble, task_named
@@ -46,8 +47,10 @@ def promote(name: Name, home: Home = None, as_json: Json = False) -> None:
     rollout.promote(workspace, specialist)
     policy = rollout.policy_of(workspace, specialist.task_id)
     answers = rollout.in_force(rollout.route_of(workspace, specialist), specialist, policy)
-    overruled = f"{name} is live, but its task's policy gives the calls to another."
-    done({"live": name}, f"{name} answers from now on." if answers else overruled, as_json)
+    line = f"{name} answers from now on." if answers else f"{name} is live, but its policy gives the calls to another."
+    if (found := doubt(workspace.home)) is not None:
+        line = f"{name} is live, but the teacher answers: {found.fact}. {found.remedy}"
+    done({"live": name}, line, as_json)
 
 
 @serving.command(rich_help_panel=RUN)

@@ -42,8 +42,8 @@ def promote(
 
     Raises BadInput, and changes nothing, if no threshold was certified for it, if its state is no longer the `expected`
     one, if the shadow still owes the proof, or if the first in its cascade is not live on that route any more;
-    EngineError if Ollama does not answer or is another version than was certified; WorkspaceError if the home is not
-    known as this user's, or cannot be signed for.
+    EngineError if Ollama does not answer or is another version than was certified; WorkspaceError if its routes
+    cannot be signed.
     """
     route = route or route_of(workspace, specialist)
     route = replace(route, share=1.0, audit=audit_rate(workspace, specialist))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ..common.files import write_private
 from ..common.switch import give, of_specialist, take
+from ..common.trust import is_trusted
 from ..errors import ProtegeError
 from ..route.sealing import parted, seal, unseal
 from ..route.table import to_bytes
@@ -67,8 +68,12 @@ def _is_believed(home: Path, body: bytes) -> bool:
 
 
 def check_signing(workspace: Workspace) -> None:
-    """Raise WorkspaceError if the routes of this workspace cannot be signed, so that nobody can be let answer."""
-    seal(workspace.home, b"{}")
+    """Raise WorkspaceError if this user's key cannot be used, so that nobody can be let answer.
+
+    In a home that is not known as this user's all can be decided, and agents follow once it is trusted.
+    """
+    if is_trusted(workspace.home):
+        seal(workspace.home, b"{}")
 
 
 def keep_moved(workspace: Workspace, before: Specialist, after: Specialist) -> None:
