@@ -72,7 +72,8 @@ def believed_key() -> bytes:
         return _decoded(private_bytes(PUBLIC) or b"")
     except ValueError:
         raise WorkspaceError(
-            "This user has no key to check signatures with.", f"{PUBLIC_KEY_VAR} may give one."
+            "This user has no key to check signatures with.",
+            f"`protege trust HOME` makes one, or {PUBLIC_KEY_VAR} gives that of whoever decides.",
         ) from None
 
 

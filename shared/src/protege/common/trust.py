@@ -75,7 +75,8 @@ def is_trusted(home: Path) -> bool:
 def check_trusted(home: Path) -> None:
     """Raise WorkspaceError if a home was neither made for this user nor trusted."""
     if not is_trusted(home):
-        raise WorkspaceError(*untrusted(home))
+        fact, remedy = untrusted(home)
+        raise WorkspaceError(f"{fact}.", remedy)
 
 
 def untrusted(home: Path) -> tuple[str, str]:

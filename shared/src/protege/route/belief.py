@@ -42,7 +42,7 @@ def doubt(home: Path) -> Doubt | None:
     except FileNotFoundError:
         pass
     except WorkspaceError as error:
-        return Doubt(error.fact, error.remedy)
+        return Doubt(error.fact.rstrip("."), error.remedy)
     return None if signed or is_trusted(home) else Doubt(*untrusted(home))
 
 

@@ -42,13 +42,13 @@ def unseal(home: Path, body: bytes) -> bytes:
         return document
     file = home / "routes.json"
     if signature is None:
-        raise WorkspaceError(f"{file} is not signed", f"If it is yours: protege trust {home}")
+        raise WorkspaceError(f"{file} is not signed.", f"If it is yours: protege trust {home}")
     try:
         message = _message(home, document)
     except OSError:
-        raise WorkspaceError(f"{home / ID_FILE} cannot be read, for which {file} is signed", _remedy(home)) from None
+        raise WorkspaceError(f"{home / ID_FILE} cannot be read, for which {file} is signed.", _remedy(home)) from None
     if not is_signed(message, signature):
-        fact = f"{file} was changed, or is signed for another home or by another key than the one known here"
+        fact = f"{file} was changed, or is signed for another home or by another key than the one known here."
         raise WorkspaceError(fact, _remedy(home))
     return document
 

@@ -214,7 +214,7 @@ class TableFile:
                 self._doubted = False
         except ProtegeError as error:
             self._doubted, self._read = True, (None, b"")
-            self._warn_of(error.fact, error.remedy)
+            self._warn_of(error.fact.rstrip("."), error.remedy)
         except OSError:
             self._read = None, b""
         finally:
