@@ -63,6 +63,18 @@ def come_along(workspace: Workspace, folder: Path) -> Path:
     return home
 
 
+AGENT = """
+import sys, time
+from pathlib import Path
+from protege.route.table import TableFile
+table = TableFile(Path(sys.argv[1]))
+until_s = time.monotonic() + 20
+while not table.current().routes and time.monotonic() < until_s:  # a call does not wait long for what is loaded first
+    time.sleep(0.05)
+print(*table.current().routes)
+"""
+
+
 def told(home: Path) -> str:
     found = doubt(home)
     return "" if found is None else " ".join(found)
@@ -73,9 +85,7 @@ def test_what_is_published_is_signed_and_answers_in_another_process(workspace: W
     document, signature = parted(body)
     assert signature is not None and unseal(workspace.home, body) == document
     assert orjson.loads(body)["routes"] == orjson.loads(document)["routes"] != []
-    program = "import sys; from pathlib import Path; from protege.route.table import TableFile; "
-    program += "print(*TableFile(Path(sys.argv[1])).current().routes)"
-    said = subprocess.check_output([sys.executable, "-c", program, str(workspace.home / "routes.json")], text=True)
+    said = subprocess.check_output([sys.executable, "-c", AGENT, str(workspace.home / "routes.json")], text=True)
     assert said == "colour\n"
 
 
