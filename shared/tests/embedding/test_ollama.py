@@ -7,21 +7,23 @@ import json
 import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
 import pytest
-from protege.embedding import Embedder, embedder_named, findings
+from protege.embedding import Embedder, decided, embedder_named, findings, plain
 from protege.errors import BadInput, EngineError, EngineTimeout, EngineUnreachable, NotServed
 from protege.testing.embedders import EmbedderConformance
+from tiny_bert import give_bert
 
 MODEL = "tiny-bert"
 
 
 @pytest.fixture
-def named(ollama_server: Any, give_bert: Callable[..., None]) -> str:
+def named(ollama_server: Any, tmp_path: Path) -> str:
     """The embedder's name, with a server of the tests' own."""
-    give_bert(ollama_server, MODEL)
+    give_bert(ollama_server, tmp_path, MODEL)
     return f"ollama:{MODEL}@{ollama_server.url}"
 
 
@@ -31,16 +33,15 @@ class TestOllama(EmbedderConformance):
         return embedder_named(named)
 
 
-def test_another_model_under_its_name_is_another_identity(
-    ollama_server: Any, named: str, give_bert: Callable[..., None]
-) -> None:
+def test_another_model_under_its_name_is_another_identity(ollama_server: Any, named: str, tmp_path: Path) -> None:
     embedder = embedder_named(named)
-    before = embedder.identity
-    give_bert(ollama_server, MODEL, 1)
+    before, pinned = embedder.identity, decided(named)
+    give_bert(ollama_server, tmp_path, MODEL, 1)
     until = time.monotonic() + 5
     while embedder.identity == before and time.monotonic() < until:
         time.sleep(0.1)
     assert embedder.identity != before
+    assert plain(pinned) == named and decided(pinned) != pinned
 
 
 def test_a_model_that_is_not_there_is_never_pulled(ollama_server: Any) -> None:

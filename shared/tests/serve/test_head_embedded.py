@@ -25,11 +25,13 @@ from protege.serve.head.engine import HeadEngine
 from protege.specialist import Route, Specialist
 from protege.task import Task, Template, TemplatePart
 from protege.testing.engines import EngineConformance, EngineKindConformance, asked
+from protege.tune.methods import choosing
 from protege.tune.methods.choosing import Way, taught
 from protege.tune.methods.closed import by_field as parts_by_field
 from protege.tune.methods.closed import space_of
 from protege.tune.methods.head import HeadTuner
 from protege.workspace import Workspace
+from tiny_bert import give_bert
 
 STORY = '{"who": "a fox", "where": "the wood", "did": "ran", "end": "well"}'
 OTHER = '{"who": "a hen", "where": "the yard", "did": "sat", "end": "badly"}'
@@ -234,7 +236,14 @@ def test_the_fingerprint_is_of_the_embedder_and_its_version_too(
 @pytest.fixture
 def live(workspace: Workspace, near_head: Head, moody: Moody) -> Iterator[Router]:
     """A router whose one route is a head with the moody embedder."""
-    placed = replace(embedded_by(workspace, near_head, "moody"), state="live")
+    router = live_with(workspace, embedded_by(workspace, near_head, "moody"))
+    yield router
+    router.close()
+
+
+def live_with(workspace: Workspace, specialist: Specialist) -> Router:
+    """A router whose one route is this head's, connected."""
+    placed = replace(specialist, state="live")
     template = Template("sig", (TemplatePart(0, "system", lines=(INSTRUCTION,)),))
     workspace.save_tasks([Task("task", "task", "text", templates=(template,), calls=100)], {})
     workspace.save_specialist(placed)
@@ -243,8 +252,7 @@ def live(workspace: Workspace, near_head: Head, moody: Moody) -> Iterator[Router
     publish_routes(workspace)
     router = Router(workspace.home)
     assert router.wait_until_ready(30)
-    yield router
-    router.close()
+    return router
 
 
 def request(text: str) -> Request:
@@ -320,3 +328,24 @@ def test_an_answer_takes_some_milliseconds(engine: Engine, specialist: Specialis
         engine.complete(specialist, text, timeout_s=60)
         times.append(time.perf_counter() - began_s)
     assert np.median(times) < 0.1  # 3 ms on a quiet machine
+
+
+def test_if_the_ollama_that_embeds_dies_the_teacher_answers_until_it_is_back(
+    workspace: Workspace, start_ollama: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choosing, "_gains", lambda gained: True)  # a random model helps nobody
+    server = start_ollama()
+    give_bert(server, tmp_path, "tiny-bert")
+    name = f"ollama:tiny-bert@{server.url}"
+    placed = engine_kind("head").place(workspace, specialist_of(workspace, taught_with(name)), keep_alive="5m")
+    router = live_with(workspace, placed)
+    assert router.answer(request("Name a colour.")).message is not None
+    server.kill()
+    assert [router.answer(request("Name a colour.")).message for _ in range(5)] == [None] * 5
+    server.start()
+    until = time.monotonic() + 30
+    while router.answer(request("Name a colour.")).message is None and time.monotonic() < until:
+        time.sleep(0.2)
+    assert router.answer(request("Name a colour.")).message is not None
+    router.close()
+    server.stop()

@@ -61,8 +61,9 @@ def test_where_single_words_tell_the_answer_it_is_not() -> None:
 
 
 def test_the_embedder_is_decided_for_heads_alone() -> None:
-    assert TuneSettings(method="head").decided().embedder == "packaged"
-    assert TuneSettings(method="head", embedder="ollama:m").decided().embedder == "ollama:m"
+    identity = embedder_named("packaged").identity
+    once = TuneSettings(method="head").decided()
+    assert once.embedder == f"packaged#{identity[:12]}" and once.decided() == once
     assert TuneSettings().embedder == AUTO and TuneSettings(embedder="packaged").decided().embedder == NONE
     with pytest.raises(BadInput, match="ollama:MODEL"):
         TuneSettings(embedder="nothing")

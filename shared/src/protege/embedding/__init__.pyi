@@ -2,8 +2,10 @@ from .embedder import Embedder as Embedder
 from .embedder import EmbedderKind as EmbedderKind
 from .registry import AUTO as AUTO
 from .registry import NONE as NONE
+from .registry import check as check
 from .registry import decided as decided
 from .registry import embedder_named as embedder_named
 from .registry import embedder_names as embedder_names
 from .registry import findings as findings
+from .registry import plain as plain
 from .registry import register_embedder as register_embedder

@@ -22,6 +22,8 @@ AUTO = "auto"
 """Stands for the first way that is available unasked, else for `NONE`."""
 NONE = "none"
 """Stands for no embedding."""
+_PIN = "#"
+"""What parts an embedder's name from the first digits of its identity."""
 
 _kinds: Registry[EmbedderKind] = Registry(
     "embedder",
@@ -40,16 +42,25 @@ def embedder_named(name: str) -> Embedder:
 
     Raises BadInput if there is no such way, MissingDependency.
     """
-    return _opened.get(name)
+    return _opened.get(plain(name))
+
+
+def plain(name: str) -> str:
+    """The name of an embedder, without what `decided` added."""
+    return name.partition(_PIN)[0]
+
+
+def check(name: str) -> None:
+    """Raise BadInput if this is no embedder's name, nor "auto" or "none". Loads nothing."""
+    if name not in (AUTO, NONE):
+        _kind_of(plain(name))
 
 
 def decided(name: str) -> str:
-    """The name, with "auto" decided. Raises BadInput if there is no such way. Loads nothing."""
-    if name == AUTO:
-        return next(iter(_available()), NONE)
-    if name != NONE:
-        _kind_of(name)
-    return name
+    """The name, with "auto" decided, and with the first digits of its identity: what is made with another model under
+    the same name is made from something else. Raises BadInput, MissingDependency, EngineError."""
+    name = next(iter(_available()), NONE) if name == AUTO else plain(name)
+    return name if name == NONE else f"{name}{_PIN}{embedder_named(name).identity[:12]}"
 
 
 def embedder_names() -> tuple[str, ...]:

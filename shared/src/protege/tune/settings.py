@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from ..embedding import AUTO, NONE, decided
+from .. import embedding
 from ..errors import BadInput
 from ..specialist import PromptForm
 from .registry import tuners
@@ -43,7 +43,7 @@ class TuneSettings:
     """Evaluations in a row without a better loss after which training stops. The best weights are kept."""
     output: Literal["q8_0", "f16"] = "q8_0"
     """The type of the tuned tensors in the merged GGUF."""
-    embedder: str = AUTO
+    embedder: str = embedding.AUTO
     """What a head may learn from besides n-grams (`embedding.embedder_names`): "packaged"; "ollama:NAME", a model that
     an Ollama has; "none"; "auto": packaged where it is installed. It is used where rows left out gain by it."""
     seed: int = 17
@@ -56,11 +56,14 @@ class TuneSettings:
         if self.minutes is not None and self.minutes <= 0:
             raise BadInput("The setting minutes must be above 0.", "Give a larger number, or none.")
         tuners.check(self.method)
-        decided(self.embedder)
+        embedding.check(self.embedder)
 
     def decided(self) -> TuneSettings:
-        """The settings with the embedder decided: "none" for all but heads, whose results do not depend on it."""
-        return replace(self, embedder=decided(self.embedder) if self.method == "head" else NONE)
+        """The settings with the embedder decided (`embedding.decided`): "none" for all but heads.
+
+        Raises as that does.
+        """
+        return replace(self, embedder=embedding.decided(self.embedder) if self.method == "head" else embedding.NONE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from ...chat.prompt import messages_for, render
 from ...common.progress import Progress
-from ...embedding import NONE, Embedder, embedder_named
+from ...embedding import NONE, Embedder, embedder_named, plain
 from ...errors import BadInput, BaseModelError, CannotRender, NotClosed, NotEnoughCalls
 from ...heads import FILE, NGRAMS, Chosen, Head, read, shown_of, write
 from ...specialist import Base, PromptForm, Specialist
@@ -51,7 +51,7 @@ class HeadTuner(Tuner):
                 missing=missing,
             )
         ways = ways_for([row.answer for row in rows])
-        name = lesson.settings.embedder
+        name = plain(lesson.settings.embedder)
         embeds = None if name == NONE else embedder_named(name)
         step = progress.step(f"{lesson.task.name}: learning to choose an answer", steps_of(ways, embeds))
         prompts = [row.prompt for row in rows]

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import gguf
 import numpy as np
-import pytest
 from protege.common.digest import sha256_of
 
 HIDDEN, FEED_FORWARD, LAYERS, HEADS, CONTEXT = 64, 128, 2, 2, 128
@@ -71,15 +69,10 @@ def _shapes(vocabulary: int) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-@pytest.fixture(scope="session")
-def give_bert(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., None]:
-    """Gives an Ollama the tiny model under a name. seed: of its weights."""
-
-    def give(server: Any, model: str, seed: int = 0) -> None:
-        path = write_tiny_bert(tmp_path_factory.mktemp("bert") / "tiny.gguf", seed)
-        client, digest = server.client(), sha256_of(path)
-        client.send_blob(path, digest)
-        client.create(model, digest, parameters={})
-        client.close()
-
-    return give
+def give_bert(server: Any, folder: Path, model: str, seed: int = 0) -> None:
+    """Give an Ollama the model under a name. folder: for its file. seed: of its weights."""
+    path = write_tiny_bert(folder / f"tiny-{seed}.gguf", seed)
+    client, digest = server.client(), sha256_of(path)
+    client.send_blob(path, digest)
+    client.create(model, digest, parameters={})
+    client.close()
