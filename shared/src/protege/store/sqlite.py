@@ -103,8 +103,7 @@ class Sqlite:
     def _fault(self) -> str:
         """What can be seen to be wrong with the files before they are opened; "" if nothing is."""
         if not self._path.exists():
-            used = any((self._home / name).exists() for name in ("routes.json", "specialists", "datasets"))
-            return "it is gone, and the home was in use" if used else ""
+            return "it is gone" if self._tables.exists() else ""
         with self._path.open("rb") as file:
             head = file.read(len(MAGIC))
         if head != MAGIC:
