@@ -152,7 +152,7 @@ def test_what_can_be_read_of_a_damaged_store_is_saved(home: Path, spoil: Callabl
 
 def test_random_bytes_of_a_store_of_some_megabytes_cost_little(tmp_path: Path) -> None:
     workspace = filled_home(tmp_path / "home")
-    workspace.add_calls(call(number, instruction=f"Say {number}. " * 60) for number in range(100, 1500))
+    workspace.add_calls(call(number, instruction=f"Say {number}. " * 800) for number in range(100, 350))
     number = workspace.count_calls()
     workspace.close()
     whole = (tmp_path / "home" / "store.db").read_bytes()

@@ -356,7 +356,7 @@ def sweep(name: str, every: int, place: Path) -> dict[str, Any]:
 def _wrong(home: Path, operation: Operation, wanted: Mapping[str, Any]) -> list[str]:
     """What does not hold after a kill, and after what is done then."""
     wrong: list[str] = []
-    seen = {"followed": followed(home)} if operation.damaged else summary(home)
+    seen: dict[str, Any] = {"followed": followed(home)} if operation.damaged else summary(home)
     left = [name for name in operation.ends if name not in seen["followed"]]
     if operation.damaged:
         wrong += [f"agents follow {name}" for name in seen["followed"] if name != "s2"]
