@@ -154,6 +154,16 @@ def test_calls_of_a_wording_that_the_route_leaves_to_the_teacher_do_not_count(
     assert asked(workspace, [fresh(n) for n in range(20)], monkeypatch) == []
 
 
+def test_from_the_shadow_s_calls_to_a_canary(
+    workspace: Workspace, second: Specialist, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert asked(workspace, [fresh(n, run=f"run {n}") for n in range(79)], monkeypatch) == ["kept"] * 79
+    assert look(workspace) == []
+    asked(workspace, [fresh(n, run=f"run {n}") for n in range(79, 90)], monkeypatch)
+    assert [event.what for event in look(workspace)] == ["canary"]
+    assert workspace.routes()["s2"].proof == "shadow" and state(workspace) == "canary"
+
+
 # Retraining
 
 
