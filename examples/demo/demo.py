@@ -75,7 +75,7 @@ def main() -> None:
         curate=protege.CurateSettings(
             calibration=0.3, test=0.08, max_train=options.train, max_held_out=options.held_out
         ),
-        tune=protege.TuneSettings(steps=options.steps),
+        tune=protege.TuneSettings(minutes=options.minutes),
     )
     improvements = protege.improve(workspace, (), settings, Bars())
     names = {task.id: task.name for task in workspace.tasks()}
@@ -172,7 +172,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--teacher", metavar="URL", help="an OpenAI-compatible endpoint to ask instead of the labels")
     parser.add_argument("--model", default="gpt-4.1-mini", help="the model to ask there (key: OPENAI_API_KEY)")
     parser.add_argument("--price-as", default="gpt-4.1", help="the model whose list price the labels' tokens are given")
-    parser.add_argument("--steps", type=int, default=120, help="training steps a task at most")
+    parser.add_argument("--minutes", type=float, default=2.5, help="minutes of training a task at most")
     parser.add_argument("--held-out", type=int, default=400, help="calibration calls a task at most; test calls too")
     parser.add_argument("--train", type=int, default=900, help="training calls a task at most")
     parser.add_argument(
