@@ -24,6 +24,7 @@ from langchain_core.messages import HumanMessage, SystemMessage
 from langgraph.graph import END, START, MessagesState, StateGraph
 from protege import Request, Workspace, flywheel
 from protege.call import text_of
+from protege.common.trust import trust
 from protege.curate import CurateSettings
 from protege.loop import tasks as finding
 from protege.loop.run import Improvement
@@ -126,6 +127,7 @@ def improved(home) -> Improvement:
     (done,) = flywheel.improve(Workspace(home), (), SETTINGS)
     # Later tests record more calls. By another process: closing the store's file in this one would end SQLite's locks.
     subprocess.run(["cp", "-a", str(home), str(home.parent / "as improved")], check=True)
+    trust(home.parent / "as improved")
     return done
 
 
