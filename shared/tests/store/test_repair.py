@@ -20,7 +20,8 @@ from protege.errors import WorkspaceBusy, WorkspaceError
 from protege.report import status
 from protege.rollout import policy_of, set_policy, switch
 from protege.rollout.at_once import off_at_once
-from protege.store import damaged_file, tables
+from protege.store import damaged_file, open_store, tables
+from protege.store.home import Identity
 from protege.watch import look, repair
 from watched import call
 
@@ -245,3 +246,29 @@ def test_policies_hold_after_a_repair_of_something_else(home: Path) -> None:
     damage(home, "events", "body", b"[")
     repair(home)
     assert policy_of(Workspace(home), TASK.id).delta == 0.2
+
+
+LOCKED = """
+import fcntl, sys
+with open(sys.argv[1], "r+b") as file:
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 510, 0x40000002)
+    except BlockingIOError:
+        print("locked")
+"""
+"""Whether a process has the database open, as another one sees it: SQLite's shared lock in WAL mode."""
+
+
+def test_opening_a_home_again_does_not_end_what_this_process_has_locked(tmp_path: Path) -> None:
+    """Without that lock another process that closes the store takes its log away under this one's feet."""
+    home = tmp_path / "home"
+    first = Workspace(home)
+    first.count_calls()
+    for again in range(3):
+        (home / "store.tables").unlink(missing_ok=bool(again))  # as in a home of an older version
+        second = Workspace(home)
+        second.count_calls()
+        open_store(home, Identity("", store="sqlite")).damage()
+        seen = subprocess.run([sys.executable, "-c", LOCKED, str(home / "store.db")], capture_output=True, check=True)
+        assert seen.stdout == b"locked\n"
+    assert (home / "store.tables").exists()

@@ -9,6 +9,7 @@ import sqlite3
 import struct
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from ..errors import WorkspaceBusy, WorkspaceError
 
@@ -23,7 +24,7 @@ MOST_KEPT = 3
 _LOCK_BYTES = (0x40000000, 512)
 """Where SQLite locks, and how many bytes. In WAL mode whoever has the file open holds a shared lock there."""
 _CORRUPT, _NOT_A_DATABASE, _SHORT_READ = 11, 26, 522
-_left_open: list[int] = []
+_left_open: list[int | BinaryIO] = []
 
 
 def is_damage(error: BaseException | None) -> bool:
@@ -41,6 +42,13 @@ def damaged(path: Path, fault: str) -> WorkspaceError:
         f"The store {path} is damaged: {fault}.",
         "protege doctor --repair saves what can be read. Agents go on and are recorded; off and rollback work.",
     )
+
+
+def left_open(path: Path) -> BinaryIO:
+    """The database, to be read, which stays open: closing it would end what SQLite has locked in this very process."""
+    file = path.open("rb")
+    _left_open.append(file)
+    return file
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ import sqlite3
 from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import sqlalchemy as sa
 
@@ -21,7 +21,6 @@ from . import tables
 from .database import dump
 from .rows import NotUnicode, as_text
 
-MAGIC = b"SQLite format 3\0"
 WAL_MAGIC = (b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83")
 PAGE = 4096
 """Bytes of a page, SQLite's default."""
@@ -98,27 +97,26 @@ def _lay_over(copy: Path, description: bytes) -> None:
         file.write(pages.to_bytes(4, "big"))
 
 
-def description_of(database: Path) -> bytes:
+def description_of(file: BinaryIO) -> bytes:
     """The pages that describe the tables of a sound file, each after its number in 4 bytes; b"" for another page size.
 
     They are the tree of sqlite_master, which begins on page 1 after the file's header of 100 bytes (SQLite's file
     format, section 1.6).
     """
-    with database.open("rb") as file:
 
-        def page(number: int) -> bytes:
-            file.seek((number - 1) * PAGE)
-            return number.to_bytes(4, "big") + file.read(PAGE)
+    def page(number: int) -> bytes:
+        file.seek((number - 1) * PAGE)
+        return number.to_bytes(4, "big") + file.read(PAGE)
 
-        first = page(1)[4:]
-        if int.from_bytes(first[16:18], "big") != PAGE:
-            return b""
-        numbers = [1]
-        if first[100] == 5:  # an inner page
-            cells = int.from_bytes(first[103:105], "big")
-            at = [int.from_bytes(first[112 + 2 * i : 114 + 2 * i], "big") for i in range(cells)]
-            numbers += [int.from_bytes(first[a : a + 4], "big") for a in (*at, 108)]
-        return b"".join(map(page, numbers))
+    first = page(1)[4:]
+    if int.from_bytes(first[16:18], "big") != PAGE:
+        return b""
+    numbers = [1]
+    if first[100] == 5:  # an inner page
+        cells = int.from_bytes(first[103:105], "big")
+        at = [int.from_bytes(first[112 + 2 * i : 114 + 2 * i], "big") for i in range(cells)]
+        numbers += [int.from_bytes(first[a : a + 4], "big") for a in (*at, 108)]
+    return b"".join(map(page, numbers))
 
 
 def _copy(source: sqlite3.Connection, target: sqlite3.Connection, table: sa.Table) -> list[Aside]:

@@ -25,12 +25,12 @@ from ..errors import WorkspaceBusy, WorkspaceError
 from . import home as homes
 from .backend import TURN_S, Damage, Mended
 from .damage import damaged_rows
-from .damaged_file import alone, damaged, is_damage, keep_original
+from .damaged_file import alone, damaged, is_damage, keep_original, left_open
 from .database import Database
 from .mending import mend
 from .migrations import is_current, migrate
 from .rows import MOST_NUMBER, as_text
-from .salvage import EVERYTHING, MAGIC, WAL_MAGIC, description_of, salvage
+from .salvage import EVERYTHING, WAL_MAGIC, description_of, salvage
 
 OPENINGS = 3
 """A file that is replaced while it is opened is opened again this often."""
@@ -52,6 +52,8 @@ class Sqlite:
             with _private_umask():
                 return self._connected()
         except DBAPIError as error:
+            if is_damage(error.orig):
+                raise damaged(self._path, str(error.orig)) from error
             raise WorkspaceError(
                 f"The store {self._path} cannot be opened: {error.orig}.",
                 "Another process may be writing, or the disk be full: try again in a minute.",
@@ -84,7 +86,7 @@ class Sqlite:
             busy = connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").one()
         if busy[1] == busy[2]:  # all of the log is in the file; else the next who opens it does this
             with contextlib.suppress(OSError):  # a disk that is full
-                write_private(self._tables, description_of(self._path))
+                write_private(self._tables, description_of(left_open(self._path)))
 
     @functools.cached_property
     def _opening(self) -> filelock.FileLock:
@@ -98,16 +100,23 @@ class Sqlite:
         engine = _engine(fresh)
         migrate(engine, begin_immediate)
         engine.dispose()
+        with fresh.open("rb") as file:
+            description = description_of(file)
         fresh.replace(path)
+        if path == self._path:
+            with contextlib.suppress(OSError):  # a disk that is full
+                write_private(self._tables, description)
 
     def _fault(self) -> str:
-        """What can be seen to be wrong with the files before they are opened; "" if nothing is."""
-        if not self._path.exists():
+        """What can be seen to be wrong with the files before they are opened; "" if nothing is.
+
+        The database is not opened for that: closing it would end what SQLite has locked in this very process.
+        """
+        try:
+            if not self._path.stat().st_size:
+                return "it is empty"
+        except FileNotFoundError:
             return "it is gone" if self._tables.exists() else ""
-        with self._path.open("rb") as file:
-            head = file.read(len(MAGIC))
-        if head != MAGIC:
-            return "it is no database any more" if head else "it is empty"
         with contextlib.suppress(FileNotFoundError), self._path.with_name("store.db-wal").open("rb") as file:
             if file.read(len(WAL_MAGIC[0])) not in (b"", *WAL_MAGIC):
                 return "its write-ahead log is no such log any more"
