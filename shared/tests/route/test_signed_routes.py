@@ -19,6 +19,7 @@ import pytest
 from protege import Route, Specialist, Workspace
 from protege.cli.doctor import checkup
 from protege.cli.upkeep import trust as vouch
+from protege.common.files import home_path
 from protege.common.signing import PUBLIC_KEY_VAR
 from protege.common.trust import distrust, is_trusted, trust
 from protege.errors import WorkspaceError
@@ -203,12 +204,37 @@ def test_trusting_a_home_signs_it_anew(workspace: Workspace, user: Path) -> None
     assert not answers(home)
 
 
-def test_a_home_that_was_moved_is_trusted_once(workspace: Workspace, user: Path) -> None:
+def test_a_home_that_its_user_moves_or_copies_goes_on_where_it_is_named(workspace: Workspace, user: Path) -> None:
     workspace.close()
-    moved = workspace.home.rename(user / "moved")
-    assert not answers(moved)
-    vouch(moved)
-    assert answers(moved)
+    copied = Path(shutil.copytree(workspace.home, user / "copied"))
+    assert answers(copied) and is_believed(copied)
+    publish(Workspace(copied))  # signed there too
+    assert answers(copied)
+    moved = copied.rename(user / "moved")
+    assert answers(moved) and distrust(moved) and not answers(moved)
+    assert answers(workspace.home)
+
+
+def test_a_copy_that_is_found_in_the_working_folder_is_trusted_once(
+    workspace: Workspace, user: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace.close()
+    shutil.copytree(workspace.home, user / "checkout" / ".protege")
+    monkeypatch.chdir(user / "checkout")
+    monkeypatch.delenv("PROTEGE_HOME", raising=False)
+    home = home_path()
+    assert not answers(home)
+    vouch(home)
+    assert answers(home)
+
+
+@pytest.mark.parametrize("forged", [b"", b"0" * 64])
+def test_a_proof_that_another_made_is_none(workspace: Workspace, user: Path, forged: bytes) -> None:
+    home = come_along(workspace, user / "checkout")
+    assert not is_trusted(home)  # their own proof, under their secret
+    Workspace(user / "mine").close()
+    (home / "home-proof").write_bytes(forged or (user / "mine" / "home-proof").read_bytes())
+    assert not is_trusted(home)  # or one of another home of this user's
 
 
 def test_a_home_of_an_older_version_is_signed_by_whoever_decides_next(

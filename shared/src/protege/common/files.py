@@ -12,9 +12,22 @@ from pathlib import Path
 DEFAULT_HOME = ".protege"
 
 
+_found: set[Path] = set()
+"""Homes that this process took from its working folder by itself."""
+
+
 def home_path(home: str | os.PathLike[str] | None = None) -> Path:
     """The home folder: the one given, else PROTEGE_HOME, else `.protege` here."""
-    return Path(home or os.environ.get("PROTEGE_HOME") or DEFAULT_HOME).absolute()
+    if named := home or os.environ.get("PROTEGE_HOME"):
+        return Path(named).absolute()
+    found = Path(DEFAULT_HOME).absolute()
+    _found.add(found)
+    return found
+
+
+def is_named(home: Path) -> bool:
+    """Whether the user named this home. Not if this process has ever taken it from the working folder by itself."""
+    return home not in _found
 
 
 def distrusted(home: Path, names: Iterable[str] = ()) -> Path | None:

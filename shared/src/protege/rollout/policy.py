@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import BadInput
 from ..evaluate import graders
-from ..store.state import EVERY
+from ..store.state import EVERY as EVERY
 from ..task import Task
 from ..workspace import Workspace
 
