@@ -58,3 +58,26 @@ def test_a_tuner_that_tells_no_gap_has_no_near_ties(tmp_path: Path, monkeypatch:
 @pytest.mark.parametrize("fault", [replace(NEAR, prompt_tokens=4), replace(NEAR, logprobs=(math.log(0.9) - 0.2,))])
 def test_a_near_tie_excuses_no_other_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Scored) -> None:
     assert not compared(tmp_path, monkeypatch, [fault] * 24).holds
+
+
+@pytest.mark.parametrize(("known", "by"), [(True, "tokens"), (False, "text")])
+def test_an_answer_is_scored_in_the_tokens_that_the_engine_wrote_where_they_are_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, known: bool, by: str
+) -> None:
+    asked: list[str] = []
+
+    class Reads:
+        def score(self, prompt: str, answer: str, *, ended: bool) -> Scored:
+            asked.append("text")
+            return OWN
+
+        def score_tokens(self, prompt: str, tokens: Sequence[str], *, ended: bool) -> Scored | None:
+            assert "".join(tokens)
+            asked.append("tokens")
+            return OWN if known else None
+
+    monkeypatch.setattr("protege.tune.reference", lambda *_: Reads())
+    monkeypatch.setattr("protege.measure.parity.messages_for", lambda *_: REQUEST.messages)
+    example = Example("c", Call(id="c", request=REQUEST), "red", "s")
+    assert check_parity(Workspace(tmp_path), TASK, specialist(1, "candidate"), MemoryEngine(), [example]).holds
+    assert asked[-1] == by and asked[0] == "tokens"

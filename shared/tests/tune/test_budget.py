@@ -51,10 +51,17 @@ def run(budget: Budget, clock: Clock, seconds_a_step: float, begin: int = 0) -> 
 def test_steps_end_a_run_or_time_does_and_evaluations_are_spread_over_it(
     clock: Clock, minutes: float | None, ended: int
 ) -> None:
-    budget = budget_of(TuneSettings(steps=60, evaluations=3, minutes=minutes))
+    budget = budget_of(TuneSettings(steps=60, evaluations=3, minutes=minutes), rows=100)
     evaluated, last = run(budget, clock, seconds_a_step=1.0)
     assert last == ended
     assert evaluated == [ended // 3, 2 * ended // 3, ended]
+
+
+def test_time_ends_no_run_that_has_not_seen_every_row(clock: Clock) -> None:
+    budget = budget_of(TuneSettings(steps=600, batch=8, evaluations=3, minutes=0.5), rows=900)
+    evaluated, last = run(budget, clock, seconds_a_step=5.0)  # a busy machine
+    assert last == 113 and evaluated == [38, 76, 113]
+    assert budget.rate(last) == pytest.approx(0.0)
 
 
 def test_one_step_longer_than_all_time_is_evaluated_once(clock: Clock) -> None:

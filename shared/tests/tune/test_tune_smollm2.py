@@ -62,3 +62,18 @@ def test_a_few_steps_give_files_that_answer_as_the_model_in_this_process(
     for model, lora in ((tmp_path / "model.gguf", None), (Path(smollm2.path), tmp_path / "lora.gguf")):
         served = llama_cpp(model, prompts, lora)
         assert sum(a == b for a, b in zip(served, here, strict=True)) >= 19
+
+
+def test_tokens_are_found_by_their_texts(smollm2: Base) -> None:
+    """So that an answer is scored as it was written: "hel" and "lo" is another answer than "hello" to a model."""
+    from protege.tune.model import Encoder
+
+    encoder = Encoder(smollm2)
+    for text in (ODD.replace("\U0001f600", ""), '{"given": "Wojciech", "surname": null}'):
+        ids = encoder.answer(text)[:-1]
+        texts = [encoder.text([i]) for i in ids]
+        whole = [(i, t) for i, t in zip(ids, texts, strict=True) if "\ufffd" not in t]
+        assert len(whole) > len(ids) / 2
+        assert encoder.ids_of([t for _, t in whole]) == [i for i, _ in whole]
+    assert encoder.ids_of(["hel", "lo"]) not in (None, encoder.answer("hello")[:-1])
+    assert encoder.ids_of(["a part of a character: \ufffd"]) is None

@@ -79,7 +79,9 @@ def improve(
         ),
     ] = "slots",
     steps: Annotated[int | None, typer.Option(help="The most training steps.")] = None,
-    minutes: Annotated[float | None, typer.Option(help="The most minutes of training, for each specialist.")] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="Minutes of training for each specialist; longer only to see every row once.")
+    ] = None,
     serve_as: Annotated[
         ServeAs, typer.Option(help="merged (answers fastest), or lora (one base in memory for many specialists).")
     ] = "merged",

@@ -4,6 +4,7 @@ from .settings import Tuned as Tuned
 from .settings import TuneSettings as TuneSettings
 from .tuner import Learned as Learned
 from .tuner import Lesson as Lesson
+from .tuner import ReadsTokens as ReadsTokens
 from .tuner import Reference as Reference
 from .tuner import Scored as Scored
 from .tuner import Tuner as Tuner

@@ -15,27 +15,31 @@ class Budget(TrainerCallback, ExportableState):
 
     The learning rate rises for `warmup` steps and then falls as a cosine to zero, which it reaches as the run ends,
     whatever ends it. The validation loss is measured, and a checkpoint written, `evaluations` times at equal distances.
-    A run that its time does not end is the same whenever it is made.
+    A run that its time does not end is the same whenever it is made. Time ends none before its `least` steps: on a busy
+    machine a specialist would otherwise learn next to nothing.
     """
 
-    def __init__(self, steps: int, warmup: int, evaluations: int, seconds: float | None = None) -> None:
-        self.steps, self.warmup, self.evaluations, self.seconds = steps, warmup, evaluations, seconds
+    def __init__(self, steps: int, warmup: int, evaluations: int, seconds: float | None = None, least: int = 0) -> None:
+        self.steps, self.warmup, self.evaluations = steps, warmup, evaluations
+        self.seconds, self.least = seconds, least
         self.spent = 0.0
         """Seconds, those before an interrupt included as far as the last checkpoint."""
         self._since = 0.0
 
     def spent_share(self, step: int) -> float:
         """0 to 1: the share of the steps or of the seconds that is spent, whichever is more."""
-        of_time = self.spent / self.seconds if self.seconds else 0.0
-        return min(1.0, max(step / self.steps, of_time))
+        return min(1.0, max(step / self.steps, self._of_time(step)))
 
     def rate(self, step: int) -> float:
         """The share of the peak learning rate that a step takes."""
         if step < self.warmup:
             return step / max(1, self.warmup)
-        of_time = self.spent / self.seconds if self.seconds else 0.0
         of_steps = (step - self.warmup) / max(1, self.steps - self.warmup)
-        return 0.5 * (1 + math.cos(math.pi * min(1.0, max(of_steps, of_time))))
+        return 0.5 * (1 + math.cos(math.pi * min(1.0, max(of_steps, self._of_time(step)))))
+
+    def _of_time(self, step: int) -> float:
+        of_time = self.spent / self.seconds if self.seconds else 0.0
+        return min(of_time, step / self.least) if self.least else of_time
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._since = time.monotonic()
@@ -52,5 +56,5 @@ class Budget(TrainerCallback, ExportableState):
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint holds of it."""
-        terms = {name: getattr(self, name) for name in ("steps", "warmup", "evaluations", "seconds")}
+        terms = {name: getattr(self, name) for name in ("steps", "warmup", "evaluations", "seconds", "least")}
         return {"args": terms, "attributes": {"spent": self.spent}}

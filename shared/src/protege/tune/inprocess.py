@@ -47,9 +47,19 @@ class Generator:
 
         ended: whether the answer came to its end; the token that ends the turn is then part of what is compared.
         """
-        asked = self.encoder.prompt(prompt)
         written = self.encoder.answer(answer)
-        written = written if ended else written[:-1]
+        return self._scored(prompt, written if ended else written[:-1])
+
+    @torch.inference_mode()
+    def score_tokens(self, prompt: str, tokens: Sequence[str], *, ended: bool) -> Scored | None:
+        """As `score`, in the very tokens that the engine wrote. None if one of them is not known here."""
+        written = self.encoder.ids_of([token for token in tokens if token])
+        if written is None:
+            return None
+        return self._scored(prompt, [*written, self.encoder.end_ids[0]] if ended else written)
+
+    def _scored(self, prompt: str, written: list[int]) -> Scored:
+        asked = self.encoder.prompt(prompt)
         if not written:
             return Scored(likeliest=True, logprobs=(), prompt_tokens=len(asked), gap=0.0)
         ids = torch.tensor([asked + written])

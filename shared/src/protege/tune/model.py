@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,20 @@ class Encoder:
         """The answer and the token that ends the turn."""
         return [*self.tokenizer(text, add_special_tokens=False)["input_ids"], self.end_ids[0]]
 
+    def ids_of(self, tokens: Sequence[str]) -> list[int] | None:
+        """The ids of tokens by their texts; None if one of them is none, such as a part of a character."""
+        ids = [self._id_of(token) for token in tokens]
+        return None if None in ids else [i for i in ids if i is not None]
+
+    def _id_of(self, token: str) -> int | None:
+        vocabulary = self._vocabulary
+        spelt = _byte_level(token) if "\u0120" in vocabulary else token.replace(" ", "\u2581")
+        return vocabulary.get(spelt)
+
+    @functools.cached_property
+    def _vocabulary(self) -> Mapping[str, int]:
+        return self.tokenizer.get_vocab()
+
     def text(self, ids: list[int]) -> str:
         """The text of generated tokens, without those that end a turn."""
         return str(self.tokenizer.decode([i for i in ids if i not in self.end_ids], skip_special_tokens=False))
@@ -120,6 +135,16 @@ class Encoder:
     def _one(self, text: str) -> int | None:
         ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
         return ids[0] if len(ids) == 1 else None
+
+
+def _byte_level(text: str) -> str:
+    """A text as byte-level vocabularies spell it: each byte a character that can be printed (Radford et al., 2019)."""
+    return "".join(_SPELT[byte] for byte in text.encode("utf-8", "surrogatepass"))
+
+
+_PRINTED = (*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100))
+_OTHERS = [byte for byte in range(256) if byte not in _PRINTED]
+_SPELT = {**{byte: chr(byte) for byte in _PRINTED}, **{byte: chr(256 + i) for i, byte in enumerate(_OTHERS)}}
 
 
 def compute_dtype() -> torch.dtype:

@@ -26,7 +26,8 @@ class TuneSettings:
     steps: int = 600
     """Optimiser steps at most, of `batch` examples each."""
     minutes: float | None = 10.0
-    """Minutes of training at most; None: as many as the steps take. What the time ends depends on the machine."""
+    """Minutes of training, unless not every row was seen once by then; None: as many as the steps take. What the time
+    ends depends on the machine."""
     batch: int = 8
     """Examples a step."""
     learning_rate: float | None = None

@@ -111,7 +111,7 @@ def train(
     ordered = in_batches(examples.rows, settings.batch, settings.steps, settings.seed)
     batches = [ordered[i : i + settings.batch] for i in range(0, len(ordered), settings.batch)]
     watch = _Watch(bar, [sum(len(row["input_ids"]) for row in rows) for rows in batches])
-    callbacks: list[TrainerCallback] = [watch, budget_of(settings)]
+    callbacks: list[TrainerCallback] = [watch, budget_of(settings, len(examples.rows))]
     if judged:
         callbacks.append(EarlyStoppingCallback(settings.patience))
     if not torch.cuda.is_available():
@@ -184,10 +184,11 @@ def answer_loss(model: Any, input_ids: torch.Tensor, labels: torch.Tensor) -> to
     return cross_entropy(logits.float(), targets[answered])
 
 
-def budget_of(settings: TuneSettings) -> Budget:
-    """The budget that these settings give."""
+def budget_of(settings: TuneSettings, rows: int) -> Budget:
+    """The budget that these settings give for so many rows: time ends no run that has not seen each of them once."""
     seconds = None if settings.minutes is None else 60 * settings.minutes
-    return Budget(settings.steps, min(settings.warmup_steps, settings.steps // 2), settings.evaluations, seconds)
+    warmup, least = min(settings.warmup_steps, settings.steps // 2), -(-rows // settings.batch)
+    return Budget(settings.steps, warmup, settings.evaluations, seconds, least)
 
 
 SHORT = 128

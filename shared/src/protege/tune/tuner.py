@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from ..common.progress import Progress
 from ..curate import Curated
@@ -92,6 +92,19 @@ class Reference(Protocol):
 
     def score(self, prompt: str, answer: str, *, ended: bool) -> Scored:
         """ended: the answer came to its end; the token that ends the turn is then compared too."""
+        ...
+
+
+@runtime_checkable
+class ReadsTokens(Protocol):
+    """A reference that can score an answer in the very tokens that the engine wrote.
+
+    A model may write a word in other tokens than its tokenizer makes of it. Scored in the tokenizer's, it would seem
+    not to be the model's own.
+    """
+
+    def score_tokens(self, prompt: str, tokens: Sequence[str], *, ended: bool) -> Scored | None:
+        """As `Reference.score`. tokens: their texts; those that are empty end the turn. None if one is not known."""
         ...
 
 
