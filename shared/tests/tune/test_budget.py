@@ -81,6 +81,19 @@ def test_the_rate_is_zero_when_time_ends_the_run(clock: Clock) -> None:
     assert last == 50 and budget.rate(last) == pytest.approx(0.0)
 
 
+def test_a_run_that_its_steps_end_is_the_same_however_long_they_take(clock: Clock) -> None:
+    rates: list[list[float]] = []
+    for seconds_a_step in (0.1, 2.0):
+        budget = Budget(200, 15, 3, seconds=600)
+        budget.on_train_begin(None, SimpleNamespace(global_step=0), TrainerControl())
+        rates.append([])
+        for step in range(1, 201):
+            clock.now += seconds_a_step
+            budget.on_step_end(None, SimpleNamespace(global_step=step), TrainerControl())
+            rates[-1].append(budget.rate(step))
+    assert rates[0] == rates[1]
+
+
 def test_time_before_an_interrupt_counts(clock: Clock) -> None:
     budget = Budget(1_000, 10, 2, seconds=100)
     budget.on_train_begin(None, SimpleNamespace(global_step=0), TrainerControl())

@@ -61,7 +61,7 @@ def test_the_result_names_its_files_and_what_it_was_made_from(tuned: tuple[Tuned
     assert all((folder / path).exists() for path in result.files.values())
     assert set(result.digests) == {"lora_gguf", "gguf"}
     assert result.lineage["curated"] == curated.hash
-    assert result.settings == asdict(QUICK)
+    assert result.settings == asdict(QUICK.decided())
     assert result.figures["validation_loss"] < 0.5
     losses = result.figures["losses"]
     assert [loss["step"] for loss in losses if "validation" in loss] == [30, 60, 90]

@@ -38,8 +38,11 @@ class Budget(TrainerCallback, ExportableState):
         return 0.5 * (1 + math.cos(math.pi * min(1.0, max(of_steps, self._of_time(step)))))
 
     def _of_time(self, step: int) -> float:
+        """The share of the seconds; 0 as long as the steps are ahead, so that such a run is the same every time."""
         of_time = self.spent / self.seconds if self.seconds else 0.0
-        return min(of_time, step / self.least) if self.least else of_time
+        if self.least:
+            of_time = min(of_time, step / self.least)
+        return of_time if of_time > step / self.steps else 0.0
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._since = time.monotonic()
