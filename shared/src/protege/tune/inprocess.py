@@ -12,6 +12,7 @@ from peft import PeftModel
 
 from ..specialist import Base
 from .model import Encoder, load_model
+from .threads import one_thread
 from .tuner import Scored
 
 
@@ -63,7 +64,8 @@ class Generator:
         if not written:
             return Scored(likeliest=True, logprobs=(), prompt_tokens=len(asked), gap=0.0)
         ids = torch.tensor([asked + written])
-        logits = self.model(input_ids=ids, logits_to_keep=len(written) + 1).logits[0, :-1].float()
+        with one_thread():
+            logits = self.model(input_ids=ids, logits_to_keep=len(written) + 1).logits[0, :-1].float()
         targets = torch.tensor(written)
         logprobs = logits.log_softmax(-1)
         taken = logprobs.gather(1, targets.unsqueeze(1)).squeeze(1)
