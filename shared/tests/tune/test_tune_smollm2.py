@@ -65,7 +65,7 @@ def test_a_few_steps_give_files_that_answer_as_the_model_in_this_process(
 
 
 def test_tokens_are_found_by_their_texts(smollm2: Base) -> None:
-    """So that an answer is scored as it was written: "hel" and "lo" is another answer than "hello" to a model."""
+    """So that an answer is scored as it was written: "c", "a", "t" is another answer than "cat" to a model."""
     from protege.tune.model import Encoder
 
     encoder = Encoder(smollm2)
@@ -75,5 +75,5 @@ def test_tokens_are_found_by_their_texts(smollm2: Base) -> None:
         whole = [(i, t) for i, t in zip(ids, texts, strict=True) if "\ufffd" not in t]
         assert len(whole) > len(ids) / 2
         assert encoder.ids_of([t for _, t in whole]) == [i for i, _ in whole]
-    assert encoder.ids_of(["hel", "lo"]) not in (None, encoder.answer("hello")[:-1])
+    assert encoder.ids_of(["c", "a", "t"]) not in (None, encoder.answer("cat")[:-1])
     assert encoder.ids_of(["a part of a character: \ufffd"]) is None
