@@ -67,7 +67,7 @@ class Disk:
 
 
 @pytest.fixture
-def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
+def disk(monkeypatch: pytest.MonkeyPatch, impatient: None) -> Iterator[Disk]:
     disk = Disk(monkeypatch)
     yield disk
     disk.come_back()

@@ -127,6 +127,7 @@ def test_two_replacements_within_one_tick_of_the_clock_are_told_apart(workspace:
     assert not table.current().routes
 
 
+@pytest.mark.usefixtures("impatient")
 def test_while_its_disk_hangs_the_teacher_answers_at_once_and_afterwards_the_route_again(
     workspace: Workspace, router: Router, monkeypatch: pytest.MonkeyPatch
 ) -> None:

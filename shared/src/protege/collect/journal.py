@@ -28,8 +28,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..common import patience
 from ..common.forks import tell_of_forks
-from ..common.patience import WAIT_S, Patience
+from ..common.patience import Patience
 from ..common.trust import make_home
 from .room import Room
 
@@ -112,7 +113,7 @@ class JournalWriter:
 
     def _write_here(self, frame: bytes) -> None:
         begin_s = time.perf_counter()
-        if not self._lock.acquire(timeout=WAIT_S):  # whoever has it hangs
+        if not self._lock.acquire(timeout=patience.WAIT_S):  # whoever has it hangs
             self._patience.was_slow()
             self._hold(frame)
             return
@@ -120,7 +121,7 @@ class JournalWriter:
             self._write(frame)
         finally:
             self._lock.release()
-            if time.perf_counter() - begin_s > WAIT_S:
+            if time.perf_counter() - begin_s > patience.WAIT_S:
                 self._patience.was_slow()
 
     def _hold(self, frame: bytes) -> None:

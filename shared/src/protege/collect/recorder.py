@@ -18,9 +18,9 @@ from typing import Any
 import orjson
 import uuid_utils
 
+from ..common import patience
 from ..common.checks import MOST_BYTES, MOST_LEVELS, without_odd_fields
 from ..common.files import home_path
-from ..common.patience import WAIT_S
 from ..masking.masking import mask
 from .journal import JournalWriter
 
@@ -78,9 +78,9 @@ class Recorder:
 
     def at_exit(self) -> None:
         """Count what is still held in memory, after a last short wait for the disk."""
-        until_s = time.monotonic() + WAIT_S
+        until_s = time.monotonic() + patience.WAIT_S
         while self._journal.held and time.monotonic() < until_s:
-            time.sleep(WAIT_S / 20)
+            time.sleep(patience.WAIT_S / 20)
         if held := self._journal.held:
             self.lost += held
             log.warning("%s: the disk hangs to the end; %d calls that were held in memory are lost.", self.home, held)

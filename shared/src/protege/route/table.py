@@ -15,8 +15,9 @@ import orjson
 
 from ..asking.confidence import Scorer
 from ..cluster.assign import Assigner
+from ..common import patience
 from ..common.forks import tell_of_forks
-from ..common.patience import WAIT_S, Patience
+from ..common.patience import Patience
 from ..common.switch import ALL, mark_of, of_specialist, of_task, switched
 from ..errors import ProtegeError
 from ..specialist import Route, Specialist
@@ -169,7 +170,7 @@ class TableFile:
     def current(self) -> Table:
         """The table, at most CHECK_S old; an empty one if the file is missing or damaged, or its disk hangs."""
         # One thread checks and the others use the table they have; only at the first check do they wait for it.
-        wait_s = WAIT_S if self._checked_s == -math.inf else 0
+        wait_s = patience.WAIT_S if self._checked_s == -math.inf else 0
         if time.monotonic() - self._checked_s >= CHECK_S and self._lock.acquire(timeout=wait_s):
             try:
                 self._check()

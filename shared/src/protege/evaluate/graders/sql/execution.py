@@ -22,9 +22,11 @@ from .schema import Table
 
 STEPS = 500_000
 """Instructions of SQLite's virtual machine for each query: about 20 ms."""
-SECONDS = 0.5
-"""Processor time of the thread for all data sets of a pair; not wall time, so that a busy machine changes no
-verdict."""
+STEPS_A_LOOK = 1_000
+STEPS_OF_A_PAIR = 25 * STEPS
+"""Instructions for all data sets of a pair. Instructions, and not time, so that a slow machine changes no verdict."""
+SECONDS = 5.0
+"""Processor time of the thread for a pair: ends the few queries whose instructions are slow, and no others."""
 READS = 3
 """The most tables that a query may read; one read twice counts as two. Joins of more leave too few rows to show a
 difference."""
@@ -64,11 +66,11 @@ def same_rows(schema: Sequence[Table], first_query: str, second_query: str) -> b
     Rows are compared as a bag, whatever their columns are called; in order if both queries have ORDER BY.
 
     Also False where this cannot be decided: the schema lacks a table; a query is anything but one SELECT; it reads more
-    than READS tables; SQLite does not run it within the limits, or both on all data sets within SECONDS; only one has
-    ORDER BY; LIMIT stands without ORDER BY; LIMIT or a number in HAVING differs; the two put different strings in
+    than READS tables; SQLite does not run it within the limits, or both on all data sets within STEPS_OF_A_PAIR and
+    SECONDS; only one has ORDER BY; LIMIT stands without ORDER BY; LIMIT or a number in HAVING differs; the two put different strings in
     double quotes; or the queries find something on too few data sets (TELLING, DISTINCT).
     """
-    end = time.thread_time() + SECONDS
+    budget = _Budget()
     first, second = (parse(query) for query in (first_query, second_query))
     if first is None or second is None or not all(_can_run(tree, schema) for tree in (first, second)):
         return False
@@ -82,7 +84,7 @@ def same_rows(schema: Sequence[Table], first_query: str, second_query: str) -> b
     for tables in data_sets(schema, (first, second)):
         for like_minds_case in cases:
             with _database(tables, like_minds_case=like_minds_case) as database:
-                mine, theirs = (_result(database, query, ordered, end) for query in (first_query, second_query))
+                mine, theirs = (_result(database, query, ordered, budget) for query in (first_query, second_query))
             if mine is None or mine != theirs:
                 return False
             seen.append(mine)
@@ -126,11 +128,28 @@ def _take_strings(tree: Any, schema: Sequence[Table]) -> set[str]:
     return taken
 
 
-def _result(database: sqlite3.Connection, query: str, ordered: bool, end: float) -> _Rows | Counter[Any] | None:
-    """The query's rows; None if it fails, takes more than STEPS, or the thread's time passes `end`."""
-    steps = iter(range(STEPS // 1000))
-    database.set_progress_handler(lambda: next(steps, None) is None or time.thread_time() > end, 1000)
-    if time.thread_time() > end:
+class _Budget:
+    """What a pair of queries may still take."""
+
+    def __init__(self) -> None:
+        self._steps = STEPS_OF_A_PAIR
+        self._end_s = time.thread_time() + SECONDS
+        self._of_query = 0
+
+    def begin(self) -> None:
+        self._of_query = STEPS
+
+    def exceeded(self, steps: int = 0) -> bool:
+        self._steps -= steps
+        self._of_query -= steps
+        return self._of_query < 0 or self._steps < 0 or time.thread_time() > self._end_s
+
+
+def _result(database: sqlite3.Connection, query: str, ordered: bool, budget: _Budget) -> _Rows | Counter[Any] | None:
+    """The query's rows; None if it fails or takes more than the budget."""
+    budget.begin()
+    database.set_progress_handler(lambda: budget.exceeded(STEPS_A_LOOK), STEPS_A_LOOK)
+    if budget.exceeded():
         return None
     try:
         rows = database.execute(query).fetchmany(ROWS + 1)
