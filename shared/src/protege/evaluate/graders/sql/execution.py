@@ -67,8 +67,8 @@ def same_rows(schema: Sequence[Table], first_query: str, second_query: str) -> b
 
     Also False where this cannot be decided: the schema lacks a table; a query is anything but one SELECT; it reads more
     than READS tables; SQLite does not run it within the limits, or both on all data sets within STEPS_OF_A_PAIR and
-    SECONDS; only one has ORDER BY; LIMIT stands without ORDER BY; LIMIT or a number in HAVING differs; the two put different strings in
-    double quotes; or the queries find something on too few data sets (TELLING, DISTINCT).
+    SECONDS; only one has ORDER BY; LIMIT stands without ORDER BY; LIMIT or a number in HAVING differs; the two put
+    different strings in double quotes; or the queries find something on too few data sets (TELLING, DISTINCT).
     """
     budget = _Budget()
     first, second = (parse(query) for query in (first_query, second_query))
