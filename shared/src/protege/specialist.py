@@ -178,7 +178,8 @@ class Route:
     rests_on: str = ""
     """The `identity` of the first one's route, on which all this was certified."""
     takes_s: float = 0.0
-    """Seconds that an answer takes at the 95th percentile; with less time left it is not asked."""
+    """Seconds that an answer takes at the 95th percentile. With less time left, the second of a cascade is not asked;
+    and before an engine has shown its pace, this tells how many calls may wait for it (`route.pace`)."""
     epsilon_all: float | None = None
     """Of all calls at most this share is kept and wrong, at the same δ; None if nothing is promised of all calls."""
     proof: Proof = "held-out"
@@ -186,8 +187,8 @@ class Route:
 
     @property
     def identity(self) -> str:
-        """A hash of what was certified: the same whatever its share, audits and time-out are."""
-        return hash_of(replace(self, share=1.0, audit=0.0, timeout_s=0.0))
+        """A hash of what was certified: the same whatever its share, audits and times are."""
+        return hash_of(replace(self, share=1.0, audit=0.0, timeout_s=0.0, takes_s=0.0))
 
     @property
     def terms(self) -> str:

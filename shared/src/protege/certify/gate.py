@@ -268,6 +268,7 @@ def route_from(workspace: Workspace, candidate: Candidate, figures: Figures) -> 
         teachers=tuple(teacher for teacher, _ in teachers.most_common()),
         labels={label: count / len(calibration) for label, count in labels.items()},
         grader=policy_of(workspace, candidate.task.id).grader,
+        takes_s=(figures.evaluation.latency_p95_ms or 0.0) / 1000,
         epsilon_all=chosen.epsilon_all,
         proof="owed" if chosen is figures.plug_in else certificate.proof,
     )

@@ -172,7 +172,6 @@ def let_in(run: Run, candidate: Candidate, handed: HandedOn, figures: Figures, s
         after=handed.first.id,
         below=handed.below,
         rests_on=handed.route.identity,
-        takes_s=(figures.evaluation.latency_p95_ms or 0.0) / 1000,
     )
     specialist = serve.describe(workspace, candidate.specialist)
     if taken_out(workspace, specialist):

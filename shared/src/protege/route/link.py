@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from ..common.forks import importing, tell_of_forks
 from ..serve.registry import engine_kind
+from .pace import Pace
 
 if TYPE_CHECKING:
     from ..serve import Access, Engine
@@ -100,6 +101,7 @@ class EngineLink:
         self._closed = False
         self._failures = 0
         self._retry_s = 0.0
+        self.pace = Pace()
 
     def _pause(self) -> None:
         self._failures += 1

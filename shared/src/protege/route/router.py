@@ -249,7 +249,8 @@ class Router:
                 reason = "fingerprint differs"
             else:
                 left_s = asking.until_s - time.perf_counter()
-                answered = ask(engine, specialist, task, request, timeout_s=left_s, scorer=decision.scorer)
+                with link.pace.turn(left_s, route.takes_s):
+                    answered = ask(engine, specialist, task, request, timeout_s=left_s, scorer=decision.scorer)
                 link.succeeded()
                 # Again, because the engine may have been updated meanwhile, and answered as another.
                 same = engine.fingerprint(specialist) == route.fingerprint
