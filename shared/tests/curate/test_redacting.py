@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -175,3 +176,53 @@ def test_a_row_too_long_to_be_looked_through_does_not_train_and_says_why() -> No
 def test_words_that_many_answers_say_stay() -> None:
     kept = redacting_module.kept_words(TASK, [])
     assert {"anna", "kowalczyk", "regards"} <= kept
+
+
+def everywhere(number: int) -> Call:
+    """A call that names its person in every field that a call may have."""
+    made = call(number)
+    given, surname = person(number)
+    name, mail = f"{given} {surname}", f"{given}.{surname}@firma.pl".lower()
+    lookup = {"customer": {"name": name, "tags": [surname, {"mail": mail}]}, "limit": 3}
+    uses = [
+        {"id": "u1", "type": "function", "function": {"name": "lookup", "arguments": lookup}},
+        {"id": "u2", "type": "function", "function": {"name": "lookup", "arguments": json.dumps(lookup)}},
+        {"id": "u3", "type": "custom", "custom": {"name": "lookup", "input": f"for {name}"}},
+    ]
+    messages = (
+        *made.request.messages,
+        {"role": "assistant", "content": None, "tool_calls": uses, "reasoning_content": f"{name} asks."},
+        {"role": "tool", "tool_call_id": "u1", "name": "lookup", "content": f"Found {name}."},
+        {"role": "user", "name": f"{given}_{surname}", "content": "And now?", "metadata": {"from": mail}},
+    )
+    parameters = {"user": mail, "metadata": {"account": [name]}, "temperature": 0}
+    asked = Request(messages, parameters=parameters, node=("desk", f"{surname}'s"))
+    ids = {"id": f"{mail}-{number}", "run": f"{given}-{surname}-{number}", "parent": f"{mail}/{number}"}
+    return replace(made, request=asked, agent=f"{name}'s agent", **ids)
+
+
+def test_no_field_of_a_row_that_trains_names_anybody() -> None:
+    found = curate(TASK, [everywhere(i) for i in range(12)], SMALL, RedactionPolicy(key="k"))
+    assert not found.provenance["dropped"]["train"].get("personal data is left")
+    for row in rows(found, "train"):
+        record = orjson.loads(row["request"])
+        given, surname = person(int(re.findall(r"parcel (\d+)", record["messages"][1]["content"])[0]))
+        assert not [name for name in (given, surname, "firma") if name.casefold() in json.dumps(row).casefold()]
+        asked = [use.get("function", use.get("custom")) for use in record["messages"][2]["tool_calls"]]
+        customer = asked[0]["arguments"]["customer"]
+        assert asked[0]["arguments"]["limit"] == 3 and json.loads(asked[1]["arguments"])["customer"] == customer
+        assert asked[2] == {"name": "lookup", "input": f"for {customer['name']}"}
+        assert record["messages"][3]["content"] == f"Found {customer['name']}." and record["node"][0] == "desk"
+        assert record["messages"][4]["name"] == customer["name"].replace(" ", "_")
+        assert record["parameters"]["metadata"] == {"account": [customer["name"]]}
+        assert record["parameters"]["user"] == customer["tags"][1]["mail"] == record["messages"][4]["metadata"]["from"]
+        assert re.fullmatch("[0-9a-f]{24}", row["id"]) and row["id"] == record["id"] and row["run"] == record["run"]
+
+
+def test_ids_that_name_nobody_stay() -> None:
+    ids = [{"run": f"f47ac10b-58cc-4372-a567-{i:012}", "parent": f"chatcmpl-{i}"} for i in range(12)]
+    calls = [replace(call(i), **ids[i]) for i in range(12)]
+    for row in rows(curate(TASK, calls, SMALL, RedactionPolicy(key="k", model=False)), "train"):
+        record = orjson.loads(row["request"])
+        assert {"run": record["run"], "parent": record["parent"]} == ids[int(row["id"][1:])]
+        assert (row["id"], row["run"]) == (record["id"], record["run"])

@@ -28,6 +28,10 @@ OFTEN = 0.02
 nobody: it is a label or a key."""
 SAID = frozenset({"description", "title", "enum", "const", "default", "examples"})
 """The keys of a JSON schema or tool whose values are text to read or values to choose from."""
+IDS = ("id", "run", "parent", "group")
+"""The fields that tie calls together: they stay as they are, or become a pseudonym as a whole."""
+ELSEWHERE = frozenset({"messages", "tools", "response_format", *IDS})
+"""The fields of a record that are not searched with all others."""
 _WORD = re.compile(r"[^\W\d_]+")
 
 
@@ -101,68 +105,105 @@ class _Opened:
     """The row's request, decoded; redaction changes it in place."""
     template: Template | None
     """The template that the request fits; None if it fits none."""
-    variable: list[_Text | _ToolText]
-    """The variable texts of the request."""
-    texts: list[str]
-    """Their contents, and the answer last."""
-    said: list[str]
-    """The parts of `texts` that are searched for personal data."""
+    variable: list[_Slot | _Fields | _Schema]
+    """All that the request holds beside its constant text."""
+
+    @property
+    def texts(self) -> list[str]:
+        """The contents of `variable`."""
+        return [part.text for part in self.variable]
+
+    @property
+    def said(self) -> list[str]:
+        """The parts of `texts` that are searched for personal data, before and after redaction."""
+        return [part.said for part in self.variable]
 
 
 @dataclass(frozen=True, slots=True)
-class _Text:
-    """A variable text of a record: a value of an object, or the slot in it."""
+class _Slot:
+    """The content of a message, or the slot in it."""
 
-    inside: dict[str, Any]
-    """The object that holds the text."""
-    name: str
-    """The text's key in it."""
+    message: dict[str, Any]
     part: TemplatePart | None
     """The constant text around the slot; None if there is none."""
 
     @property
     def text(self) -> str:
-        if self.part is None:
-            return self.inside[self.name]
-        return self.part.slot(self.inside) or ""
-
-    def put(self, text: str) -> None:
-        if self.part is None:
-            self.inside[self.name] = text
-        else:
-            self.inside[self.name] = _around(self.part, self.inside[self.name], text)
-
-
-@dataclass(frozen=True, slots=True)
-class _ToolText:
-    """One of a record's tools, if these vary: its descriptions may name people."""
-
-    tools: list[Any]
-    number: int
-
-    @property
-    def text(self) -> str:
-        return orjson.dumps(self.tools[self.number]).decode()
+        return self.message["content"] if self.part is None else self.part.slot(self.message) or ""
 
     @property
     def said(self) -> str:
-        return "\n".join(text for text, said in _parts(self.tools[self.number]) if said)
+        return self.text
 
     def put(self, text: str) -> None:
-        self.tools[self.number] = orjson.loads(text)
+        content = self.message["content"]
+        self.message["content"] = text if self.part is None else _around(self.part, content, text)
+
+
+@dataclass(frozen=True, slots=True)
+class _Fields:
+    """Other fields of an object, whatever their names and values, as JSON."""
+
+    inside: dict[str, Any]
+    names: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        return orjson.dumps({name: self.inside[name] for name in self.names}).decode()
+
+    @property
+    def said(self) -> str:
+        return self.text
+
+    def put(self, text: str) -> None:
+        # Only names that are a number or an e-mail address change, and the fields of a call have none such.
+        for name, value in zip(self.names, orjson.loads(text).values(), strict=True):
+            self.inside[name] = value
+
+
+@dataclass(frozen=True, slots=True)
+class _Schema:
+    """A tool or a response format that varies: its descriptions and choices may name people."""
+
+    inside: Any
+    """The list or object that holds it."""
+    at: int | str
+
+    @property
+    def text(self) -> str:
+        return orjson.dumps(self.inside[self.at]).decode()
+
+    @property
+    def said(self) -> str:
+        return "\n".join(text for text, said in _parts(self.inside[self.at]) if said)
+
+    def put(self, text: str) -> None:
+        self.inside[self.at] = orjson.loads(text)
 
 
 def _opened(row: Row, task: Task) -> _Opened:
     record = orjson.loads(row.request)
     fitting = fitting_template(task, request_from(record))
-    if fitting is None:
-        return _Opened(row, record, None, [], [row.answer], [row.answer])
-    template = fitting[0]
-    tools = [] if template.constant_tools else record.get("tools") or []
-    variable = [*_variable(record, template), *(_ToolText(tools, i) for i in range(len(tools)))]
-    texts = [part.text for part in variable]
-    said = [part.said if isinstance(part, _ToolText) else text for part, text in zip(variable, texts, strict=True)]
-    return _Opened(row, record, template, variable, [*texts, row.answer], [*said, row.answer])
+    template = None if fitting is None else fitting[0]
+    return _Opened(row, record, template, [] if template is None else list(_variable(record, template)))
+
+
+def _variable(record: dict[str, Any], template: Template) -> Iterator[_Slot | _Fields | _Schema]:
+    """All that a record holds beside the constant text of its template, whatever the fields are called."""
+    parts: Mapping[int, TemplatePart] = {part.position: part for part in template.parts}
+    for position, message in enumerate(record["messages"]):
+        own = isinstance(message.get("content"), str)
+        if own:
+            yield _Slot(message, parts.get(position))
+        if names := tuple(name for name in message if name != "role" and not (own and name == "content")):
+            yield _Fields(message, names)
+    tools = record.get("tools") or []
+    if not template.constant_tools:
+        yield from (_Schema(tools, number) for number in range(len(tools)))
+    if template.offered is None and record.get("response_format"):
+        yield _Schema(record, "response_format")
+    if names := tuple(name for name in record if name not in ELSEWHERE):
+        yield _Fields(record, names)
 
 
 def _offered(opened: _Opened) -> list[str]:
@@ -193,7 +234,7 @@ def _parts(schema: Any, *, said: bool = False) -> Iterator[tuple[str, bool]]:
 def _read(opened: _Opened, redactor: Redactor) -> Counter[str] | str:
     """The number of findings by type; or why the row could not be searched."""
     try:
-        return redactor.learn(opened.said)
+        return redactor.learn([*opened.said, opened.row.answer])
     except TooLong:
         return "too long to look for personal data"
 
@@ -202,28 +243,24 @@ def _redacted(opened: _Opened, task: Task, redactor: Redactor) -> Row | str:
     """The row without personal data, or why it may not train."""
     if opened.template is None:
         return "other wording"
-    texts = redactor.replaced(opened.texts)
-    for part, text in zip(opened.variable, texts[:-1], strict=True):
+    *texts, answer = redactor.replaced([*opened.texts, opened.row.answer])
+    for part, text in zip(opened.variable, texts, strict=True):
         part.put(text)
+    opened.record.update(_pseudonyms(opened.record, redactor))
     if opened.template.slots(request_from(opened.record)) is None:
         return "other wording without its personal data"
-    if any(mask_text(text) != text for text in texts) or redactor.left(texts):
+    if any(mask_text(text) != text for text in (*texts, answer)) or redactor.left([*opened.said, answer]):
         return "personal data is left"
     request = orjson.dumps(opened.record, option=orjson.OPT_NON_STR_KEYS).decode()
-    finished = replace(opened.row, request=request, answer=texts[-1])
+    named = {"id": opened.row.id, "run": opened.row.run, "group": opened.row.group}
+    finished = replace(opened.row, request=request, answer=answer, **_pseudonyms(named, redactor))
     return finished if has_structure(finished, task) else "answer without the task's structure, redacted"
 
 
-def _variable(record: dict[str, Any], template: Template) -> list[_Text]:
-    parts: Mapping[int, TemplatePart] = {part.position: part for part in template.parts}
-    """The variable texts in the messages of a record."""
-    variable: list[_Text] = []
-    for position, message in enumerate(record["messages"]):
-        if isinstance(message.get("content"), str):
-            variable.append(_Text(message, "content", parts.get(position)))
-        functions = [call.get("function") or call for call in message.get("tool_calls") or ()]
-        variable += [_Text(f, "arguments", None) for f in functions if isinstance(f.get("arguments"), str)]
-    return variable
+def _pseudonyms(ids: Mapping[str, Any], redactor: Redactor) -> dict[str, str]:
+    """Those of these ids that name somebody, as pseudonyms."""
+    given = {name: value for name in IDS if isinstance(value := ids.get(name), str)}
+    return {name: redactor.pseudonym(value) for name, value in given.items()}
 
 
 def _around(part: TemplatePart, content: str, slot: str) -> str:

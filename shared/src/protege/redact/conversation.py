@@ -22,6 +22,7 @@ _BEFORE = r"(?<!\w)|(?<=\\[nrt])"
 _BEFORE_WORD = rf"(?<!{_LETTER})|(?<=\\[nrt])|(?<=%[0-9A-Fa-f]{{2}})"  # a word may be a part of a_name, or of a%20path
 _UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 """Thai, Lao, Burmese, Khmer, Kana, Han, Hangul: words are written without spaces between them."""
+_ID_WORD = re.compile(r"(?<![^\W_])[^\W\d_]+(?![^\W_])")
 _NO_WORD = re.compile(r"[\d@]")
 
 
@@ -78,10 +79,7 @@ class Redactor:
                     f"A text of {len(text):,} characters is too long to search for personal data.",
                     f"Give it in parts of at most {MAX_CHARS:,}.",
                 )
-            if text not in self._read:
-                plain = readable(text)
-                self._read[text] = [(plain[start:end], type_) for start, end, type_ in find(plain, self._policy)]
-            for value, type_ in self._read[text]:
+            for value, type_ in self._found(text):
                 found[type_] += 1
                 self._surrogates.add(value, type_)
         return found
@@ -92,6 +90,13 @@ class Redactor:
         Keys of JSON stay, except those that are a number or an e-mail address that was found.
         """
         return [rewritten(text, self._in_prose, self._whole) for text in texts]
+
+    def pseudonym(self, text: str) -> str:
+        """An id as it is; one that names somebody, or holds personal data with a form, as a digest."""
+        words = [word for word in _ID_WORD.findall(text) if len(word) > 2]
+        read = self._found(" ".join(words).title()) if len(words) > 1 else []
+        personal = any(type_ == "PERSON" for _, type_ in read) or any(patterns.spans(text, self._policy.types))
+        return self._surrogates.pseudonym(text) if personal or self.replaced([text]) != [text] else text
 
     def left(self, texts: Sequence[str]) -> list[str]:
         """The types of personal data that redacted texts still contain: what matches a pattern, or was found before.
@@ -112,6 +117,12 @@ class Redactor:
         if any(not surrogates.is_surrogate(original) for original in originals - made):
             left.append("a name that was found")
         return left
+
+    def _found(self, text: str) -> list[tuple[str, str]]:
+        if text not in self._read:
+            plain = readable(text)
+            self._read[text] = [(plain[start:end], type_) for start, end, type_ in find(plain, self._policy)]
+        return self._read[text]
 
     def _whole(self, value: str, is_key: bool) -> str | None:
         """The surrogate for a whole string of JSON; None if it is replaced part by part."""

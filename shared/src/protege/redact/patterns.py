@@ -135,7 +135,9 @@ _PLUS = re.compile(r"(?<![\w+])\+[1-9](?:[ ().-]{0,2}\d){6,14}(?!\d)")
 _NINO = re.compile(r"(?!BG|GB|NK|KN|TN|NT|ZZ)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z] ?\d\d ?\d\d ?\d\d ?[A-D]")
 
 PATTERNS = (
-    Pattern("EMAIL_ADDRESS", re.compile(r"(?<![\w.+%-])[\w.+%-]{1,64}@(?:[\w-]{1,63}\.){1,8}[^\W\d_]{2,24}(?![\w-])")),
+    Pattern(
+        "EMAIL_ADDRESS", re.compile(r"(?<![\w.+%-])[\w.+%-]{1,64}@(?:[\w-]{1,63}\.){1,8}[^\W\d_]{2,24}(?!\w|-[^\W\d_])")
+    ),
     Pattern("URL", re.compile(r"(?i)(?<![a-z0-9])(?:https?://|www\.)[^\s\"'<>(){}\[\]\\`|]{3,2000}(?<![.,;:!?])")),
     Pattern(
         "IP_ADDRESS",

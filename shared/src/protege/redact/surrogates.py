@@ -85,6 +85,10 @@ class Surrogates:
         words = [match[0].casefold() for match in WORD.finditer(text)]
         return bool(words) and self._keep.issuperset(words)
 
+    def pseudonym(self, text: str) -> str:
+        """A digest that stands for an id."""
+        return self._digest(f"id {text}")[:12].hex()
+
     # Words
 
     def _add_numbers(self, text: str) -> None:
