@@ -168,7 +168,7 @@ _inherited: Agent | None = None
 
 def _child(home: str, name: str, results: Any) -> None:
     agent = _inherited if _inherited is not None and str(_inherited.home) == home else Agent(Path(home))
-    asks_specialist(agent.router)
+    eventually(lambda: asks_specialist(agent.router), HANGS_S)
     results.put((name, None))
     results.put((name, agent.followed_s(name)))
     agent.recorder.close()
