@@ -58,11 +58,14 @@ def test_the_names_that_adapters_may_rely_on() -> None:
         "recorder_of",
         "request_from",
         "router_of",
+        "said_once",
         "sampling",
         "schema_format",
         "text_of",
+        "tokens_used",
         "tool_call",
         "tool_choice",
+        "without_reasoning",
     ]
     assert all(hasattr(protege.adapter, name) for name in protege.adapter.__all__)
 

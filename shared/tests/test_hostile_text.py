@@ -23,8 +23,7 @@ from protege.chat import answer, openai, prompt, refusal, streams
 from protege.cluster import wording
 from protege.cluster.assign import Assigner
 from protege.collect.recorder import Recorder
-from protege.common import checks, loopback, terminal
-from protege.common.fences import fenced
+from protege.common import checks, loopback, messages, reasons, terminal, tool_calls, usage, wrappers
 from protege.common.hashing import hash_of
 from protege.common.shapes import fits
 from protege.masking import masking
@@ -157,9 +156,42 @@ CALLED: Mapping[str, Callable[[str], object]] = {
     "common.checks.too_deep": lambda text: checks.too_deep(called(text)),
     "common.checks.text": lambda text: quietly(lambda: checks.text({"a": text}, "a")),
     "common.checks.number": lambda text: quietly(lambda: checks.number({"a": text}, "a")),
-    "common.checks.count": lambda text: quietly(lambda: checks.count({"a": text}, "a")),
     "common.checks.time": lambda text: quietly(lambda: checks.time({"time": text})),
-    "common.fences.fenced": lambda text: [fenced(t) for t in (text, f"```{text}```", f"```\n{text}\n```")],
+    "common.checks.in_seconds": checks.in_seconds,
+    "common.wrappers.fenced": lambda text: [wrappers.fenced(t) for t in (text, f"```{text}```", f"```\n{text}\n```")],
+    "common.wrappers.unwrapped": lambda text: [
+        wrappers.unwrapped(t) for t in (text, f"```{text}```", f"<answer>{text}</answer>", f"[A]{text}")
+    ],
+    "common.wrappers.bare": wrappers.bare,
+    "common.wrappers.without_reasoning": lambda text: [
+        wrappers.without_reasoning(t) for t in (text, f"<think>{text}", "<think></think>" * (len(text) // 15))
+    ],
+    "common.wrappers.Wrapper.around()": lambda text: wrappers.Wrapper(text, text).around(text),
+    "common.messages.messages_from": lambda text: [
+        quietly(lambda m=m: messages.messages_from(m))
+        for m in (
+            said(text),
+            {"role": text, "content": text},
+            {"type": text, text: text},
+            {"role": "ai", "parts": [text]},
+        )
+    ],
+    "common.messages.answer_from": lambda text: quietly(lambda: messages.answer_from({text: text})),
+    "common.messages.is_plain": lambda text: messages.is_plain(said(text)),
+    "common.messages.text_in": lambda text: [messages.text_in(t) for t in (text, [text], {text: text})],
+    "common.messages.flattened": lambda text: list(messages.flattened([said(text)])),
+    "common.messages.json_in": lambda text: [messages.json_in(t) for t in (text, f"[{text}")],
+    "common.tool_calls.is_plain": lambda text: tool_calls.is_plain([{"function": {"arguments": text}}]),
+    "common.tool_calls.tool_call_from": lambda text: [
+        quietly(lambda c=c: tool_calls.tool_call_from(c)) for c in ({"name": text, "args": text}, {text: text})
+    ],
+    "common.tool_calls.tool_calls_from": lambda text: quietly(lambda: tool_calls.tool_calls_from(text)),
+    "common.tool_calls.arguments_text": lambda text: tool_calls.arguments_text({text: text}),
+    "common.reasons.reason_of": lambda text: [reasons.reason_of(t) for t in (text, f"[{text}")],
+    "common.reasons.said_once": reasons.said_once,
+    "common.usage.tokens_used": lambda text: quietly(lambda: usage.tokens_used({"input_tokens": 1, text: text})),
+    "chat.answer.bare_text": lambda text: answer.bare_text(said(text)),
+    "chat.streams.Calls.add()": lambda text: streams.Calls().add({"id": text, "function": {"name": text}}, 0),
     "common.hashing.hash_of": lambda text: hash_of(text, {text: text}),
     "common.loopback.is_loopback": loopback.is_loopback,
     "common.loopback.is_loopback_url": lambda text: [loopback.is_loopback_url(t) for t in (text, f"http://{text}")],
@@ -172,6 +204,7 @@ TIMES = {"masking.masking.mask": 3, "cluster.assign.Assigner()": 8}
 """How often the function is called there, if more than once."""
 ELSEWHERE = {
     "capture.attaching": "runs a program",
+    "call.usage_record": "looks counts up",
     "capture.watch.opened": "calls an adapter: tests/test_hostile_text_in_adapters.py",
     "capture.calls.recorder_of": "takes a path",
     "capture.watch.router_of": "takes a path",

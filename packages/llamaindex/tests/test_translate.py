@@ -199,11 +199,29 @@ def test_an_answer_tells_its_model_reason_and_usage_in_any_providers_words():
     message = said(text("So."), role=MessageRole.ASSISTANT)
     raw = {"model": "claude", "stop_reason": "end_turn", "usage": {"input_tokens": 4, "output_tokens": 2}}
     answer = Heard(ChatResponse(message=message, raw=raw)).reply()
-    assert answer == ({"role": "assistant", "content": "So."}, "stop", "claude", 4, 2)
+    assert answer[:5] == ({"role": "assistant", "content": "So."}, "stop", "claude", 4, 2)
     raw = {"done_reason": "length"}
     used = {"prompt_tokens": 4, "completion_tokens": 2}
     answer = Heard(CompletionResponse(text="So", raw=raw, additional_kwargs=used)).reply()
-    assert answer == ({"role": "assistant", "content": "So"}, "length", None, 4, 2)
+    assert answer[:5] == ({"role": "assistant", "content": "So"}, "length", None, 4, 2)
+
+
+def test_cached_and_reasoning_tokens_are_told_in_any_providers_words():
+    message = said(text("So."), role=MessageRole.ASSISTANT)
+    for usage in (
+        {"input_tokens": 1, "output_tokens": 9, "cache_read_input_tokens": 80, "cache_creation_input_tokens": 19},
+        {"prompt_tokens": 100, "completion_tokens": 9, "prompt_tokens_details": {"cached_tokens": 80}},
+    ):
+        answer = Heard(ChatResponse(message=message, raw={"usage": usage})).reply()
+        assert (answer.input_tokens, answer.output_tokens, answer.cache_read_tokens) == (100, 9, 80)
+
+
+def test_a_call_in_the_older_form_is_read():
+    older = {"name": "now", "arguments": "{}"}
+    message = said(role=MessageRole.ASSISTANT, function_call=older)
+    answer = Heard(ChatResponse(message=message)).reply()
+    assert answer.message is not None
+    assert answer.message["tool_calls"][0]["function"] == older
 
 
 def test_a_stream_is_kept_as_it_was_when_each_part_came():

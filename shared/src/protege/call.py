@@ -16,13 +16,14 @@ from typing import Any, Literal, NamedTuple, TypeAlias, cast, get_args
 import orjson
 
 from .common import checks
+from .common.messages import ROLES as ROLES
+from .common.messages import answer_from, flattened
+from .common.reasons import reason_of
+from .common.usage import tokens_used
 from .errors import BadCall
 
 Message: TypeAlias = Mapping[str, Any]
 """One message in OpenAI chat form: `role`, `content`, and if they apply `tool_calls`, `tool_call_id` and `name`."""
-
-ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
-"""The roles that a message may have."""
 
 AttemptOutcome: TypeAlias = Literal["kept", "handed_back", "failed", "audited"]
 """What came of asking a specialist: see `Attempt.outcome`."""
@@ -72,6 +73,12 @@ class Reply(NamedTuple):
     """Tokens of the request."""
     output_tokens: int | None = None
     """Tokens of the answer."""
+    cache_read_tokens: int | None = None
+    """Those of the request that came from the provider's cache."""
+    cache_write_tokens: int | None = None
+    """Those of the request that were written into that cache."""
+    reasoning_tokens: int | None = None
+    """Those of the answer that were reasoning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,9 +174,15 @@ class Call:
     ttft_ms: float | None = None
     """The time to the first token."""
     input_tokens: int | None = None
-    """Tokens of the request."""
+    """Tokens of the request, cached ones included."""
     output_tokens: int | None = None
-    """Tokens of the answer."""
+    """Tokens of the answer, reasoning included."""
+    cache_read_tokens: int | None = None
+    """Those of the request that came from the provider's cache, which cost less."""
+    cache_write_tokens: int | None = None
+    """Those of the request that were written into that cache."""
+    reasoning_tokens: int | None = None
+    """Those of the answer that were reasoning."""
     cost_usd: float | None = None
     """The price of the call in US dollars."""
     error: str | None = None
@@ -214,8 +227,8 @@ class Call:
             record["attempts"] = [attempt.to_record() for attempt in self.attempts]
         if self.claims:
             record["claims"] = [claim.to_record() for claim in self.claims]
-        if self.input_tokens is not None or self.output_tokens is not None:
-            record["usage"] = {"input_tokens": self.input_tokens, "output_tokens": self.output_tokens}
+        if (usage := usage_record(self)) is not None:
+            record["usage"] = usage
         return record
 
     @classmethod
@@ -231,12 +244,16 @@ class Call:
         usage = record.get("usage") or {}
         if not isinstance(usage, Mapping):
             raise BadCall("usage is not an object.")
-        response = record.get("response")
-        if response is not None:
-            response = _message(response, "response")
+        tokens = tokens_used(usage)
         if checks.too_deep(record):
             raise BadCall(f"it is nested more than {checks.MOST_LEVELS} levels deep.")
+        response = record.get("response")
+        if response is not None:
+            response = answer_from(response)
         given_id = checks.text(record, "id")
+        reason = reason_of(record.get("finish_reason"))
+        texts = {name: checks.text(record, name) for name in checks.TEXTS if name != "finish_reason"}
+        texts["finish_reason"] = checks.text({"finish_reason": reason}, "finish_reason")
         if given_id is None and default_id is None:
             default_id = content_hash(record)
         return cls(
@@ -247,12 +264,15 @@ class Call:
             latency_ms=checks.number(record, "latency_ms"),
             ttft_ms=checks.number(record, "ttft_ms"),
             cost_usd=checks.number(record, "cost_usd"),
-            input_tokens=checks.count(usage, "input_tokens", "prompt_tokens"),
-            output_tokens=checks.count(usage, "output_tokens", "completion_tokens"),
+            input_tokens=tokens.input,
+            output_tokens=tokens.output,
+            cache_read_tokens=tokens.cache_read,
+            cache_write_tokens=tokens.cache_write,
+            reasoning_tokens=tokens.reasoning,
             attempts=_attempts(record, "attempts"),
             claims=_attempts(record, "claims"),
             feedback=record.get("feedback"),
-            **{name: checks.text(record, name) for name in checks.TEXTS},
+            **texts,
         )
 
     def with_id(self, call_id: str) -> Call:
@@ -260,11 +280,26 @@ class Call:
         return replace(self, id=call_id)
 
 
+_DETAILS = ("cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
+
+
+def usage_record(told: Call | Reply) -> dict[str, int | None] | None:
+    """The tokens of a call or a reply in the form of a record, those of its details that are known; None without."""
+    if told.input_tokens is None and told.output_tokens is None:
+        return None
+    usage = {"input_tokens": told.input_tokens, "output_tokens": told.output_tokens}
+    for name in _DETAILS:
+        if (count := getattr(told, name)) is not None:
+            usage[name] = count
+    return usage
+
+
 _PLAIN = (*checks.TEXTS, "time", "latency_ms", "ttft_ms", "cost_usd", "feedback")
 
 
 def request_from(record: Mapping[str, Any]) -> Request:
-    """The request in a record. Raises BadCall if it is malformed."""
+    """The request in a record; its messages may be in any form of `common.messages`. Raises BadCall if it is
+    malformed."""
     messages = record.get("messages")
     if not isinstance(messages, Sequence) or isinstance(messages, str) or not messages:
         raise BadCall("messages is missing or is not a list of messages.")
@@ -283,7 +318,7 @@ def request_from(record: Mapping[str, Any]) -> Request:
     if not isinstance(node, str | list | tuple):
         raise BadCall("node is neither a name nor a list of names.")
     return Request(
-        messages=tuple(_message(m, f"message {i}") for i, m in enumerate(messages)),
+        messages=tuple(flattened(cast(Sequence[Any], messages))),
         tools=tuple(tools),
         tool_choice=record.get("tool_choice"),
         response_format=response_format,
@@ -321,27 +356,8 @@ def canonical_json(value: Any) -> bytes:
 _CONTENT = ("messages", "tools", "tool_choice", "response_format", "response")
 
 
-def _message(value: Any, what: str) -> Message:
-    if not isinstance(value, Mapping):
-        raise BadCall(f"{what} is not an object.")
-    message = cast(Message, value)
-    if str(message.get("role")) not in ROLES:
-        raise BadCall(f"{what} has no known role.")
-    content = message.get("content")
-    if content is not None and not isinstance(content, str | list | tuple):
-        raise BadCall(f"{what} has content that is neither text nor a list of parts.")
-    calls = message.get("tool_calls")
-    if calls is not None and not (isinstance(calls, list | tuple) and all(_is_tool_call(c) for c in calls)):
-        raise BadCall(f"{what} has tool_calls that are not a list of tool calls.")
-    return message
-
-
 def _attempts(record: Mapping[str, Any], name: str) -> tuple[Attempt, ...]:
     attempts = record.get(name) or ()
     if not isinstance(attempts, list | tuple) or not all(isinstance(attempt, Mapping) for attempt in attempts):
         raise BadCall(f"{name} is not a list of objects.")
     return tuple(map(Attempt.from_record, attempts))
-
-
-def _is_tool_call(value: Any) -> bool:
-    return isinstance(value, Mapping) and isinstance(value.get("function") or value, Mapping)

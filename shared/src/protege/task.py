@@ -160,6 +160,9 @@ class Task:
     """The names of the tools that its calls offered, most frequent first."""
     labels: tuple[str, ...] = ()
     """The answers of a label task, most frequent first."""
+    wrapper: tuple[str, str] = ("", "")
+    """What stands before and after its answers, such as a fence of Markdown. Specialists are taught the answer without
+    it, and what an agent gets has it (`common.wrappers`)."""
     templates: tuple[Template, ...] = ()
     """The wordings of its prompt."""
     centre: Mapping[str, float] | None = None
@@ -200,7 +203,7 @@ class Task:
         plain["nodes"] = tuple(tuple(node) for node in record.get("nodes", ()))
         plain["templates"] = tuple(_template(t) for t in record.get("templates", ()))
         plain["joined"] = tuple(cls.from_record(task) for task in record.get("joined", ()))
-        for name in ("tools", "labels", "merged"):
+        for name in ("tools", "labels", "merged", "wrapper"):
             plain[name] = tuple(record.get(name, ()))
         return cls(**plain)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import random
 from collections import Counter, defaultdict
+from collections.abc import Callable
 
 import orjson
 import pytest
@@ -101,3 +102,58 @@ def test_held_out_parts_are_no_larger_than_their_cap():
     given = [call(i, "".join(random.Random(i).choices("abcdefghijklmnop", k=12))) for i in range(1500)]
     curated = curate(TASK, given, CurateSettings(max_held_out=100))
     assert [len(curated.calibration), len(curated.test), len(curated.validation)] == [100, 100, 75]
+
+
+WORDS = tuple(
+    f"{start}{end}" for start in ("par", "in", "re", "log", "pass") for end in ("cel", "voice", "fund", "word")
+)
+
+
+def conversation(number: int, shown: Callable[[list[str]], list[str]], answers: Callable[[int], str]) -> list[Call]:
+    """Three turns of a conversation that were recorded without a run. shown: what its agent shows its model of them."""
+    rng = random.Random(number)
+    said: list[str] = []
+    calls: list[Call] = []
+    for turn in range(3):
+        said.append(" ".join(rng.sample(WORDS, 8)))
+        answer = answers(number + turn)
+        calls.append(call(10 * number + turn, *shown(said), answer=answer))
+        said.append(answer)
+    return calls
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        lambda said: said,
+        lambda said: said[-3:],
+        lambda said: ["hello", "How can I help?", *said],
+        lambda said: ["hello", "Hi. Your name?", "Ann", "How can I help?", *said],
+        lambda said: [
+            "hello",
+            "How can I help?",
+            *(text + " (seen)" if i % 2 else text for i, text in enumerate(said)),
+        ],
+    ],
+    ids=["whole", "window", "greeting", "longer greeting", "answers that the agent changed"],
+)
+def test_turns_of_one_conversation_without_a_run_stand_in_one_part(shown: Callable[[list[str]], list[str]]):
+    calls = [c for number in range(100) for c in conversation(number, shown, lambda n: COLOURS[n % 3])]
+    curated = curate(TASK, calls, SETTINGS)
+    torn: dict[str, set[str]] = defaultdict(set)
+    for call_id, parts in parts_of(curated, "id").items():
+        torn[call_id[:-1]] |= parts
+    assert len(torn) == 100
+    assert all(len(parts) == 1 for parts in torn.values())
+    assert min(len(part) for part in curated.parts.values()) >= 15
+
+
+def test_short_turns_that_all_say_tie_no_conversations():
+    calls = [
+        call(10 * n + i, *texts)
+        for n in range(100)
+        for i, texts in enumerate((["yes"], ["yes", "Sure?", f"order {COLOURS[n % 8]} {WORDS[n % 15]} {n}"]))
+    ]
+    curated = curate(TASK, calls, SETTINGS)
+    assert curated.provenance["counts"]["oversized"] <= 100  # those that only say "yes" are one prompt
+    assert len(curated.parts["calibration"]) >= 15

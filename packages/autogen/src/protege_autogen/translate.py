@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from autogen_core import FunctionCall
 from autogen_core.models import ChatCompletionClient, CreateResult, LLMMessage, RequestUsage
 from autogen_core.tools import Tool, ToolSchema
-from protege.adapter import Message, Outcome, Reply, finish_reason, json_text, sampling, schema_format, tool_choice
+from protege.adapter import (
+    Message,
+    Outcome,
+    Reply,
+    finish_reason,
+    json_text,
+    sampling,
+    schema_format,
+    tool_choice,
+    without_reasoning,
+)
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from .messages import as_sent, calls_to_openai, is_openai, to_openai
@@ -56,7 +65,7 @@ def read_reply(parts: Sequence[Any]) -> Reply:
     """A teacher's answer, from one `CreateResult`, or from a stream's texts with or without one at the end."""
     last = parts[-1]
     if not isinstance(last, CreateResult):
-        return Reply({"role": "assistant", "content": _REASONING.sub("", "".join(map(str, parts)))})
+        return Reply({"role": "assistant", "content": without_reasoning("".join(map(str, parts)))})
     reason = None if last.finish_reason == "unknown" else finish_reason({"finish_reason": last.finish_reason})
     read, written = last.usage.prompt_tokens, last.usage.completion_tokens
     known = bool(read or written)  # a stream's counts are zero unless it was asked for them
@@ -103,9 +112,6 @@ def neutral_tool(tool: Tool | ToolSchema) -> Mapping[str, Any]:
     }
     return {"type": "function", "function": function}
 
-
-_REASONING = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
-"""A stream marks the reasoning before its text like this."""
 
 _JSON_OBJECT: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
 

@@ -23,6 +23,7 @@ from protege.adapter import (
     Reply,
     arguments_of,
     finish_reason,
+    said_once,
     sampling,
     schema_format,
     tool_call,
@@ -168,10 +169,16 @@ def read_generation(generation: Generation, llm_output: Mapping[str, Any] | None
     return Reply(
         answer_to_openai(message),
         finish_reason(metadata) or finish_reason(info),
-        metadata.get("model_name") or info.get("model_name") or metadata.get("model"),
-        used["input_tokens"] if used else None,
-        used["output_tokens"] if used else None,
+        said_once(str(metadata.get("model_name") or info.get("model_name") or metadata.get("model") or "")) or None,
+        *(_tokens(used) if used else ()),
     )
+
+
+def _tokens(used: UsageMetadata) -> tuple[int | None, ...]:
+    read: Mapping[str, int] = used.get("input_token_details") or {}
+    written: Mapping[str, int] = used.get("output_token_details") or {}
+    details = (read.get("cache_read"), read.get("cache_creation"), written.get("reasoning"))
+    return used["input_tokens"], used["output_tokens"], *details
 
 
 _FINISH = {
@@ -217,7 +224,10 @@ def _calls(message: AIMessage) -> list[dict[str, Any]]:
         pieces = message.tool_call_chunks
         return [tool_call(c["id"], c["name"] or "", c["args"] or "") for c in pieces]
     calls = [tool_call(c["id"], c["name"], _arguments(c["args"])) for c in message.tool_calls]
-    return calls + [tool_call(c["id"], c["name"] or "", c["args"] or "") for c in message.invalid_tool_calls]
+    calls += [tool_call(c["id"], c["name"] or "", c["args"] or "") for c in message.invalid_tool_calls]
+    if not calls and (older := message.additional_kwargs.get("function_call")):
+        calls = [tool_call(None, older.get("name") or "", older.get("arguments") or "")]
+    return calls
 
 
 def _arguments(value: Any) -> str:

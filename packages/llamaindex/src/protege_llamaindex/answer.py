@@ -13,15 +13,12 @@ from llama_index.core.base.llms.types import (
     CompletionResponse,
     ToolCallBlock,
 )
-from protege.adapter import Reply, Watch, finish_reason, log_once
+from protege.adapter import BadInput, Reply, Watch, finish_reason, log_once, tokens_used
 
 from .recording import recorded
 from .translate import answer_to_openai
 
 Response = ChatResponse | CompletionResponse
-
-_READ = ("prompt_tokens", "input_tokens", "prompt_token_count")
-_WRITTEN = ("completion_tokens", "output_tokens", "candidates_token_count")
 
 
 class Heard:
@@ -39,7 +36,7 @@ class Heard:
         self._finish_reason: str | None = None
         self._model: str | None = None
         self._lost = False
-        self._used: tuple[int | None, int | None] = (None, None)
+        self._used: tuple[int | None, ...] = ()
         if response is not None:
             self.add(response)
 
@@ -154,19 +151,17 @@ def _finish_reason(raw: Any) -> str | None:
     return finish_reason({name: _field(raw, name) for name in names})
 
 
-def _usage(raw: Any, extra: Mapping[str, Any]) -> tuple[int | None, int | None] | None:
+def _usage(raw: Any, extra: Mapping[str, Any]) -> tuple[int | None, ...] | None:
     for used in (_field(raw, "usage"), _field(raw, "usage_metadata"), extra):
         if not used:
             continue
-        read, written = _count(used, _READ), _count(used, _WRITTEN)
-        if read is not None or written is not None:
-            return read, written
+        try:
+            tokens = tokens_used(used if isinstance(used, Mapping) else used.model_dump())
+        except (BadInput, AttributeError):  # what a server reports may be anything
+            continue
+        if tokens.input is not None or tokens.output is not None:
+            return tokens
     return None
-
-
-def _count(used: Any, names: Sequence[str]) -> int | None:
-    counts = (_field(used, name) for name in names)
-    return next((value for value in counts if isinstance(value, int)), None)
 
 
 def _field(value: Any, name: str) -> Any:

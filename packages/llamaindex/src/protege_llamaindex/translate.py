@@ -123,6 +123,8 @@ def _calls(blocks: Sequence[Any], extra: Mapping[str, Any]) -> list[dict[str, An
     if called:
         return [tool_call(b.tool_call_id, b.tool_name, _arguments(b.tool_kwargs)) for b in called]
     calls = extra.get("tool_calls")  # where older integrations put them
+    if not calls and (older := extra.get("function_call")):
+        calls = [older]
     return [_legacy(call) for call in cast(Sequence[Any], calls)] if isinstance(calls, list | tuple) else []
 
 

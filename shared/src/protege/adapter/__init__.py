@@ -27,6 +27,9 @@ from ..chat.openai import (
 )
 from ..common.files import home_path
 from ..common.logs import log_once
+from ..common.reasons import said_once
+from ..common.usage import tokens_used
+from ..common.wrappers import without_reasoning
 from ..errors import BadInput, ProtegeError
 from ..route import Outcome
 
@@ -55,9 +58,12 @@ __all__ = [
     "recorder_of",
     "request_from",
     "router_of",
+    "said_once",
     "sampling",
     "schema_format",
     "text_of",
+    "tokens_used",
     "tool_call",
     "tool_choice",
+    "without_reasoning",
 ]

@@ -11,6 +11,7 @@ from ..call import Message, Request
 from ..chat.answer import message_from
 from ..chat.prompt import messages_for, render
 from ..chat.refusal import refuses
+from ..common.wrappers import bare
 from ..errors import CannotRender, DoesNotFit, InvalidAnswer
 from ..specialist import Specialist
 from ..task import Kind, Task
@@ -74,7 +75,7 @@ def ask(
     message, fault = _checked(completion, task, request)
     features = features_of(completion, task.kind, shown_text(shown), scorer.novelty)
     return Answered(
-        text=completion.text.strip(),
+        text=bare(completion.text),
         message=message,
         fault=fault,
         confidence=None if message is None else scorer.confidence(features),
@@ -93,7 +94,7 @@ def _checked(completion: Completion, task: Task, request: Request) -> tuple[Mess
         message = message_from(completion.text, task, request)
     except InvalidAnswer:
         return None, "invalid structure"
-    text = completion.text.strip()
+    text = bare(completion.text)
     if text in task.labels:
         return message, ""
     if refuses(text):  # curation takes the teacher's refusals out of train, so no specialist was taught one

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple, Protocol
 
 import uuid_utils
 
-from ..call import Attempt, Message, Reply, Request, request_from
+from ..call import Attempt, Message, Reply, Request, request_from, usage_record
 from ..collect.recorder import Recorder
 
 
@@ -137,8 +137,8 @@ class OpenCall:
             record["finish_reason"] = reply.finish_reason
         if reply.model:
             record["answered_by"] = reply.model
-        if reply.input_tokens is not None or reply.output_tokens is not None:
-            record["usage"] = {"input_tokens": reply.input_tokens, "output_tokens": reply.output_tokens}
+        if (usage := usage_record(reply)) is not None:
+            record["usage"] = usage
 
     def _close(self) -> None:
         self.record["latency_ms"] = round(self.age_s * 1000, 3)

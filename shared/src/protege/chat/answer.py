@@ -1,7 +1,7 @@
 """An answer as text and back: the text that a specialist learns to write, and the message that an agent gets.
 
-Text, labels, JSON and SQL are written as they are. A tool call is written as a JSON object
-`{"name": …, "arguments": {…}}`; several are written as a list of such objects.
+Text, labels, JSON and SQL are written as they are, without a fence or reasoning around them. A tool call is written as
+a JSON object `{"name": …, "arguments": {…}}`; several are written as a list of such objects.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import uuid_utils
 
 from ..call import Message, Request, text_of
 from ..common.forks import importing
+from ..common.wrappers import Wrapper, bare
 from ..errors import InvalidAnswer
 from ..task import Task
 
@@ -44,16 +45,22 @@ def answer_text(message: Message) -> str:
     calls = [{"name": name, "arguments": arguments} for name, arguments in tool_calls_of(message)]
     if calls:
         return orjson.dumps(calls[0] if len(calls) == 1 else calls).decode()
-    return text_of(message).strip()
+    return bare_text(message)
+
+
+def bare_text(message: Message) -> str:
+    """The text of an assistant message without reasoning, and without what stands around the answer."""
+    return bare(text_of(message))
 
 
 def message_from(text: str, task: Task, request: Request) -> Message:
-    """The assistant message that a specialist's text stands for. Its structure is checked against task and request.
+    """The assistant message that a specialist's text stands for, wrapped as the task's teacher wraps its answers. Its
+    structure is checked against task and request.
 
     Raises InvalidAnswer if the text is empty, is a label that was never seen, is JSON that does not parse or breaks the
     request's schema, or calls a tool that was not offered or with arguments that break its schema.
     """
-    text = text.strip()
+    text = bare(text)
     if not text:
         raise InvalidAnswer("empty answer")
     if task.kind == "tool_calls" and text[0] in "[{":
@@ -64,7 +71,7 @@ def message_from(text: str, task: Task, request: Request) -> Message:
         raise InvalidAnswer("a label that the teacher never gave")
     if task.kind == "json":
         _check_schema(_parsed(text), schema_of(request))
-    return {"role": "assistant", "content": text}
+    return {"role": "assistant", "content": Wrapper(*task.wrapper).around(text)}
 
 
 def _tool_message(text: str, request: Request) -> Message:

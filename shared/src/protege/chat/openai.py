@@ -10,6 +10,8 @@ from typing import Any, cast
 
 import orjson
 
+from ..common.reasons import reason_of
+
 SAMPLING = frozenset(
     {
         "temperature",
@@ -29,14 +31,6 @@ SAMPLING = frozenset(
     }
 )
 """The parameters of a request that say how to answer, under their OpenAI names."""
-
-_REASONS = {
-    "end_turn": "stop",
-    "stop_sequence": "stop",
-    "tool_use": "tool_calls",
-    "function_calls": "tool_calls",
-    "max_tokens": "length",
-}
 
 
 def sampling(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -75,7 +69,7 @@ def finish_reason(metadata: Mapping[str, Any]) -> str | None:
     """Why an answer ended, in OpenAI's words, from any provider's metadata; None if the metadata does not say."""
     for name in ("finish_reason", "stop_reason", "done_reason", "stopReason"):
         if reason := metadata.get(name):
-            return _REASONS.get(str(reason).lower(), str(reason).lower())
+            return reason_of(reason)
     return None
 
 

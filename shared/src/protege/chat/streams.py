@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ..common.messages import text_in
+
 
 def assemble(
     chunks: Iterable[Mapping[str, Any]],
 ) -> tuple[dict[str, Any] | None, str | None, dict[str, Any] | None]:
     """Message, finish reason and usage of a stream's chunks; each is None if the stream does not tell it.
 
-    Takes the first choice. Tool calls are joined by their index. The usage comes in the last chunk, whose `choices` are
-    empty.
+    Takes the first choice. Tool calls are joined by their index and their id (`Calls`). The usage comes in the last
+    chunk, whose `choices` are empty.
     """
     text: dict[str, list[str]] = {"content": [], "refusal": []}
-    calls: dict[int, dict[str, Any]] = {}
+    calls = Calls()
     role = finish_reason = usage = None
     for chunk in chunks:
         usage = chunk.get("usage") or usage
@@ -26,32 +28,53 @@ def assemble(
             delta = choice.get("delta") or {}
             role = delta.get("role") or role
             for name, pieces in text.items():
-                if delta.get(name):
-                    pieces.append(delta[name])
+                if said := delta.get(name):
+                    pieces.append(said if isinstance(said, str) else _text(said))
             for position, piece in enumerate(delta.get("tool_calls") or ()):
-                _add(calls.setdefault(_index(piece, position), _new_call()), piece)
+                calls.add(piece, position)
+            if older := delta.get("function_call"):
+                calls.add({"index": 0, "function": older}, 0)
     message: dict[str, Any] = {"role": role or "assistant", "content": "".join(text["content"]) or None}
     if text["refusal"]:
         message["refusal"] = "".join(text["refusal"])
-    if calls:
-        message["tool_calls"] = [calls[index] for index in sorted(calls)]
+    if made := calls.made():
+        message["tool_calls"] = made
     empty = message["content"] is None and len(message) == 2
     return None if empty and not finish_reason else message, finish_reason, dict(usage) if usage else None
 
 
-def _index(piece: Mapping[str, Any], position: int) -> int:
-    index = piece.get("index")
-    return position if index is None else int(index)
+class Calls:
+    """The tool calls of a stream, put together from their pieces.
+
+    A piece belongs to the latest call of its index. It begins a new call where it brings another id and a name: some
+    servers give all parallel calls one index, or none.
+    """
+
+    def __init__(self) -> None:
+        self._made: list[tuple[int, dict[str, Any]]] = []
+        self._latest: dict[int, dict[str, Any]] = {}
+
+    def made(self) -> list[dict[str, Any]]:
+        """The calls by their index; those of one index as they came."""
+        return [call for _, call in sorted(self._made, key=lambda numbered: numbered[0])]
+
+    def add(self, piece: Mapping[str, Any], position: int) -> None:
+        """position: the piece's place in its chunk, which stands for an index that is missing."""
+        index = position if piece.get("index") is None else int(piece["index"])
+        function: Mapping[str, Any] = piece.get("function") or {}
+        call = self._latest.get(index)
+        begins = call is None or (piece.get("id") and call["id"] and piece["id"] != call["id"] and function.get("name"))
+        if call is None or begins:
+            call = self._latest[index] = {"id": None, "type": "function", "function": {"name": "", "arguments": ""}}
+            self._made.append((index, call))
+        call["id"] = call["id"] or piece.get("id")
+        name, held = function.get("name"), call["function"]
+        # Some servers repeat the name in every chunk; OpenAI's sends it once.
+        if name and not held["arguments"] and held["name"] != name:
+            held["name"] += name
+        held["arguments"] += function.get("arguments") or ""
 
 
-def _new_call() -> dict[str, Any]:
-    return {"id": None, "type": "function", "function": {"name": "", "arguments": ""}}
-
-
-def _add(call: dict[str, Any], piece: Mapping[str, Any]) -> None:
-    call["id"] = piece.get("id") or call["id"]
-    function: Mapping[str, Any] = piece.get("function") or {}
-    # Some servers repeat the name in every chunk; OpenAI's sends it once.
-    if function.get("name") and not call["function"]["arguments"] and call["function"]["name"] != function["name"]:
-        call["function"]["name"] += function["name"]
-    call["function"]["arguments"] += function.get("arguments") or ""
+def _text(parts: Any) -> str:
+    """The text in a piece of content that is a list of parts: reasoning and what else it may hold is left out."""
+    return "".join(text_in([part]) for part in parts if isinstance(part, str) or part.get("type") == "text")

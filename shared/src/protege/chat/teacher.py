@@ -13,7 +13,8 @@ import httpx
 import orjson
 
 from ..call import Message, Reply, Request
-from ..errors import BadInput, Refused, TeacherError
+from ..common.usage import Tokens, tokens_used
+from ..errors import BadCall, BadInput, Refused, TeacherError
 from .openai import json_text, sampling, tool_call
 
 TIMEOUT_S = 120.0
@@ -133,7 +134,7 @@ class OpenAICompatible:
                 f"The server at {self._place} does not answer with a chat completion.", "Check --url."
             ) from None
         # Under the name that was asked for, by which calls are priced; servers answer with a longer one.
-        return Reply(message, reason, self._model, _count(usage, "prompt_tokens"), _count(usage, "completion_tokens"))
+        return Reply(message, reason, self._model, *_tokens(usage))
 
 
 def body_of(model: str, request: Request) -> dict[str, Any]:
@@ -163,9 +164,11 @@ def _message(message: Message) -> Message:
     return {**message, "tool_calls": calls}
 
 
-def _count(usage: Any, name: str) -> int | None:
-    count = usage.get(name) if isinstance(usage, Mapping) else None
-    return count if isinstance(count, int) else None
+def _tokens(usage: Any) -> Tokens:
+    try:
+        return tokens_used(usage) if isinstance(usage, Mapping) else Tokens()
+    except BadCall:  # what a server reports may be anything
+        return Tokens()
 
 
 def _client(headers: Mapping[str, str]) -> httpx.Client:

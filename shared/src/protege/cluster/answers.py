@@ -9,8 +9,8 @@ from typing import Any
 
 import orjson
 
-from ..call import Call, text_of
-from ..common.fences import fenced
+from ..call import Call
+from ..chat.answer import bare_text
 
 _LABEL_CHARS = 40
 _KEYS = 30
@@ -23,7 +23,7 @@ Form = frozenset[str]
 
 def forms_of(calls: Sequence[Call]) -> list[Form]:
     """The form of each call's answer; empty for a call without an answer."""
-    texts = [text_of(call.response or {}).strip() for call in calls]
+    texts = [bare_text(call.response or {}) for call in calls]
     short = Counter(text.lower() for text in texts if 0 < len(text) <= _LABEL_CHARS)
     return [_form(call, text, short[text.lower()]) for call, text in zip(calls, texts, strict=True)]
 
@@ -34,13 +34,11 @@ def _form(call: Call, text: str, times: int) -> Form:
         return frozenset(("tool_calls",))
     if not text:
         return frozenset()
-    block = fenced(text)
-    inside = text if block is None else f"{block.rest}\n{block.body or ''}".strip()
-    if inside[:1] in "{[" and (keys := _keys(inside)):
+    if text[:1] in "{[" and (keys := _keys(text)):
         return frozenset(f"json:{key}" for key in keys)
     if len(text) <= _LABEL_CHARS and times >= _RECURS:
         return frozenset((f"label:{text.lower()}",))
-    return frozenset(("sql" if _SQL.match(inside) else "text",))
+    return frozenset(("sql" if _SQL.match(text) else "text",))
 
 
 def _keys(text: str) -> list[str]:

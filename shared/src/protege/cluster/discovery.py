@@ -201,6 +201,7 @@ def _with_figures(task: Task, tally: Tally) -> Task:
         nodes=tuple(node for node, _ in sorted(tally.nodes.items(), key=lambda item: (-item[1], item[0]))),
         tools=tuple(name for name, _ in sorted(tally.tools.items(), key=lambda item: (-item[1], item[0]))),
         calls=tally.calls,
+        wrapper=tuple(tally.wrapper),
         input_tokens=tally.input_tokens.value,
         output_tokens=tally.output_tokens.value,
         cost_usd=tally.cost_usd.value,

@@ -17,8 +17,8 @@ from typing import Any
 import orjson
 
 from ..call import Call, Message, text_of
-from ..common.fences import fenced
 from ..common.prices import cost_usd
+from ..common.wrappers import Wrapper, fenced, unwrapped
 from ..task import Kind
 
 MAX_LABELS = 500
@@ -105,6 +105,7 @@ class Tally:
     tools: Counter[str] = field(default_factory=Counter[str])
     kinds: Counter[Kind] = field(default_factory=Counter[Kind])
     labels: Counter[str] = field(default_factory=Counter[str])
+    wrappers: Counter[Wrapper] = field(default_factory=Counter[Wrapper])
     input_tokens: Mean = field(default_factory=Mean)
     output_tokens: Mean = field(default_factory=Mean)
     cost_usd: Mean = field(default_factory=Mean)
@@ -128,9 +129,11 @@ class Tally:
             self._add_answer(response)
 
     def _add_answer(self, response: Mapping[str, Any]) -> None:
-        text = text_of(response).strip()
-        kind = _kind_of(text, bool(response.get("tool_calls")))
+        text, wrapper = unwrapped(text_of(response))
+        kind = _kind_of(text, bool(response.get("tool_calls")), wrapper.language)
         self.kinds[kind] += 1
+        if kind != "tool_calls":
+            self.wrappers[wrapper] += 1
         if kind == "text" and len(text) <= _LABEL_CHARS and "\n" not in text and len(self.labels) <= MAX_LABELS:
             self.labels[text] += 1
 
@@ -147,6 +150,12 @@ class Tally:
         repeated = sum(n for n in self.labels.values() if n > 1)
         return answers >= 5 and distinct <= min(MAX_LABELS, max(2, 0.2 * answers)) and repeated >= 0.95 * answers
 
+    @property
+    def wrapper(self) -> Wrapper:
+        """What stands around more than half of the answers."""
+        ((wrapper, count),) = self.wrappers.most_common(1) or [(Wrapper(), 0)]
+        return wrapper if 2 * count > self.wrappers.total() else Wrapper()
+
     def label_texts(self) -> tuple[str, ...]:
         """The labels, most frequent first; none if the answers are of another kind."""
         if self.kind != "label":
@@ -154,17 +163,17 @@ class Tally:
         return tuple(sorted(self.labels, key=lambda label: (-self.labels[label], label)))
 
 
-def _kind_of(text: str, calls_tools: bool) -> Kind:
+def _kind_of(text: str, calls_tools: bool, language: str) -> Kind:
+    """language: the one that a fence around the text names."""
     if calls_tools:
         return "tool_calls"
-    language = ""
     if (block := fenced(text)) and block.body is not None:
         language, text = block.language.lower(), block.body.strip()
     if text[:1] in ("{", "[") and _is_json(text):
         return "json"
     if language == "sql" or _SQL.match(text):
         return "sql"
-    if language not in ("", "text", "markdown", "md") or _CODE.match(text):
+    if language not in ("", "text", "txt", "plaintext", "markdown", "md") or _CODE.match(text):
         return "code"
     return "text"
 
@@ -201,4 +210,4 @@ def _json_chars(value: Any) -> int:
 def _cost(call: Call, tokens_in: int, tokens_out: int) -> float | None:
     if call.cost_usd is not None or not call.model:
         return call.cost_usd
-    return cost_usd(call.model, tokens_in, tokens_out)
+    return cost_usd(call.model, tokens_in, tokens_out, call.cache_read_tokens or 0, call.cache_write_tokens or 0)

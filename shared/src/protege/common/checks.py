@@ -21,7 +21,7 @@ with an error of its own."""
 MOST_TEXT = 4_000
 """The most characters of a field that names something, such as `id`, `model`, `run`, and of `error` and `decision`."""
 RANGES: Mapping[str, tuple[float, float]] = {
-    "time": (0.0, 1e11),
+    "time": (0.0, 4_102_444_800.0),
     "latency_ms": (0.0, 1e10),
     "ttft_ms": (0.0, 1e10),
     "cost_usd": (0.0, 1e6),
@@ -29,14 +29,24 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "confidence": (0.0, 1.0),
     "rate": (0.0, 1.0),
 }
-"""The least and the greatest value of each figure: no call is of the year 5138, takes 115 days or costs a million."""
+"""The least and the greatest value of each figure: no call is of the year 2100, takes 115 days or costs a million."""
 TEXTS = ("finish_reason", "model", "answered_by", "decision", "run", "parent", "framework", "agent", "error")
 """The fields of a record that are texts, besides `id`."""
 
 _FIGURES = ("time", "latency_ms", "ttft_ms", "cost_usd")
-_TOKENS = ("input_tokens", "output_tokens", "prompt_tokens", "completion_tokens")
+_TOKENS = (
+    "input_tokens",
+    "output_tokens",
+    "prompt_tokens",
+    "completion_tokens",
+    "cache_read_tokens",
+    "cache_write_tokens",
+    "reasoning_tokens",
+)
 _NUMBERS = (float, int)
 _PLAIN_RANGES = tuple((name, RANGES[name]) for name in _FIGURES)
+_DIGITS = re.compile(r"\d{9,20}(?:\.\d{1,12})?")
+"""A time in figures; eight digits are a date."""
 _LONE = re.compile("[\ud800-\udfff]")
 
 
@@ -57,7 +67,7 @@ def without_odd_fields(record: Mapping[str, Any]) -> Mapping[str, Any]:
     if _is_plain_record(record):  # nearly all are, and this runs inside the agent
         return record
     odd = {name for name in _FIGURES if record.get(name) is not None and not is_figure(record[name], name)}
-    if isinstance(record.get("time"), str):
+    if isinstance(when := record.get("time"), str) or is_figure(in_seconds(when), "time"):
         odd.discard("time")
     odd.update(name for name in TEXTS if not _is_plain(record.get(name)))
     usage = record.get("usage")
@@ -161,22 +171,29 @@ def number(record: Mapping[str, Any], name: str, figure: str = "") -> float | No
     return float(value)
 
 
-def count(usage: Mapping[str, Any], *names: str) -> int | None:
-    """The first of these fields that is there, a count of tokens. Raises BadCall."""
-    for name in names:
-        if (value := number(usage, name, "tokens")) is not None:
-            return int(value)
-    return None
-
-
 def time(record: Mapping[str, Any]) -> float | None:
-    """When a call began, in seconds since 1970. Raises BadCall."""
+    """When a call began, in seconds since 1970. It may be written in these, in milli-, micro- or nanoseconds, or as an
+    ISO 8601 date. Raises BadCall."""
     value = record.get("time")
-    if not isinstance(value, str):
-        return number(record, "time")
+    seconds = _seconds_in(value) if isinstance(value, str) else in_seconds(value)
+    return number({"time": seconds}, "time")
+
+
+def in_seconds(value: Any) -> Any:
+    """A time since 1970 in seconds. What could be no time in seconds, but is one of this century in a smaller unit, was
+    written in that unit: 10¹¹ seconds end in the year 5138, 10¹¹ milliseconds in 1973. Anything else stays as it is."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        for units in (1e3, 1e6, 1e9):
+            if 1e8 * units < value <= RANGES["time"][1] * units:
+                return value / units
+    return value
+
+
+def _seconds_in(text: str) -> float:
     try:
-        when = datetime.fromisoformat(value)
-        seconds = (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
+        if _DIGITS.fullmatch(text):
+            return in_seconds(float(text))
+        when = datetime.fromisoformat(text.removesuffix(" UTC"))
+        return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         raise BadCall("time is neither seconds since 1970 nor an ISO 8601 date.") from None
-    return number({"time": seconds}, "time")

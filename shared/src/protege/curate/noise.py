@@ -26,6 +26,7 @@ from typing import Any, cast
 import orjson
 
 from ..call import Call, Message, canonical_json, text_of
+from ..chat.answer import bare_text
 from ..chat.refusal import refuses
 
 _FILTERED = frozenset({"content_filter", "safety"})
@@ -52,7 +53,7 @@ def noise_of(call: Call, failed: frozenset[str]) -> str | None:
     finish = (call.finish_reason or "").lower()
     if finish in _FILTERED:
         return "stopped by a content filter"
-    if finish == "refusal" or refusal_of(call.response) or refuses(text_of(call.response)):
+    if finish == "refusal" or refusal_of(call.response) or refuses(bare_text(call.response)):
         return "refusal"
     if any(_identity(call.run, asked) in failed for asked in _tool_calls(call.response)):
         return "tool call then failed"

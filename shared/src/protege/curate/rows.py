@@ -45,6 +45,8 @@ class Row:
     """Hash of the slots with case, whitespace and punctuation folded."""
     near: tuple[str, ...]
     """Hashes; two calls that share one must not stand in different parts, because one would reveal the other."""
+    turns: tuple[str, ...]
+    """Hashes of each turn of the conversation that is shown, the answer included, in their order."""
     sampled: bool
     """Whether the call belongs to a uniform sample: no specialist was asked, or it was drawn at random for an audit."""
     group: str = ""
@@ -98,6 +100,7 @@ def row_from(task: Task, call: Call, noise: str | None = None) -> Row | str:
         prompt=_hash(f"{text}\n{tools}"),
         strict=_hash(folded),
         near=_near(shown, folded),
+        turns=_turns(slots, answer),
         sampled=all(attempt.outcome == "audited" for attempt in (*call.attempts, *call.claims)),
         folded=ends(folded),
         cut_off=(call.finish_reason or "").lower() in CUT_OFF,
@@ -160,6 +163,17 @@ def _near(shown: tuple[Message, ...], folded: str) -> tuple[str, ...]:
     whole = _hash(_without_digits(folded))
     turn = next((i for i, message in enumerate(shown) if message["role"] == "assistant"), None)
     return (whole,) if turn is None else (whole, _hash(_without_digits(_folded(_text(shown[:turn])))))
+
+
+def _turns(slots: tuple[Message, ...], answer: str) -> tuple[str, ...]:
+    texts = [
+        (message["role"], _turn_text(message)) for message in slots if message["role"] not in ("system", "developer")
+    ]
+    return tuple(_hash(f"{role} {_folded(text)}")[:16] for role, text in (*texts, ("assistant", answer)))
+
+
+def _turn_text(message: Message) -> str:
+    return _answer(message) if message["role"] == "assistant" else text_of(message)
 
 
 def _text(messages: tuple[Message, ...]) -> str:

@@ -11,6 +11,9 @@ prompt). Runs and equal prompts are never divided. A group that is still too lar
 calls: the held-out parts do not represent them. Provenance also counts the rows of groups that were taken apart, since
 there a near-duplicate may be in two parts.
 
+Turns of one conversation that were recorded without a common run share what was said before. Each such turn links them,
+except those that many conversations have (`turns_that_tell`). Like runs, they are never divided.
+
 Time links rows only through runs, because retries and the turns of a conversation belong to one run. Time does not
 choose the part: holding out the newest runs would measure the last days instead of the traffic, while the guarantee
 covers calls that are exchangeable with those of calibration. Provenance says which time each part spans, and the
@@ -20,13 +23,21 @@ route's audit detects drift.
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
 from .near import ALIKE, CLOSE, Pairs, components
 from .rows import Row
+
+NEIGHBOURS = 8
+"""The turns before and after a turn that are looked at."""
+MOST_WAYS = 2
+"""A turn is one conversation's if it comes about, and goes on, in at most so many ways: two where an answer was asked
+for again."""
 
 Keys = Callable[[Row], Iterable[str]]
 
@@ -92,7 +103,8 @@ def _groups(rows: Sequence[Row], pairs: Pairs, largest: int) -> tuple[list[list[
     """The groups that can be dealt out, those too large even when taken apart, and the number of rows taken apart."""
     if not rows:
         return [], [], 0
-    tied = _linked(rows, lambda row: (row.strict, f"run {row.run}" if row.run else ""))
+    told = turns_that_tell(rows)
+    tied = _linked(rows, lambda row: (row.strict, f"run {row.run}" if row.run else "", *told.intersection(row.turns)))
     alike = _linked(rows, lambda row: row.near)
     labels = components(len(rows), *_joined(tied, alike, pairs.above(ALIKE)))
     too_large = np.bincount(labels)[labels] > largest
@@ -109,6 +121,30 @@ def _groups(rows: Sequence[Row], pairs: Pairs, largest: int) -> tuple[list[list[
         group = [replace(rows[i], group=name) for i in part]
         (oversized if too_large[part[0]] else small).append(group)
     return small, oversized, divided
+
+
+def turns_that_tell(rows: Sequence[Row]) -> frozenset[str]:
+    """The turns that tell a conversation from others: whichever calls show them, the same turns come before and after.
+
+    A greeting, a short "yes" and the name of a label stand in many conversations, and so go on in many ways.
+    """
+    before, after = defaultdict[str, set[_Turns]](set), defaultdict[str, set[_Turns]](set)
+    for row in rows:
+        shown = row.turns[:-1]  # agents may change an answer before they show it again
+        for i, turn in enumerate(row.turns):
+            before[turn].add(row.turns[max(0, i - NEIGHBOURS) : i][::-1])
+            if i < len(shown):
+                after[turn].add(shown[i + 1 : i + 1 + NEIGHBOURS])
+    return frozenset(turn for turn in after if max(_ways(before[turn]), _ways(after[turn])) <= MOST_WAYS)
+
+
+_Turns = tuple[str, ...]
+
+
+def _ways(lines: set[_Turns]) -> int:
+    """The number of lines of turns that are not the beginning of another: later calls show more of a conversation."""
+    ordered = sorted(lines)
+    return sum(later[: len(line)] != line for line, later in pairwise((*ordered, ("",))))
 
 
 def _linked(rows: Sequence[Row], keys: Keys) -> tuple[np.ndarray, np.ndarray]:

@@ -176,7 +176,13 @@ def _teacher_usd(call: Call, price_as: PriceAs) -> float | None:
         return 0.0
     if call.input_tokens is None or call.output_tokens is None or (model := price_as(call)) is None:
         return None
-    return cost_usd(model, call.input_tokens, call.output_tokens)
+    return cost_usd(
+        model,
+        call.input_tokens,
+        call.output_tokens,
+        call.cache_read_tokens or 0,
+        call.cache_write_tokens or 0,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .. import cluster
-from ..call import Call, text_of
+from ..call import Call
+from ..chat.answer import bare_text
 from ..chat.prompt import fitting_template
 from ..common.confinement import Aside, Confinement
 from ..rollout.stages import in_stage, stage
@@ -92,7 +93,7 @@ def _words(task: Task, call: Call, route: Route) -> list[Any]:
     fitting = fitting_template(task, call.request)
     known = fitting is not None and fitting[0].signature in route.signatures
     teacher = (call.answered_by or call.model) if call.from_teacher and call.error is None else None
-    label = text_of(call.response).strip() if task.kind == "label" and call.response is not None else None
+    label = bare_text(call.response) if task.kind == "label" and call.response is not None else None
     tries = [attempt.reason for attempt in call.attempts if attempt.by == route.specialist_id]
     kept = None if not tries else "kept" in tries
     return [call.time or 0.0, teacher, known, label if label in task.labels or label is None else "", kept]

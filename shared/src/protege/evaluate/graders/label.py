@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ...common.wrappers import bare
 from .base import Grader
 
 
@@ -27,4 +28,4 @@ class Label(Grader):
         return self._aliases.get(label, label)
 
     def _folded(self, text: str) -> str:
-        return text.strip().casefold() if self._ignore_case else text.strip()
+        return bare(text).casefold() if self._ignore_case else bare(text)

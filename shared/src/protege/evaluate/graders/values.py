@@ -8,6 +8,8 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeGuard, TypeVar
 
+from ...common.wrappers import bare
+
 T = TypeVar("T")
 _Path = tuple[str | int, ...]
 MOST_PAIRED = 200
@@ -140,7 +142,7 @@ def parsed(text: str) -> tuple[Any] | None:
     which would make different card or account numbers equal.
     """
     try:
-        value = json.loads(text, parse_constant=_refuse, parse_float=_finite, object_pairs_hook=_once)
+        value = json.loads(bare(text), parse_constant=_refuse, parse_float=_finite, object_pairs_hook=_once)
     except (ValueError, RecursionError):
         return None
     return None if _too_deep(value) else (value,)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-from ....common.fences import fenced
+from ....common.wrappers import fenced
 from ..base import Grader
 from .sandbox import require_sandbox, run
 

@@ -6,6 +6,7 @@ from copy import copy
 from typing import Self
 
 from ....call import Request, text_of
+from ....common.wrappers import bare
 from ..base import Grader
 from .execution import same_rows
 from .normal_form import normal_form
@@ -36,6 +37,7 @@ class Sql(Grader):
         return bound
 
     def agree(self, answer: str, teacher: str) -> bool:
+        answer, teacher = bare(answer), bare(teacher)
         if normal_form(answer) == normal_form(teacher):
             return True
         if not self._schema:

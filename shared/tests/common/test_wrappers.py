@@ -1,0 +1,92 @@
+"""What stands around an answer is taken off in one place, and put back for the agent; reasoning is not put back."""
+
+from __future__ import annotations
+
+import pytest
+from protege import Task
+from protege.call import Request
+from protege.chat.answer import answer_text, message_from
+from protege.common.wrappers import bare, unwrapped, without_reasoning
+from protege.evaluate.graders import grader_for
+
+ANSWER = '{"a": 1, "b": 2}'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"```json\n{ANSWER}\n```",
+        f"```\n{ANSWER}\n```\n",
+        f"~~~json\n{ANSWER}\n~~~",
+        f"Here is the JSON:\n\n```json\n{ANSWER}\n```\nDone.",
+        f"[CONTENT]\n{ANSWER}\n[/CONTENT]",
+        f"<answer>{ANSWER}</answer>",
+        f"<output>\n```json\n{ANSWER}\n```\n</output>",
+        f"<think>Is it?\nYes.</think>\n\n```json\n{ANSWER}\n```",
+    ],
+)
+def test_what_stands_around_json_is_taken_off_and_can_be_put_back(text: str) -> None:
+    found = unwrapped(text)
+    assert found.text == bare(text) == ANSWER
+    assert found.wrapper.around(ANSWER) == without_reasoning(text).strip()
+    assert answer_text({"role": "assistant", "content": text}) == ANSWER
+    other = text.replace(ANSWER, '{"b": 2, "a": 1}')
+    assert grader_for(Task("t", "t", "json")).agree(text, other)
+
+
+@pytest.mark.parametrize(
+    ("text", "inside"),
+    [
+        ("```sql\nSELECT 1\nFROM t\n```", "SELECT 1\nFROM t"),
+        ("```\nshipping\n```", "shipping"),
+        ("<label>shipping</label>", "shipping"),
+        ("[ANSWER] shipping [/ANSWER]", "shipping"),
+    ],
+)
+def test_labels_and_sql_too(text: str, inside: str) -> None:
+    assert bare(text) == inside
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "```python\nprint(1)\n```",
+        "```\nfirst line\nsecond line\n```",
+        "<p>a page</p>",
+        "```json\n```",
+        "a ```word``` in a sentence",
+        "First:\n```json\n{}\n```\nSecond:\n```json\n{}\n```",
+        "<answer>half",
+        "",
+    ],
+)
+def test_what_is_itself_the_answer_stays(text: str) -> None:
+    assert bare(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<think>\nIt is about a parcel.\n</think>\n\nshipping",
+        "<thinking>hm</thinking><think>hm</think>shipping",
+        "The server cut off the beginning.\n</think>\nshipping",
+        "[THINK]hm[/THINK]shipping",
+        "◁think▷hm◁/think▷ shipping",
+        "<reasoning>hm</reasoning>\nshipping",
+        "<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>final<|message|>shipping<|return|>",
+    ],
+)
+def test_reasoning_in_the_text_is_left_out(text: str) -> None:
+    assert bare(text) == "shipping"
+    assert grader_for(Task("t", "t", "label")).agree(text, "shipping")
+
+
+def test_reasoning_that_never_ended_leaves_no_answer() -> None:
+    assert bare("<think>hm, hm, hm") == ""
+
+
+def test_an_agent_gets_the_wrapper_that_its_teacher_used() -> None:
+    task = Task("t", "t", "json", wrapper=("```json\n", "\n```"))
+    request = Request(({"role": "user", "content": "x"},))
+    for said in (ANSWER, f"```json\n{ANSWER}\n```", f"<think>hm</think>{ANSWER}"):
+        assert message_from(said, task, request)["content"] == f"```json\n{ANSWER}\n```"
