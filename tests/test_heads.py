@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from langchain_core.messages import HumanMessage, SystemMessage
 from protege import Call, Workspace
+from protege.report import gather
 from protege.route import Router
 from protege_langchain import ChatProtege
 from protege_langchain.testing import ScriptedTeacher
@@ -68,6 +69,8 @@ def test_from_calls_to_an_agents_answers(tmp_path: Path, options: tuple[str, ...
     home = tmp_path / "home"
     workspace = Workspace(home)
     rows = [ticket(number) for number in range(600)]
+    wrong = {number: json.dumps({"team": "access", "urgent": True}) for number in (30, 31)}  # both about billing
+    rows = [(text, wrong.get(number, answer)) for number, (text, answer) in enumerate(rows)]
     records = [
         {"id": f"c{n}", "messages": asked(text), "response": {"role": "assistant", "content": answer}, "model": "big"}
         for n, (text, answer) in enumerate(rows)
@@ -80,6 +83,10 @@ def test_from_calls_to_an_agents_answers(tmp_path: Path, options: tuple[str, ...
     (specialist,) = workspace.specialists()
     assert (specialist.engine, specialist.serve_as, specialist.base.format) == ("head", "head", "features")
     assert result["tasks"][0]["figures"]["parity"]["same"] == result["tasks"][0]["figures"]["parity"]["n"]
+
+    (told,) = gather(workspace).tasks
+    assert told.doubted is not None
+    assert set(told.doubted.calls) <= {f"c{number}" for number in wrong} and told.doubted.examples >= 100
 
     model = routed(home)
     texts = [ticket(number) for number in range(2_000, 2_020)]

@@ -1,6 +1,7 @@
 """Heads on recorded calls: agreement on rows they never saw, coverage in hindsight and certified, milliseconds, bytes.
 
     python tests/bench/heads.py FILE.jsonl[.gz]… [--embedder none] [--train 450] [--splits 5] [--task T]… [--json]
+    python tests/bench/heads.py FILE.jsonl[.gz]… --planted .05 [--embedder none] [--train 450] [--task T]… [--json]
 
 Rows are grouped by their field `task`, by which nothing that is measured picks anything. A head is shown all messages
 but the system's. --embedder: as for `protege improve`; whether it is used is chosen on training rows. "In hindsight" is
@@ -8,6 +9,9 @@ the largest share of the test rows that some threshold keeps with at most 5% wro
 own rule keeps, on average over 20 divisions of the test rows: 40 for validation, the others pooled for the certificate
 (ε = δ = .05). "Wrong" is the share of kept answers that disagree among a fifth of the test rows, after certificates in
 which those took no part. Times are of one core, so that a busy machine changes them little.
+
+With --planted that share of the training answers is replaced by others of the task, and all that is told is how many
+answers look wrong, and how many of the planted are among them.
 """
 
 from __future__ import annotations
@@ -21,7 +25,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +90,7 @@ def main() -> None:
     parser.add_argument("--task", action="append", default=[])
     parser.add_argument("--train", type=int, default=450)
     parser.add_argument("--splits", type=int, default=5)
+    parser.add_argument("--planted", type=float, default=0.0)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     told: dict[str, Any] = {}
@@ -93,6 +98,11 @@ def main() -> None:
     embeds = None if name == NONE else Remembering(name)
     for task, rows in sorted(tasks_in(options.files).items()):
         if options.task and task not in options.task:
+            continue
+        if options.planted:
+            told[task] = noise(rows, options.train, options.planted, name, embeds)
+            if not options.json:
+                print(f"{task}: {told[task]}", flush=True)
             continue
         try:
             figures = [measured(rows, seed, options.train, name, embeds) for seed in range(options.splits)]
@@ -155,6 +165,23 @@ def measured(rows: Sequence[Shown], seed: int, count: int, name: str, embeds: An
         seconds=seconds,
         size=len(body),
     )
+
+
+def noise(rows: Sequence[Shown], count: int, share: float, name: str, embeds: Any) -> dict[str, int] | str:
+    """Answers that look wrong, and how many of the planted are among them."""
+    chance, train = random.Random(1), random.Random(0).sample(rows, count)
+    answers = sorted({row.answer for row in train})
+    planted = set(chance.sample(range(count), round(share * count)))
+    other = {answer: [one for one in answers if one != answer] for answer in answers}
+    given = [replace(r, answer=chance.choice(other[r.answer])) if at in planted else r for at, r in enumerate(train)]
+    try:
+        with threadpool_limits(1, "blas"):
+            ways = ways_for([row.answer for row in given])
+            _, learnt = taught([row.prompt for row in given], ways, 17, Silent(), embeds, name)
+    except NotClosed as error:
+        return error.fact
+    told = np.flatnonzero(learnt.doubts > 0).tolist()
+    return {"look wrong": len(told), "planted": len(planted), "planted that look wrong": len(planted & set(told))}
 
 
 def text_of(prompt: str) -> str:

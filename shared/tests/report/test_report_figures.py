@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from protege.report import Certified, Realised, ReportData, TaskReport, formatting
+from protege.report import Certified, Doubted, Realised, ReportData, TaskReport, formatting
 from protege.report.plots import plots, risk_curve
 
 
@@ -50,3 +50,15 @@ def test_plots_are_drawn_only_of_what_is_known():
 )
 def test_money_keeps_two_digits_that_say_something(value: float | None, text: str):
     assert formatting.money(value) == text
+
+
+@pytest.mark.parametrize(
+    ("known", "text"),
+    [
+        (None, "not measured"),
+        (Doubted(0, 450, ()), "none of 450 training answers"),
+        (Doubted(12, 1450, tuple("abcdefg")), "12 of 1,450 training answers, most of all: a, b, c, d, e"),
+    ],
+)
+def test_answers_that_look_wrong_are_counted_and_a_few_named(known: Doubted | None, text: str):
+    assert formatting.doubted(known) == text

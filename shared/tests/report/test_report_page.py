@@ -18,6 +18,7 @@ from protege.measure.ceiling import Ceiling
 from protege.report import (
     Agreement,
     Certified,
+    Doubted,
     Incident,
     Loss,
     OverTime,
@@ -49,6 +50,7 @@ LIVE = TaskReport(
     base="SmolLM2",
     agreement=Agreement(0.968, 0.943, 0.984, 340, "exact label"),
     ceiling=Ceiling(0.98, 100, (0.93, 0.9976), True, 98, refused=2),
+    doubted=Doubted(7, 450, ("c17", "c4")),
     certified=Certified(0.05, 0.05, 540, 0.9812, 502, 11, 1.0),
     specialist_latency_ms=41.2,
     cost_before_usd=0.2134,
@@ -261,6 +263,12 @@ def test_where_a_ceiling_is_known_from_is_said(tmp_path: Path):
     other = replace(LIVE, ceiling=Ceiling(0.9, 30, (0.735, 0.979), True, 27, model="other", teachers=("gpt-4.1",)))
     text = page(tmp_path, replace(DATA, tasks=(other,)))
     assert "asked again of other, which did not answer them first" in text and "best specialist" not in text
+
+
+def test_calls_whose_answers_look_wrong_are_named(tmp_path: Path):
+    said = "7 of 450 training answers, most of all: c17, c4"
+    assert said in page(tmp_path, DATA)
+    assert said in write_report(tmp_path / "report.md", DATA).read_text()
 
 
 def test_runs_on_the_same_cases_are_told_as_pairs(tmp_path: Path):

@@ -1,6 +1,7 @@
 from . import formatting as formatting
 from .data import Agreement as Agreement
 from .data import Certified as Certified
+from .data import Doubted as Doubted
 from .data import Incident as Incident
 from .data import Loss as Loss
 from .data import Realised as Realised

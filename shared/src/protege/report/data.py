@@ -105,6 +105,17 @@ class Incident:
 
 
 @dataclass(frozen=True, slots=True)
+class Doubted:
+    """Training answers that look wrong: a head that did not see the row is surer of another answer."""
+
+    answers: int
+    examples: int
+    """Training answers that it looked at."""
+    calls: tuple[str, ...]
+    """The ids of the calls whose answers it doubts most."""
+
+
+@dataclass(frozen=True, slots=True)
 class TaskReport:
     """One task. Latencies are medians in ms; costs are US dollars for 1,000 calls; tokens are means for one call."""
 
@@ -129,6 +140,8 @@ class TaskReport:
     agreement: Agreement | None = None
     ceiling: Ceiling | None = None
     """How often the teacher agrees with itself; None if nothing shows it."""
+    doubted: Doubted | None = None
+    """None if no head was taught."""
     certified: Certified | None = None
     teacher_latency_ms: float | None = None
     specialist_latency_ms: float | None = None

@@ -7,10 +7,12 @@ from datetime import UTC, datetime
 from ..cluster.worth import Worth
 from ..measure.agents import EndToEnd, Runs
 from ..measure.ceiling import Ceiling
-from .data import Incident, TaskReport
+from .data import Doubted, Incident, TaskReport
 from .over_time import OverTime, Period, Unit
 
 UNKNOWN = "not measured"
+FIRST = 5
+"""Calls that are named, of those with answers that look wrong."""
 
 
 def percent(value: float | None, digits: int = 1) -> str:
@@ -74,6 +76,16 @@ def ceiling(known: Ceiling | None) -> str:
     return (
         f"{percent(known.agreement)} of {count(known.n)} calls asked again{other} ({between(known.interval)}{refused})"
     )
+
+
+def doubted(known: Doubted | None) -> str:
+    """How many training answers look wrong, and which to look at first."""
+    if known is None:
+        return UNKNOWN
+    if not known.answers:
+        return f"none of {count(known.examples)} training answers"
+    first = ", ".join(known.calls[:FIRST])
+    return f"{count(known.answers)} of {count(known.examples)} training answers, most of all: {first}"
 
 
 def ceiling_briefly(task: TaskReport) -> str:

@@ -68,6 +68,7 @@ def _task(task: TaskReport) -> Iterator[str]:
         ("Specialist", f"{task.specialist or 'none'}, from {task.base}" if task.base else task.specialist or "none"),
         ("Agreement", f"{formatting.agreement(task)} {formatting.interval(task)} {formatting.sample(task)}".strip()),
         ("Ceiling, the teacher's agreement with itself", formatting.ceiling(task.ceiling)),
+        ("Answers that look wrong", formatting.doubted(task.doubted)),
         ("Guarantee", formatting.guarantee(task)),
         ("Calibration", formatting.calibration(task)),
         ("Confidence", formatting.confidence_figures(task)),

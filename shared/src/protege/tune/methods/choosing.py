@@ -20,6 +20,7 @@ from ...heads import Features, Head, Near, Vocabulary, features_of, likeness, sh
 from ...heads.features import Floats
 from ...heads.head import blocks_of
 from .closed import Parts, Space
+from .doubted import doubts
 from .ridge import FLOOR, Choice, Matrix, Numbers, Reduced, learn, reduced
 
 SHARES = ((0.0, 1.0, 0.0, 0.5), (0.5, 1.0, 0.25, 0.5), (0.7, 1.0, 0.0, 0.0))
@@ -116,6 +117,8 @@ class Learnt:
     """Training rows whose answer is given by choices that did not see the row."""
     losses: Matrix
     """Of each row, the negative log-probability of its answer, likewise, in nats."""
+    doubts: Matrix
+    """Of each row, how much likelier another answer is, likewise, in nats; 0 where none is (`doubted`)."""
 
     def figures(self, head: Head) -> dict[str, Any]:
         """How it went, as JSON can hold it."""
@@ -221,7 +224,7 @@ def learnt_of(way: Way, view: View, small: Reduced) -> Learnt:
     """Learn each choice."""
     wanted = np.array([way.space.places(parts) for parts in way.parts])
     choices = [learn(small.rows, wanted[:, at], n) if n > 1 else None for at, n in enumerate(way.counts)]
-    right, losses = np.ones(len(wanted), bool), np.zeros(len(wanted))
+    right, losses, doubt = np.ones(len(wanted), bool), np.zeros(len(wanted)), np.zeros(len(wanted))
     for column, choice in enumerate(choices):
         needed = np.ones(len(wanted), bool)
         if column:
@@ -230,7 +233,8 @@ def learnt_of(way: Way, view: View, small: Reduced) -> Learnt:
         given = one[np.arange(len(wanted)), wanted[:, column]]
         right &= ~needed | (one.argmax(axis=1) == wanted[:, column])
         losses -= np.where(needed, np.where(wanted[:, column] < 0, FLOOR, np.maximum(given, FLOOR)), 0.0)
-    return Learnt(way, view, choices, int(right.sum()), losses)
+        doubt = np.maximum(doubt, np.where(needed, doubts(one, wanted[:, column]), 0.0))
+    return Learnt(way, view, choices, int(right.sum()), losses, doubt)
 
 
 def _head(learnt: Learnt, small: Reduced, counted: Counted, near_by: tuple[str, str] | None) -> Head:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from ...chat.prompt import messages_for, render
@@ -24,6 +26,8 @@ LEAST_ROWS = 16
 """Fewer examples than this teach nothing."""
 MOST_CHOICES = 1_000
 """Outputs at most."""
+MOST_TOLD = 50
+"""Calls whose answers look wrong that are named."""
 REACHED = 0.8
 """The share of the validation answers that must be among those that can be given."""
 
@@ -62,7 +66,7 @@ class HeadTuner(Tuner):
         lesson.begin()
         write(head, lesson.folder / FILE)
         longest = max(len(shape.texts) for shape in head.shapes) + 1
-        return Learned({"head": FILE}, longest, learnt.figures(head))
+        return Learned({"head": FILE}, longest, {**learnt.figures(head), **doubted(rows, learnt.doubts)})
 
     def reference(self, specialist: Specialist, folder: Path) -> HeadReference:
         """The head in the specialist's folder."""
@@ -106,6 +110,8 @@ class Shown:
 
     prompt: str
     answer: str
+    id: str = ""
+    """Of its call."""
 
 
 def shown(task: Task, examples: Sequence[Example], form: PromptForm) -> list[Shown]:
@@ -113,10 +119,16 @@ def shown(task: Task, examples: Sequence[Example], form: PromptForm) -> list[Sho
     rows: list[Shown] = []
     for example in examples:
         try:
-            rows.append(Shown(render(NGRAMS, messages_for(task, example.request, form)), example.answer))
+            rows.append(Shown(render(NGRAMS, messages_for(task, example.request, form)), example.answer, example.id))
         except CannotRender:
             continue  # live, such a call goes to the teacher
     return rows
+
+
+def doubted(rows: Sequence[Shown], doubts: NDArray[np.float64]) -> dict[str, Any]:
+    """How many of these training answers look wrong, and the calls of those that do most."""
+    order = [int(row) for row in np.argsort(-doubts, kind="stable") if doubts[row] > 0]
+    return {"doubted": len(order), "doubted_calls": [rows[row].id for row in order[:MOST_TOLD]]}
 
 
 def ways_for(answers: Sequence[str]) -> list[Way]:
