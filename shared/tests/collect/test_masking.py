@@ -127,6 +127,10 @@ def test_what_is_named_a_secret_goes(text: str, masked: str) -> None:
         "<password>required</password> <token>CAFE</token> <passwordHint>rex2019x</passwordHint>",
         '{"tokens": ["word2vec", "covid19vax"], "usage": {"input_tokens": 123456}, "keys": ["ab12cd34"]}',
         '{"token": 84736251, "max_password": 84736251, "passwords": [1, true, null]}',
+        '{"entities": [{"token": "iPhone15Pro", "label": "PRODUCT"}, {"token": "Covid19-Ward", "label": "PLACE"}]}',
+        "token: Boeing737-800, Token=Galaxy-S24-Ultra, token: windows11",
+        '{"token": "xq7Kd92mZp4", "logprob": -0.1, "bytes": [120, 113]}',
+        '[{"token": "r2d2c3po99", "lemma": "r2d2c3po99", "pos": "PROPN"}]',
         '[{"name": "password", "value": "string"}, {"name": "user", "value": "hunter2secret9"}]',
     ],
 )
@@ -156,6 +160,9 @@ def test_a_value_under_a_secret_name_goes_whole() -> None:
             {"credentials": ["bob", "[masked:secret]"], "passwords": ["[masked:password]"]},
         ),
         ([{"name": "DB_PASSWORD", "value": 'hun"ter2'}], [{"name": "DB_PASSWORD", "value": "[masked:password]"}]),
+        ({"token": "xq7Kd92mZp4", "type": "bearer"}, {"token": "[masked:secret]", "type": "bearer"}),
+        ({"token": "ab3dk9qwz7", "label": "prod"}, {"token": "[masked:secret]", "label": "prod"}),
+        ({"secret": "iPhone15Pro"}, {"secret": "[masked:secret]"}),
         ({"Value": "letmein", "n": 1, "Key": "pwd"}, {"Value": "[masked:password]", "n": 1, "Key": "pwd"}),
     ],
 )
