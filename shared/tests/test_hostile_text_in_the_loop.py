@@ -8,6 +8,7 @@ The functions are found by introspection: a new one must be called here, or be n
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -30,7 +31,7 @@ from protege.evaluate.graders.registry import grader_for, grader_names
 from protege.evaluate.graders.sql import normal_form, one_place, parsing, schema
 from protege.evaluate.graders.values import Rules, parsed
 from protege.evaluate.judging import Judged
-from protege.redact import RedactionPolicy, countries, detect, leaves, patterns
+from protege.redact import RedactionPolicy, countries, detect, folding, keys, leaves, matching, patterns, writing
 from protege.redact.conversation import Redactor
 from protege.redact.plausible import Read, plausible
 from protege.report import markdown, plots
@@ -142,6 +143,13 @@ def curated(text: str) -> None:
     quietly(lambda: curation.curate(TASK, [called("x"), asking(text)], None, FORMS))
 
 
+def found_again(text: str) -> None:
+    finder = matching.Finder()
+    for form in (text[:50], *text.split()[:500], *re.findall(r"\w{1,9}", text[:4000])):
+        finder.add(form, word=len(form) % 2 == 0)
+    list(finder.matches(text))
+
+
 def redacted(text: str) -> None:
     row = rows.row_from(TASK, called(text))
     if isinstance(row, rows.Row):
@@ -181,14 +189,27 @@ CALLED: Mapping[str, Callable[[str], object]] = {
     "cluster.worth.weigh": lambda text: worth.weigh(TASK, [called(text, n) for n in (0, 1)], price_as=text),
     "cluster.worth.teacher_usd": lambda text: worth.teacher_usd(TASK, text),
     "redact.detect.find": lambda text: detect.find(text, FORMS),
+    "redact.detect.finds": lambda text: detect.finds(leaves.leaves(json.dumps({text: [text]})), FORMS),
+    "redact.folding.View()": lambda text: folding.View(text).part(0, len(text)).changed(re.compile("a"), lambda _: "b"),
+    "redact.folding.folded": lambda text: folding.folded(folding.View(text)),
+    "redact.folding.unescaped": lambda text: folding.unescaped(folding.View(text)),
+    "redact.folding.without_accents": folding.without_accents,
+    "redact.keys.said_by": lambda text: [
+        keys.said_by(leaf, {text: "PERSON"}) for leaf in leaves.leaves(json.dumps({"name": text, text: {text: "x"}}))
+    ],
+    "redact.keys.words_of": keys.words_of,
+    "redact.matching.Finder()": found_again,
+    "redact.writing.edited": lambda text: writing.edited(text, [(i, i + 1, "x") for i in range(len(text))]),
+    "redact.writing.written": lambda text: [
+        writing.written(text, leaf, 0, len(leaf.text), text) for leaf in leaves.leaves(text)
+    ],
     "redact.countries.spans": lambda text: list(countries.spans(text)),
     "redact.patterns.spans": lambda text: list(patterns.spans(text, FORMS.types)),
     "redact.plausible.plausible": lambda text: [
         plausible(text, [Read(0, len(text), type_, 0.9)]) for type_ in ("PERSON", "PHONE_NUMBER", "ZIP_CODE")
     ],
     "redact.leaves.readable": leaves.readable,
-    "redact.leaves.pieces": lambda text: list(leaves.pieces(text)),
-    "redact.leaves.rewritten": lambda text: leaves.rewritten(text, str.upper, lambda part, _: part),
+    "redact.leaves.leaves": lambda text: [leaves.leaves(t) for t in (text, json.dumps([text]))],
     "redact.conversation.Redactor()": lambda text: Redactor(FORMS, "c").redact(
         [text, json.dumps({"a": text}), f"Anna anna@example.org {text}"]
     ),

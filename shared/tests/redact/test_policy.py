@@ -35,7 +35,7 @@ def test_a_file_that_cannot_be_used_says_so(tmp_path: Path, text: str) -> None:
 
 def test_what_is_written_beside_a_data_set_holds_no_key_and_no_allowed_text() -> None:
     policy = RedactionPolicy(allow=frozenset({"Anna"}), key="secret")
-    assert policy.to_record() == {"types": sorted(DEFAULT_TYPES), "patterns": {}, "model": True}
+    assert policy.to_record() == {"types": sorted(DEFAULT_TYPES), "patterns": {}, "keys": {}, "model": True}
     assert policy.identity != RedactionPolicy(key="secret").identity
 
 

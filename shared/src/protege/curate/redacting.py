@@ -144,12 +144,14 @@ class _Slot:
 class _Fields:
     """Other fields of an object, whatever their names and values, as JSON."""
 
+    whose: str
+    """Who wrote the message; "call" for fields of the call. It tells whose `name` is."""
     inside: dict[str, Any]
     names: tuple[str, ...]
 
     @property
     def text(self) -> str:
-        return orjson.dumps({name: self.inside[name] for name in self.names}).decode()
+        return orjson.dumps({self.whose: {name: self.inside[name] for name in self.names}}).decode()
 
     @property
     def said(self) -> str:
@@ -157,7 +159,7 @@ class _Fields:
 
     def put(self, text: str) -> None:
         # Only names that are a number or an e-mail address change, and the fields of a call have none such.
-        for name, value in zip(self.names, orjson.loads(text).values(), strict=True):
+        for name, value in zip(self.names, orjson.loads(text)[self.whose].values(), strict=True):
             self.inside[name] = value
 
 
@@ -196,14 +198,14 @@ def _variable(record: dict[str, Any], template: Template) -> Iterator[_Slot | _F
         if own:
             yield _Slot(message, parts.get(position))
         if names := tuple(name for name in message if name != "role" and not (own and name == "content")):
-            yield _Fields(message, names)
+            yield _Fields(message["role"], message, names)
     tools = record.get("tools") or []
     if not template.constant_tools:
         yield from (_Schema(tools, number) for number in range(len(tools)))
     if template.offered is None and record.get("response_format"):
         yield _Schema(record, "response_format")
     if names := tuple(name for name in record if name not in ELSEWHERE):
-        yield _Fields(record, names)
+        yield _Fields("call", record, names)
 
 
 def _offered(opened: _Opened) -> list[str]:

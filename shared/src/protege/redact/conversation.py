@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from ..errors import TooLong
-from . import patterns
-from .detect import find
-from .leaves import pieces, readable, rewritten
+from .detect import finds
+from .leaves import Leaf, leaves
+from .matching import Finder, Match
 from .policy import RedactionPolicy
 from .surrogates import WORD, Surrogates
+from .writing import edited, written
 
 MAX_CHARS = 200_000
 """The longest text: a longer one would take the model minutes, and no small model could learn from it."""
 
-_LETTER = r"[^\W\d_]"
-_BEFORE = r"(?<!\w)|(?<=\\[nrt])"
-_BEFORE_WORD = rf"(?<!{_LETTER})|(?<=\\[nrt])|(?<=%[0-9A-Fa-f]{{2}})"  # a word may be a part of a_name, or of a%20path
-_UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
-"""Thai, Lao, Burmese, Khmer, Kana, Han, Hangul: words are written without spaces between them."""
 _ID_WORD = re.compile(r"(?<![^\W_])[^\W\d_]+(?![^\W_])")
 _NO_WORD = re.compile(r"[\d@]")
+_RUN = re.compile(r"[^\W\d_]+|\d+")
+_FEW_DIGITS = 3
+"""So many digits beside a surrogate are no find: a country's code, an extension."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +55,7 @@ class Redactor:
         self._policy = policy
         self._read = {} if read is None else read  # each call of a conversation repeats its history
         self._surrogates = Surrogates(f"{policy.key} {conversation}", keep)
-        self._written: set[str] = set()
-        self._originals: tuple[int, re.Pattern[str] | None] = (0, None)
+        self._originals, self._made = _Known(), _Known()
 
     def redact(self, texts: Sequence[str]) -> Redacted:
         """The texts with surrogates for personal data. What is found in one text is replaced in all of them.
@@ -89,93 +88,109 @@ class Redactor:
 
         Keys of JSON stay, except those that are a number or an e-mail address that was found.
         """
-        return [rewritten(text, self._in_prose, self._whole) for text in texts]
+        originals = self._finder()
+        return [edited(text, self._edits(text, originals)) for text in texts]
 
     def pseudonym(self, text: str) -> str:
         """An id as it is; one that names somebody, or holds personal data with a form, as a digest."""
         words = [word for word in _ID_WORD.findall(text) if len(word) > 2]
         read = self._found(" ".join(words).title()) if len(words) > 1 else []
-        personal = any(type_ == "PERSON" for _, type_ in read) or any(patterns.spans(text, self._policy.types))
+        personal = any(type_ == "PERSON" for _, type_ in read) or finds(leaves(text), self._policy, forms=True)
         return self._surrogates.pseudonym(text) if personal or self.replaced([text]) != [text] else text
 
     def left(self, texts: Sequence[str]) -> list[str]:
-        """The types of personal data that redacted texts still contain: what matches a pattern, or was found before.
+        """The types of personal data that redacted texts still contain: what has a form, or was found before.
 
-        In keys of JSON, where names stay, only a key that is nothing but a name of several words counts.
+        The texts are taken apart as they were when they were first read. What a surrogate makes up is no find. In keys
+        of JSON, where names stay, only a key that is nothing but a name of several words counts.
         """
-        surrogates = self._surrogates
-        made = {*surrogates.exact.values(), *surrogates.words.values(), *self._written, *self._policy.allow}
-        values, all_keys = list[str](), list[str]()
-        for text in texts:
-            for piece, is_key in pieces(text):
-                (all_keys if is_key else values).append(piece)
-        whole = "\n".join([*values, *all_keys])  # no pattern matches across lines
-        matches = ((whole[start:end], type_) for start, end, type_ in patterns.spans(whole, self._policy.types))
-        left = [type_ for value, type_ in matches if value not in made and not surrogates.stays(value)]
-        keys = [key for key in set(all_keys) if self._is_name(key)]
-        originals = set(self._originals_in("\n".join([*values, *keys])))
-        if any(not surrogates.is_surrogate(original) for original in originals - made):
-            left.append("a name that was found")
+        originals, made = self._finder(), self._made.finder(self._surrogates.made())
+        left: list[str] = []
+        for piece in (piece for text in texts for piece in leaves(text)):
+            covered = list(made.matches(piece.text))
+            named = piece.kind != "key" or self._is_name(piece.text, originals)
+            if named and not all(self._excused(match, covered) for match in originals.matches(piece.text)):
+                left.append("a name that was found")
+            for found in finds([piece], self._policy, forms=True):
+                if not self._surrogates.stays(found.text) and _uncovered(found.text, found.start, covered):
+                    left.append(found.type)
         return left
+
+    def _excused(self, match: Match, covered: Sequence[Match]) -> bool:
+        """Whether what looks like an original is a surrogate or a part of one."""
+        inside = any(other.start <= match.start and match.end <= other.end for other in covered)
+        return inside or self._surrogates.is_surrogate(match.text)
 
     def _found(self, text: str) -> list[tuple[str, str]]:
         if text not in self._read:
-            plain = readable(text)
-            self._read[text] = [(plain[start:end], type_) for start, end, type_ in find(plain, self._policy)]
+            self._read[text] = [(found.text, found.type) for found in finds(leaves(text), self._policy)]
         return self._read[text]
 
-    def _whole(self, value: str, is_key: bool) -> str | None:
+    def _finder(self) -> Finder:
+        """Finds everything that was found."""
+        return self._originals.finder(self._surrogates.originals())
+
+    def _edits(self, text: str, originals: Finder) -> Iterator[tuple[int, int, str]]:
+        """Start, end and new text of all that changes."""
+        for leaf in leaves(text):
+            whole = self._whole(leaf)
+            if whole is not None:
+                yield (*leaf.view.place(0, len(leaf.text)), written(whole, leaf, 0, len(leaf.text), text))
+            elif leaf.kind != "key":
+                for match in originals.matches(leaf.text):
+                    made = written(self._surrogate(match.text), leaf, match.start, match.end, text)
+                    yield (*leaf.view.place(match.start, match.end), made)
+
+    def _whole(self, leaf: Leaf) -> str | None:
         """The surrogate for a whole string of JSON; None if it is replaced part by part."""
-        if not is_key:
-            return self._surrogates.alone.get(value)
-        return self._surrogates.exact.get(value) if _NO_WORD.search(value) else None
+        if leaf.kind == "key":
+            return self._surrogates.exact.get(leaf.text) if _NO_WORD.search(leaf.text) else None
+        return self._surrogates.alone.get(leaf.text) if leaf.kind == "value" else None
 
-    def _originals_in(self, text: str) -> list[str]:
-        anything = self._any_original()
-        return anything.findall(text) if anything else []
-
-    def _is_name(self, key: str) -> bool:
-        anything = self._any_original()
-        if anything is None or len(WORD.findall(key)) < 2:
-            return False
-        return WORD.search(anything.sub("", key)) is None
-
-    def _in_prose(self, text: str) -> str:
-        anything = self._any_original()
-        return anything.sub(self._surrogate, text) if anything else text
-
-    def _surrogate(self, match: re.Match[str]) -> str:
-        original, surrogates = match[0], self._surrogates
+    def _surrogate(self, original: str) -> str:
+        surrogates = self._surrogates
         made = surrogates.exact.get(original) or surrogates.words[original]
         if host := surrogates.hosts.get(original):
-            made = f"{host}{self._in_prose(made[len(host) :])}"  # a person named elsewhere may be named in the path
-            self._written.add(made)
+            path = made[len(host) :]  # a person named elsewhere may be named in the path
+            for match in reversed(list(self._finder().matches(path))):
+                path = f"{path[: match.start]}{self._surrogate(match.text)}{path[match.end :]}"
+            made = f"{host}{path}"
+            surrogates.paths[made] = None
         return made
 
-    def _any_original(self) -> re.Pattern[str] | None:
-        """One pattern for everything that was found, compiled anew when there is more; None if nothing was found."""
-        exact, words = self._surrogates.exact, self._surrogates.words
-        if len(exact) + len(words) != self._originals[0]:
-            self._originals = (len(exact) + len(words), _any_of(exact, words))
-        return self._originals[1]
+    @staticmethod
+    def _is_name(key: str, originals: Finder) -> bool:
+        if len(WORD.findall(key)) < 2:
+            return False
+        rest, done = "", 0
+        for match in originals.matches(key):
+            rest, done = rest + key[done : match.start], match.end
+        return done > 0 and WORD.search(rest + key[done:]) is None
+
+
+class _Known:
+    """A finder that grows with what is known."""
+
+    def __init__(self) -> None:
+        self._finder = Finder()
+        self._seen: Counter[int] = Counter()
+
+    def finder(self, known: Iterable[tuple[Collection[str], bool]]) -> Finder:
+        """known: texts, and whether each may be a part of a name; more may have come since the last time."""
+        for number, (texts, word) in enumerate(known):
+            for text in islice(texts, self._seen[number], None):
+                self._finder.add(text, word=word)
+            self._seen[number] = len(texts)
+        return self._finder
+
+
+def _uncovered(text: str, start: int, covered: Sequence[Match]) -> bool:
+    """Whether a find holds a word, or more digits than a few, that stand in no surrogate."""
+    runs = [(run[0], start + run.start(), start + run.end()) for run in _RUN.finditer(text)]
+    bare = [run for run, begin, end in runs if not any(m.start < end and begin < m.end for m in covered)]
+    return any(not run.isdigit() for run in bare) or sum(map(len, bare)) > _FEW_DIGITS
 
 
 def redacted_text(text: str, policy: RedactionPolicy | None = None) -> str:
     """One text by itself, redacted, to be shown to people."""
     return Redactor(policy or RedactionPolicy(), "").redact([text]).texts[0]
-
-
-def _any_of(exact: Iterable[str], words: Iterable[str]) -> re.Pattern[str]:
-    """A pattern for any of these texts, longest first; exact ones match before words, and words never inside a word."""
-    unspaced = [text for text in (*exact, *words) if _UNSPACED.search(text)]
-    kinds = (
-        (rf"(?:{_BEFORE})(?:", exact, r")(?!\w)"),
-        (rf"(?:{_BEFORE_WORD})(?:", words, rf")(?!{_LETTER})"),
-        ("(?:", unspaced, ")"),
-    )
-    parts = [f"{before}{_alternatives(texts)}{after}" for before, texts, after in kinds if texts]
-    return re.compile("|".join(parts))
-
-
-def _alternatives(texts: Iterable[str]) -> str:
-    return "|".join(map(re.escape, sorted(texts, key=lambda text: (-len(text), text))))

@@ -1,18 +1,44 @@
-"""All personal data in a text: what patterns match, what the model reads, and the company's own patterns."""
+"""All personal data in a text: what has a form, what keys of JSON say, what the model reads, and a company's own."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from . import countries, patterns
+from .keys import NOBODYS, said_by, words_of
+from .leaves import Leaf, leaves
 from .model import reader
 from .policy import RedactionPolicy, compiled
 from .span import Span
 
 _LONE = re.compile("[\ud800-\udfff]")
 """A lone surrogate, half of a character: UTF-8 cannot encode it."""
-_ESCAPE = re.compile(r"(?<!\\Users)(?<!\\Users\\)\\[nrt]")  # a user may be called nina
+_JOINT = re.compile(r"(?<=[^\W\d_])[_+](?=[^\W\d_])")
+"""Anna_Kowalczyk and Anna+Kowalczyk: the model knows no such names, so it sees a blank."""
+_PLAIN_WORD = re.compile(r"(?:[^\WA-Z_]|[-_./:])*|[A-Z0-9]{1,6}(?:[-/][A-Z0-9]{1,6})*|[\d\s.,:;%$€£+/T-]*Z?", re.ASCII)
+"""Values that are no name: of small letters and digits (`in_transit`), codes (`LHR`, `AB-1234`), numbers."""
+_OF_BIRTH = re.compile(r"(?i)\b(?:born|birth|dob|geboren|nacid[oa]|naissance|née?|urodzon[ya])\b")
+_SURE = frozenset({"EMAIL_ADDRESS", "IBAN_CODE", "IP_ADDRESS"})
+"""Types whose form is proof, also under a key whose values are nobody's."""
+_BARE = re.compile(r"[0-9]+")
+
+
+class Find(NamedTuple):
+    """Personal data in a leaf."""
+
+    leaf: Leaf
+    start: int
+    """In the leaf, as it reads."""
+    end: int
+    type: str
+
+    @property
+    def text(self) -> str:
+        return self.leaf.text[self.start : self.end]
 
 
 def find(text: str, policy: RedactionPolicy | None = None) -> list[Span]:
@@ -22,15 +48,54 @@ def find(text: str, policy: RedactionPolicy | None = None) -> list[Span]:
     Raises NoModel if the policy asks for the model and it is not installed.
     """
     policy = policy or RedactionPolicy()
-    text = _LONE.sub("?", text)
-    readable = _ESCAPE.sub("  ", text)  # the n of `\\n` is not a letter of the next word
-    ranked = [(0, span) for span in _own(text, policy)]
-    ranked += [(1, span) for span in patterns.spans(readable, policy.types)]
-    if policy.model:
-        if "LOCATION" in policy.types:
-            ranked += [(2, span) for span in countries.spans(readable)]
-        ranked += [(3, span) for span in reader().spans(readable) if span.type in policy.types]
-    return _without_overlaps([(rank, span) for rank, span in ranked if text[span.start : span.end] not in policy.allow])
+    return [Span(*found.leaf.view.place(found.start, found.end), found.type) for found in finds(leaves(text), policy)]
+
+
+def finds(pieces: Sequence[Leaf], policy: RedactionPolicy, *, forms: bool = False) -> list[Find]:
+    """The personal data in the pieces of a text, in order and without overlaps within a piece.
+
+    forms: only what has a form that is verified, and a company's own. Raises NoModel as `find` does.
+    """
+    said = [_said(leaf, policy) for leaf in pieces]
+    ranked = list(_with_a_form(pieces, said, policy))
+    if not forms:
+        whole = ((leaf, type_) for leaf, type_ in zip(pieces, said, strict=True) if type_ and type_ in policy.types)
+        ranked += ((2, Find(leaf, 0, len(leaf.text), type_)) for leaf, type_ in whole)
+        if policy.model:
+            known = {id(found.leaf) for _, found in ranked if len(found.text) == len(found.leaf.text)}
+            unknown = ((leaf, type_) for leaf, type_ in zip(pieces, said, strict=True) if id(leaf) not in known)
+            ranked += _read(unknown, policy)
+    by_leaf: dict[int, list[tuple[int, Find]]] = {}
+    for rank, found in ranked:
+        if found.text not in policy.allow and found.leaf.text not in policy.allow:
+            by_leaf.setdefault(id(found.leaf), []).append((rank, found))
+    return [found for leaf in pieces for found in _without_overlaps(by_leaf.get(id(leaf), ()))]
+
+
+def _said(leaf: Leaf, policy: RedactionPolicy) -> str | None:
+    return said_by(leaf, policy.keys) if leaf.kind in ("value", "number") else None
+
+
+# What has a form
+
+
+def _with_a_form(
+    pieces: Sequence[Leaf], said: Sequence[str | None], policy: RedactionPolicy
+) -> Iterator[tuple[int, Find]]:
+    """A company's own, what patterns match, and countries."""
+    sheet = _Sheet()
+    for leaf in pieces:
+        sheet.add(leaf)
+    text = sheet.text
+    says = {id(leaf): type_ for leaf, type_ in zip(pieces, said, strict=True)}
+    yield from ((0, found) for found in sheet.finds(_own(text, policy)))
+    for found in sheet.finds(patterns.spans(text, policy.types)):
+        if _counts(found, says[id(found.leaf)]):
+            yield 1, found
+    if policy.model and "LOCATION" in policy.types:
+        for found in sheet.finds(countries.spans(text)):
+            if found.leaf.kind != "key" and says[id(found.leaf)] != NOBODYS:
+                yield 3, found
 
 
 def _own(text: str, policy: RedactionPolicy) -> Iterable[Span]:
@@ -40,17 +105,77 @@ def _own(text: str, policy: RedactionPolicy) -> Iterable[Span]:
             yield Span(start, end, name)
 
 
-def _without_overlaps(ranked: list[tuple[int, Span]]) -> list[Span]:
-    """The spans, overlapping ones joined; of these the lowest rank decides the type."""
-    spans: list[Span] = []
+def _counts(found: Find, said: str | None) -> bool:
+    """Whether a match is personal where it stands. In sentences each is; in JSON its key may say otherwise."""
+    leaf = found.leaf
+    if leaf.kind == "text":
+        return True
+    if found.type == "DATE_TIME":
+        near = leaf.text[max(0, found.start - 40) : found.start]
+        return leaf.kind == "value" and (said == "DATE_TIME" or _OF_BIRTH.search(near) is not None)
+    if said == NOBODYS:
+        return found.type in _SURE or not (found.type == "URL" or _BARE.fullmatch(found.text))
+    return True
+
+
+# What the model reads
+
+
+def _read(pieces: Iterable[tuple[Leaf, str | None]], policy: RedactionPolicy) -> Iterator[tuple[int, Find]]:
+    sheet = _Sheet()
+    for leaf, type_ in pieces:
+        if leaf.kind == "text":
+            sheet.add(leaf)
+        elif leaf.kind == "value" and type_ is None and _PLAIN_WORD.fullmatch(leaf.text) is None:
+            sheet.add(leaf, f"{' '.join(words_of(leaf.key))}: " if leaf.key else "")
+    if not sheet.leaves:
+        return
+    for found in sheet.finds(reader().spans(_JOINT.sub(" ", _LONE.sub("?", sheet.text)))):
+        if found.type in policy.types:
+            yield 4, found
+
+
+@dataclass(slots=True)
+class _Sheet:
+    """Pieces of text, one below the other, to be searched at once: nothing is found across them."""
+
+    parts: list[str] = field(default_factory=list[str])
+    starts: list[int] = field(default_factory=list[int])
+    """Where each piece begins in the text, behind its label."""
+    leaves: list[Leaf] = field(default_factory=list[Leaf])
+    size: int = 0
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.parts)
+
+    def add(self, leaf: Leaf, label: str = "") -> None:
+        self.parts.append(f"{label}{leaf.text}")
+        self.starts.append(self.size + len(label))
+        self.leaves.append(leaf)
+        self.size += len(self.parts[-1]) + 1
+
+    def finds(self, spans: Iterable[Span]) -> Iterator[Find]:
+        """The spans in the text as finds in its pieces; what lies in a label is left out."""
+        for span in spans:
+            number = max(0, bisect_right(self.starts, span.end - 1) - 1)
+            leaf, begin = self.leaves[number], self.starts[number]
+            start, end = max(0, span.start - begin), min(len(leaf.text), span.end - begin)
+            if start < end:
+                yield Find(leaf, start, end, span.type)
+
+
+def _without_overlaps(ranked: Iterable[tuple[int, Find]]) -> list[Find]:
+    """The finds of a leaf, overlapping ones joined; of these the lowest rank decides the type."""
+    joined: list[Find] = []
     rank_of_last = 0
-    for rank, span in sorted(ranked, key=lambda item: (item[1].start, item[0])):
-        if spans and span.start < spans[-1].end:
-            last = spans[-1]
-            type_ = span.type if rank < rank_of_last else last.type
-            spans[-1] = Span(last.start, max(last.end, span.end), type_)
+    for rank, found in sorted(ranked, key=lambda item: (item[1].start, item[0])):
+        if joined and found.start < joined[-1].end:
+            last = joined[-1]
+            type_ = found.type if rank < rank_of_last else last.type
+            joined[-1] = last._replace(end=max(last.end, found.end), type=type_)
             rank_of_last = min(rank, rank_of_last)
         else:
-            spans.append(span)
+            joined.append(found)
             rank_of_last = rank
-    return spans
+    return joined

@@ -35,7 +35,7 @@ DEFAULT_TYPES = frozenset(TYPES) - {"DATE_TIME"}
 """Dates are left out: alone they identify nobody, and answers depend on them ("the day after tomorrow" would become
 another date)."""
 
-RULES_VERSION = 3
+RULES_VERSION = 4
 """The version of what is found and of its surrogates. Raise it by hand with every change of either, anywhere in this
 folder: data sets made by other rules are then made anew."""
 
@@ -57,6 +57,9 @@ class RedactionPolicy:
     """Whether a model looks for names and places; without it only patterns are used."""
     key: str = ""
     """A secret that makes surrogates impossible to guess."""
+    keys: Mapping[str, str] = field(default_factory=dict[str, str])
+    """What a company's own keys of JSON say about their values: a type, or "" where they are nobody's. `booked_by` also
+    stands for `bookedBy`."""
 
     def __post_init__(self) -> None:
         if unknown := self.types - set(TYPES):
@@ -65,10 +68,17 @@ class RedactionPolicy:
             if name in TYPES:
                 raise BadInput(f"{name!r} is already the name of a type.", "Give the pattern another name.")
             compiled(name, pattern)
+        if unknown := set(self.keys.values()) - {*TYPES, ""}:
+            raise BadInput(f"{min(unknown)!r} is no type of personal data.", f'Choose from "", {", ".join(TYPES)}.')
 
     def to_record(self) -> dict[str, Any]:
         """The part that may be written beside a data set: without the key and without the texts that stay."""
-        return {"types": sorted(self.types), "patterns": dict(self.patterns), "model": self.model}
+        return {
+            "types": sorted(self.types),
+            "patterns": dict(self.patterns),
+            "keys": dict(self.keys),
+            "model": self.model,
+        }
 
     @property
     def identity(self) -> list[object]:
@@ -101,6 +111,9 @@ def load_policy(home: Path, task: str = "", *, key: str = "") -> RedactionPolicy
         model = true
         [patterns]
         CUSTOMER_NUMBER = 'K-[0-9]{6}'
+        [keys]                                  # of JSON: whose their values are
+        booked_by = "PERSON"
+        gate = ""                               # nobody's
         [tasks.triage]                          # what differs for the task of this name
         types = []
 
@@ -121,11 +134,13 @@ def _changed(policy: RedactionPolicy, written: Mapping[str, Any]) -> RedactionPo
     for name, value in written.items():
         if name in ("types", "allow") and isinstance(value, list):
             read[name] = frozenset(map(str, value))
-        elif (name == "patterns" and isinstance(value, dict)) or (name == "model" and isinstance(value, bool)):
+        elif (name in ("patterns", "keys") and isinstance(value, dict)) or (
+            name == "model" and isinstance(value, bool)
+        ):
             read[name] = value
         else:
             raise BadInput(
-                f"{FILE} has an unknown or malformed setting {name!r}.", "It takes types, allow, patterns, model."
+                f"{FILE} has an unknown or malformed setting {name!r}.", "It takes types, allow, patterns, keys, model."
             )
     return replace(policy, **read)
 

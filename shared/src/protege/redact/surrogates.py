@@ -14,12 +14,12 @@ import hmac
 import ipaddress
 import re
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
-from urllib.parse import quote
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from stdnum import luhn
 
 from .countries import COUNTRIES
+from .folding import without_accents
 from .pools import ALSO_WORDS, CITIES, GIVEN, KEPT, SHORT_WORDS, STREETS, SURNAMES
 
 WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
@@ -35,6 +35,9 @@ _LATIN = re.compile(r"[\u0000-\u024f\u1e00-\u1eff'’]+")
 _FEWEST_LETTERS, _FEWEST_DIGITS = 3, 3
 """Shorter words and numbers stay: initials, abbreviated states and house numbers identify nobody alone, and mean too
 much else. Only a person's name of two letters is replaced too, exactly as written."""
+_UMLAUTS = str.maketrans(
+    {"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue", "ß": "ss", "ø": "oe", "å": "aa"}
+)
 _SAME_END = 7
 """This many digits at the end identify a number, with or without its country code."""
 
@@ -44,7 +47,7 @@ class Surrogates:
 
     exact: surrogate by whole text. words: surrogate by a word of a name. alone: surrogate by a word of an address that
     is an ordinary word too, used only for a value that consists of this word. hosts: by URL, the beginning of its
-    surrogate up to the path.
+    surrogate up to the path. paths: URLs that were written with a surrogate in their path.
     """
 
     def __init__(self, key: str, keep: frozenset[str] = frozenset()) -> None:
@@ -57,6 +60,7 @@ class Surrogates:
         self.exact: dict[str, str] = {}
         self.alone: dict[str, str] = {}
         self.hosts: dict[str, str] = {}
+        self.paths: dict[str, None] = {}
 
     def add(self, text: str, type_: str) -> None:
         """Choose surrogates for a piece of personal data of this type."""
@@ -75,6 +79,15 @@ class Surrogates:
             if type_ in ("PHONE_NUMBER", "CREDIT_CARD", "IBAN_CODE", "BANK_ACCOUNT", "NATIONAL_ID"):
                 bare = re.sub(r"[\W_]", "", text)
                 self.exact.setdefault(bare, re.sub(r"[\W_]", "", self.exact[text]))
+
+    def originals(self) -> tuple[tuple[Collection[str], bool], ...]:
+        """All that is replaced, and whether it may be a part of a name such as a_name2."""
+        return (self.exact, False), (self.words, True)
+
+    def made(self) -> tuple[tuple[Collection[str], bool], ...]:
+        """All surrogates, and whether each may be a part of a name."""
+        exact = (self.exact.values(), self.alone.values(), self.paths)
+        return *((texts, False) for texts in exact), (self.words.values(), True)
 
     def is_surrogate(self, word: str) -> bool:
         """Whether a word is a surrogate."""
@@ -132,9 +145,8 @@ class Surrogates:
             if type_ == "ADDRESS":
                 self.alone[word] = _like(word, drawn)
         for form in forms:
-            self.words[form] = _like(form, drawn)
-            if not form.isascii():
-                self.words[quote(form)] = quote(self.words[form])
+            for spelled in _spellings(form):
+                self.words[spelled] = _like(form, drawn)
 
     def _add_name(self, name: str, drawn: Mapping[str, str], *, safe: bool) -> None:
         """Add a whole name of several words; in other cases too if it cannot be an ordinary phrase (`safe`)."""
@@ -146,13 +158,14 @@ class Surrogates:
     def _drawn(self, low: str, pool: Sequence[str]) -> str:
         """The surrogate of a word: from the pool, or, in scripts other than Latin, other letters of the same script.
 
-        Different words get different surrogates as long as the pool lasts.
+        Different words get different surrogates as long as the pool lasts; spellings of one word get one.
         """
-        if low not in self._known:
-            self._known[low] = self._free(low, pool) if _LATIN.match(low) else self._shaped(low).capitalize()
-            self._drawn_words.add(self._known[low].casefold())
-            self._taken |= {low, self._known[low].casefold()}
-        return self._known[low]
+        spelled = _spelled(low)
+        if spelled not in self._known:
+            self._known[spelled] = self._free(low, pool) if _LATIN.match(low) else self._shaped(low).capitalize()
+            self._drawn_words.add(self._known[spelled].casefold())
+            self._taken |= {low, self._known[spelled].casefold()}
+        return self._known[spelled]
 
     def _free(self, low: str, pool: Sequence[str]) -> str:
         start = self._number(f"word {low}")
@@ -255,6 +268,18 @@ class Surrogates:
 
     def _digest(self, subject: str) -> bytes:
         return hmac.new(self._key, subject.encode("utf-8", "surrogatepass"), hashlib.sha256).digest()
+
+
+def _spelled(low: str) -> str:
+    """A word in the letters that all its spellings share: without accents and apostrophes."""
+    return without_accents(low).replace("'", "").replace("’", "") or low
+
+
+def _spellings(form: str) -> set[str]:
+    """A word as it is written, without its accents, with its umlauts as two letters, and without its apostrophe."""
+    plain = {form, without_accents(form), _like(form, form.translate(_UMLAUTS))}
+    bare = form.replace("'", "")
+    return plain | {_like(form, bare.capitalize()), bare} if bare != form else plain
 
 
 def _pool(type_: str, start: int) -> Sequence[str]:
