@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ def tickets() -> list[Shown]:
     return [rows[at * 7 % len(rows)] for at in range(len(rows))]
 
 
-def found(rows: list[Shown]) -> dict[str, object]:
+def found(rows: list[Shown]) -> dict[str, Any]:
     _, learnt = taught([row.prompt for row in rows], ways_for([row.answer for row in rows]), 17, Silent())
     return doubted(rows, learnt.doubts)
 
