@@ -111,7 +111,7 @@ def _counts(found: Find, said: str | None) -> bool:
     if leaf.kind == "text":
         return True
     if found.type == "DATE_TIME":
-        near = leaf.text[max(0, found.start - 40) : found.start]
+        near = leaf.text[max(0, found.start - 20) : found.start]
         return leaf.kind == "value" and (said == "DATE_TIME" or _OF_BIRTH.search(near) is not None)
     if said == NOBODYS:
         return found.type in _SURE or not (found.type == "URL" or _BARE.fullmatch(found.text))
@@ -122,17 +122,24 @@ def _counts(found: Find, said: str | None) -> bool:
 
 
 def _read(pieces: Iterable[tuple[Leaf, str | None]], policy: RedactionPolicy) -> Iterator[tuple[int, Find]]:
-    sheet = _Sheet()
+    """What the model reads: text as it stands, and of JSON each value that may be a name, behind its key."""
+    sheet, lines = _Sheet(), list[tuple[str, Leaf, str]]()
     for leaf, type_ in pieces:
         if leaf.kind == "text":
             sheet.add(leaf)
         elif leaf.kind == "value" and type_ is None and _PLAIN_WORD.fullmatch(leaf.text) is None:
-            sheet.add(leaf, f"{' '.join(words_of(leaf.key))}: " if leaf.key else "")
-    if not sheet.leaves:
-        return
-    for found in sheet.finds(reader().spans(_JOINT.sub(" ", _LONE.sub("?", sheet.text)))):
-        if found.type in policy.types:
-            yield 4, found
+            label = f"{' '.join(words_of(leaf.key))}: " if leaf.key else ""
+            lines.append((label, leaf, _seen(f"{label}{leaf.text}")))
+    read = list(sheet.finds(reader().spans(_seen(sheet.text)))) if sheet.leaves else []
+    for (label, leaf, _), spans in zip(lines, reader().lines([line for _, _, line in lines]), strict=True):
+        clipped = ((max(0, span.start - len(label)), span.end - len(label), span.type) for span in spans)
+        read += [Find(leaf, start, end, type_) for start, end, type_ in clipped if start < end]
+    return ((4, found) for found in read if found.type in policy.types)
+
+
+def _seen(text: str) -> str:
+    """A text as the model sees it: as long as it is."""
+    return _JOINT.sub(" ", _LONE.sub("?", text))
 
 
 @dataclass(slots=True)
@@ -141,7 +148,7 @@ class _Sheet:
 
     parts: list[str] = field(default_factory=list[str])
     starts: list[int] = field(default_factory=list[int])
-    """Where each piece begins in the text, behind its label."""
+    """Where each piece begins in the text."""
     leaves: list[Leaf] = field(default_factory=list[Leaf])
     size: int = 0
 
@@ -149,14 +156,14 @@ class _Sheet:
     def text(self) -> str:
         return "\n".join(self.parts)
 
-    def add(self, leaf: Leaf, label: str = "") -> None:
-        self.parts.append(f"{label}{leaf.text}")
-        self.starts.append(self.size + len(label))
+    def add(self, leaf: Leaf) -> None:
+        self.parts.append(leaf.text)
+        self.starts.append(self.size)
         self.leaves.append(leaf)
         self.size += len(self.parts[-1]) + 1
 
     def finds(self, spans: Iterable[Span]) -> Iterator[Find]:
-        """The spans in the text as finds in its pieces; what lies in a label is left out."""
+        """The spans in the text as finds in its pieces."""
         for span in spans:
             number = max(0, bisect_right(self.starts, span.end - 1) - 1)
             leaf, begin = self.leaves[number], self.starts[number]

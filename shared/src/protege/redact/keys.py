@@ -23,6 +23,8 @@ def _set(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
+SENTENCES = _set("document event feature job project promotion result task template title topic track")
+"""Words for things whose value may be a sentence, which may name somebody."""
 PEOPLE = _set(
     """
     account adult applicant approver assignee attendee author beneficiary billing borrower buyer caller
@@ -39,6 +41,7 @@ PEOPLE = _set(
 """Words for somebody: a name under such a key, or in such an object, is a person's."""
 OF_PERSON = _set(
     """
+    first_name last_name given_name family_name full_name date_of_birth
     birth birthdate birthday dob email emails e_mail firstname forename givenname lastname mail maiden mobile
     passport phone phones surname telephone ssn vorname nachname prenom nombre apellido apellidos imie nazwisko
     """
@@ -168,7 +171,7 @@ def said_by(leaf: Leaf, own: Mapping[str, str]) -> str | None:
         return _of_name(value, words, leaf.inside)
     if last in ROLES or (len(words) > 1 and last == "by"):
         return "PERSON" if _is_full_name(value) else None
-    return NOBODYS if last in IMPERSONAL or last in THINGS else None
+    return NOBODYS if last in IMPERSONAL or (last in THINGS and last not in SENTENCES) else None
 
 
 @functools.lru_cache(maxsize=4096)
@@ -198,7 +201,7 @@ def _of_name(value: str, words: tuple[str, ...], inside: Object) -> str | None:
     if any(word in THINGS or word in IMPERSONAL for word in words[:-1]):
         return NOBODYS
     around, beside = _last(inside.path[-1] if inside.path else ""), _all_words(inside)
-    thing = around in THINGS or not beside.isdisjoint(OF_THING)
+    thing = (around in THINGS or not beside.isdisjoint(OF_THING)) and beside.isdisjoint(NAMED)
     if around in PEOPLE or (not thing and not beside.isdisjoint(OF_PERSON)):
         return "PERSON" if _fits("PERSON", value) and not _ORGANISATION.search(value) else None
     return NOBODYS if thing else None
@@ -210,12 +213,15 @@ def _of_place(type_: str, value: str, words: tuple[str, ...], inside: Object) ->
     beside = _all_words(inside)
     if not around.isdisjoint(PEOPLE):
         return type_ if value.casefold() not in _STATUSES else None
-    if not (around - PLACES).isdisjoint(THINGS) or not beside.isdisjoint(OF_THING):
+    thing = not (around - PLACES).isdisjoint(THINGS) or not beside.isdisjoint(OF_THING)
+    if thing and beside.isdisjoint(NAMED):
         return NOBODYS
     known = type_ == "ADDRESS" or "address" in around or not beside.isdisjoint(OF_PERSON | OF_ADDRESS)
     return type_ if known and value.casefold() not in _STATUSES else None
 
 
+NAMED = _set("first_name last_name given_name family_name firstname lastname surname date_of_birth birthdate dob")
+"""Keys that stand beside a person's name only, whatever else does."""
 OF_ADDRESS = _set("zip postal postcode plz zipcode street")
 PLACES = _set("city state country street line house building number zone region location")
 """Words for things that are parts of an address too."""

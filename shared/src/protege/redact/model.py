@@ -51,6 +51,8 @@ _WINDOW, _OVERLAP = 126, 32
 (Arcjet)."""
 _BATCH = 4
 """Windows read at once. Of 16 each takes half as long again: they leave the processor's caches."""
+_REMEMBERED = 10_000
+"""Lines."""
 _LONG_WORD = re.compile(r"[^\s\"'{}\[\],:;=&<>()|]{65,}")  # does not match compact JSON
 _WORD = re.compile(r"\w")
 
@@ -92,6 +94,7 @@ class Reader:
         self._tokenizer.no_padding()
         self._edges = tuple(self._tokenizer.token_to_id(token) for token in ("[CLS]", "[SEP]", "[PAD]"))
         labels = [config["id2label"][str(i)] for i in range(len(config["id2label"]))]
+        self._known: dict[str, list[Span]] = {}
         self._types = [TYPE_OF.get(label[2:], "") for label in labels]
 
     def spans(self, text: str) -> list[Span]:
@@ -102,6 +105,25 @@ class Reader:
             return []
         return plausible(text, _merged(readable, encoded.offsets, self._labels(encoded.ids)))
 
+    def lines(self, lines: Sequence[str]) -> list[list[Span]]:
+        """What is found in each of these short texts, read by itself. Tool results say the same again and again, so
+        lines are remembered."""
+        known = {line: found for line in lines if (found := self._known.get(line)) is not None}
+        new = sorted({*lines} - known.keys(), key=lambda line: (len(line), line))
+        readable = [_LONG_WORD.sub(_blank, line) for line in new]
+        encoded = self._tokenizer.encode_batch(readable, add_special_tokens=False)
+        short = [i for i, one in enumerate(encoded) if 0 < len(one.ids) <= _WINDOW]
+        for batch in _batches(short, [len(one.ids) for one in encoded]):
+            logits = self._logits([encoded[i].ids for i in batch])
+            for i, row in zip(batch, logits, strict=True):
+                labels = self._named(row[1 : len(encoded[i].ids) + 1])
+                known[new[i]] = plausible(new[i], _merged(readable[i], encoded[i].offsets, labels))
+        known.update((line, self.spans(line)) for line in new if line not in known)
+        if len(self._known) > _REMEMBERED:
+            self._known.clear()
+        self._known.update(known)
+        return [known[line] for line in lines]
+
     def _labels(self, ids: Sequence[int]) -> list[tuple[str, float]]:
         """The type of each token ("" for none), and the probability that it is personal data."""
         windows = list(_windows(len(ids)))
@@ -110,16 +132,18 @@ class Reader:
             batch = windows[i : i + _BATCH]
             logits = self._logits([ids[start:end] for start, end in batch])
             for n, (start, end) in enumerate(batch):
-                own = logits[n, 1 : end - start + 1]
-                odds = np.exp(own - own.max(axis=1, keepdims=True))
-                odds /= odds.sum(axis=1, keepdims=True)
-                named = [self._types[k] for k in odds[:, 1:].argmax(axis=1) + 1]
-                sure = 1 - odds[:, 0]
-                labels = [(name if p > LEAST else "", float(p)) for name, p in zip(named, sure, strict=True)]
+                labels = self._named(logits[n, 1 : end - start + 1])
                 # Each of two windows decides the half of their overlap that is farther from its own edge.
                 shared = len(merged) - start
                 merged[len(merged) - shared // 2 :] = labels[shared - shared // 2 :]
         return merged
+
+    def _named(self, logits: np.ndarray[Any, Any]) -> list[tuple[str, float]]:
+        """The labels of tokens by their logits, a row each."""
+        odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+        odds /= odds.sum(axis=1, keepdims=True)
+        named = [self._types[k] for k in odds[:, 1:].argmax(axis=1) + 1]
+        return [(name if p > LEAST else "", float(p)) for name, p in zip(named, 1 - odds[:, 0], strict=True)]
 
     def _logits(self, rows: Sequence[Sequence[int]]) -> np.ndarray[Any, Any]:
         first, last, pad = self._edges
@@ -131,6 +155,18 @@ class Reader:
             mask[n, : len(row) + 2] = 1
         feed = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
         return self._session.run(None, feed)[0]
+
+
+def _batches(numbers: Sequence[int], sizes: Sequence[int]) -> Iterator[list[int]]:
+    """Texts to be read at once, by their numbers: neighbours, of about as many tokens as `_BATCH` windows."""
+    batch: list[int] = []
+    for number in numbers:
+        if batch and (len(batch) + 1) * sizes[number] > _BATCH * _WINDOW:
+            yield batch
+            batch = []
+        batch.append(number)
+    if batch:
+        yield batch
 
 
 def _windows(tokens: int) -> Iterator[tuple[int, int]]:
