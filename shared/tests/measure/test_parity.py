@@ -14,7 +14,7 @@ from protege import Call, Request, Workspace
 from protege.evaluate import Parity
 from protege.measure.parity import NEAR_TIE, check_parity
 from protege.task import Example
-from protege.tune import Scored
+from protege.tune import Scored, Written
 from watched import colour_task, specialist
 
 TASK = colour_task()
@@ -26,8 +26,7 @@ APART = Scored(False, (math.log(0.9),), 5, NEAR_TIE + 0.1)
 
 def compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scored: Sequence[Scored]) -> Parity:
     """The check of 24 answers, of which the tuned model makes this."""
-    left = iter(scored)
-    reference = SimpleNamespace(score=lambda prompt, answer, ended: next(left))
+    reference = SimpleNamespace(score=lambda _answers: list(scored))
     monkeypatch.setattr("protege.tune.reference", lambda *_: reference)
     monkeypatch.setattr("protege.measure.parity.messages_for", lambda *_: REQUEST.messages)
     workspace = Workspace(tmp_path)
@@ -60,24 +59,14 @@ def test_a_near_tie_excuses_no_other_fault(tmp_path: Path, monkeypatch: pytest.M
     assert not compared(tmp_path, monkeypatch, [fault] * 24).holds
 
 
-@pytest.mark.parametrize(("known", "by"), [(True, "tokens"), (False, "text")])
-def test_an_answer_is_scored_in_the_tokens_that_the_engine_wrote_where_they_are_known(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, known: bool, by: str
+def test_the_tuned_model_is_asked_once_for_all_answers_with_their_tokens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[str] = []
-
-    class Reads:
-        def score(self, prompt: str, answer: str, *, ended: bool) -> Scored:
-            asked.append("text")
-            return OWN
-
-        def score_tokens(self, prompt: str, tokens: Sequence[str], *, ended: bool) -> Scored | None:
-            assert "".join(tokens)
-            asked.append("tokens")
-            return OWN if known else None
-
-    monkeypatch.setattr("protege.tune.reference", lambda *_: Reads())
+    asked: list[Sequence[Written]] = []
+    reference = SimpleNamespace(score=lambda answers: asked.append(answers) or [OWN] * len(answers))
+    monkeypatch.setattr("protege.tune.reference", lambda *_: reference)
     monkeypatch.setattr("protege.measure.parity.messages_for", lambda *_: REQUEST.messages)
-    example = Example("c", Call(id="c", request=REQUEST), "red", "s")
-    assert check_parity(Workspace(tmp_path), TASK, specialist(1, "candidate"), MemoryEngine(), [example]).holds
-    assert asked[-1] == by and asked[0] == "tokens"
+    examples = [Example(f"c{i}", Call(id=f"c{i}", request=REQUEST), "red", "s") for i in range(3)]
+    assert check_parity(Workspace(tmp_path), TASK, specialist(1, "candidate"), MemoryEngine(), examples).holds
+    ((first, *others),) = asked
+    assert len(others) == 2 and (first.text, first.ended, first.tokens) == ("red", True, ("red",))

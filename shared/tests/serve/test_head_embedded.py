@@ -25,6 +25,7 @@ from protege.serve.head.engine import HeadEngine
 from protege.specialist import Route, Specialist
 from protege.task import Task, Template, TemplatePart
 from protege.testing.engines import EngineConformance, EngineKindConformance, asked
+from protege.tune import Written
 from protege.tune.methods import choosing
 from protege.tune.methods.choosing import Way, taught
 from protege.tune.methods.closed import by_field as parts_by_field
@@ -134,7 +135,7 @@ def test_what_is_tuned_gives_what_is_served(workspace: Workspace, engine: Engine
     reference = HeadTuner().reference(specialist, workspace.specialist_folder(specialist))
     for text in ASKED:
         completion = engine.complete(specialist, asked(specialist, text), timeout_s=60)
-        scored = reference.score(asked(specialist, text), completion.text, ended=True)
+        (scored,) = reference.score([Written(asked(specialist, text), completion.text, ended=True)])
         assert scored.likeliest and scored.logprobs == pytest.approx(completion.token_logprobs, abs=1e-4)
 
 

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import orjson
-from protege.tune import Learned, Lesson, Scored, Tuner
+from protege.tune import Learned, Lesson, Scored, Tuner, Written
 
 
 class ToyReference:
     def __init__(self, answers: Mapping[str, int]) -> None:
         self.answers = answers
 
-    def score(self, prompt: str, answer: str, *, ended: bool) -> Scored:
-        words = prompt.partition("<|im_start|>assistant")[0].replace("<|im_end|>", " ").split()
-        return Scored(answer == words[-1], (-0.01, -0.01), len(words) + 10)
+    def score(self, answers: Sequence[Written]) -> list[Scored]:
+        return [self._score(answer) for answer in answers]
+
+    def _score(self, answer: Written) -> Scored:
+        words = answer.prompt.partition("<|im_start|>assistant")[0].replace("<|im_end|>", " ").split()
+        return Scored(answer.text == words[-1], (-0.01, -0.01), len(words) + 10)
 
 
 class ToyTuner(Tuner):

@@ -28,7 +28,7 @@ from ..workspace import Workspace
 
 if TYPE_CHECKING:
     from ..serve import Completion, Engine, TemplateCheck
-    from ..tune import Reference, Scored
+    from ..tune import Scored
 
 CALLS = 24
 TIMEOUT_S = 60.0
@@ -60,28 +60,19 @@ def check_parity(
     """
     prompts = list(_prompts(task, specialist, examples))[:CALLS]
     with (progress or Silent()).step(f"{specialist.name}: comparing with the tuned model", 2 * len(prompts)) as bar:
-        served: list[tuple[str, Completion]] = []
+        written: list[tune.Written] = []
+        served: list[Completion] = []
         for prompt in prompts:
             with contextlib.suppress(DoesNotFit):
-                served.append((prompt, engine.complete(specialist, prompt, timeout_s=TIMEOUT_S)))
+                answer = engine.complete(specialist, prompt, timeout_s=TIMEOUT_S)
+                served.append(answer)
+                written.append(tune.Written(prompt, answer.text, answer.finish_reason == "stop", answer.tokens))
             bar.advance()
         # Only after all answers: the engine's threads spin for a while after each, which would halve this model's speed
         model = tune.reference(specialist, workspace.specialist_folder(specialist))
-        pairs: list[tuple[Completion, Scored]] = []
-        for prompt, answer in served:
-            pairs.append((answer, _scored(model, prompt, answer)))
-            bar.advance()
+        pairs = list(zip(served, model.score(written), strict=True))
+        bar.advance(len(prompts))
     return _judged(pairs, engine.tells_end, template(specialist))
-
-
-def _scored(model: Reference, prompt: str, served: Completion) -> Scored:
-    """What the tuned model makes of an answer, in the tokens that the engine wrote where that can be told."""
-    ended = served.finish_reason == "stop"
-    if isinstance(model, tune.ReadsTokens) and "".join(served.tokens) == served.text:
-        scored = model.score_tokens(prompt, served.tokens, ended=ended)
-        if scored is not None:
-            return scored
-    return model.score(prompt, served.text, ended=ended)
 
 
 def _prompts(task: Task, specialist: Specialist, examples: Sequence[Example]) -> list[str]:

@@ -23,7 +23,7 @@ from ..chat.prompt import render
 from ..curate import Curated
 from ..specialist import Base, Specialist
 from ..task import Task
-from ..tune import Tuned, TuneSettings, reference, tune, tuner_named, tuner_names
+from ..tune import Tuned, TuneSettings, Written, reference, tune, tuner_named, tuner_names
 
 _tuned: dict[type, tuple[Tuned, Path]] = {}
 """By class of tests."""
@@ -160,6 +160,6 @@ class TunerConformance:
             "sp", "task-v1", task.id, 1, base, "slots", files=result.files, settings=result.settings
         )
         prompt = render(base, [{"role": "user", "content": "red"}])
-        scored = reference(specialist, folder).score(prompt, "red", ended=True)
+        (scored,) = reference(specialist, folder).score([Written(prompt, "red", ended=True)])
         assert scored.prompt_tokens > 0 and scored.logprobs
         assert all(logprob <= 0 for logprob in scored.logprobs)

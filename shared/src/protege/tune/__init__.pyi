@@ -4,10 +4,10 @@ from .settings import Tuned as Tuned
 from .settings import TuneSettings as TuneSettings
 from .tuner import Learned as Learned
 from .tuner import Lesson as Lesson
-from .tuner import ReadsTokens as ReadsTokens
 from .tuner import Reference as Reference
 from .tuner import Scored as Scored
 from .tuner import Tuner as Tuner
+from .tuner import Written as Written
 from .tuning import reference as reference
 from .tuning import tune as tune
 from .tuning import tuner_named as tuner_named

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from peft import PeftModel
+from transformers import Cache
 
 from ..specialist import Base
 from .model import Encoder, load_model
 from .threads import one_thread
-from .tuner import Scored
+from .tuner import Scored, Written
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,18 @@ class Generated:
 
     text: str
     logprob: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A prompt and an answer as token ids."""
+
+    prompt: list[int]
+    written: list[int]
+
+    @property
+    def ids(self) -> list[int]:
+        return [*self.prompt, *self.written]
 
 
 class Generator:
@@ -43,34 +57,46 @@ class Generator:
         return [answers[i] for i in range(len(prompts))]
 
     @torch.inference_mode()
-    def score(self, prompt: str, answer: str, *, ended: bool) -> Scored:
-        """What this model makes of an answer that another engine gave, in one pass over it, as `Reference.score`.
+    def score(self, answers: Sequence[Written]) -> list[Scored]:
+        """What this model makes of answers that another engine gave, as `Reference.score`.
 
-        ended: whether the answer came to its end; the token that ends the turn is then part of what is compared.
+        Many are read in one pass, and what all prompts begin with once.
         """
-        written = self.encoder.answer(answer)
-        return self._scored(prompt, written if ended else written[:-1])
-
-    @torch.inference_mode()
-    def score_tokens(self, prompt: str, tokens: Sequence[str], *, ended: bool) -> Scored | None:
-        """As `score`, in the very tokens that the engine wrote. None if one of them is not known here."""
-        written = self.encoder.ids_of([token for token in tokens if token])
-        if written is None:
-            return None
-        return self._scored(prompt, [*written, self.encoder.end_ids[0]] if ended else written)
-
-    def _scored(self, prompt: str, written: list[int]) -> Scored:
-        asked = self.encoder.prompt(prompt)
-        if not written:
-            return Scored(likeliest=True, logprobs=(), prompt_tokens=len(asked), gap=0.0)
-        ids = torch.tensor([asked + written])
+        rows = [_Row(self.encoder.prompt(answer.prompt), self._written(answer)) for answer in answers]
+        shared = _shared([row.prompt for row in rows])
+        scored: dict[int, Scored] = {}
         with one_thread():
-            logits = self.model(input_ids=ids, logits_to_keep=len(written) + 1).logits[0, :-1].float()
-        targets = torch.tensor(written)
-        logprobs = logits.log_softmax(-1)
-        taken = logprobs.gather(1, targets.unsqueeze(1)).squeeze(1)
-        gap = float((logprobs.max(-1).values - taken).max())
-        return Scored(bool((logits.argmax(-1) == targets).all()), tuple(taken.tolist()), len(asked), gap)
+            begun = self._read(rows[0].prompt[:shared]) if shared else None
+            for batch in _batches([len(row.ids) - shared for row in rows]):
+                scored.update(zip(batch, self._scored([rows[i] for i in batch], begun, shared), strict=True))
+        return [scored[i] for i in range(len(rows))]
+
+    def _written(self, answer: Written) -> list[int]:
+        """The answer's tokens: those that the engine wrote, where all of them are told and known here."""
+        told = "".join(answer.tokens) == answer.text
+        ids = self.encoder.ids_of([token for token in answer.tokens if token]) if told else None
+        if ids is None:
+            ids = self.encoder.answer(answer.text)[:-1]
+        return [*ids, self.encoder.end_ids[0]] if answer.ended else ids
+
+    def _read(self, ids: list[int]) -> Cache:
+        return self.model(input_ids=torch.tensor([ids]), use_cache=True, logits_to_keep=1).past_key_values
+
+    def _scored(self, rows: Sequence[_Row], begun: Cache | None, shared: int) -> Iterator[Scored]:
+        """Rows of about one length, padded on the right: attention is causal, so that needs no mask."""
+        length = max(len(row.ids) for row in rows)
+        first = min(len(row.prompt) for row in rows) - 1
+        """The position whose logits are of the first token of an answer."""
+        ids = torch.tensor([[*row.ids[shared:], *[self.encoder.pad_id] * (length - len(row.ids))] for row in rows])
+        before = copy.deepcopy(begun)
+        if before is not None:
+            before.batch_repeat_interleave(len(rows))
+        logits = self.model(
+            input_ids=ids, past_key_values=before, use_cache=before is not None, logits_to_keep=length - first
+        ).logits
+        for row, read in zip(rows, logits, strict=True):
+            begin = len(row.prompt) - 1 - first
+            yield _judged(row, read[begin : begin + len(row.written)].float().log_softmax(-1))
 
     @torch.inference_mode()
     def _batch(self, rows: list[list[int]], max_tokens: int) -> list[Generated]:
@@ -97,3 +123,43 @@ class Generator:
         ends = [i for i, token in enumerate(tokens) if token in self.encoder.end_ids]
         count = ends[0] + 1 if ends else len(tokens)
         return Generated(self.encoder.text(tokens[:count]), sum(logprobs[:count]))
+
+
+AT_ONCE = 1024
+"""Tokens that are read at once, padding included: enough to fill the processor's matrix units, and no more than 100 MB
+of logits over a vocabulary of 50,000."""
+SHARED_LEAST = 32
+"""Tokens that all prompts must begin with to be read apart; to read fewer costs more than it spares."""
+
+
+def _shared(prompts: Sequence[list[int]]) -> int:
+    """How many tokens all prompts begin with; 0 if they are not worth a pass of their own. Each keeps its last one."""
+    if len(prompts) < 2:
+        return 0
+    least, greatest = min(prompts), max(prompts)  # all others begin as both of these do
+    begin = next((i for i, (a, b) in enumerate(zip(least, greatest, strict=False)) if a != b), len(least))
+    begin = min(begin, min(map(len, prompts)) - 1)
+    return begin if begin >= SHARED_LEAST else 0
+
+
+def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
+    """The numbers of the rows, those of about one length together, at most `AT_ONCE` tokens at a time."""
+    batch: list[int] = []
+    for number in sorted(range(len(lengths)), key=lambda i: lengths[i]):
+        if batch and lengths[number] * (len(batch) + 1) > AT_ONCE:
+            yield batch
+            batch = []
+        batch.append(number)
+    if batch:
+        yield batch
+
+
+def _judged(row: _Row, logprobs: torch.Tensor) -> Scored:
+    """logprobs: (tokens written, vocabulary)."""
+    if not row.written:
+        return Scored(likeliest=True, logprobs=(), prompt_tokens=len(row.prompt), gap=0.0)
+    targets = torch.tensor(row.written)
+    taken = logprobs.gather(1, targets.unsqueeze(1)).squeeze(1)
+    gap = float((logprobs.max(-1).values - taken).max())
+    likeliest = bool((logprobs.argmax(-1) == targets).all())
+    return Scored(likeliest, tuple(taken.tolist()), len(row.prompt), gap)

@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 from ..common.progress import Progress
 from ..curate import Curated
@@ -73,13 +73,27 @@ class Learned:
 
 
 @dataclass(frozen=True, slots=True)
+class Written:
+    """An answer that an engine gave to a prompt, for the tuned model to score."""
+
+    prompt: str
+    """As `chat.prompt.render` gives it."""
+    text: str
+    ended: bool
+    """It came to its end; the token that ends the turn is then scored too."""
+    tokens: tuple[str, ...] = ()
+    """The texts of its tokens, where the engine tells them; those that are empty end the turn. A model may write a word
+    in other tokens than its tokenizer makes of it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Scored:
     """What a tuned model makes of an answer that another engine gave."""
 
     likeliest: bool
     """Each of the answer's tokens is the one that this model would have written, so that it gives the same answer."""
     logprobs: tuple[float, ...]
-    """Natural logarithms, one a token of the answer."""
+    """Natural logarithms, one a token of the answer: of those that the engine wrote, where they are known here."""
     prompt_tokens: int
     """Tokens of the prompt."""
     gap: float = math.inf
@@ -90,21 +104,8 @@ class Scored:
 class Reference(Protocol):
     """A tuned model in this process, with which what an engine serves is compared."""
 
-    def score(self, prompt: str, answer: str, *, ended: bool) -> Scored:
-        """ended: the answer came to its end; the token that ends the turn is then compared too."""
-        ...
-
-
-@runtime_checkable
-class ReadsTokens(Protocol):
-    """A reference that can score an answer in the very tokens that the engine wrote.
-
-    A model may write a word in other tokens than its tokenizer makes of it. Scored in the tokenizer's, it would seem
-    not to be the model's own.
-    """
-
-    def score_tokens(self, prompt: str, tokens: Sequence[str], *, ended: bool) -> Scored | None:
-        """As `Reference.score`. tokens: their texts; those that are empty end the turn. None if one is not known."""
+    def score(self, answers: Sequence[Written]) -> list[Scored]:
+        """What it makes of each answer, in their order."""
         ...
 
 

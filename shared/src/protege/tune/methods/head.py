@@ -18,7 +18,7 @@ from ...errors import BadInput, BaseModelError, CannotRender, NotClosed, NotEnou
 from ...heads import FILE, NGRAMS, Chosen, Head, read, shown_of, write
 from ...specialist import Base, PromptForm, Specialist
 from ...task import Example, Task
-from ..tuner import Learned, Lesson, Scored, Tuner
+from ..tuner import Learned, Lesson, Scored, Tuner, Written
 from .choosing import EMBED_S, Way, steps_of, taught
 from .closed import by_field, openness, space_of, whole
 
@@ -85,10 +85,13 @@ class HeadReference:
         self._head = head
         self._embeds = embeds
 
-    def score(self, prompt: str, answer: str, *, ended: bool) -> Scored:
+    def score(self, answers: Sequence[Written]) -> list[Scored]:
         """As `Reference.score`. To an answer that is not its own a head gives what its own leaves, at most."""
-        own = self._own(prompt)
-        if answer == own.text:
+        return [self._score(answer) for answer in answers]
+
+    def _score(self, answer: Written) -> Scored:
+        own = self._own(answer.prompt)
+        if answer.text == own.text:
             return Scored(True, (*own.logprobs, 0.0) if own.pieces[-1] else own.logprobs, own.words)
         return Scored(False, (_rest(own),), own.words)
 
