@@ -16,8 +16,8 @@ class Parity:
     """Answers that are the in-process model's own, near ties included."""
     prompts: int
     """Prompts that were read as the same number of tokens."""
-    logprob_difference: float
-    """The median over answers of the mean difference of a token's log-probability, in nats."""
+    shift: float
+    """The mean over all answers' tokens of how much a token's log-odds differ, in nats."""
     template: Literal["same", "differs", "not told"] | None
     """Whether the engine's own template writes the prompt that tuning used; None if that was not checked."""
     difference: str

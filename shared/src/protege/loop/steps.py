@@ -194,7 +194,7 @@ def parity(run: Run, specialist: Specialist, curated: Curated) -> Parity:
     """
     with contextlib.closing(serve.open_engine(run.workspace, specialist)) as engine:
         # The rule that was compared by is part of the key: what an older one refused is compared anew.
-        key = f"parity:{measure.NEAR_TIE}:{specialist.id}:{engine.fingerprint(specialist)}"
+        key = f"parity:{measure.RULE}:{specialist.id}:{engine.fingerprint(specialist)}"
         cached = run.workspace.cached(key)
         if cached is not None:
             compared = evaluate.Parity(**cached)

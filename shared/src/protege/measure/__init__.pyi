@@ -3,7 +3,7 @@ from .ceiling import Ceiling as Ceiling
 from .ceiling import examples_to_ask as examples_to_ask
 from .ceiling import known_ceiling as known_ceiling
 from .ceiling import measure_ceiling as measure_ceiling
-from .parity import NEAR_TIE as NEAR_TIE
+from .parity import RULE as RULE
 from .parity import check_parity as check_parity
 from .specialists import held_out_examples as held_out_examples
 from .specialists import measure as measure
