@@ -80,14 +80,14 @@ def test_an_answer_is_scored_in_the_tokens_that_were_written_where_they_are_know
     base: Base, generator: Generator
 ) -> None:
     prompt = render(base, [{"role": "user", "content": "name"}])
-    texts = ("th", "re", "")
+    texts = ("th", "in", "")
 
     def lengths(*answers: Written) -> list[int]:
         return [len(scored.logprobs) for scored in generator.score(answers)]
 
-    merged = Written(prompt, "thre", ended=True, tokens=texts)
-    single = Written(prompt, "thre", ended=True, tokens=("t", "h", "r", "e", ""))
-    unknown = Written(prompt, "thre", ended=True, tokens=("thre", ""))
-    others = Written(prompt, "thre", ended=True, tokens=("red", ""))
+    merged = Written(prompt, "thin", ended=True, tokens=texts)
+    single = Written(prompt, "thin", ended=True, tokens=("t", "h", "i", "n", ""))
+    unknown = Written(prompt, "thin", ended=True, tokens=("thin", ""))
+    others = Written(prompt, "thin", ended=True, tokens=("red", ""))
     assert lengths(merged, single, unknown, others) == [3, 5, 3, 3]
     assert lengths(Written(prompt, "", ended=False), Written(prompt, "", ended=True)) == [0, 1]
