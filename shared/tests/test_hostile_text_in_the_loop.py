@@ -31,7 +31,18 @@ from protege.evaluate.graders.registry import grader_for, grader_names
 from protege.evaluate.graders.sql import normal_form, one_place, parsing, schema
 from protege.evaluate.graders.values import Rules, parsed
 from protege.evaluate.judging import Judged
-from protege.redact import RedactionPolicy, countries, detect, folding, keys, leaves, matching, patterns, writing
+from protege.redact import (
+    RedactionPolicy,
+    countries,
+    detect,
+    folding,
+    keys,
+    leaves,
+    matching,
+    patterns,
+    scripts,
+    writing,
+)
 from protege.redact.conversation import Redactor
 from protege.redact.plausible import Read, plausible
 from protege.report import markdown, plots
@@ -199,6 +210,7 @@ CALLED: Mapping[str, Callable[[str], object]] = {
     ],
     "redact.keys.words_of": keys.words_of,
     "redact.matching.Finder()": found_again,
+    "redact.scripts.unread_script": scripts.unread_script,
     "redact.writing.edited": lambda text: writing.edited(text, [(i, i + 1, "x") for i in range(len(text))]),
     "redact.writing.written": lambda text: [
         writing.written(text, leaf, 0, len(leaf.text), text) for leaf in leaves.leaves(text)

@@ -19,7 +19,7 @@ from ..call import request_from
 from ..chat.prompt import fitting_template
 from ..errors import TooLong
 from ..masking.masking import mask_text
-from ..redact import RedactionPolicy, Redactor, readable
+from ..redact import RedactionPolicy, Redactor, readable, unread_script
 from ..task import Task, Template, TemplatePart
 from .rows import Row, has_structure
 
@@ -62,7 +62,7 @@ def redact(rows: Sequence[Row], task: Task, policy: RedactionPolicy) -> Redactio
         opened_rows = [_opened(row, task) for row in theirs]
         redactor = Redactor(policy, conversation, keep.union(*(_offered(opened) for opened in opened_rows)), read)
         # All rows are read before any is written: a person that a later call reveals is replaced in earlier ones too.
-        counts = [_read(opened, redactor) for opened in opened_rows]
+        counts = [_unread(opened, policy) or _read(opened, redactor) for opened in opened_rows]
         for opened, count in zip(opened_rows, counts, strict=True):
             outcome = _redacted(opened, task, redactor) if isinstance(count, Counter) else count
             if isinstance(outcome, str):
@@ -231,6 +231,14 @@ def _parts(schema: Any, *, said: bool = False) -> Iterator[tuple[str, bool]]:
             yield from _parts(item, said=said)
     elif isinstance(schema, str):
         yield schema, said
+
+
+def _unread(opened: _Opened, policy: RedactionPolicy) -> str | None:
+    """Why names in the row's language would not be found; None if they would, or if they are not looked for."""
+    if "PERSON" not in policy.types or not policy.model:
+        return None
+    script = unread_script(readable("\n".join([*opened.said, opened.row.answer])))
+    return f"names are not found in its language: {script}" if script else None
 
 
 def _read(opened: _Opened, redactor: Redactor) -> Counter[str] | str:

@@ -6,4 +6,5 @@ from .leaves import readable as readable
 from .policy import TYPES as TYPES
 from .policy import RedactionPolicy as RedactionPolicy
 from .policy import load_policy as load_policy
+from .scripts import unread_script as unread_script
 from .span import Span as Span

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 
 from ...common.wrappers import bare
@@ -12,7 +13,7 @@ class Label(Grader):
     """The same label, except for white space around it.
 
     aliases: maps another name of a label to that label, such as {"cancelled": "canceled"}. ignore_case: "Refund" is
-    "refund", in aliases too.
+    "refund", in aliases too; full width and composed accents (Unicode's NFKC) make no difference either.
     """
 
     def __init__(self, aliases: Mapping[str, str] | None = None, *, ignore_case: bool = False) -> None:
@@ -28,4 +29,4 @@ class Label(Grader):
         return self._aliases.get(label, label)
 
     def _folded(self, text: str) -> str:
-        return bare(text).casefold() if self._ignore_case else bare(text)
+        return unicodedata.normalize("NFKC", bare(text)).casefold() if self._ignore_case else bare(text)

@@ -12,18 +12,25 @@ from .base import Grader
 _CURRENCY = r"[$€£¥₹₽₩]|(?:USD|EUR|GBP|JPY|CHF|CNY|INR)\b"
 _NUMBER = re.compile(
     rf"(?P<before>{_CURRENCY})?\s?(?<![\w.,])(?P<sign>[-−+])?\s?(?P<between>{_CURRENCY})?\s?"
-    r"(?P<digits>\.?\d(?:[\d,./:'\-]*\d)?)(?P<power>[eE][-+]?\d+)?"
+    r"(?P<digits>\.?\d(?:[\d,./:'’\u00a0\u2009\u202f\-]*\d)?)(?P<power>[eE][-+]?\d+)?"
     rf"(?P<unit>\s?(?:%|per\s?cent\b|thousand\b|million\b|billion\b|trillion\b)|[A-Za-z°]+)?\s?(?P<after>{_CURRENCY})?",
     re.IGNORECASE,
 )
 _PLAIN = re.compile(r"\d+|\d*\.\d+|\d{1,3}(?:,\d{3})+(?:\.\d+)?")
+_EUROPEAN = re.compile(
+    r"(?P<whole>\d{1,3}(?:\.\d{3})+),(?P<part>\d+)|(?P<dots>\d{1,3}(?:\.\d{3}){2,})"
+    r"|(?P<blanks>\d{1,3}(?:(?:'\d{3})+|(?:’\d{3})+|(?:[\u00a0\u2009\u202f]\d{3})+))(?:[.,](?P<rest>\d+))?"
+)
+"""1.234,56 and 1.234.567; 1'234.56 and 1 234,56: written so, they can be nothing else."""
 _SCALES = {"thousand": 3, "million": 6, "billion": 9, "trillion": 12}
 
 
 class Numbers(Grader):
     """The same last number: "The total is 1,200.50" is "1200.5".
 
-    Commas between thousands do not count. A sign, a percent sign and letters that stick to the number ("5km") do, and
+    Commas between thousands do not count, nor do dots, apostrophes and narrow or fixed blanks where the rest shows that
+    they stand there ("1.200,50", "1'200"); digits may be full width. A sign, a percent sign and letters that stick to
+    the number ("5km") do, and
     so does a currency unless `ignore_currency`. Other words do not: "5 km" is "5 miles". "Thousand" to "trillion"
     multiply. abs_tol, rel_tol: as in `math.isclose`. What is not a plain number (a date, a time, a range, or "1,5",
     which may be one and a half or two numbers) must be the same text. Answers without any number agree only if their
@@ -66,9 +73,22 @@ def _last(text: str) -> _Number | None:
     unit = "%" if unit.lower() == "percent" else unit
     currency = (match["before"] or match["between"] or match["after"] or "").upper()
     sign = "-" if match["sign"] in ("-", "−") else ""
-    if not _PLAIN.fullmatch(match["digits"]) or len(match["power"] or "") > 5:
+    plain = _plain(match["digits"])
+    if plain is None or len(match["power"] or "") > 5:
         return _Number(sign + match["digits"] + (match["power"] or ""), unit, currency)
-    value = Decimal(sign + match["digits"].replace(",", "") + (match["power"] or ""))
+    value = Decimal(sign + plain + (match["power"] or ""))
     if (scale := _SCALES.get(unit.lower())) is not None:
         return _Number(value.scaleb(scale), "", currency)
     return _Number(value, unit, currency)
+
+
+def _plain(digits: str) -> str | None:
+    """The digits of a number with a point alone; None if it is not a plain number."""
+    if _PLAIN.fullmatch(digits):
+        return digits.replace(",", "")
+    match = _EUROPEAN.fullmatch(digits)
+    if match is None:
+        return None
+    whole = re.sub(r"\D", "", match["whole"] or match["dots"] or match["blanks"])
+    part = match["part"] or match["rest"]
+    return f"{whole}.{part}" if part else whole
