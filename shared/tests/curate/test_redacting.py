@@ -226,3 +226,18 @@ def test_ids_that_name_nobody_stay() -> None:
         record = orjson.loads(row["request"])
         assert {"run": record["run"], "parent": record["parent"]} == ids[int(row["id"][1:])]
         assert (row["id"], row["run"]) == (record["id"], record["run"])
+
+
+def test_a_row_in_a_language_whose_names_are_not_found_does_not_train_and_says_so() -> None:
+    def in_chinese(number: int) -> Call:
+        made = call(number)
+        words = random.Random(number).sample("包裹丢失迟到破损发票退款登录密码屏幕充电器订单地址银行卡取消", 16)
+        text = f"Note:\n请给李娜女士回电，{''.join(words)}。\nKind regards\nEnd."
+        return replace(made, request=Request((made.request.messages[0], {"role": "user", "content": text})))
+
+    calls = [in_chinese(i) if i % 2 == 0 else call(i) for i in range(24)]
+    found = curate(TASK, calls, SMALL, RedactionPolicy(key="k"))
+    assert found.provenance["dropped"]["train"]["names are not found in its language: Chinese or Japanese"]
+    assert all(int(row["id"][1:]) % 2 for row in rows(found, "train"))
+    asked = curate(TASK, calls, SMALL, RedactionPolicy(types=frozenset({"EMAIL_ADDRESS"}), key="k"))
+    assert any(int(row["id"][1:]) % 2 == 0 for row in rows(asked, "train"))

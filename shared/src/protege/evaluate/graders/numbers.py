@@ -10,8 +10,10 @@ from decimal import Decimal
 from .base import Grader
 
 _CURRENCY = r"[$€£¥₹₽₩]|(?:USD|EUR|GBP|JPY|CHF|CNY|INR)\b"
+_UNSPACED = r"\u3040-\u30ff\u3400-\u9fff"
+"""Kana and Han: no blank stands between a word and a number."""
 _NUMBER = re.compile(
-    rf"(?P<before>{_CURRENCY})?\s?(?<![\w.,])(?P<sign>[-−+])?\s?(?P<between>{_CURRENCY})?\s?"
+    rf"(?P<before>{_CURRENCY})?\s?(?:(?<![\w.,])|(?<=[{_UNSPACED}]))(?P<sign>[-−+])?\s?(?P<between>{_CURRENCY})?\s?"
     r"(?P<digits>\.?\d(?:[\d,./:'’\u00a0\u2009\u202f\-]*\d)?)(?P<power>[eE][-+]?\d+)?"
     rf"(?P<unit>\s?(?:%|per\s?cent\b|thousand\b|million\b|billion\b|trillion\b)|[A-Za-z°]+)?\s?(?P<after>{_CURRENCY})?",
     re.IGNORECASE,
