@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,8 @@ from protege.call import Call, Request
 from protege.cluster import answers, correct, document, drift, free, identity, naming, survey, tally, templates, worth
 from protege.cluster.discovery import discover
 from protege.cluster.wording import Wording
-from protege.collect import draining, importing, json_files, pricing
-from protege.collect.formats import calls, otlp, otlp_messages
-from protege.collect.formats import openai as openai_file
+from protege.collect import draining, importing, json_files, json_lists, pricing
+from protege.collect.formats import registry
 from protege.curate import curation, near, noise, redacting, rows
 from protege.evaluate import differences, judging, slices
 from protege.evaluate.graders.llm_judge import LlmJudge
@@ -105,8 +105,8 @@ def read(tmp_path: Path, text: str) -> None:
     text = whole(text)
     file.write_bytes(f"{text}\n".encode() + orjson.dumps(recorded(text)))
     quietly(lambda: json_files.check(file))
-    _ = json_files.head(file), list(json_files.documents(file))
-    quietly(lambda: list(importing.read(file, importing.form_of(file))))
+    _ = list(json_files.documents(file))
+    quietly(lambda: list(importing.read(file)))
 
 
 def spans(text: str) -> dict[str, Any]:
@@ -167,25 +167,51 @@ def redacted(text: str) -> None:
         _ = redacting.kept_words(TASK, [row]), redacting.redact([row], TASK, FORMS)
 
 
+def in_every_form(text: str) -> None:
+    """Documents of each form that hold the text wherever one may stand."""
+    said, message = (
+        {"role": "assistant", "content": text},
+        {"role": "user", "content": [{"type": "text", "text": text}]},
+    )
+    request = {"model": text, "system": text, "messages": [message], "tools": [{"name": text, "input_schema": {}}]}
+    answers: list[Any] = [
+        text, said, [said], {"choices": [{"message": said, "finish_reason": text}]}, {"output": [said], "status": text},
+        {"candidates": [{"content": {"parts": [{"text": text}]}}]}, {"role": "assistant", "content": [{"text": text}]},
+        [{"choices": [{"delta": {"content": text, "tool_calls": [{"function": {"name": text}}]}}]}],
+        [{"type": "message_start", "message": {}}, {"type": "content_block_delta", "delta": {"text": text}}],
+    ]  # fmt: skip
+    flat = {"llm.request.type": "chat", f"gen_ai.prompt.0.{text[:99]}": text, "gen_ai.prompt.0.content": text}
+    inferred = {"openinference.span.kind": "LLM", "input.value": text, "output.value": text, text: text}
+    documents: list[Any] = [
+        recorded(text), spans(text), {"messages": [message], text: text}, {"messages": [message, said]}, text,
+        *({"request": request, "response": answer} for answer in answers),
+        *({"messages": [message], "completion": answer} for answer in answers),
+        *({"context": {"trace_id": "t", "span_id": "s"}, "attributes": held} for held in (flat, inferred)),
+        {"custom_id": text, "url": text, "body": request}, {"custom_id": text, "result": {"type": text}},
+        {"object": "response", "id": text, "input": text, "output": []}, {"object": "chat.completion", "choices": [{}]},
+        {"id": text, "type": "GENERATION", "usageDetails": text, "input": text, "output": text, "startTime": text},
+        {"id": text, "run_type": "llm", "inputs": {"messages": [[message]]}, "outputs": {"generations": [said]}},
+        {"call_type": "completion", "spend": 0, "messages": text, "response": f"[{text}", "startTime": 1.0},
+        {"conversations": [{"from": "human", "value": text}, {"from": "function_call", "value": f"{{{text}"}]},
+    ]  # fmt: skip
+    for held in documents:
+        quietly(lambda d=held: [list(f.read(u)) for f in (registry.format_of(d, KNOWN),) for u in f.units(d)], *ODD)
+
+
+KNOWN = registry.formats()
+
+
+ODD = (AttributeError, KeyError, TypeError, ValueError, RecursionError)
+"""What an import sets aside with the record that raised it."""
+
+
 CALLED: Mapping[str, Callable[[str], object]] = {
     "collect.draining.read_call": lambda text: quietly(lambda: draining.read_call(orjson.dumps(recorded(whole(text))))),
-    "collect.formats.calls.records": lambda text: list(calls.records(recorded(text))),
-    "collect.formats.openai.records": lambda text: list(openai_file.records(recorded(text))),
-    "collect.formats.otlp.records": lambda text: list(otlp.records(spans(text))),
-    "collect.formats.otlp.attributes_of": lambda text: otlp.attributes_of(
-        {"attributes": [{"key": text, "value": {"stringValue": text}}]}
-    ),
-    "collect.formats.otlp_messages.from_parts": lambda text: quietly(
-        lambda: otlp_messages.from_parts({"gen_ai.input.messages": text, "gen_ai.output.messages": f"[{text}"}),
-        AttributeError,
-    ),
-    "collect.formats.otlp_messages.from_events": lambda text: otlp_messages.from_events(
-        [("gen_ai.user.message", {"content": text}), (text, {text: text})]
-    ),
-    "collect.formats.otlp_messages.tools_of": lambda text: quietly(
-        lambda: otlp_messages.tools_of({"gen_ai.tool.definitions": text}), AttributeError
-    ),
-    "collect.formats.otlp_messages.finish_reason": otlp_messages.finish_reason,
+    "collect.formats.registry.format_of": in_every_form,
+    "collect.formats.registry.parts_of": lambda text: registry.parts_of({"data": [called(text)]}),
+    "collect.json_lists.items": lambda text: [
+        list(json_lists.items(BytesIO(t.encode(errors="replace")), 10_000)) for t in (text, f"[{text}", f'["{text}')
+    ],
     "collect.pricing.priced": lambda text: pricing.priced(replace(called("x"), model=text)),
     "cluster.answers.forms_of": lambda text: answers.forms_of([called(text), called(f"```\n{text}```")]),
     "cluster.correct.split": lambda text: quietly(lambda: correct.split([TASK], TASK, text)),
@@ -263,6 +289,8 @@ ELSEWHERE = {
     "collect.importing": "see test_a_file_takes_bounded_time",
     "collect.journal": "frames bytes; what they hold is not read",
     "collect.json_files": "see test_a_file_takes_bounded_time",
+    "collect.opening": "takes paths, and bytes of a fixed number",
+    "collect.formats": "called by in_every_form",
     "cluster.answers": "compares shares",
     "cluster.assign": "held by test_hostile_text",
     "cluster.correct.merge": "joins two tasks",

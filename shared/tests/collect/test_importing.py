@@ -108,8 +108,8 @@ def test_costs_are_filled_in(workspace: Workspace, write: Any) -> None:
         (b'"text"\n', "not a JSON object"),
         (b"{}\n", "messages is missing or is not a list of messages"),
         (lines({"messages": [], "response": None}), "messages is missing or is not a list of messages"),
-        (lines(call(response="text")), "response is not an object"),
-        (lines(call(response=[1])), "response is a list, but not of stream chunks"),
+        (lines(call(response=7)), "not a JSON object"),
+        (lines(call(response=[1])), "response is a list, but not of stream chunks or answers"),
         (lines(call(usage={"input_tokens": "many"})), "input_tokens is not a number"),
         (lines(call(node=5)), "node is neither a name nor a list of names"),
     ],
@@ -137,7 +137,7 @@ def test_strict_stops_at_a_bad_line_and_adds_nothing_at_all(workspace: Workspace
 
 @pytest.mark.parametrize(
     ("content", "fact"),
-    [(b"", "is empty"), (b" \n\n", "is empty"), (gzip.compress(b""), "is empty"), (b"\n[\n{}]", "is one JSON list")],
+    [(b"", "is empty"), (b" \n\n", "is empty"), (gzip.compress(b""), "is empty"), (b"PAR1\0", "is a Parquet table")],
 )
 def test_a_file_with_nothing_to_read_is_refused(workspace: Workspace, write: Any, content: bytes, fact: str) -> None:
     with pytest.raises(BadInput, match=fact):
@@ -150,8 +150,9 @@ def test_missing_files_and_folders_are_refused_before_anything_is_added(
     good = write(lines(call()))
     with pytest.raises(BadInput, match="does not exist"):
         collect(workspace, [good, tmp_path / "nowhere.jsonl"])
-    with pytest.raises(BadInput, match="is a folder"):
-        collect(workspace, [good, tmp_path])
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(BadInput, match="is a folder without files of calls"):
+        collect(workspace, [good, tmp_path / "folder"])
     assert workspace.count_calls() == 0
 
 
@@ -164,7 +165,7 @@ def test_a_compressed_file_that_is_cut_off_gives_what_is_left_of_it(workspace: W
 
 def test_gzip_in_name_only_or_damaged_at_once_is_refused(workspace: Workspace, write: Any) -> None:
     assert collect(workspace, [write(lines(call()), "plain.jsonl.gz")]).added == 1
-    with pytest.raises(BadInput, match="cut off or is not gzip"):
+    with pytest.raises(BadInput, match="cut off or is not what"):
         collect(workspace, [write(b"\x1f\x8b" + b"\0" * 40)])
 
 
@@ -250,10 +251,12 @@ def test_a_file_of_calls_that_begins_with_a_failed_one_is_no_fine_tuning_file(wo
 
 
 def test_the_form_may_be_said(workspace: Workspace, write: Any) -> None:
-    collect(workspace, [write(lines(tuning(USER, RIGHT)))], form="calls")
+    collect(workspace, [write(lines(tuning(USER, RIGHT, USER)))], form="calls")
     (stored,) = workspace.calls()
     assert stored.response is None
-    assert len(stored.request.messages) == 2
+    assert len(stored.request.messages) == 3
+    with pytest.raises(BadInput, match="There is no format 'xml'"):
+        collect(workspace, [write(lines(call()))], form="xml")
 
 
 DATA = Path(__file__).parents[4] / "shared" / "data" / "mixed_train.jsonl.gz"

@@ -175,8 +175,8 @@ def read_generation(generation: Generation, llm_output: Mapping[str, Any] | None
 
 
 def _tokens(used: UsageMetadata) -> tuple[int | None, ...]:
-    read: Mapping[str, int] = used.get("input_token_details") or {}
-    written: Mapping[str, int] = used.get("output_token_details") or {}
+    read: Mapping[str, Any] = used.get("input_token_details") or {}
+    written: Mapping[str, Any] = used.get("output_token_details") or {}
     details = (read.get("cache_read"), read.get("cache_creation"), written.get("reasoning"))
     return used["input_tokens"], used["output_tokens"], *details
 

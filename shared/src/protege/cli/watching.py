@@ -6,7 +6,7 @@ import os
 import sys
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any
 
 import typer
 
@@ -22,7 +22,6 @@ from .summaries import change_text
 
 watching = typer.Typer()
 
-Form: TypeAlias = Literal["calls", "openai", "otlp"]
 SKIPPED_SHOWN = 20
 """The most skipped lines printed; --json lists them all."""
 
@@ -31,10 +30,11 @@ SKIPPED_SHOWN = 20
 def collect_calls(
     files: Annotated[
         list[Path],
-        typer.Argument(help="Files of calls: JSON lines, OpenAI fine-tuning files or OTLP JSON; also as .gz."),
+        typer.Argument(help="Files or folders of calls, in any format of docs/formats.md; also packed."),
     ],
     form: Annotated[
-        Form | None, typer.Option("--format", help="The files' format; by default it is read off their content.")
+        str | None,
+        typer.Option("--format", help="The files' format, as docs/formats.md names it; else each document tells."),
     ] = None,
     strict: Annotated[bool, typer.Option(help="Stop at the first line that cannot be read.")] = False,
     home: Home = None,
@@ -44,11 +44,15 @@ def collect_calls(
     collected = collect.collect(Workspace(home), files, strict=strict, form=form, progress=progress(as_json))
     skipped = [{"file": str(s.file), "line": s.line, "reason": s.reason} for s in collected.skipped]
     if as_json:
-        return output.print_json({"read": collected.read, "added": collected.added, "skipped": skipped})
+        told = {"read": collected.read, "added": collected.added, "skipped": skipped, "passed": dict(collected.passed)}
+        return output.print_json(told)
     for line in skipped[:SKIPPED_SHOWN]:
         output.print_note(f"skipped {line['file']}:{line['line']}: {line['reason']}")
     if len(skipped) > SKIPPED_SHOWN:
         output.print_note(f"… and {len(skipped) - SKIPPED_SHOWN:,} more (--json lists them all)")
+    if collected.passed:
+        kinds = ", ".join(f"{count:,} {kind}" for kind, count in collected.passed.items())
+        output.print_note(f"passed over, since they are no calls: {kinds}")
     output.console.print(
         f"{collected.read:,} calls read, {collected.added:,} new, {len(skipped):,} skipped. Next: protege tasks",
         highlight=False,

@@ -3,39 +3,33 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from ..call import Call, content_hash
 from ..common.confinement import Aside, Confinement
+from ..common.plain_json import plain
 from ..common.progress import Bar, Progress, Silent
-from ..errors import BadCall, BadInput
+from ..errors import BadInput
 from ..masking.masking import mask
 from . import json_files
-from .formats import calls, openai, otlp
+from .formats.base import Format, Found, Half, Passed, Span
+from .formats.registry import FORMATS, format_of, formats, parts_of
+from .once import MOST_HELD_BYTES, Once
+from .opening import files_in
+from .pairing import Pairing
 from .pricing import priced
 
 if TYPE_CHECKING:
     from ..workspace import Workspace
 
-Form: TypeAlias = Literal["calls", "openai", "otlp"]
-"""The form of a file. calls: one call a line, as JSON. openai: a chat fine-tuning file. otlp: OpenTelemetry GenAI spans
-in OTLP JSON."""
-
-_READERS: Mapping[Form, Callable[[Any], Iterator[dict[str, Any] | BadCall]]] = {
-    "calls": calls.records,
-    "openai": openai.records,
-    "otlp": otlp.records,
-}
 _BATCH = 2000
-_BATCH_BYTES = 64 << 20
-"""Calls are stored in batches of so many calls, or earlier if their file's bytes come to so much."""
 MOST_SKIPPED = 1_000
 """The most lines that a result names; the others are counted."""
 MOST_UNUSABLE = 100_000
@@ -48,7 +42,7 @@ class Skipped:
 
     file: Path
     line: int
-    """Its number, from 1."""
+    """Its number, from 1; in a file that is one JSON list, the item's."""
     reason: str
     """Why it could not be used, without its content."""
 
@@ -70,6 +64,8 @@ class Collected:
     claims: int = 0
     """How many calls say what specialists did with them. That was not measured here, so it counts as a claim only
     (`Call.claims`)."""
+    passed: Mapping[str, int] = field(default_factory=dict[str, int])
+    """What else the files hold, by its kind, and how often: steps of a trace that are no calls, for example."""
 
 
 def collect(
@@ -77,108 +73,145 @@ def collect(
     paths: Iterable[str | PathLike[str]],
     *,
     strict: bool = False,
-    form: Form | None = None,
+    form: str | None = None,
     progress: Progress | None = None,
 ) -> Collected:
     """Add the calls of these files to the workspace. Calls that it has already, by id, stay as they are.
 
-    Lines that cannot be used are skipped and named in the result. form: that of all the files; by default each file's
-    first lines tell. Raises BadInput, before anything is added, if a file is missing, a folder or empty. With `strict`
-    it also raises BadInput if any line of any file cannot be used; the files are then read twice.
+    paths: files, and folders whose files are all read. Lines that cannot be used are skipped and named in the result.
+    form: that of all the files, a name of `formats.registry`; by default each document tells its own. Raises BadInput,
+    before anything is added, if a file is missing or empty, or there is no such form. With `strict` it also raises
+    BadInput if any line of any file cannot be used; the files are then read twice.
     """
-    files = [Path(path) for path in paths]
+    files = [file for path in paths for file in files_in(Path(path))]
+    named = None if form is None else FORMATS.get(form)
     for path in files:
         json_files.check(path)
-    forms: dict[Path, Form] = {path: form or form_of(path) for path in files}
     if strict:
-        for path in files:
-            for item in _read(path, forms[path]):
-                if isinstance(item, Skipped):
-                    raise BadInput(f"{path}, line {item.line}: {item.reason}.", "Mend the line, or leave out --strict.")
+        for item in _Reading(named).of(files):
+            if isinstance(item, Skipped):
+                raise BadInput(
+                    f"{item.file}, line {item.line}: {item.reason}.", "Mend the line, or leave out --strict."
+                )
     read = added = unusable = claims = 0
     skipped: list[Skipped] = []
     total = sum(path.stat().st_size for path in files)
     with (progress or Silent()).step("collect", total) as bar:
-        for path in files:
-            asides: list[Aside] = []
-            items = _read(path, forms[path], bar, asides)
-            while batch := list(islice(items, _BATCH)):
-                batch_calls = [item for item in batch if isinstance(item, Call)]
-                lines = [item for item in batch if isinstance(item, Skipped)]
-                unusable += len(lines)
-                skipped += lines[: MOST_SKIPPED - len(skipped)]
-                read += len(batch_calls)
-                claims += sum(bool(call.claims) for call in batch_calls)
-                with workspace.change():
-                    added += workspace.add_calls(batch_calls)
-                    workspace.quarantine.add(asides)
-                asides.clear()
-    return Collected(read, added, tuple(skipped), tuple(files), unusable, claims)
+        reading = _Reading(named, bar)
+        items = reading.of(files)
+        while batch := list(islice(items, _BATCH)):
+            batch_calls = [item for item in batch if isinstance(item, Call)]
+            lines = [item for item in batch if isinstance(item, Skipped)]
+            unusable += len(lines)
+            skipped += lines[: MOST_SKIPPED - len(skipped)]
+            read += len(batch_calls)
+            claims += sum(bool(call.claims) for call in batch_calls)
+            with workspace.change():
+                added += workspace.add_calls(batch_calls)
+                workspace.quarantine.add(reading.asides)
+            reading.asides.clear()
+    return Collected(read, added, tuple(skipped), tuple(files), unusable, claims, dict(reading.passed.most_common()))
 
 
-def read(path: Path, form: Form | None = None) -> Iterator[Call]:
+def read(path: Path, form: str | None = None) -> Iterator[Call]:
     """The calls of a file, without storing them. Lines that cannot be used are left out. Raises BadInput."""
     json_files.check(path)
-    return (item for item in _read(path, form or form_of(path)) if isinstance(item, Call))
+    items = _Reading(None if form is None else FORMATS.get(form)).of([path])
+    return (item for item in items if isinstance(item, Call))
 
 
-def form_of(path: Path) -> Form:
-    """The form of a file, by its first lines; "calls" if they do not tell."""
-    heads: Sequence[Mapping[str, Any]] = [d for d in json_files.head(path) if isinstance(d, Mapping)]
-    if any("resourceSpans" in head for head in heads):
-        return "otlp"
-    # A file of calls may begin with a failed one, which has no response. So all lines must look like fine-tuning.
-    if heads and all("messages" in head and openai.FIELDS.issuperset(head) for head in heads):
-        return "openai"
-    return "calls"
+class _Reading:
+    """One pass over files."""
 
+    def __init__(self, form: Format | None, bar: Bar | None = None) -> None:
+        self.asides: list[Aside] = []
+        """The records that could not be read, the first MOST_SKIPPED of them."""
+        self.passed: Counter[str] = Counter()
+        self._form = form
+        self._formats = formats() if form is None else ()
+        self._bar = bar
+        self._pairing = Pairing()
+        self._seen: Counter[str] = Counter()
 
-def _read(
-    path: Path, form: Form, bar: Bar | None = None, asides: list[Aside] | None = None
-) -> Iterator[Call | Skipped]:
-    """Each call, and each line that holds none. Ends after MOST_UNUSABLE of these in a row."""
-    unusable = 0
-    for item in _items(path, form, bar, [] if asides is None else asides):
-        yield item
-        unusable = unusable + 1 if isinstance(item, Skipped) else 0
-        if isinstance(item, Skipped) and unusable == MOST_UNUSABLE:
-            yield Skipped(path, item.line, f"{MOST_UNUSABLE:,} lines in a row hold no call; the rest is not read")
-            return
+    def of(self, files: Iterable[Path]) -> Iterator[Call | Skipped]:
+        """Each call, and each line that holds none."""
+        for path in files:
+            self._seen.clear()
+            yield from self._bounded(path)
+        for file, line, reason in self._pairing.left():
+            yield Skipped(Path(file), line, reason)
 
+    def _bounded(self, path: Path) -> Iterator[Call | Skipped]:
+        """The items of a file. Ends after MOST_UNUSABLE lines in a row without a call."""
+        unusable = 0
+        for item in self._items(path):
+            yield item
+            unusable = unusable + 1 if isinstance(item, Skipped) else 0
+            if isinstance(item, Skipped) and unusable == MOST_UNUSABLE:
+                yield Skipped(path, item.line, f"{MOST_UNUSABLE:,} lines in a row hold no call; the rest is not read")
+                return
 
-def _items(path: Path, form: Form, bar: Bar | None, asides: list[Aside]) -> Iterator[Call | Skipped]:
-    seen: Counter[str] = Counter()
-    skipped: list[Skipped] = []
-    line = 0
+    def _items(self, path: Path) -> Iterator[Call | Skipped]:
+        skipped: list[Skipped] = []
+        record: Any = None
+        place = path
+        line = held = 0
+        once = Once()
 
-    def set_aside(aside: Aside) -> None:
-        skipped.append(Skipped(path, line, aside.detail.rstrip(".") or f"it cannot be read ({aside.reason})"))
-        if len(asides) < MOST_SKIPPED:
-            asides.append(replace(aside, body=b"" if record is None else _masked(record)))
+        def set_aside(aside: Aside) -> None:
+            skipped.append(Skipped(place, line, aside.detail.rstrip(".") or f"it cannot be read ({aside.reason})"))
+            if len(self.asides) < MOST_SKIPPED:
+                self.asides.append(replace(aside, body=b"" if record is None else _masked(record)))
 
-    record: dict[str, Any] | BadCall | None = None
-    confinement = Confinement("import", set_aside)
-    for line, document in json_files.documents(path, bar):
-        if isinstance(document, json_files.Unreadable):
-            yield Skipped(path, line, str(document))
-            continue
-        records: Iterator[dict[str, Any] | BadCall] = iter(())
-        record = None
-        with confinement.each(f"{path}:{line}"):
-            records = _READERS[form](document)
-        more = True
-        while more:
-            call, more, record = None, False, None
-            with confinement.each(f"{path}:{line}"):
-                record = next(records, None)
-                more = record is not None
-                if isinstance(record, BadCall):
-                    raise record
-                call = None if record is None else _call(record, seen)
-            if call is not None:
-                yield call
+        confinement = Confinement("import", set_aside)
+        for line, document, size, member in json_files.documents(path, self._bar):
+            place = path / member
+            if isinstance(document, json_files.Unreadable):
+                yield Skipped(place, line, str(document))
+                continue
+            for form, unit in self._units(document, f"{place}:{line}", confinement):
+                with confinement.each(f"{place}:{line}"):
+                    for found in form.read(unit):
+                        record = found if isinstance(found, dict) else getattr(found, "record", None)
+                        if (call := self._call(found, once, str(place), line, size)) is not None:
+                            yield call
+                record = None
+                yield from skipped
+                skipped.clear()
             yield from skipped
             skipped.clear()
+            held += size
+            if held > MOST_HELD_BYTES:
+                yield from once.released()
+                held = 0
+        yield from once.released()
+        if once.repeated:
+            self.passed["step around a call that tells it once more"] += once.repeated
+
+    def _units(self, document: Any, key: str, confinement: Confinement) -> Iterator[tuple[Format, Any]]:
+        """The units of a document, each with its form."""
+        for part in parts_of(document):
+            with confinement.each(key):
+                form = self._form or format_of(part, self._formats)
+                for unit in form.units(part):
+                    yield form, unit
+
+    def _call(self, found: Found, once: Once, file: str, line: int, size: int) -> Call | None:
+        """The call of what was found, if it is whole and need not wait."""
+        if isinstance(found, Passed):
+            self.passed[found.kind] += 1
+            return None
+        if isinstance(found, Span):
+            if found.record is None:
+                self.passed[f"{found.kind} step"] += 1
+                once.passed(found)
+            else:
+                once.hold(found, _call(found.record, self._seen))
+            return None
+        if isinstance(found, Half):
+            whole = self._pairing.add(found, file, line, size)
+            return None if whole is None else _call(whole, self._seen)
+        return _call(found, self._seen)
 
 
 def _masked(record: Any) -> bytes:
@@ -198,7 +231,11 @@ def _call(record: Mapping[str, Any], seen: Counter[str]) -> Call:
     Its id must not depend on other lines: if they change, it must not become another call that calibration counts
     again.
     """
-    payload = orjson.dumps(record)
+    try:
+        payload = orjson.dumps(record)
+    except TypeError:  # what Python's reader takes and orjson does not: a lone surrogate, an integer over 64 bits
+        record = plain(record)
+        payload = orjson.dumps(record)
     masked = mask(payload)
     if masked is not payload:
         record = orjson.loads(masked)

@@ -1,22 +1,20 @@
-"""Files of JSON documents, plain or gzip: one document a line, or a single document."""
+"""Files of JSON documents: one document a line, a single document, or one list of them."""
 
 from __future__ import annotations
 
-import gzip
-import itertools
-import zlib
 from array import array
 from collections.abc import Iterator
-from contextlib import contextmanager
+from io import BufferedReader
 from itertools import chain
 from pathlib import Path
-from typing import IO, Any, cast
-
-import orjson
+from typing import IO, Any, NamedTuple, cast
 
 from ..common import checks
+from ..common.plain_json import loads
 from ..common.progress import Bar
 from ..errors import BadInput
+from . import json_lists
+from .opening import DAMAGED, opened, refuse_others
 
 MOST_BYTES = checks.MOST_BYTES
 """The most bytes of a line, and of a document over many lines, after decompression. Longer ones are passed over in
@@ -24,7 +22,7 @@ pieces, so that no file takes more memory than this, however small it is on the 
 MOST_PASSED_BYTES = 2 << 30
 """A file is given up where more bytes than this hold no call: a gzip file of 10 MB may unpack to 10 GB."""
 _PIECE = 1 << 20
-_DAMAGED_GZIP = (EOFError, zlib.error, gzip.BadGzipFile)
+_HEAD = 4096
 _LINES_BETWEEN_REPORTS = 500
 
 
@@ -32,60 +30,79 @@ class Unreadable(ValueError):
     """A document is not JSON. The message says why and holds no content."""
 
 
+class Document(NamedTuple):
+    """One JSON document of a file."""
+
+    line: int
+    """The number of its line, from 1; of its item, in a file that is one JSON list."""
+    value: Any
+    """What it holds; an `Unreadable` if it is not JSON, longer than MOST_BYTES, or nested more than
+    `checks.MOST_LEVELS` deep."""
+    size: int
+    """Its bytes."""
+    member: str = ""
+    """The name of its file in a zip."""
+
+
 def check(path: Path) -> None:
-    """Raises BadInput if the file cannot be read: it is missing, a folder, empty, one JSON list, or not permitted."""
+    """Raises BadInput if the file cannot be read: it is missing, a folder, empty, of another kind, or not permitted."""
     try:
-        with _opened(path) as (file, _):
-            head = file.read(4096).removeprefix(_BOM).lstrip()
+        with opened(path) as (streams, raw):
+            refuse_others(path, raw.peek(64) if isinstance(raw, BufferedReader) else b"")
+            head = b""
+            for _, file in streams:
+                head = file.read(4096).removeprefix(_BOM).lstrip()
+                if head:
+                    break
     except FileNotFoundError:
         raise BadInput(f"{path} does not exist.", "Check the path.") from None
     except IsADirectoryError:
         raise BadInput(f"{path} is a folder.", f"Name the files in it, such as {path}/*.jsonl") from None
-    except _DAMAGED_GZIP:
-        raise BadInput(f"{path} is cut off or is not gzip at all.", "Copy it again.") from None
+    except DAMAGED:
+        raise BadInput(f"{path} is cut off or is not what its first bytes say.", "Copy it again.") from None
     except OSError as error:
         raise BadInput(f"{path} cannot be read: {error.strerror}.", "Check its permissions.") from error
     if not head:
         raise BadInput(f"{path} is empty.", "A file of calls has one call a line, as JSON.")
-    if head[:1] == b"[":
-        raise BadInput(f"{path} is one JSON list.", f"Write one call a line: jq -c '.[]' {path} > calls.jsonl")
 
 
-def documents(path: Path, bar: Bar | None = None) -> Iterator[tuple[int, Any]]:
-    """Each JSON document with the number of its line, from 1; an `Unreadable` in its place if it is not JSON, is longer
-    than MOST_BYTES, or is nested more than `checks.MOST_LEVELS` deep.
-
-    A file with one document over many lines is read whole. `bar` advances by the bytes read from the disk.
+def documents(path: Path, bar: Bar | None = None) -> Iterator[Document]:
+    """Each JSON document of a file. A file with one document over many lines is read whole; the items of a file that is
+    one JSON list come one by one. `bar` advances by the bytes read from the disk.
     """
     reported = 0
-    with _opened(path) as (file, raw):
-        for number, line in _whole(_numbered(file)):
-            yield number, _parsed(line)
-            if bar and number % _LINES_BETWEEN_REPORTS == 0:
-                bar.advance(raw.tell() - reported)
-                reported = raw.tell()
+    with opened(path) as (streams, raw):
+        for member, file in streams:
+            for count, (number, line) in enumerate(_texts(file)):
+                yield Document(number, _parsed(line), 0 if isinstance(line, Unreadable) else len(line), member)
+                if bar and count % _LINES_BETWEEN_REPORTS == 0:
+                    bar.advance(raw.tell() - reported)
+                    reported = raw.tell()
         if bar:
             bar.advance(raw.tell() - reported)
 
 
-def head(path: Path, count: int = 20) -> list[Any]:
-    """The first documents of a file; unreadable ones are left out."""
-    first = (document for _, document in itertools.islice(documents(path), count))
-    return [document for document in first if not isinstance(document, Unreadable)]
+def _texts(file: IO[bytes]) -> Iterator[tuple[int, bytes | Unreadable]]:
+    """The JSON texts of a stream with their numbers."""
+    head = cast(Any, file).peek(_HEAD)
+    return _listed(file) if head.removeprefix(_BOM).lstrip()[:1] == b"[" else _whole(_numbered(file))
+
+
+def _listed(file: IO[bytes]) -> Iterator[tuple[int, bytes | Unreadable]]:
+    number = 0
+    passed = _Passed()
+    try:
+        for number, item in enumerate(json_lists.items(file, MOST_BYTES), 1):
+            if item is None:
+                passed.over_bytes(MOST_BYTES)
+            yield number, Unreadable("longer than a call may be, or cut off") if item is None else item
+    except DAMAGED:
+        yield number + 1, Unreadable(_DAMAGED_HERE)
+    except _GivenUp:
+        yield number, Unreadable(_TOO_MUCH.format(MOST_PASSED_BYTES >> 20))
 
 
 _BOM = b"\xef\xbb\xbf"
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
-    """The file's content, and the file on the disk. Its first bytes, not its name, tell whether it is compressed."""
-    with path.open("rb") as raw:
-        if raw.peek(2)[:2] == b"\x1f\x8b":
-            with gzip.open(raw) as file:
-                yield cast(IO[bytes], file), raw
-        else:
-            yield raw, raw
 
 
 def _numbered(file: IO[bytes]) -> Iterator[tuple[int, bytes | Unreadable]]:
@@ -107,12 +124,14 @@ def _numbered(file: IO[bytes]) -> Iterator[tuple[int, bytes | Unreadable]]:
                 passed.over(line)
             else:
                 yield number, line
-    except _DAMAGED_GZIP:
-        yield number + 1, Unreadable("the compressed file is cut off or damaged here")
+    except DAMAGED:
+        yield number + 1, Unreadable(_DAMAGED_HERE)
     except _GivenUp:
-        yield number, Unreadable(f"more than {MOST_PASSED_BYTES >> 20} MB hold no call; the rest is not read")
+        yield number, Unreadable(_TOO_MUCH.format(MOST_PASSED_BYTES >> 20))
 
 
+_DAMAGED_HERE = "the compressed file is cut off or damaged here"
+_TOO_MUCH = "more than {} MB hold no call; the rest is not read"
 _TOO_LONG = f"longer than {MOST_BYTES >> 20} MB"
 
 
@@ -127,7 +146,10 @@ class _Passed:
         self._bytes = 0
 
     def over(self, line: bytes) -> None:
-        self._bytes += max(len(line), 64)
+        self.over_bytes(max(len(line), 64))
+
+    def over_bytes(self, count: int) -> None:
+        self._bytes += count
         if self._bytes > MOST_PASSED_BYTES:
             raise _GivenUp
 
@@ -192,8 +214,8 @@ def _parsed(line: bytes | bytearray | Unreadable) -> Any:
     if isinstance(line, Unreadable):
         return line
     try:
-        document = orjson.loads(line)
-    except orjson.JSONDecodeError:
+        document = loads(line)
+    except (ValueError, RecursionError):
         return Unreadable(_why(line))
     if checks.too_deep(document):
         return Unreadable(f"nested more than {checks.MOST_LEVELS} levels deep")

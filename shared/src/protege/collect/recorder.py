@@ -19,8 +19,9 @@ import orjson
 import uuid_utils
 
 from ..common import patience
-from ..common.checks import MOST_BYTES, MOST_LEVELS, without_odd_fields
+from ..common.checks import MOST_BYTES, without_odd_fields
 from ..common.files import home_path
+from ..common.plain_json import plain
 from ..masking.masking import mask
 from .journal import JournalWriter
 
@@ -105,7 +106,7 @@ def _json(record: Mapping[str, Any]) -> bytes:
     try:
         written = orjson.dumps(record, _unserialisable, _OPTIONS)
     except TypeError:  # odd values; or more than 254 levels, which is orjson's bound. The drain has the lower one
-        written = orjson.dumps(_plain(record, 0), _unserialisable, _OPTIONS)
+        written = orjson.dumps(plain(record), _unserialisable, _OPTIONS)
     if len(written) > MOST_BYTES:
         raise ValueError("the call is too large")
     return written
@@ -118,18 +119,3 @@ def _unserialisable(value: Any) -> Any:
     if isinstance(value, set | frozenset):
         return list(value)
     return f"<{type(value).__module__}.{type(value).__qualname__}>"
-
-
-def _plain(value: Any, depth: int) -> Any:
-    """A copy without what orjson refuses: odd keys, integers over 64 bits, lone surrogates, circles."""
-    if depth >= MOST_LEVELS and isinstance(value, Mapping | list | tuple | set | frozenset):
-        return "<too deep>"
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()
-    if isinstance(value, Mapping):
-        return {_plain(str(key), depth): _plain(item, depth + 1) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(item, depth + 1) for item in value]
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value if -(1 << 63) <= value < 1 << 64 else str(value)
-    return value

@@ -10,10 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, cast
 
-import orjson
-
 from ..errors import BadCall
 from . import tool_calls
+from .plain_json import loads
 
 Message: TypeAlias = Mapping[str, Any]
 
@@ -288,8 +287,8 @@ def json_in(value: Any) -> Any:
     if not isinstance(value, str) or value.lstrip()[:1] not in ("{", "["):
         return value
     try:
-        return orjson.loads(value)
-    except orjson.JSONDecodeError:
+        return loads(value)
+    except (ValueError, RecursionError):
         return value
 
 

@@ -1,4 +1,5 @@
-"""The forms of files with recorded calls, one module each: from a line or a document to the records of calls.
+"""The forms of files with recorded calls: from a document to the records of its calls.
 
-calls: our own. openai: chat fine-tuning files. otlp, otlp_messages: OpenTelemetry GenAI spans.
+`registry` names them, `base` says what a form is, `dialects` reads what providers' APIs take and give; the other
+modules are the forms.
 """

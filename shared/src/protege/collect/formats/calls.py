@@ -1,26 +1,74 @@
-"""Files of calls as JSON lines: one call a line, in the form of `Call.to_record()`."""
+"""Files of calls as JSON lines: one call a line, in the form of `Call.to_record()`, or with its answer as others write
+it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ...chat.streams import assemble
+from ...call import request_from
 from ...errors import BadCall
+from .base import Format, Record, object_of
+from .dialects import response_of
 
 ANSWER_KEYS = frozenset({"task", "agent", "split", "template_version", "source", "licence", "gold_accept"})
 """Fields in which the author of a data set says what he knows about a call. They are not part of the call."""
+_ANSWERS = ("response", "choices", "completion", "output", "answer", "reply", "assistant", "generation", "chosen")
+"""The fields that may hold the answer."""
 
 
-def records(document: Any) -> Iterator[dict[str, Any]]:
-    """The one call of a line. If its `response` is a list of stream chunks, they are assembled. Raises BadCall."""
-    if not isinstance(document, Mapping):
-        raise BadCall("not a JSON object.")
+def records(document: Any) -> Iterator[Record]:
+    """The one call of a line. Its answer is its `response`, in any form of `dialects.response_of`; or what another
+    field holds (`choices`, `completion`, …); or the last message, if an assistant says it. Raises BadCall."""
+    document = object_of(document)
     record = {name: value for name, value in document.items() if name not in ANSWER_KEYS}
-    if isinstance(chunks := record.get("response"), list):
-        if not all(isinstance(chunk, Mapping) for chunk in chunks):
-            raise BadCall("response is a list, but not of stream chunks.")
-        message, finish_reason, usage = assemble(chunks)
-        reported = {"finish_reason": finish_reason, "usage": usage}
-        record = {**{name: value for name, value in reported.items() if value}, **record, "response": message}
-    yield record
+    if "messages" not in record and isinstance(prompt := record.get("prompt"), str | list) and _answer_field(record):
+        record["messages"] = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
+    name = _answer_field(record)
+    if name is None:
+        yield _with_last_message(record) if "response" not in record and not record.get("error") else record
+        return
+    given = record.pop(name)
+    if name == "choices":
+        given = {"choices": given}
+    if _is_message(given):
+        yield {**record, "response": given}
+        return
+    try:
+        told = response_of(given)
+    except BadCall as error:
+        raise BadCall(f"its answer, in {name}: {error.fact}" if name != "response" else error.fact) from None
+    yield {**{key: value for key, value in told.items() if key != "id"}, **record, **_response(told)}
+
+
+def _answer_field(record: Mapping[str, Any]) -> str | None:
+    return next((name for name in _ANSWERS if record.get(name) is not None), None)
+
+
+def _is_message(value: Any) -> bool:
+    return isinstance(value, Mapping) and value.get("role") == "assistant" and "usage" not in value
+
+
+def _response(told: Mapping[str, Any]) -> Record:
+    return {"response": told["response"]} if told.get("response") is not None else {}
+
+
+def _with_last_message(record: Record) -> Record:
+    """A record without an answer of its own: the last message is the answer, if an assistant says it."""
+    messages = record.get("messages")
+    if not isinstance(messages, list) or len(messages) < 2:
+        return record
+    last = request_from({"messages": messages[-1:]}).messages
+    if last[-1]["role"] != "assistant":
+        return record
+    return {**record, "messages": messages[:-1], "response": messages[-1]}
+
+
+FORMAT = Format(
+    "files of calls: one a line, with messages and response", lambda document: "messages" in document, records
+)
+
+
+def form() -> Format:
+    """This form."""
+    return FORMAT

@@ -8,26 +8,26 @@ from typing import Any
 
 from ...call import request_from
 from ...errors import BadCall
+from .base import Format, Record, object_of
 
 FIELDS = frozenset({"messages", "tools", "functions", "parallel_tool_calls"})
 """All that a line of such a file may hold."""
 
 
-def records(document: Any) -> Iterator[dict[str, Any]]:
+def records(document: Any) -> Iterator[Record]:
     """The call that ends in the last assistant message whose `weight` is not 0. What comes after it is left out.
 
     The older `functions` and `function_call` become tools and tool calls. Raises BadCall.
     """
-    if not isinstance(document, Mapping):
-        raise BadCall("not a JSON object.")
+    document = object_of(document)
     request_from(document)
-    messages = [_message(message) for message in document["messages"]]
+    messages = [{name: value for name, value in m.items() if name != "weight"} for m in document["messages"]]
     answers = [i for i, m in enumerate(document["messages"]) if m["role"] == "assistant" and m.get("weight") != 0]
     if not answers:
         raise BadCall("messages hold no assistant message to learn from.")
     if not answers[-1]:
         raise BadCall("messages begin with the answer.")
-    record: dict[str, Any] = {"messages": messages[: answers[-1]], "response": messages[answers[-1]]}
+    record: Record = {"messages": messages[: answers[-1]], "response": messages[answers[-1]]}
     if tools := document.get("tools") or [{"type": "function", "function": f} for f in document.get("functions") or ()]:
         record["tools"] = tools
     if (parallel := document.get("parallel_tool_calls")) is not None:
@@ -35,8 +35,10 @@ def records(document: Any) -> Iterator[dict[str, Any]]:
     yield record
 
 
-def _message(message: Mapping[str, Any]) -> dict[str, Any]:
-    written = {name: value for name, value in message.items() if name not in ("weight", "function_call")}
-    if function := message.get("function_call"):
-        written["tool_calls"] = [{"id": None, "type": "function", "function": function}]
-    return written
+def _tells(document: Mapping[str, Any]) -> bool:
+    return "messages" in document and FIELDS.issuperset(document)
+
+
+def form() -> Format:
+    """This form."""
+    return Format("OpenAI chat fine-tuning files", _tells, records)

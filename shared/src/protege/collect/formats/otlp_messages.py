@@ -1,42 +1,43 @@
-"""The messages of an OpenTelemetry GenAI span in OpenAI chat form: from parts (today), or from events (up to v1.36)."""
+"""The messages of a span in OpenAI chat form, from each convention: OpenTelemetry's of today (parts) and up to v1.36
+(events), OpenLLMetry's (`gen_ai.prompt.0.content`), and OpenInference's (`llm.input_messages.0.message.content`)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, cast
 
-import orjson
+from ...common.messages import json_in, text_in
+from .base import Record, without_nothing
+from .dialects import tools_of as tools_in
 
 
-def from_parts(attributes: Mapping[str, Any]) -> dict[str, Any] | None:
+def from_parts(attributes: Mapping[str, Any]) -> Record | None:
     """`messages`, `response` and `finish_reason` from `gen_ai.input.messages` and its kin; None if there are none.
 
     Of several answers, the first is taken.
     """
-    asked = _json(attributes.get("gen_ai.input.messages"))
+    asked = json_in(attributes.get("gen_ai.input.messages"))
     if not asked:
         return None
-    instructions = _json(attributes.get("gen_ai.system_instructions"))
-    if isinstance(instructions, str):
-        instructions = [{"type": "text", "content": instructions}]
-    system = [{"role": "system", "parts": instructions}] if instructions else []
-    answers = _json(attributes.get("gen_ai.output.messages")) or []
+    instructions = text_in(json_in(attributes.get("gen_ai.system_instructions")))
+    system = [{"role": "system", "content": instructions}] if instructions else []
+    answers = json_in(attributes.get("gen_ai.output.messages")) or []
     return {
-        "messages": [written for message in (*system, *asked) for written in _messages(message)],
-        "response": next(_messages({"role": "assistant", **answers[0]}), None) if answers else None,
+        "messages": [*system, *asked],
+        "response": {"role": "assistant", **answers[0]} if answers else None,
         "finish_reason": answers[0].get("finish_reason") if answers else None,
     }
 
 
-def from_events(events: Iterable[tuple[str, Mapping[str, Any]]]) -> dict[str, Any] | None:
+def from_events(events: Iterable[tuple[str, Mapping[str, Any]]]) -> Record | None:
     """The same from the events `gen_ai.<role>.message` and `gen_ai.choice`; None if there are none."""
-    messages: list[dict[str, Any]] = []
+    messages: list[Record] = []
     response = reason = None
     for name, attributes in events:
         # Some instrumentations put the event's body into one attribute.
-        body = {**attributes, **(_json(attributes.get("gen_ai.event.content")) or {})}
+        body = {**attributes, **(json_in(attributes.get("gen_ai.event.content")) or {})}
         if name == "gen_ai.choice" and response is None:
-            message = _json(body.get("message"))
+            message = json_in(body.get("message"))
             response = _plain("assistant", message if isinstance(message, Mapping) else {**body, "content": message})
             reason = body.get("finish_reason")
         elif name in _ROLE_OF_EVENT:
@@ -44,96 +45,157 @@ def from_events(events: Iterable[tuple[str, Mapping[str, Any]]]) -> dict[str, An
     return {"messages": messages, "response": response, "finish_reason": reason} if messages else None
 
 
-def tools_of(attributes: Mapping[str, Any]) -> list[dict[str, Any]]:
+def from_openllmetry(attributes: Mapping[str, Any]) -> Record | None:
+    """The same, and the tools, from OpenLLMetry's numbered attributes."""
+    asked = _listed(attributes, "gen_ai.prompt")
+    if not asked:
+        return None
+    answers = _listed(attributes, "gen_ai.completion")
+    answer = _plain("assistant", answers[0]) if answers else None
+    return {
+        "messages": [_plain("user", message) for message in asked],
+        "response": answer,
+        "finish_reason": answers[0].get("finish_reason") if answers else None,
+        "tools": [_function(tool) for tool in _listed(attributes, "llm.request.functions")],
+    }
+
+
+def from_openinference(attributes: Mapping[str, Any]) -> Record | None:
+    """The same from OpenInference's: numbered attributes, or the lists that Phoenix makes of them."""
+    asked = _listed(attributes, "llm.input_messages")
+    if not asked:
+        prompt = attributes.get("input.value")
+        if (
+            attributes.get("openinference.span.kind") != "LLM"
+            or not isinstance(prompt, str)
+            or json_in(prompt) != prompt
+        ):
+            return None
+        asked = [{"role": "user", "content": prompt}]
+    answers = _listed(attributes, "llm.output_messages")
+    if not answers and _is_words(said := attributes.get("output.value")):
+        answers = [{"role": "assistant", "content": said}]
+    told = json_in(attributes.get("llm.invocation_parameters"))
+    parameters: Mapping[str, Any] = cast(Mapping[str, Any], told) if isinstance(told, Mapping) else {}
+    tools = [json_in(_inner(tool, "tool").get("json_schema")) for tool in _listed(attributes, "llm.tools")]
+    return {
+        "messages": [_inference_message("user", message) for message in asked],
+        "response": _inference_message("assistant", answers[0]) if answers else None,
+        "finish_reason": attributes.get("llm.finish_reason"),
+        "tools": tools_in({"tools": tools}) if all(isinstance(tool, Mapping) for tool in tools) else [],
+        "invocation": {key: value for key, value in parameters.items() if key not in ("messages", "contents", "tools")},
+    }
+
+
+def tools_of(attributes: Mapping[str, Any]) -> list[Any]:
     """The tools of `gen_ai.tool.definitions` in OpenAI's form."""
-    written: list[dict[str, Any]] = []
-    for tool in _json(attributes.get("gen_ai.tool.definitions")) or ():
-        tool = _json(tool)
-        function = tool.get("function") or {k: tool[k] for k in ("name", "description", "parameters") if k in tool}
-        written.append({"type": "function", "function": function})
-    return written
-
-
-def finish_reason(reason: Any) -> str | None:
-    """A finish reason under OpenAI's name."""
-    return None if reason is None else {"tool_call": "tool_calls"}.get(reason, str(reason))
+    return tools_in({"tools": [json_in(tool) for tool in json_in(attributes.get("gen_ai.tool.definitions")) or ()]})
 
 
 _ROLE_OF_EVENT = {f"gen_ai.{role}.message": role for role in ("system", "user", "assistant", "tool")}
 
 
-def _json(value: Any) -> Any:
-    """A value that was written as JSON text because structures were not supported; other text stays text."""
-    if not isinstance(value, str) or value[:1] not in ("{", "["):
-        return value
-    try:
-        return orjson.loads(value)
-    except orjson.JSONDecodeError:
-        return value
+def _is_words(value: Any) -> bool:
+    """Whether a value is a text, and no JSON."""
+    return isinstance(value, str) and json_in(value) is value
 
 
-def _messages(message: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """A message of parts in chat form. The answer of each tool in it becomes a message of its own."""
-    if "parts" not in message:
-        yield _plain(str(message.get("role")), message)
-        return
-    content: list[dict[str, Any]] = []
-    calls: list[dict[str, Any]] = []
-    results = 0
-    for part in message["parts"]:
-        kind = part.get("type")
-        if kind == "tool_call_response":
-            results += 1
-            answer = part.get("response", part.get("result"))
-            yield {"role": "tool", "tool_call_id": part.get("id"), "content": _text(answer)}
-        elif kind == "tool_call":
-            calls.append(_tool_call(part))
-        elif kind != "reasoning":  # reasoning is not part of what was asked or answered
-            content.append(_part(part))
-    if content or calls or not results:
-        written: dict[str, Any] = {"role": message["role"], "content": _content(content)}
-        yield {**written, "tool_calls": calls} if calls else written
-
-
-def _content(parts: list[dict[str, Any]]) -> str | list[dict[str, Any]] | None:
-    if all(part["type"] == "text" for part in parts):
-        return "\n".join(part["text"] for part in parts) or None
-    return parts
-
-
-def _part(part: Mapping[str, Any]) -> dict[str, Any]:
-    kind = part.get("type")
-    if kind == "text":
-        return {"type": "text", "text": _text(part.get("content"))}
-    if kind == "blob" and part.get("modality") == "image":
-        url = f"data:{part.get('mime_type') or 'image/png'};base64,{part.get('content')}"
-        return {"type": "image_url", "image_url": {"url": url}}
-    if kind == "uri" and part.get("modality") == "image":
-        return {"type": "image_url", "image_url": {"url": part.get("uri")}}
-    return dict(part)
-
-
-def _plain(role: str, body: Mapping[str, Any]) -> dict[str, Any]:
+def _plain(role: str, body: Mapping[str, Any]) -> Record:
     """A message that is in chat form already, except that its values may be written as JSON text."""
-    message: dict[str, Any] = {"role": body.get("role") or role}
     content = body.get("content")
-    message["content"] = content if content is None or isinstance(content, str | list) else _text(content)
-    if calls := _json(body.get("tool_calls")):
-        message["tool_calls"] = [_tool_call(_json(call)) for call in calls]
-    if message["role"] == "tool" and (call_id := body.get("tool_call_id") or body.get("id")):
-        message["tool_call_id"] = call_id
-    return message
+    structured = json_in(content)
+    if isinstance(structured, list) and all(
+        isinstance(part, Mapping) and "type" in part for part in cast(Any, structured)
+    ):
+        content = structured
+    elif not isinstance(content, str | list):
+        content = None if content is None else text_in(content)
+    calls = json_in(body.get("tool_calls"))
+    return without_nothing(
+        {
+            "role": body.get("role") or role,
+            "content": content,
+            "tool_calls": [_flat(json_in(call)) for call in _in_order(calls)] if calls else None,
+            "tool_call_id": body.get("tool_call_id") or (body.get("id") if body.get("role", role) == "tool" else None),
+        }
+    )
 
 
-def _tool_call(call: Mapping[str, Any]) -> dict[str, Any]:
-    function: Mapping[str, Any] = _json(call.get("function")) or call
-    arguments = function.get("arguments")
+def _flat(call: Any) -> Any:
+    """A call whose function may be written as JSON text."""
+    return {**call, "function": json_in(call["function"])} if isinstance(call, Mapping) and "function" in call else call
+
+
+def _function(tool: Mapping[str, Any]) -> Record:
+    function = {"name": tool.get("name"), "description": tool.get("description")}
     return {
-        "id": call.get("id"),
         "type": "function",
-        "function": {"name": function.get("name"), "arguments": "{}" if arguments is None else _text(arguments)},
+        "function": without_nothing({**function, "parameters": json_in(tool.get("parameters"))}),
     }
 
 
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else orjson.dumps(value).decode()
+def _inference_message(role: str, held: Mapping[str, Any]) -> Record:
+    message = _inner(held, "message")
+    contents = [_inference_part(_inner(part, "message_content")) for part in _in_order(message.get("contents") or ())]
+    calls = [_inner(call, "tool_call") for call in _in_order(message.get("tool_calls") or ())]
+    if name := message.get("function_call_name"):
+        calls.append({"function": {"name": name, "arguments": message.get("function_call_arguments_json") or "{}"}})
+    return without_nothing(
+        {
+            "role": message.get("role") or role,
+            "content": message.get("content") or contents or None,
+            "tool_calls": calls,
+            "tool_call_id": message.get("tool_call_id"),
+            "name": message.get("name"),
+        }
+    )
+
+
+def _inference_part(part: Mapping[str, Any]) -> Any:
+    if part.get("type") != "image":
+        return part
+    image = _inner(_inner(part, "image"), "image")
+    return {"type": "image_url", "image_url": {"url": image.get("url")}}
+
+
+def _inner(held: Any, name: str) -> Mapping[str, Any]:
+    """The object under this name, if that is all that is held; its names may begin with it."""
+    held = cast(Mapping[str, Any], held) if isinstance(held, Mapping) else {}
+    inner = held.get(name)
+    return cast(Mapping[str, Any], inner) if isinstance(inner, Mapping) else held
+
+
+def _listed(attributes: Mapping[str, Any], prefix: str) -> Sequence[Any]:
+    """The list that stands under a prefix: numbered attributes, or a list of objects, as JSON text too."""
+    held = json_in(attributes.get(prefix))
+    if held is None:
+        start = f"{prefix}."
+        held = _tree({key[len(start) :]: value for key, value in attributes.items() if key.startswith(start)})
+    elif isinstance(held, list):
+        held = [_tree(cast(Any, item)) if isinstance(item, Mapping) else item for item in cast(list[Any], held)]
+    return _in_order(held)
+
+
+def _tree(flat: Mapping[str, Any]) -> Record:
+    """Objects in place of names with dots."""
+    tree: Record = {}
+    for path, value in flat.items():
+        *above, last = str(path).split(".")
+        place = tree
+        for name in above[:20]:
+            inner = place.get(name)
+            place = place.setdefault(name, {}) if isinstance(inner, dict) or inner is None else {}
+        place[last] = (
+            [_tree(item) if isinstance(item, Mapping) else item for item in value] if isinstance(value, list) else value
+        )
+    return tree
+
+
+def _in_order(held: Any) -> Sequence[Any]:
+    """The items of a list, or of an object whose names are the places in one."""
+    if isinstance(held, Mapping):
+        numbered = sorted(
+            (int(key), value) for key, value in cast(Mapping[str, Any], held).items() if str(key).isdecimal()
+        )
+        return [value for _, value in numbered]
+    return cast(Sequence[Any], held) if isinstance(held, list | tuple) else ()

@@ -1,0 +1,77 @@
+"""What a form of files is: how it is told from others, and how its documents are read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from ...errors import BadCall
+
+Record: TypeAlias = dict[str, Any]
+"""A call as `Call.from_record` reads it. Its messages may be in any form of `common.messages`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A step of a trace. Steps around a call often tell the same call once more; the innermost is taken."""
+
+    id: str
+    parent: str
+    """The id of the step around it; empty if it has none."""
+    record: Record | None
+    """Its call; None if it is no call of a model."""
+    kind: str = "another step"
+    """What it is if it is no call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """A line that holds no call of a chat, and is none that could not be read."""
+
+    kind: str
+    """What it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Half:
+    """The request or the answer of a call, whose other half is elsewhere in the files."""
+
+    key: str
+    """The same in both halves."""
+    record: Record
+    """The fields of the call that this half tells."""
+
+
+Found: TypeAlias = Record | Span | Passed | Half
+
+
+def alone(document: Any) -> Iterable[Any]:
+    """The one unit of a document that is read whole."""
+    return (document,)
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A form of files. Its functions raise BadCall for what they cannot read; that unit alone is then left out."""
+
+    title: str
+    """What it is, for people."""
+    tells: Callable[[Mapping[str, Any]], bool]
+    """Whether a document is in this form."""
+    read: Callable[[Any], Iterable[Found]]
+    """What a unit holds."""
+    units: Callable[[Any], Iterable[Any]] = alone
+    """The units of a document, each of which may be good or bad by itself."""
+
+
+def without_nothing(record: Mapping[str, Any]) -> Record:
+    """The fields that say something."""
+    return {name: value for name, value in record.items() if value is not None and value != {} and value != []}
+
+
+def object_of(value: Any) -> Mapping[str, Any]:
+    """The value, if it is a JSON object. Raises BadCall."""
+    if not isinstance(value, Mapping):
+        raise BadCall("not a JSON object.")
+    return value

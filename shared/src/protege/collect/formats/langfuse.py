@@ -1,0 +1,114 @@
+"""Langfuse: observations of its API, its export and its blob storage, in either case, and traces with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, cast
+
+from ...common.messages import json_in
+from ...errors import BadCall
+from .base import Format, Record, Span, object_of, without_nothing
+from .dialects import is_request, options_of, request_of, response_of, tools_of
+from .timing import times
+
+
+def units(document: Any) -> Iterator[Any]:
+    """The observations of a trace, or the one."""
+    document = object_of(document)
+    if isinstance(observations := document.get("observations"), list):
+        yield from cast(list[Any], observations)
+    else:
+        yield document
+
+
+def records(observation: Any) -> Iterator[Span]:
+    """The call of a generation, or what else an observation is. Raises BadCall."""
+    observation = object_of(observation)
+
+    def told(*names: str) -> Any:
+        return next((found for name in names if (found := observation.get(name)) is not None), None)
+
+    span_id, kind = str(told("id") or ""), str(told("type") or "").upper()
+    parent = str(told("parentObservationId", "parent_observation_id") or "")
+    if kind != "GENERATION":
+        yield Span(span_id, parent, None, kind.lower() or "trace")
+        return
+    asked, answer = json_in(told("input")), json_in(told("output"))
+    if asked is None:
+        raise BadCall("a generation without input; export it with its input and output.")
+    parameters = json_in(told("modelParameters", "model_parameters"))
+    options: Mapping[str, Any] = cast(Mapping[str, Any], parameters) if isinstance(parameters, Mapping) else {}
+    request = _request(asked)
+    level, message = str(told("level") or ""), told("statusMessage", "status_message")
+    yield Span(
+        span_id,
+        parent,
+        without_nothing(
+            {
+                **without_nothing(options_of(options)),
+                **request,
+                "tools": request.get("tools") or tools_of(options),
+                **_response(answer),
+                "id": span_id,
+                "model": told("model", "provided_model_name", "providedModelName"),
+                "run": told("sessionId", "session_id", "traceId", "trace_id"),
+                "parent": parent or None,
+                "node": [name] if (name := told("name")) and isinstance(name, str) else None,
+                "usage": json_in(told("usageDetails", "usage_details")) or _older_usage(told("usage")),
+                "cost_usd": _cost(told("calculatedTotalCost", "total_cost", "totalCost")),
+                "error": str(message or "error")[:500] if level == "ERROR" else None,
+                **times(
+                    told("startTime", "start_time"),
+                    told("endTime", "end_time"),
+                    told("completionStartTime", "completion_start_time"),
+                ),
+            }
+        ),
+    )
+
+
+def _request(asked: Any) -> Record:
+    """The request that an integration wrote as the input: a whole one, messages, or a text."""
+    if is_request(asked):
+        return request_of(asked)
+    if isinstance(asked, Mapping):
+        if "role" not in asked and "content" not in asked:
+            raise BadCall(f"a generation whose input is in no known form (its fields: {', '.join(asked)[:200]}).")
+        asked = [asked]
+    return request_of({"messages": asked})
+
+
+def _response(answer: Any) -> Record:
+    if answer is None:
+        return {}
+    told = response_of(answer)
+    return {name: told[name] for name in ("response", "finish_reason", "answered_by") if name in told}
+
+
+def _older_usage(usage: Any) -> Any:
+    usage = json_in(usage)
+    if not isinstance(usage, Mapping):
+        return None
+    return {name: usage.get(name) for name in ("input", "output") if isinstance(usage.get(name), int)} or usage
+
+
+def _cost(value: Any) -> float | None:
+    try:
+        return None if value is None else float(value)
+    except (TypeError, ValueError):
+        return None
+
+
+_FIELDS = ("parentObservationId", "parent_observation_id", "modelParameters", "model_parameters", "usageDetails")
+_MARKS = frozenset((*_FIELDS, "usage_details", "providedModelName", "provided_model_name", "completionStartTime"))
+
+
+def _tells(document: Mapping[str, Any]) -> bool:
+    if isinstance(document.get("observations"), Sequence) and "id" in document:
+        return True
+    return "type" in document and not _MARKS.isdisjoint(document) and "id" in document
+
+
+def form() -> Format:
+    """This form."""
+    return Format("Langfuse observations", _tells, records, units)

@@ -1,0 +1,119 @@
+"""LangSmith: runs, as its API and its SDK give them. A run of type `llm` is a call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, cast
+
+from ...common.messages import json_in, messages_from
+from ...errors import BadCall
+from .base import Format, Record, Span, object_of, without_nothing
+from .dialects import is_request, options_of, request_of, response_of, tools_of
+from .timing import times
+
+
+def units(run: Any) -> Iterator[Any]:
+    """A run and those below it."""
+    run = object_of(run)
+    yield run
+    for child in run.get("child_runs") or ():
+        yield from units(child)
+
+
+def records(run: Any) -> Iterator[Span]:
+    """The call of a run, or what else it is. Raises BadCall."""
+    run = object_of(run)
+    run_id, parent = str(run.get("id") or ""), str(run.get("parent_run_id") or "")
+    if (kind := str(run.get("run_type") or "")) != "llm":
+        yield Span(run_id, parent, None, kind or "another step")
+        return
+    extra, metadata = _object(run.get("extra")), _object(_object(run.get("extra")).get("metadata"))
+    invoked = _object(extra.get("invocation_params"))
+    inputs = _object(json_in(run.get("inputs")))
+    answer = _answer(json_in(run.get("outputs")))
+    usage = answer.pop("usage", None) or {
+        "input_tokens": run.get("prompt_tokens"),
+        "output_tokens": run.get("completion_tokens"),
+        "input_token_details": run.get("prompt_token_details"),
+        "output_token_details": run.get("completion_token_details"),
+    }
+    yield Span(
+        run_id,
+        parent,
+        without_nothing(
+            {
+                **without_nothing(options_of(invoked)),
+                "tools": tools_of(invoked),
+                **_request(inputs),
+                **answer,
+                "id": run_id,
+                "model": metadata.get("ls_model_name") or _first({**inputs, **invoked}, "model", "model_name"),
+                "run": metadata.get("thread_id") or metadata.get("session_id") or run.get("trace_id"),
+                "parent": parent or None,
+                "node": [node] if (node := metadata.get("langgraph_node")) else None,
+                "usage": usage,
+                "cost_usd": _cost(run.get("total_cost")),
+                "error": str(run["error"])[:500] if run.get("error") else None,
+                **times(run.get("start_time"), run.get("end_time"), run.get("first_token_time")),
+            }
+        ),
+    )
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    return cast(Mapping[str, Any], value) if isinstance(value, Mapping) else {}
+
+
+def _request(inputs: Mapping[str, Any]) -> Record:
+    """LangChain's `messages` (a list for each prompt), a provider's whole request, or prompts."""
+    messages = inputs.get("messages")
+    if isinstance(messages, list) and messages and isinstance(messages[0], list):
+        return {"messages": cast(list[Any], messages)[0]}
+    if isinstance(prompts := inputs.get("prompts"), list) and prompts:
+        return {"messages": [{"role": "user", "content": cast(list[Any], prompts)[0]}]}
+    if not is_request(inputs):
+        raise BadCall(f"a run without messages (the fields of its inputs: {', '.join(inputs)[:200]}).")
+    return request_of(inputs)
+
+
+def _answer(outputs: Any) -> Record:
+    """LangChain's `generations` (a list for each prompt), a message, or a provider's whole answer."""
+    if not outputs:
+        return {}
+    told = _object(outputs)
+    generations = told.get("generations")
+    if isinstance(generations, Sequence) and generations:
+        first: Any = generations[0]
+        generation = _object(first[0] if isinstance(first, list) else first)
+        message = generation.get("message") or {"role": "assistant", "content": generation.get("text")}
+        held = _object(_object(message).get("kwargs") or _object(message).get("data") or message)
+        metadata = {**_object(generation.get("generation_info")), **_object(held.get("response_metadata"))}
+        return without_nothing(
+            {
+                "response": messages_from(message)[0],
+                "finish_reason": _first(metadata, "finish_reason", "stop_reason", "done_reason"),
+                "answered_by": metadata.get("model_name") or metadata.get("model"),
+                "usage": held.get("usage_metadata") or _object(told.get("llm_output")).get("token_usage"),
+            }
+        )
+    if isinstance(output := told.get("output"), Mapping | str) and "choices" not in told:
+        return {name: value for name, value in response_of(output).items() if name not in ("id", "time")}
+    usage = told.get("usage_metadata")
+    found = {name: value for name, value in response_of(outputs).items() if name not in ("id", "time")}
+    return {**found, "usage": usage} if usage else found
+
+
+def _first(held: Mapping[str, Any], *names: str) -> Any:
+    return next((held[name] for name in names if held.get(name)), None)
+
+
+def _cost(value: Any) -> float | None:
+    try:
+        return None if value is None else float(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def form() -> Format:
+    """This form."""
+    return Format("LangSmith runs", lambda document: "run_type" in document, records, units)

@@ -1,0 +1,21 @@
+"""When a call began, how long it took, and when its first token came, from the times that tracers write."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...common.checks import time as time_of
+
+
+def times(start: Any, end: Any = None, first: Any = None) -> dict[str, float]:
+    """`time`, `latency_ms` and `ttft_ms` as far as they are known. Raises BadCall for what is no time."""
+    began, ended, token = (time_of({"time": value or None}) for value in (start, end, first))
+    told: dict[str, float] = {}
+    if began is None:
+        return told
+    told["time"] = began
+    if ended is not None and ended >= began:
+        told["latency_ms"] = round((ended - began) * 1000, 3)
+    if token is not None and token >= began:
+        told["ttft_ms"] = round((token - began) * 1000, 3)
+    return told

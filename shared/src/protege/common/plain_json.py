@@ -1,0 +1,38 @@
+"""JSON that other writers accept and orjson does not: read by Python's parser, written without what cannot be."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, cast
+
+import orjson
+
+from .checks import MOST_LEVELS
+
+_LEAST, _BEYOND = -(1 << 63), 1 << 64
+
+
+def loads(text: bytes | bytearray | str) -> Any:
+    """What a JSON text holds. NaN, infinities, lone surrogates and large integers are kept as Python's parser keeps
+    them. Raises ValueError (JSONDecodeError, UnicodeDecodeError), or RecursionError."""
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return json.loads(text)
+
+
+def plain(value: Any, depth: int = 0) -> Any:
+    """A copy without what orjson refuses: odd keys, integers over 64 bits, lone surrogates, circles."""
+    if depth >= MOST_LEVELS and isinstance(value, Mapping | list | tuple | set | frozenset):
+        return "<too deep>"
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, Mapping):
+        held = cast(Mapping[Any, Any], value)
+        return {plain(str(key), depth): plain(item, depth + 1) for key, item in held.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(item, depth + 1) for item in cast(list[Any], value)]
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value if _LEAST <= value < _BEYOND else str(value)
+    return value
