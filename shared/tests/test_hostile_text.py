@@ -23,7 +23,7 @@ from protege.chat import answer, openai, prompt, refusal, streams
 from protege.cluster import wording
 from protege.cluster.assign import Assigner
 from protege.collect.recorder import Recorder
-from protege.common import checks, loopback, messages, reasons, terminal, tool_calls, usage, wrappers
+from protege.common import checks, loopback, messages, plain_json, reasons, terminal, tool_calls, usage, wrappers
 from protege.common.hashing import hash_of
 from protege.common.shapes import fits
 from protege.masking import masking
@@ -187,6 +187,10 @@ CALLED: Mapping[str, Callable[[str], object]] = {
     ],
     "common.tool_calls.tool_calls_from": lambda text: quietly(lambda: tool_calls.tool_calls_from(text)),
     "common.tool_calls.arguments_text": lambda text: tool_calls.arguments_text({text: text}),
+    "common.plain_json.loads": lambda text: [
+        quietly(lambda t=t: plain_json.loads(t.encode(errors="replace"))) for t in (text, f"[{text}, NaN]")
+    ],
+    "common.plain_json.plain": lambda text: plain_json.plain(called(text)),
     "common.reasons.reason_of": lambda text: [reasons.reason_of(t) for t in (text, f"[{text}")],
     "common.reasons.said_once": reasons.said_once,
     "common.usage.tokens_used": lambda text: quietly(lambda: usage.tokens_used({"input_tokens": 1, text: text})),

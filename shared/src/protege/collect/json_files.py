@@ -215,7 +215,7 @@ def _parsed(line: bytes | bytearray | Unreadable) -> Any:
         return line
     try:
         document = loads(line)
-    except (ValueError, RecursionError):
+    except ValueError:
         return Unreadable(_why(line))
     if checks.too_deep(document):
         return Unreadable(f"nested more than {checks.MOST_LEVELS} levels deep")

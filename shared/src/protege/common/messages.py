@@ -288,7 +288,7 @@ def json_in(value: Any) -> Any:
         return value
     try:
         return loads(value)
-    except (ValueError, RecursionError):
+    except ValueError:
         return value
 
 

@@ -15,11 +15,14 @@ _LEAST, _BEYOND = -(1 << 63), 1 << 64
 
 def loads(text: bytes | bytearray | str) -> Any:
     """What a JSON text holds. NaN, infinities, lone surrogates and large integers are kept as Python's parser keeps
-    them. Raises ValueError (JSONDecodeError, UnicodeDecodeError), or RecursionError."""
+    them. Raises ValueError."""
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
-        return json.loads(text)
+        try:
+            return json.loads(text)
+        except RecursionError:
+            raise ValueError("nested too deep") from None
 
 
 def plain(value: Any, depth: int = 0) -> Any:

@@ -62,6 +62,8 @@ def records(unit: Any) -> Iterator[Span]:
         record, kind = _record(span, scope)
     except BadCall as error:
         raise BadCall(f"span {span_id}: {error.fact}") from None
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise BadCall("a span that is not in the form of OTLP.") from None
     parent = span.get("parentSpanId") or span.get("parent_id") or span.get("parent_span_id")
     if record is not None:
         run = record.pop("conversation", None) or trace_id

@@ -111,14 +111,13 @@ def _plain(role: str, body: Mapping[str, Any]) -> Record:
     elif not isinstance(content, str | list):
         content = None if content is None else text_in(content)
     calls = json_in(body.get("tool_calls"))
-    return without_nothing(
+    rest = without_nothing(
         {
-            "role": body.get("role") or role,
-            "content": content,
             "tool_calls": [_flat(json_in(call)) for call in _in_order(calls)] if calls else None,
             "tool_call_id": body.get("tool_call_id") or (body.get("id") if body.get("role", role) == "tool" else None),
         }
     )
+    return {"role": body.get("role") or role, "content": content, **rest}
 
 
 def _flat(call: Any) -> Any:
