@@ -19,6 +19,7 @@ _LONE = re.compile("[\ud800-\udfff]")
 """A lone surrogate, half of a character: UTF-8 cannot encode it."""
 _JOINT = re.compile(r"(?<=[^\W\d_])[_+](?=[^\W\d_])")
 """Anna_Kowalczyk and Anna+Kowalczyk: the model knows no such names, so it sees a blank."""
+_FENCE = re.compile(r"```\w{0,20}")
 _PLAIN_WORD = re.compile(r"(?:[^\WA-Z_]|[-_./:])*|[A-Z0-9]{1,6}(?:[-/][A-Z0-9]{1,6})*|[\d\s.,:;%$€£+/T-]*Z?", re.ASCII)
 """Values that are no name: of small letters and digits (`in_transit`), codes (`LHR`, `AB-1234`), numbers."""
 _OF_BIRTH = re.compile(r"(?i)\b(?:born|birth|dob|geboren|nacid[oa]|naissance|née?|urodzon[ya])\b")
@@ -133,13 +134,16 @@ def _read(pieces: Iterable[tuple[Leaf, str | None]], policy: RedactionPolicy) ->
     read = list(sheet.finds(reader().spans(_seen(sheet.text)))) if sheet.leaves else []
     for (label, leaf, _), spans in zip(lines, reader().lines([line for _, _, line in lines]), strict=True):
         clipped = ((max(0, span.start - len(label)), span.end - len(label), span.type) for span in spans)
-        read += [Find(leaf, start, end, type_) for start, end, type_ in clipped if start < end]
+        theirs = (Find(leaf, start, end, type_) for start, end, type_ in clipped if start < end)
+        # A whole value in small letters is a word of a program, not a name.
+        read += [found for found in theirs if not (found.text == leaf.text and leaf.text.islower())]
     return ((4, found) for found in read if found.type in policy.types)
 
 
 def _seen(text: str) -> str:
     """A text as the model sees it: as long as it is."""
-    return _JOINT.sub(" ", _LONE.sub("?", text))
+    readable = _JOINT.sub(" ", _LONE.sub("?", text))
+    return _FENCE.sub(lambda match: " " * len(match[0]), readable) if "```" in readable else readable
 
 
 @dataclass(slots=True)
