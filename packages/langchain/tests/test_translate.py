@@ -13,11 +13,13 @@ from langchain_core.messages import (
     ToolMessage,
     convert_to_openai_messages,
 )
+from langchain_core.outputs import ChatGeneration
 from protege_langchain.translate import (
     answer_to_openai,
     finish_metadata,
     finish_reason,
     from_openai,
+    read_generation,
     request_fields,
     to_chunks,
     to_openai,
@@ -137,3 +139,17 @@ def test_the_end_of_an_answer_is_said_in_the_providers_words(provider: str | Non
     assert finish_reason(finish_metadata(provider, calls_tools=False)) == "stop"
     assert finish_reason(finish_metadata(provider, calls_tools=True)) in ("tool_calls", "stop")
     assert finish_reason({"stop_reason": "max_tokens"}) == finish_reason({"finish_reason": "MAX_TOKENS"}) == "length"
+
+
+def test_an_answer_in_the_older_form_keeps_its_call():
+    older = {"name": "track", "arguments": '{"order": 17}'}
+    message = AIMessage(content="", additional_kwargs={"function_call": older})
+    assert answer_to_openai(message)["tool_calls"][0]["function"] == older
+
+
+def test_what_two_last_chunks_say_is_said_once():
+    message = AIMessage(
+        content="cut", response_metadata={"finish_reason": "lengthlength", "model_name": "gpt-4.1gpt-4.1"}
+    )
+    reply = read_generation(ChatGeneration(message=message))
+    assert (reply.finish_reason, reply.model) == ("length", "gpt-4.1")

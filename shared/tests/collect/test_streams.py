@@ -72,3 +72,30 @@ def test_a_stream_that_broke_off_gives_what_had_come() -> None:
 def test_a_refusal_is_kept() -> None:
     message, _, _ = assemble([chunk({"refusal": "I "}), chunk({"refusal": "cannot."}, "stop")])
     assert message == {"role": "assistant", "content": None, "refusal": "I cannot."}
+
+
+def test_calls_of_one_index_are_told_apart_by_their_ids() -> None:
+    for index in (0, None):
+        message, _, _ = assemble(
+            [
+                chunk(piece(index, '{"city": "Oslo"}', "weather", "t1")),
+                chunk(piece(index, '{"city": ', "weather", "t2")),
+                chunk(piece(index, '"Bergen"}', None, "t2")),
+            ]
+        )
+        assert message is not None
+        made = [(call["id"], call["function"]["arguments"]) for call in message["tool_calls"]]
+        assert made == [("t1", '{"city": "Oslo"}'), ("t2", '{"city": "Bergen"}')]
+
+
+def test_the_older_call_of_a_function_and_content_in_parts_are_read() -> None:
+    message, reason, _ = assemble(
+        [
+            chunk({"content": [{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "I look."}]}),
+            chunk({"function_call": {"name": "track", "arguments": ""}}),
+            chunk({"function_call": {"arguments": "{}"}}, "function_call"),
+        ]
+    )
+    assert message is not None and reason == "function_call"
+    assert message["content"] == "I look."
+    assert message["tool_calls"][0]["function"] == {"name": "track", "arguments": "{}"}
