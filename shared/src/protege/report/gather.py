@@ -24,7 +24,8 @@ from ..specialist import Specialist
 from ..store.records import ImprovementRow, Realised
 from ..task import Task
 from ..workspace import Workspace
-from .data import Agreement, Certified, Doubted, Incident, Loss, ReportData, TaskReport
+from . import tuning
+from .data import Agreement, Certified, Incident, ReportData, TaskReport
 from .over_time import HOUR_S, HourlyCounts, OverTime
 
 _STAGES = ("live", "canary", "shadow")
@@ -291,7 +292,7 @@ def _task_report(workspace: Workspace, task: Task, stand_in: bool, counts: Hourl
         share=terms.share if specialist and (terms := workspace.routes().get(specialist.id)) else 1.0,
         agreement=_agreement(evaluation),
         ceiling=known_ceiling(workspace, task.id),
-        doubted=_doubted(workspace, task),
+        doubted=tuning.doubted(workspace.specialists(task_id=task.id)),
         certified=_certified(certificate, figures),
         teacher_latency_ms=None if stand_in else task.latency_ms,
         specialist_latency_ms=evaluation.get("latency_p50_ms"),
@@ -301,7 +302,7 @@ def _task_report(workspace: Workspace, task: Task, stand_in: bool, counts: Hourl
         tokens_after=evaluation.get("input_tokens"),
         realised=_realised(workspace, task, specialist),
         judged=tuple((confidence, agreed) for confidence, agreed in figures.get("confidences") or ()),
-        losses=_losses(specialist),
+        losses=tuning.losses(specialist),
         passed_over=tuple((name, reason) for name, reason in (improvement.passed_over if improvement else ())),
         auroc=evaluation.get("auroc"),
         aurc=evaluation.get("aurc"),
@@ -383,20 +384,6 @@ def _cost_blended(task: Task, price_as: str | None, figures: Mapping[str, Any]) 
 
 def _realised(workspace: Workspace, task: Task, specialist: Specialist | None) -> Realised | None:
     return None if specialist is None else workspace.findings.realised(task.id)
-
-
-def _doubted(workspace: Workspace, task: Task) -> Doubted | None:
-    """By the newest head, whether it answers or not."""
-    found = [s for s in workspace.specialists(task_id=task.id) if "doubted" in ((s.report or {}).get("tuning") or {})]
-    if not found:
-        return None
-    tuning = (max(found, key=lambda s: s.version).report or {})["tuning"]
-    return Doubted(tuning["doubted"], tuning["examples"], tuple(tuning["doubted_calls"]))
-
-
-def _losses(specialist: Specialist | None) -> tuple[Loss, ...]:
-    tuning = ((specialist.report or {}) if specialist else {}).get("tuning") or {}
-    return tuple(Loss(p["step"], p.get("train"), p.get("validation")) for p in tuning.get("losses") or ())
 
 
 def _prices(price_as: Iterable[str | None]) -> str:
