@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import unicodedata
+from collections.abc import Callable
 from urllib.parse import quote
 
 import pytest
@@ -36,7 +37,7 @@ def test_numbers_go_whatever_their_dashes_are(dash: str) -> None:
         lambda text: json.dumps({"a": json.dumps({"b": text.replace("-", "\u2013")})}),
     ],
 )  # fmt: skip
-def test_forms_go_however_they_are_written(write) -> None:  # type: ignore[no-untyped-def]
+def test_forms_go_however_they_are_written(write: Callable[[str], str]) -> None:
     text = "Mail ada.kim@corp.de or call 415-555-0123, card 4111 1111 1111 1111."
     written = write(text)
     found = {span.type for span in find(written, FORMS)}
@@ -63,7 +64,7 @@ def test_forms_go_however_they_are_written(write) -> None:  # type: ignore[no-un
 def test_a_person_in_two_spellings_is_one_other_person(name: str, spellings: list[str]) -> None:
     for spelling in spellings:
         redactor = Redactor(FORMS, "c")
-        redactor._surrogates.add(name, "PERSON")  # pyright: ignore[reportPrivateUsage]
+        redactor._surrogates.add(name, "PERSON")
         first, second = redactor.replaced([f"Hi {name}, bye.", f"Hi {spelling}, bye."])
         assert name not in first and spelling not in second
         read = html.unescape(second)
@@ -86,8 +87,8 @@ def test_a_surrogate_is_no_find(form: str) -> None:
 
 def test_a_part_of_a_surrogate_is_no_find_and_what_is_real_beside_it_is() -> None:
     redactor = Redactor(FORMS, "c")
-    redactor._surrogates.add("123 Hill Street", "ADDRESS")  # pyright: ignore[reportPrivateUsage]
-    made = next(iter(redactor._surrogates.exact.values()))  # pyright: ignore[reportPrivateUsage]
+    redactor._surrogates.add("123 Hill Street", "ADDRESS")
+    made = next(iter(redactor._surrogates.exact.values()))
     assert redactor.left([f"Nr. {made}"]) == []
     assert redactor.left(["Nr. 123"]) == ["a name that was found"]
     assert redactor.left([f"{made} or ada@corp.de"]) == ["EMAIL_ADDRESS"]
