@@ -48,13 +48,13 @@ def collect_calls(
         return output.print_json(told)
     for line in skipped[:SKIPPED_SHOWN]:
         output.print_note(f"skipped {line['file']}:{line['line']}: {line['reason']}")
-    if len(skipped) > SKIPPED_SHOWN:
-        output.print_note(f"… and {len(skipped) - SKIPPED_SHOWN:,} more (--json lists them all)")
+    if collected.unusable > SKIPPED_SHOWN:
+        output.print_note(f"… and {collected.unusable - SKIPPED_SHOWN:,} more (--json lists {len(skipped):,})")
     if collected.passed:
         kinds = ", ".join(f"{count:,} {kind}" for kind, count in collected.passed.items())
         output.print_note(f"passed over, since they are no calls: {kinds}")
     output.console.print(
-        f"{collected.read:,} calls read, {collected.added:,} new, {len(skipped):,} skipped. Next: protege tasks",
+        f"{collected.read:,} calls read, {collected.added:,} new, {collected.unusable:,} skipped. Next: protege tasks",
         highlight=False,
     )
 

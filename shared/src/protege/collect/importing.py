@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from ..workspace import Workspace
 
 _BATCH = 2000
+_KIND = re.compile("[a-z_ ]{1,40}")
+_MOST_KINDS = 50
 MOST_SKIPPED = 1_000
 """The most lines that a result names; the others are counted."""
 MOST_UNUSABLE = 100_000
@@ -132,6 +135,9 @@ class _Reading:
         self._bar = bar
         self._pairing = Pairing()
         self._seen: Counter[str] = Counter()
+        self._kinds: set[str] = set()
+        self._kept = 0
+        """How many calls, and halves of calls, were held back so far."""
 
     def of(self, files: Iterable[Path]) -> Iterator[Call | Skipped]:
         """Each call, and each line that holds none."""
@@ -143,20 +149,26 @@ class _Reading:
 
     def _bounded(self, path: Path) -> Iterator[Call | Skipped]:
         """The items of a file. Ends after MOST_UNUSABLE lines in a row without a call."""
-        unusable = 0
-        for item in self._items(path):
+        once = Once()
+        unusable, kept = 0, self._kept
+        for item in self._items(path, once):
             yield item
-            unusable = unusable + 1 if isinstance(item, Skipped) else 0
+            if not isinstance(item, Skipped) or self._kept > kept:
+                unusable, kept = 0, self._kept
+            unusable += isinstance(item, Skipped)
             if isinstance(item, Skipped) and unusable == MOST_UNUSABLE:
+                yield from once.released()
                 yield Skipped(path, item.line, f"{MOST_UNUSABLE:,} lines in a row hold no call; the rest is not read")
-                return
+                break
+        yield from once.released()
+        if once.repeated:
+            self.passed["step around a call that tells it once more"] += once.repeated
 
-    def _items(self, path: Path) -> Iterator[Call | Skipped]:
+    def _items(self, path: Path, once: Once) -> Iterator[Call | Skipped]:
         skipped: list[Skipped] = []
         record: Any = None
         place = path
         line = held = 0
-        once = Once()
 
         def set_aside(aside: Aside) -> None:
             skipped.append(Skipped(place, line, aside.detail.rstrip(".") or f"it cannot be read ({aside.reason})"))
@@ -165,7 +177,7 @@ class _Reading:
 
         confinement = Confinement("import", set_aside)
         for line, document, size, member in json_files.documents(path, self._bar):
-            place = path / member
+            place = Path(f"{path}/{member}") if member else path  # it may begin with a slash
             if isinstance(document, json_files.Unreadable):
                 yield Skipped(place, line, str(document))
                 continue
@@ -184,9 +196,6 @@ class _Reading:
             if held > MOST_HELD_BYTES:
                 yield from once.released()
                 held = 0
-        yield from once.released()
-        if once.repeated:
-            self.passed["step around a call that tells it once more"] += once.repeated
 
     def _units(self, document: Any, key: str, confinement: Confinement) -> Iterator[tuple[Format, Any]]:
         """The units of a document, each with its form."""
@@ -199,19 +208,31 @@ class _Reading:
     def _call(self, found: Found, once: Once, file: str, line: int, size: int) -> Call | None:
         """The call of what was found, if it is whole and need not wait."""
         if isinstance(found, Passed):
-            self.passed[found.kind] += 1
+            self.passed[self._known(found.kind) or "another line"] += 1
             return None
         if isinstance(found, Span):
             if found.record is None:
-                self.passed[f"{found.kind} step"] += 1
+                self.passed[f"{self._known(found.kind.removesuffix(' step')) or 'another'} step"] += 1
                 once.passed(found)
-            else:
-                once.hold(found, _call(found.record, self._seen))
+                return None
+            call = _call(found.record, self._seen)
+            if not found.id:  # no other step can say that it stands within this one
+                return call
+            once.hold(found, call)
+            self._kept += 1
             return None
         if isinstance(found, Half):
             whole = self._pairing.add(found, file, line, size)
+            self._kept += whole is None
             return None if whole is None else _call(whole, self._seen)
         return _call(found, self._seen)
+
+    def _known(self, kind: str) -> str | None:
+        """The kind, if it reads as the name of one: a file may say anything, and it is shown."""
+        if _KIND.fullmatch(kind) and (kind in self._kinds or len(self._kinds) < _MOST_KINDS):
+            self._kinds.add(kind)
+            return kind
+        return None
 
 
 def _masked(record: Any) -> bytes:

@@ -10,7 +10,7 @@ from .formats.base import Span
 
 MOST_HELD_BYTES = 32 << 20
 """Calls of spans are held back until a file's end, so that those within them are seen first; at most as many as come
-from so many bytes."""
+from so many bytes. One that comes later around a call that was released is still known as its repeat."""
 _MOST_STEPS = 1_000_000
 _MOST_ABOVE = 50
 
@@ -22,38 +22,45 @@ class Once:
         self.repeated = 0
         """How many steps told a call that another step tells."""
         self._parents: dict[str, str] = {}
-        self._words: dict[str, str] = {}
-        self._held: dict[str, Call] = {}
+        self._held: list[tuple[str, str, Call]] = []
+        self._told: dict[str, set[str]] = {}
+        """By the id of a step: the words of the calls within it that were released."""
+        self._told_count = 0
 
     def passed(self, span: Span) -> None:
         """Note a step that is no call: it may stand between two that are."""
         if span.id and len(self._parents) < _MOST_STEPS:
             self._parents[span.id] = span.parent
+            for words in self._told.get(span.id, ()):  # its calls came first
+                self._tell_above(span.id, words)
 
     def hold(self, span: Span, call: Call) -> None:
         """Hold a call back, and take it for the one of the steps around it that tell the same."""
         self.passed(span)
-        self._words[span.id] = _words_of(call)
-        self._held[span.id] = call
+        self._held.append((span.id, _words_of(call), call))
 
     def released(self) -> Iterator[Call]:
         """The calls that were held, without those that a step within them tells too."""
-        outer = {above for span_id in self._held for above in self._above(span_id)}
-        for span_id, call in self._held.items():
-            if span_id in outer:
+        for span_id, words, _ in self._held:
+            if words not in self._told.get(span_id, ()):  # else a step within it told those above
+                self._tell_above(span_id, words)
+        for span_id, words, call in self._held:
+            if words in self._told.get(span_id, ()):
                 self.repeated += 1
             else:
                 yield call
         self._held.clear()
 
-    def _above(self, span_id: str) -> Iterator[str]:
-        """The steps around a step that tell the same call."""
-        words, at = self._words[span_id], self._parents.get(span_id, "")
+    def _tell_above(self, span_id: str, words: str) -> None:
+        """Note that the steps around this one hold a call of these words."""
+        at = self._parents.get(span_id, "")
         for _ in range(_MOST_ABOVE):
-            if not at or at == span_id:
+            if not at or at == span_id or words in (told := self._told.setdefault(at, set())):
                 return
-            if self._words.get(at) == words:
-                yield at
+            if self._told_count >= _MOST_STEPS:
+                return
+            told.add(words)
+            self._told_count += 1
             at = self._parents.get(at, "")
 
 

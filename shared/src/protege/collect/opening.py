@@ -52,7 +52,7 @@ def files_in(path: Path) -> list[Path]:
 def refuse_others(path: Path, head: bytes) -> None:
     """Raise BadInput if a file's first bytes are those of a form that is not read."""
     for magic, what, remedy in _OTHERS:
-        if head.startswith(magic) and (len(magic) > 1 or head[1:2] not in (b"\n", b"\r", b" ", b"{", b"[", b"")):
+        if head.startswith(magic) and (len(magic) > 1 or head[1:2] not in (b"\n", b"\r", b"\t", b" ", b"{", b"[", b"")):
             raise BadInput(f"{path} {what}.", remedy)
     first = head.partition(b"\n")[0]
     if path.suffix.lower() in (".csv", ".tsv") and first.strip()[:1] not in (b"{", b"["):

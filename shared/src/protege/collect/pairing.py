@@ -2,43 +2,62 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from ..errors import BadCall
 from .formats.base import Half, Record
 
 MOST_HELD_BYTES = 1 << 30
 """Halves that wait come to at most so many bytes of their files."""
+_ANOTHERS = "its key ({}) is another's too; import each batch by itself"
+
+
+class _Waiting(NamedTuple):
+    record: Record
+    file: str
+    line: int
+    size: int
 
 
 class Pairing:
     """The halves that wait for their other half, over all files of an import."""
 
     def __init__(self) -> None:
-        self._waiting: dict[str, tuple[Record, str, int]] = {}
+        self._waiting: dict[str, _Waiting] = {}
         self._bytes = 0
+        self._ambiguous: set[str] = set()
+        self._refused: list[tuple[str, int, str]] = []
 
     def add(self, half: Half, file: str, line: int, size: int) -> Record | None:
         """The whole record, if the other half has come; else None, and the half waits.
 
-        size: the bytes that it takes. Raises BadCall if the same half came already, or too many wait.
+        size: the bytes that it takes. Raises BadCall if too many wait, or the same half waits already: no half with
+        this key is taken from then on, since none can be told from that of another batch.
         """
+        if half.key in self._ambiguous:
+            raise BadCall(f"{_ANOTHERS.format(half.key[:80])}.")
         other = self._waiting.get(half.key)
         if other is None:
-            self._bytes += size
-            if self._bytes > MOST_HELD_BYTES:
+            if self._bytes + size > MOST_HELD_BYTES:
                 raise BadCall("too many requests without their answers come before it; import each batch by itself.")
-            self._waiting[half.key] = half.record, file, line
+            self._bytes += size
+            self._waiting[half.key] = _Waiting(half.record, file, line, size)
             return None
-        if ("messages" in other[0]) is ("messages" in half.record):
-            raise BadCall(f"its key ({half.key[:80]}) is another's too; import each batch by itself.")
         del self._waiting[half.key]
-        asked, answer = (other[0], half.record) if "messages" in other[0] else (half.record, other[0])
+        self._bytes -= other.size
+        if ("messages" in other.record) is ("messages" in half.record):
+            self._ambiguous.add(half.key)
+            reason = _ANOTHERS.format(half.key[:80])
+            self._refused.append((other.file, other.line, reason))
+            raise BadCall(f"{reason}.")
+        asked, answer = (other.record, half.record) if "messages" in other.record else (half.record, other.record)
         return {**asked, **answer}
 
     def left(self) -> list[tuple[str, int, str]]:
         """File, line and reason of each half that was left alone."""
         alone = ("an answer whose request", "input"), ("a request whose answer", "output")
-        return [
-            (file, line, f"{what} is in none of these files; give the {other} file too")
-            for record, file, line in self._waiting.values()
-            for what, other in (alone["messages" in record],)
+        return self._refused + [
+            (waiting.file, waiting.line, f"{what} is in none of these files; give the {other} file too")
+            for waiting in self._waiting.values()
+            for what, other in (alone["messages" in waiting.record],)
         ]

@@ -21,7 +21,9 @@ def pair(document: Any) -> Iterator[Found]:
     document = object_of(document)
     request = next(document[name] for name in _REQUESTS if is_request(document.get(name)))
     answer = next((document[name] for name in _ANSWERS if document.get(name) is not None), None)
-    yield {**_told(document), **request_of(request), **(_answer(answer) if answer is not None else {})}
+    told = _told(document)
+    own_id = {"id": told["id"]} if told.get("id") else {}  # a line's id goes before that of its answer
+    yield {**told, **request_of(request), **(_answer(answer) if answer is not None else {}), **own_id}
 
 
 def half(document: Any) -> Iterator[Found]:
@@ -35,7 +37,7 @@ def half(document: Any) -> Iterator[Found]:
     request = next((document[name] for name in _REQUESTS if is_request(document.get(name))), None)
     answer = next((document[name] for name in _ANSWERS if document.get(name) is not None), document.get("error"))
     if request is not None and answer is not None:
-        yield {"id": key, **request_of(request), **_answer(answer)}
+        yield {**request_of(request), **_answer(answer)}  # its key is unique in its batch only
     elif request is not None:
         yield Half(f"batch {key}", request_of(request))
     elif answer is None:

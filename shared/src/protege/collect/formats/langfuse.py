@@ -49,7 +49,7 @@ def records(observation: Any) -> Iterator[Span]:
                 **request,
                 "tools": request.get("tools") or tools_of(options),
                 **_response(answer),
-                "id": span_id,
+                "id": span_id or None,
                 "model": told("model", "provided_model_name", "providedModelName"),
                 "run": told("sessionId", "session_id", "traceId", "trace_id"),
                 "parent": parent or None,

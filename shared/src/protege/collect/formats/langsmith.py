@@ -14,9 +14,9 @@ from .timing import times
 
 def units(run: Any) -> Iterator[Any]:
     """A run and those below it."""
-    run = object_of(run)
     yield run
-    for child in run.get("child_runs") or ():
+    children = run.get("child_runs") if isinstance(run, Mapping) else None
+    for child in cast(list[Any], children) if isinstance(children, list) else ():
         yield from units(child)
 
 
@@ -46,7 +46,7 @@ def records(run: Any) -> Iterator[Span]:
                 "tools": tools_of(invoked),
                 **_request(inputs),
                 **answer,
-                "id": run_id,
+                "id": run_id or None,
                 "model": metadata.get("ls_model_name") or _first({**inputs, **invoked}, "model", "model_name"),
                 "run": metadata.get("thread_id") or metadata.get("session_id") or run.get("trace_id"),
                 "parent": parent or None,

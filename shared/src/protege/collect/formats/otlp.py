@@ -42,9 +42,19 @@ def units(document: Any) -> Iterator[Any]:
     if not isinstance(document["resourceSpans"], list):
         raise BadCall("holds no resourceSpans.")
     for resource in document["resourceSpans"]:
-        for scope in resource.get("scopeSpans") or resource.get("instrumentationLibrarySpans") or ():
-            for span in scope.get("spans") or ():
-                yield scope.get("scope") or {}, span
+        for scope in _listed(resource, "scopeSpans", "instrumentationLibrarySpans"):
+            told = scope.get("scope") if isinstance(scope, Mapping) else None
+            for span in _listed(scope, "spans"):
+                yield told if isinstance(told, Mapping) else {}, span
+
+
+def _listed(thing: Any, *names: str) -> list[Any]:
+    """What a thing lists under the first of these names that it has. What is in another form stands for itself, so that
+    it is named as a span that cannot be read, and costs nothing beside it."""
+    if not isinstance(thing, Mapping):
+        return [None]
+    held: Any = next((thing[name] for name in names if thing.get(name)), [])
+    return cast(list[Any], held) if isinstance(held, list) else [None]
 
 
 def records(unit: Any) -> Iterator[Span]:
@@ -53,7 +63,7 @@ def records(unit: Any) -> Iterator[Span]:
     if not isinstance(span, Mapping):
         raise BadCall("a span that is not in the form of OTLP.")
     span = cast(Mapping[str, Any], span)
-    context: Mapping[str, Any] = span.get("context") or {}
+    context = _context(span)
     span_id = span.get("spanId") or context.get("span_id") or span.get("context.span_id")
     trace_id = span.get("traceId") or context.get("trace_id") or span.get("context.trace_id")
     if not span_id or not trace_id:
@@ -214,9 +224,14 @@ def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, str) and value.isdecimal() else value or None
 
 
+def _context(span: Mapping[str, Any]) -> Mapping[str, Any]:
+    context = span.get("context")
+    return cast(Mapping[str, Any], context) if isinstance(context, Mapping) else {}
+
+
 def _tells(document: Mapping[str, Any]) -> bool:
     return "resourceSpans" in document or (
-        ("span_id" in (document.get("context") or ()) or "context.span_id" in document)
+        ("span_id" in _context(document) or "context.span_id" in document)
         and ("attributes" in document or any(name.startswith("attributes.") for name in document))
     )
 

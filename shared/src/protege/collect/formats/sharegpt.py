@@ -21,9 +21,8 @@ def records(document: Any) -> Iterator[Record]:
     if not last:
         raise BadCall("a conversation without an answer.")
     tools = tools_of({"tools": json_in(document.get("tools")) or ()})
-    yield without_nothing(
-        {"id": document.get("id"), "messages": messages[:last], "response": messages[last], "tools": tools}
-    )
+    # Its id is left out: data sets number their conversations from 1.
+    yield without_nothing({"messages": messages[:last], "response": messages[last], "tools": tools})
 
 
 def _turn(turn: Any) -> Any:
