@@ -48,6 +48,7 @@ def test_the_names_that_adapters_may_rely_on() -> None:
         "Reply",
         "Request",
         "SAMPLING",
+        "USAGE_NAMES",
         "Watch",
         "arguments_of",
         "finish_reason",

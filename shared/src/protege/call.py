@@ -250,7 +250,7 @@ class Call:
         response = record.get("response")
         if response is not None:
             response = answer_from(response)
-        given_id = checks.text(record, "id")
+        given_id = checks.text(record, "id") or None
         reason = reason_of(record.get("finish_reason"))
         texts = {name: checks.text(record, name) for name in checks.TEXTS if name != "finish_reason"}
         texts["finish_reason"] = checks.text({"finish_reason": reason}, "finish_reason")

@@ -130,6 +130,7 @@ def test_what_is_named_a_secret_goes(text: str, masked: str) -> None:
         '{"entities": [{"token": "iPhone15Pro", "label": "PRODUCT"}, {"token": "Covid19-Ward", "label": "PLACE"}]}',
         "token: Boeing737-800, Token=Galaxy-S24-Ultra, token: windows11",
         '{"token": "xq7Kd92mZp4", "logprob": -0.1, "bytes": [120, 113]}',
+        '[{"token": "r2d2c3po99", "start": 4, "end": 9}]',
         '[{"token": "r2d2c3po99", "lemma": "r2d2c3po99", "pos": "PROPN"}]',
         '[{"name": "password", "value": "string"}, {"name": "user", "value": "hunter2secret9"}]',
     ],
@@ -340,3 +341,17 @@ def test_a_child_forked_while_other_threads_search_masks_too() -> None:
     for thread in threads:
         thread.join()
     assert not hung
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"token": "9f8a7b6c5d4e3f2a1b0c9d8e", "start": 1700000000}',
+        '{"token": "9f8a7b6c5d4e3f2a1b0c9d8e", "offset": 0}',
+        '{"access_token": "HorseBattery15"}',
+        '{"api_token": "correct-horse-battery-42"}',
+        '{"refreshToken": "Summer-Holiday-2024"}',
+    ],
+)
+def test_a_secret_stays_one_whatever_common_name_stands_beside_it(text: str) -> None:
+    assert "[masked:" in mask_text(text)

@@ -10,6 +10,7 @@ from protege.call import Call
 from protege.chat.answer import answer_text
 from protege.common.checks import time
 from protege.common.messages import answer_from, messages_from
+from protege.common.plain_json import loads
 from protege.common.reasons import reason_of
 from protege.common.tool_calls import tool_call_from
 from protege.common.usage import tokens_used
@@ -218,3 +219,51 @@ def test_a_time_in_a_smaller_unit_is_converted_and_one_of_another_age_refused() 
     for written in (5e9, -1, 1e22, "9999-01-01", "99999999999999999999", True, "yesterday", float("nan")):
         with pytest.raises(BadCall, match="time is"):
             time({"time": written})
+
+
+def test_a_call_that_stands_in_the_content_and_beside_it_is_one() -> None:
+    part = {"type": "tool_use", "id": "toolu_1", "name": "weather", "input": {"city": "Oslo"}}
+    beside = {"name": "weather", "args": {"city": "Oslo"}, "id": "toolu_1", "type": "tool_call"}
+    for message in (
+        {"type": "ai", "content": [part], "tool_calls": [beside]},
+        {"type": "AIMessage", "content": [{"type": "text", "text": "I look."}, part], "tool_calls": [beside]},
+        {"role": "assistant", "content": [part], "additional_kwargs": {"tool_calls": [beside]}},
+    ):
+        assert [call["id"] for call in answer_from(message)["tool_calls"]] == ["toolu_1"]
+
+
+def test_an_item_of_responses_goes_by_the_id_that_its_result_names() -> None:
+    call = {"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "f", "arguments": "{}"}
+    result = {"type": "function_call_output", "id": "fco_1", "call_id": "call_1", "output": "ok"}
+    (made,), (told,) = messages_from(call), messages_from(result)
+    assert made["tool_calls"][0]["id"] == told["tool_call_id"] == "call_1"
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"role": ["user"], "content": "x"},
+        {"type": ["a"], "content": "x"},
+        {"type": {"a": 1}, "content": "x"},
+    ],
+)
+def test_a_role_that_is_no_word_is_refused_as_one(message: dict[str, Any]) -> None:
+    with pytest.raises(BadCall, match="no known role"):
+        messages_from(message)
+
+
+def test_a_part_whose_type_is_no_word_stays_as_it_is() -> None:
+    part = {"type": {"a": 1}, "x": 2}
+    assert messages_from({"role": "user", "content": [part]}) == [{"role": "user", "content": [part]}]
+
+
+def test_large_integers_stay_what_they_are() -> None:
+    assert loads('{"account": 123456789012345678901234}') == {"account": 123456789012345678901234}
+    assert loads(b"[18446744073709551616, 1.5, true]") == [18446744073709551616, 1.5, True]
+
+
+def test_tokens_that_are_added_up_stay_within_what_can_be_read_again() -> None:
+    used = {"input_tokens": 10**9, "cache_read_input_tokens": 10**9, "output_tokens": 1}
+    record = {"messages": [{"role": "user", "content": "q"}], "response": {"role": "assistant", "content": "a"}}
+    call = Call.from_record({**record, "usage": used})
+    assert Call.from_record(call.to_record()).input_tokens == 10**9

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 from protege import Task
-from protege.call import Request
+from protege.call import Call, Request
 from protege.chat.answer import answer_text, message_from
+from protege.cluster.tally import Tally
 from protege.common.wrappers import bare, unwrapped, without_reasoning
 from protege.evaluate.graders import grader_for
 
@@ -90,3 +91,30 @@ def test_an_agent_gets_the_wrapper_that_its_teacher_used() -> None:
     request = Request(({"role": "user", "content": "x"},))
     for said in (ANSWER, f"```json\n{ANSWER}\n```", f"<think>hm</think>{ANSWER}"):
         assert message_from(said, task, request)["content"] == f"```json\n{ANSWER}\n```"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Run this on the replica, never on the primary:\n```sql\nSELECT 1\n```\nIt takes a minute.",
+        "First:\n```\npip install x\n```\nThen restart.",
+    ],
+)
+def test_words_around_a_query_or_a_step_are_part_of_the_answer(text: str) -> None:
+    assert bare(text) == text
+
+
+def test_where_the_words_around_vary_an_agent_still_gets_the_fence() -> None:
+    tally = Tally()
+    for number in range(10):
+        content = f'Here is ticket {number}:\n```json\n{{"team": "a{number}"}}\n```\nAnything else?'
+        tally.add(
+            Call.from_record(
+                {
+                    "messages": [{"role": "user", "content": f"ticket {number}"}],
+                    "response": {"role": "assistant", "content": content},
+                }
+            )
+        )
+    assert tally.kind == "json"
+    assert tally.wrapper.around("{}") == "```json\n{}\n```"

@@ -6,12 +6,15 @@ import functools
 import random
 from collections import Counter, defaultdict
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
 
 import orjson
 import pytest
 from protege.call import Call, Request
 from protege.curate import Curated, CurateSettings
 from protege.curate import curate as curate_with
+from protege.curate.split import turns_that_tell
 from protege.redact import RedactionPolicy
 from protege.task import Task, Template
 
@@ -157,3 +160,12 @@ def test_short_turns_that_all_say_tie_no_conversations():
     curated = curate(TASK, calls, SETTINGS)
     assert curated.provenance["counts"]["oversized"] <= 100  # those that only say "yes" are one prompt
     assert len(curated.parts["calibration"]) >= 15
+
+
+def test_a_turn_that_stands_alone_tells_no_conversation():
+    def telling(*turns: tuple[str, ...]) -> frozenset[str]:
+        rows: Any = [SimpleNamespace(turns=each) for each in turns]
+        return turns_that_tell(rows)
+
+    assert telling(*(("what next?", f"answer {number}") for number in range(20))) == frozenset()
+    assert "what next?" in telling(("what next?", "sleep", "and then?", "eat"), ("what next?", "sleep"))

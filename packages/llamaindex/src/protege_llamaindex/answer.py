@@ -13,7 +13,7 @@ from llama_index.core.base.llms.types import (
     CompletionResponse,
     ToolCallBlock,
 )
-from protege.adapter import BadInput, Reply, Watch, finish_reason, log_once, tokens_used
+from protege.adapter import USAGE_NAMES, Reply, Watch, finish_reason, log_once, tokens_used
 
 from .recording import recorded
 from .translate import answer_to_openai
@@ -156,12 +156,21 @@ def _usage(raw: Any, extra: Mapping[str, Any]) -> tuple[int | None, ...] | None:
         if not used:
             continue
         try:
-            tokens = tokens_used(used if isinstance(used, Mapping) else used.model_dump())
-        except (BadInput, AttributeError):  # what a server reports may be anything
+            tokens = tokens_used(_counts(used))
+        except Exception:  # noqa: BLE001 - what a server reports may be anything, and the answer is worth more
             continue
         if tokens.input is not None or tokens.output is not None:
             return tokens
     return None
+
+
+def _counts(used: Any) -> Mapping[str, Any]:
+    """A usage as a mapping: of a pydantic model, or of any other object what it says under the names that are known."""
+    if isinstance(used, Mapping):
+        return cast(Mapping[str, Any], used)
+    if hasattr(used, "model_dump"):
+        return used.model_dump()
+    return {name: value for name in USAGE_NAMES if isinstance(value := getattr(used, name, None), int)}
 
 
 def _field(value: Any, name: str) -> Any:

@@ -28,7 +28,7 @@ from ..chat.openai import (
 from ..common.files import home_path
 from ..common.logs import log_once
 from ..common.reasons import said_once
-from ..common.usage import tokens_used
+from ..common.usage import USAGE_NAMES, tokens_used
 from ..common.wrappers import without_reasoning
 from ..errors import BadInput, ProtegeError
 from ..route import Outcome
@@ -37,6 +37,7 @@ __all__ = [
     "EMPTY",
     "ROLES",
     "SAMPLING",
+    "USAGE_NAMES",
     "Answerer",
     "Attempt",
     "BadInput",

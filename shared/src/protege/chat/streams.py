@@ -29,10 +29,10 @@ def assemble(
             role = delta.get("role") or role
             for name, pieces in text.items():
                 if said := delta.get(name):
-                    pieces.append(said if isinstance(said, str) else _text(said))
+                    pieces.append(said if isinstance(said, str) else _text(said if isinstance(said, list) else [said]))
             for position, piece in enumerate(delta.get("tool_calls") or ()):
                 calls.add(piece, position)
-            if older := delta.get("function_call"):
+            if isinstance(older := delta.get("function_call"), Mapping):
                 calls.add({"index": 0, "function": older}, 0)
     message: dict[str, Any] = {"role": role or "assistant", "content": "".join(text["content"]) or None}
     if text["refusal"]:

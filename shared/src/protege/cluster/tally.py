@@ -152,9 +152,18 @@ class Tally:
 
     @property
     def wrapper(self) -> Wrapper:
-        """What stands around more than half of the answers."""
-        ((wrapper, count),) = self.wrappers.most_common(1) or [(Wrapper(), 0)]
-        return wrapper if 2 * count > self.wrappers.total() else Wrapper()
+        """What stands around more than half of the answers; their fence alone, where the words around it vary."""
+        for wrappers in (self.wrappers, self._fences()):
+            ((wrapper, count),) = wrappers.most_common(1) or [(Wrapper(), 0)]
+            if 2 * count > wrappers.total():
+                return wrapper
+        return Wrapper()
+
+    def _fences(self) -> Counter[Wrapper]:
+        fences = Counter[Wrapper]()
+        for wrapper, count in self.wrappers.items():
+            fences[wrapper.fence] += count
+        return fences
 
     def label_texts(self) -> tuple[str, ...]:
         """The labels, most frequent first; none if the answers are of another kind."""

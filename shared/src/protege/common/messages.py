@@ -95,7 +95,8 @@ def answer_from(value: Any, what: str = "response") -> Message:
 def is_plain(message: Message) -> bool:
     """Whether a message is just as OpenAI writes one of text or tool calls, as nearly all are: a quick look."""
     content = message.get("content")
-    if not (content is None or type(content) is str) or message.get("role") not in ROLES:
+    role = message.get("role")
+    if not (content is None or type(content) is str) or type(role) is not str or role not in ROLES:
         return False
     if len(message) == 2 and "content" in message:
         return True
@@ -153,13 +154,13 @@ class _Held:
 
 def _written(message: Message, role: str, content: Any) -> list[Message]:
     held = _Held()
-    if content is None and "role" not in message and (_is_call(message) or message.get("type") in _RESULTS):
+    if content is None and "role" not in message and (_is_call(message) or _type(message) in _RESULTS):
         content = [message]  # an item of OpenAI's Responses is a message of one part
     if isinstance(content, list | tuple):
         for part in cast(Sequence[Any], content):
             _hold(part, held)
         content = _content(held.parts)
-    calls = [*_calls(message), *held.calls]
+    calls = _calls(message) or held.calls  # LangChain has each call twice: as the provider wrote it, and as it read it
     refusal = message.get("refusal") or held.refusal
     if held.results and not (held.parts or calls or refusal):
         return list(held.results)
@@ -196,7 +197,7 @@ def _hold(part: Any, held: _Held) -> None:
     if not isinstance(part, Mapping):
         raise BadCall("its content holds a part that is neither a text nor an object.")
     part = cast(Message, part)
-    if _is_reasoning(part) or part.get("type") in _MARKS or not part.keys().isdisjoint(_MARKS):
+    if _is_reasoning(part) or _type(part) in _MARKS or not part.keys().isdisjoint(_MARKS):
         return
     if part.get("type") == "refusal":
         held.refusal += str(part.get("refusal") or "")
@@ -217,20 +218,19 @@ def _content(parts: list[dict[str, Any]]) -> Any:
 
 
 def _is_reasoning(part: Message) -> bool:
-    return part.get("type") in _REASONING or part.get("thought") is True or "reasoningContent" in part
+    return _type(part) in _REASONING or part.get("thought") is True or "reasoningContent" in part
 
 
 def _is_call(part: Message) -> bool:
-    kind = part.get("type")
-    if kind in tool_calls.KINDS:
+    if _type(part) in tool_calls.KINDS:
         return True
-    return kind is None and any(isinstance(part.get(name), Mapping) for name in tool_calls.BOXES)
+    return part.get("type") is None and any(isinstance(part.get(name), Mapping) for name in tool_calls.BOXES)
 
 
 def _result(part: Message) -> dict[str, Any] | None:
     """The tool message of a part that holds a tool's result; None for any other."""
     inner = next((part[name] for name in _RESULT_BOXES if isinstance(part.get(name), Mapping)), None)
-    if inner is None and part.get("type") not in _RESULTS:
+    if inner is None and _type(part) not in _RESULTS:
         return None
     held = part if inner is None else cast(Message, inner)
     output = next((held[name] for name in _OUTPUTS if held.get(name) is not None), None)
@@ -243,8 +243,7 @@ def _text(part: Any) -> str | None:
     if not isinstance(part, Mapping):
         return None
     part = cast(Message, part)
-    kind = part.get("type")
-    if kind not in _TEXTS and not (kind is None and "text" in part):
+    if _type(part) not in _TEXTS and not (part.get("type") is None and "text" in part):
         return None
     text = part.get("text", part.get("content"))
     if isinstance(text, Mapping):  # OpenAI's Assistants
@@ -272,6 +271,11 @@ def _image(part: Message) -> dict[str, Any] | None:
 
 def _image_url(url: Any, kind: Any, data: Any) -> dict[str, Any]:
     return {"type": "image_url", "image_url": {"url": url or f"data:{kind or 'image/png'};base64,{data}"}}
+
+
+def _type(part: Message) -> str | None:
+    """What a part says it is, if it says so in a word."""
+    return kind if isinstance(kind := part.get("type"), str) else None
 
 
 def _kind(part: Any) -> str:

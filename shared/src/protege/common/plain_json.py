@@ -9,20 +9,28 @@ from typing import Any, cast
 import orjson
 
 from .checks import MOST_LEVELS
+from .linear import Linear
 
 _LEAST, _BEYOND = -(1 << 63), 1 << 64
+_LONG = Linear(r"[0-9]{19}", groups=False)
+"""In such a text a number may be too large for orjson, which then makes a float of it without a word."""
 
 
 def loads(text: bytes | bytearray | str) -> Any:
     """What a JSON text holds. NaN, infinities, lone surrogates and large integers are kept as Python's parser keeps
     them. Raises ValueError."""
     try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError:
+        return json.loads(text) if _is_long(text) else orjson.loads(text)
+    except (ValueError, RecursionError):
         try:
             return json.loads(text)
         except RecursionError:
             raise ValueError("nested too deep") from None
+
+
+def _is_long(text: bytes | bytearray | str) -> bool:
+    raw = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else bytes(text)
+    return _LONG.search(raw) is not None
 
 
 def plain(value: Any, depth: int = 0) -> Any:

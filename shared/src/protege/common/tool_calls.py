@@ -17,7 +17,7 @@ from ..errors import BadCall
 BOXES = ("function", "custom", "functionCall", "function_call", "toolUse", "tool_call", "toolCall")
 """The fields whose object holds the name and the arguments of a call."""
 _NAMES = ("name", "toolName", "tool_name")
-_IDS = ("id", "call_id", "tool_call_id", "toolCallId", "toolUseId", "tool_id")
+_IDS = ("call_id", "tool_call_id", "toolCallId", "toolUseId", "id", "tool_id")
 _ARGUMENTS = ("arguments", "args", "input", "parameters", "tool_kwargs", "kwargs", "params")
 _OTHERS = (
     "type index status description thought_signature thoughtSignature kind cache_control caller namespace "
@@ -84,7 +84,7 @@ def arguments_text(value: Any) -> str:
     try:
         return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode()
     except TypeError:  # an integer beyond 64 bits, which must not become another number
-        return json.dumps(value, ensure_ascii=False, default=str)
+        return json.dumps(value, ensure_ascii=False, default=str, skipkeys=True)
 
 
 def _first(value: Mapping[str, Any], names: Sequence[str]) -> Any:

@@ -52,6 +52,8 @@ _REASONING = (
     "output_reasoning completion_details.reasoning reasoning.output_tokens"
 )
 _INPUT_NAMES, _OUTPUT_NAMES = tuple(_INPUT.split()), tuple(_OUTPUT.split())
+USAGE_NAMES = (*_INPUT_NAMES, *_OUTPUT_NAMES)
+"""What the counts of input and output may be called."""
 _DETAILS = tuple(
     tuple(tuple(path.split(".")) for path in paths.split()) for paths in (_CACHE_READ, _CACHE_WRITE, _REASONING)
 )
@@ -80,10 +82,15 @@ def tokens_used(usage: Mapping[str, Any]) -> Tokens:
     cached = (cache_read or 0) + (cache_write or 0)
     # Cached tokens beyond the input cannot be a part of it, whatever the names.
     if read is not None and cached and (cached > read or not usage.keys().isdisjoint(_CACHE_BESIDE.get(read_name, ()))):
-        read += cached
+        read = _within(read + cached)
     if written is not None and reasoning and not usage.keys().isdisjoint(_REASONING_BESIDE.get(write_name, ())):
-        written += reasoning
+        written = _within(written + reasoning)
     return Tokens(read, written, cache_read, cache_write, reasoning)
+
+
+def _within(count: int) -> int:
+    """A sum of counts that may be, so that a call which holds it can be read again."""
+    return min(count, int(checks.RANGES["tokens"][1]))
 
 
 def _count(usage: Mapping[str, Any], names: tuple[str, ...]) -> tuple[str, int | None]:

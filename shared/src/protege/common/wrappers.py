@@ -63,6 +63,15 @@ class Wrapper(NamedTuple):
         return f"{self.before}{text}{self.after}"
 
     @property
+    def fence(self) -> Wrapper:
+        """Its fence alone, without words around it; nothing without a fence."""
+        for fence in FENCES:
+            opens, closes = self.before.rfind(fence), self.after.find(fence)
+            if opens >= 0 and closes >= 0:
+                return Wrapper(self.before[opens:], self.after[: closes + len(fence)])
+        return Wrapper()
+
+    @property
     def language(self) -> str:
         """The language that its fence names; empty without."""
         for fence in FENCES:
@@ -144,8 +153,9 @@ def _fence_around(text: str) -> tuple[int, int] | None:
         around = opens + len(text) - closes - 3
         if language not in _PLAIN or not inside or around > _MOST_AROUND:
             continue
-        structured = inside[0] in "{[" or (language == "sql" or _SQL.match(inside) is not None)
-        if structured or (not around and "\n" not in inside):
+        # Words around JSON are for nobody. Words around a query, or in a list of steps, may be what is read.
+        is_sql = language == "sql" or _SQL.match(inside) is not None
+        if inside[0] in "{[" or (not around and (is_sql or "\n" not in inside)):
             return start, closes
     return None
 

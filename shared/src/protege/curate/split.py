@@ -135,7 +135,13 @@ def turns_that_tell(rows: Sequence[Row]) -> frozenset[str]:
             before[turn].add(row.turns[max(0, i - NEIGHBOURS) : i][::-1])
             if i < len(shown):
                 after[turn].add(shown[i + 1 : i + 1 + NEIGHBOURS])
-    return frozenset(turn for turn in after if max(_ways(before[turn]), _ways(after[turn])) <= MOST_WAYS)
+    neighbours = {turn: (before[turn], after[turn]) for turn in after}
+    # A turn that stands alone tells nothing: with a profile in the system's prompt, many users ask the same.
+    return frozenset(
+        turn
+        for turn, (earlier, later) in neighbours.items()
+        if any((*earlier, *later)) and max(_ways(earlier), _ways(later)) <= MOST_WAYS
+    )
 
 
 _Turns = tuple[str, ...]

@@ -65,7 +65,7 @@ def _masked(value: Any) -> Any:
 def _masked_object(value: dict[str, Any]) -> dict[str, Any]:
     # {"name": "DB_PASSWORD", "value": …}: the name stands beside the value.
     beside = {held: value[names] for names, held in _PAIRS if held in value and isinstance(value.get(names), str)}
-    if not _OF_TEXT.isdisjoint(value):  # {"token": …, "logprob": …}: a part of a text
+    if not _OF_TEXT.isdisjoint(value) or len(_PLACES.intersection(value)) > 1:  # {"token": …, "logprob": …}: of a text
         beside["token"] = ""
     return {mask_text(name): _masked_entry(beside.get(name, name), item) for name, item in value.items()}
 
@@ -151,7 +151,7 @@ def _is_secret(value: str, name: str, *, quoted: bool) -> bool:
     if _PASSWORD_NAME.search(name):
         # In quotes, "letmein" is a password. In a sentence ("password: required") it takes more to tell.
         return " " not in value if quoted else len(value) >= 6 and _UNLIKE_WORDS.search(value) is not None
-    if _NAME_OF_TOKEN.search(name) and _reads_as_words(value):
+    if _NAME_OF_TOKEN.search(name) and not _NAME_OF_ACCESS.search(name) and _reads_as_words(value):
         return False
     return len(value) >= 8 and " " not in value and bool(_DIGIT.search(value)) and bool(_LETTER.search(value))
 
@@ -194,8 +194,11 @@ _PASSWORD_NAME = re.compile(r"(?i)passw|passphrase|pwd")
 _WORD = re.compile(r"[\w.-]*")
 _NO_SECRET = re.compile(r"(?i)forgot|reset|change|page|next|prev|continuation|cursor|sync|max|min")
 _NAME_OF_TOKEN = re.compile(r"(?i)token$")
-_OF_TEXT = frozenset({"logprob", "lemma", "pos", "pos_tag", "ner", "bytes", "offset", "start", "start_char"})
+_NAME_OF_ACCESS = re.compile(r"(?i)access|api|auth|refresh|bearer|secret|session|bot|user")
+_OF_TEXT = frozenset({"logprob", "lemma", "pos_tag", "ner", "start_char"})
 """Names that stand beside a text's part."""
+_PLACES = frozenset({"pos", "bytes", "offset", "start", "end", "dep", "tag"})
+"""Names of which two or more do; one alone may stand beside a secret."""
 _WORDS_ONLY = re.compile(r"[A-Za-z0-9.'/-]*")
 _CHUNK = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
 _PRONOUNCED = re.compile(r"(?i)(?!.*[^aeiouy]{4})(?=.*[aeiouy])[a-z]{3,}")

@@ -25,6 +25,9 @@ def records(document: Any) -> Iterator[Record]:
     if "messages" not in record and isinstance(prompt := record.get("prompt"), str | list) and _answer_field(record):
         record["messages"] = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
     name = _answer_field(record)
+    if name not in (None, "response", "choices") and (whole := _with_last_message(record)) is not record:
+        yield whole  # the field may be what somebody says the answer should have been, or a score
+        return
     if name is None:
         yield _with_last_message(record) if "response" not in record and not record.get("error") else record
         return
