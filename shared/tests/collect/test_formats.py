@@ -413,7 +413,7 @@ def test_files_may_be_packed_and_written_in_other_ways(tmp_path: Path, content: 
 
 
 def test_an_item_that_is_too_long_costs_itself_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("protege.collect.json_files.MOST_BYTES", 3_000)
+    monkeypatch.setattr("protege.collect.json_files.MOST_BYTES", 3_000_000)
     bad = [{"messages": [{"role": "user", "content": "x" * 5_000_000}]}, {"messages": [7]}]
     calls, skipped, _ = read(tmp_path, json.dumps([own(0), bad[0], own(1), bad[1], own(2)]).encode())
     assert [call.id for call in calls] == ["c0", "c1", "c2"]

@@ -110,7 +110,6 @@ def test_costs_are_filled_in(workspace: Workspace, write: Any) -> None:
         (lines({"messages": [], "response": None}), "messages is missing or is not a list of messages"),
         (lines(call(response=7)), "not a JSON object"),
         (lines(call(response=[1])), "response is a list, but not of stream chunks or answers"),
-        (lines(call(usage={"input_tokens": "many"})), "input_tokens is not a number"),
         (lines(call(node=5)), "node is neither a name nor a list of names"),
     ],
 )
@@ -160,7 +159,7 @@ def test_a_compressed_file_that_is_cut_off_gives_what_is_left_of_it(workspace: W
     whole = gzip.compress(lines(*(call(f"{n} {hash(str(n))}") for n in range(2000))))
     result = collect(workspace, [write(whole[: len(whole) // 2], "calls.jsonl.gz")])
     assert 0 < result.added < 2000
-    assert result.skipped[-1].reason == "the compressed file is cut off or damaged here"
+    assert result.skipped[-1].reason == "the compressed file is cut off or damaged here; copy it again"
 
 
 def test_gzip_in_name_only_or_damaged_at_once_is_refused(workspace: Workspace, write: Any) -> None:

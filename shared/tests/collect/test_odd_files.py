@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import io
 import json
+import random
+import zipfile
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pytest
-from protege import Call
-from protege.collect import importing
+import zstandard
+from protege import Call, Workspace
+from protege.collect import collect, importing, json_files, json_lists
 from protege.collect.formats.base import Half, Span
+from protege.collect.formats.timing import times
 from protege.collect.importing import Skipped, _Reading
 from protege.collect.once import Once
 from protege.collect.pairing import Pairing
-from protege.errors import BadCall
+from protege.errors import BadCall, BadInput
 
 ASKED = {"messages": [{"role": "user", "content": "hello"}]}
 ANSWERED = {"choices": [{"message": {"role": "assistant", "content": "hi"}}]}
@@ -157,3 +163,132 @@ def test_a_call_is_taken_once_whenever_its_steps_come(steps: list[Any], left: li
         else:
             once.hold(Span(step_id, parent, {}), _call(step_id, *words))
     assert [call.id for call in released] == left
+
+
+def _line(n: int, **fields: Any) -> bytes:
+    record = {"id": f"c{n}", **ASKED, "response": {"role": "assistant", "content": "hi"}}
+    return json.dumps({**record, **fields}).encode() + b"\n"
+
+
+def _damaged(method: int) -> bytes:
+    """A zip of three members, the second of which is not what it says."""
+    buffer = io.BytesIO()
+    middle = b"".join(_line(n, x=f"{n * n}") for n in range(100, 200))
+    with zipfile.ZipFile(buffer, "w", method) as archive:
+        archive.writestr("/etc/first.jsonl", _line(1))
+        archive.writestr("second.jsonl", middle)
+        archive.writestr("third.jsonl", _line(3))
+        second, third = archive.infolist()[1:]
+    data = bytearray(buffer.getvalue())
+    begin = second.header_offset + 30 + len(second.filename)
+    data[begin + 9 : third.header_offset] = bytes(third.header_offset - begin - 9)
+    return bytes(data)
+
+
+def _zip(second: bytes, flag: int = 0) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("first.jsonl", _line(1))
+        archive.writestr("second.jsonl", second)
+        archive.writestr("third.jsonl", _line(3))
+    data = buffer.getvalue()
+    at = data.index(b"PK\x01\x02", data.index(b"PK\x01\x02") + 1) + 8
+    return data[:at] + bytes([data[at] | flag]) + data[at + 1 :]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (_damaged(zipfile.ZIP_STORED), "cut off or damaged here; copy it again"),
+        (_damaged(zipfile.ZIP_DEFLATED), "cut off or damaged here; copy it again"),
+        (_damaged(zipfile.ZIP_BZIP2), "cut off or damaged here; copy it again"),
+        (_damaged(zipfile.ZIP_LZMA), "cut off or damaged here; copy it again"),
+        (_zip(_line(2), flag=1), "it is encrypted. Unpack it"),
+        (_zip(_line(2).decode().encode("utf-16") + b"\x00"), "cut off here, or is not the UTF-16"),
+    ],
+    ids=["stored", "deflate", "bzip2", "lzma", "encrypted", "UTF-16"],
+)
+def test_a_damaged_member_of_a_zip_costs_itself_alone(tmp_path: Path, content: bytes, reason: str) -> None:
+    path = tmp_path / "calls.zip"
+    path.write_bytes(content)
+    result = collect(Workspace(tmp_path / "home"), [path])
+    assert result.read in range(2, 102)
+    assert reason in result.skipped[-1].reason
+    assert {skipped.file for skipped in result.skipped} == {path / "second.jsonl"}
+
+
+def test_a_zip_is_refused_where_nothing_in_it_can_be_read_and_its_names_stay_within(tmp_path: Path) -> None:
+    path = tmp_path / "calls.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("/etc/passwd", b"odd\n")
+    ((skipped,), *_) = [list(_Reading(None).of([path]))]
+    assert isinstance(skipped, Skipped)
+    assert skipped.file == path / "etc/passwd"
+    data = path.read_bytes()
+    at = data.index(b"PK\x01\x02") + 8
+    path.write_bytes(data[:at] + b"\x01" + data[at + 1 :])
+    with pytest.raises(BadInput, match=r"holds no file that can be read\..*encrypted"):
+        collect(Workspace(tmp_path / "home"), [path])
+
+
+def test_damaged_zstd_gives_what_comes_before(tmp_path: Path) -> None:
+    noise = random.Random(1)
+    whole = zstandard.ZstdCompressor().compress(b"".join(_line(n, x=noise.randbytes(1000).hex()) for n in range(300)))
+    path = tmp_path / "calls.zst"
+    path.write_bytes(whole + b"\x28\xb5\x2f\xfd" + b"\xff" * 40)
+    result = collect(Workspace(tmp_path / "home"), [path])
+    assert 0 < result.read <= 300
+    assert "damaged here" in result.skipped[-1].reason
+
+
+def test_what_holds_no_call_is_bounded_over_all_members(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json_files, "MOST_PASSED_BYTES", 1000)
+    path = tmp_path / "calls.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for n in range(20):
+            archive.writestr(f"{n:02}", b"\n" * 5 + _line(n))
+    items = list(_Reading(None).of([path]))
+    assert [type(item) for item in items] == [Call, Call, Call, Skipped]
+
+
+def test_an_item_without_an_end_is_not_read_to_the_end() -> None:
+    for within in (b"1,", b'"'):
+        file = io.BytesIO(b'[1,["' + within * 3_000_000)
+        with pytest.raises(json_lists.Endless):
+            list(json_lists.items(file, 100_000))
+        assert file.tell() <= 3 << 20
+
+
+def test_a_file_is_stored_in_batches_of_calls_and_of_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importing, "_BATCH_BYTES", 300)
+    monkeypatch.setattr(importing, "_BATCH", 4)
+    path = tmp_path / "calls.jsonl"
+    path.write_bytes(b"".join(chain((_line(n, x="x" * 200) for n in range(2)), (_line(n) for n in range(9)))))
+    reading = _Reading(None)
+    items = reading.of([path])
+    sizes = [len(batch) for batch in iter(lambda: reading.batch(items), [])]
+    assert sum(sizes) == 11
+    assert max(sizes) <= 4
+    assert sizes[0] == 1
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"cost_usd": "0.1"}, {"cost_usd": float("nan")}, {"latency_ms": -1}, {"time": "yesterday"}, {"time": 1e99},
+        {"ttft_ms": []}, {"usage": {"prompt_tokens": -1}}, {"usage": {"input_tokens": "many"}}, {"usage": "much"},
+    ],
+)  # fmt: skip
+def test_a_figure_that_cannot_be_costs_itself_alone(tmp_path: Path, odd: dict[str, Any]) -> None:
+    right = {"cost_usd": 0.5, "latency_ms": 7.0, "time": 1.7e9, "ttft_ms": 3.0, "usage": {"output_tokens": 9}}
+    (call,), skipped, _ = items_of(tmp_path, json.loads(_line(1, **{**right, **odd})))
+    assert skipped == []
+    told = {name: getattr(call, name) for name in right if name != "usage"}
+    expected = {name: value for name, value in right.items() if name != "usage"} | dict.fromkeys(odd)
+    assert told == {name: value for name, value in expected.items() if name != "usage"}
+    assert call.output_tokens == (None if "usage" in odd else 9)
+
+
+def test_each_time_of_a_trace_stands_by_itself() -> None:
+    assert times("2026-01-01T00:00:00Z", "later", "2026-01-01T00:00:01Z") == {"time": 1767225600.0, "ttft_ms": 1000.0}
+    assert times("once", "2026-01-01T00:00:01Z") == {}

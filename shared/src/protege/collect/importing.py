@@ -6,7 +6,6 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from ..call import Call, content_hash
+from ..common.checks import without_odd_fields
 from ..common.confinement import Aside, Confinement
 from ..common.plain_json import plain
 from ..common.progress import Bar, Progress, Silent
@@ -22,6 +22,7 @@ from ..masking.masking import mask
 from . import json_files
 from .formats.base import Format, Found, Half, Passed, Span
 from .formats.registry import FORMATS, format_of, formats, parts_of
+from .formats.timing import time_or_none
 from .once import MOST_HELD_BYTES, Once
 from .opening import files_in
 from .pairing import Pairing
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from ..workspace import Workspace
 
 _BATCH = 2000
+_BATCH_BYTES = 64 << 20
+"""A batch ends after so many calls, or with the line that comes to so many bytes."""
 _KIND = re.compile("[a-z_ ]{1,40}")
 _MOST_KINDS = 50
 MOST_SKIPPED = 1_000
@@ -102,7 +105,7 @@ def collect(
     with (progress or Silent()).step("collect", total) as bar:
         reading = _Reading(named, bar)
         items = reading.of(files)
-        while batch := list(islice(items, _BATCH)):
+        while batch := reading.batch(items):
             batch_calls = [item for item in batch if isinstance(item, Call)]
             lines = [item for item in batch if isinstance(item, Skipped)]
             unusable += len(lines)
@@ -135,9 +138,20 @@ class _Reading:
         self._bar = bar
         self._pairing = Pairing()
         self._seen: Counter[str] = Counter()
+        self._bytes = 0
         self._kinds: set[str] = set()
         self._kept = 0
         """How many calls, and halves of calls, were held back so far."""
+
+    def batch(self, items: Iterator[Call | Skipped]) -> list[Call | Skipped]:
+        """The next of `of`'s items, as many as are stored at once."""
+        batch: list[Call | Skipped] = []
+        until = self._bytes + _BATCH_BYTES
+        for item in items:
+            batch.append(item)
+            if len(batch) == _BATCH or self._bytes >= until:
+                break
+        return batch
 
     def of(self, files: Iterable[Path]) -> Iterator[Call | Skipped]:
         """Each call, and each line that holds none."""
@@ -177,6 +191,7 @@ class _Reading:
 
         confinement = Confinement("import", set_aside)
         for line, document, size, member in json_files.documents(path, self._bar):
+            self._bytes += size
             place = Path(f"{path}/{member}") if member else path  # it may begin with a slash
             if isinstance(document, json_files.Unreadable):
                 yield Skipped(place, line, str(document))
@@ -245,6 +260,14 @@ def _masked(record: Any) -> bytes:
         return b""
 
 
+def _without_odd_figures(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The record without what cannot be: a tracer that is wrong about a figure costs that figure, not the call."""
+    record = without_odd_fields(record)
+    if record.get("time") is not None and time_or_none(record["time"]) is None:
+        return {name: value for name, value in record.items() if name != "time"}
+    return record
+
+
 def _call(record: Mapping[str, Any], seen: Counter[str]) -> Call:
     """The call of a record. What it says of specialists becomes a claim.
 
@@ -252,6 +275,7 @@ def _call(record: Mapping[str, Any], seen: Counter[str]) -> Call:
     Its id must not depend on other lines: if they change, it must not become another call that calibration counts
     again.
     """
+    record = _without_odd_figures(record)
     try:
         payload = orjson.dumps(record)
     except TypeError:  # what Python's reader takes and orjson does not: a lone surrogate, an integer over 64 bits
@@ -261,7 +285,7 @@ def _call(record: Mapping[str, Any], seen: Counter[str]) -> Call:
     if masked is not payload:
         record = orjson.loads(masked)
     default_id = None
-    if record.get("id") is None:
+    if record.get("id") in (None, ""):
         content = content_hash(record)[:32]
         seen[content] += 1
         default_id = f"{content}-{seen[content]}"

@@ -14,7 +14,7 @@ from ..common.plain_json import loads
 from ..common.progress import Bar
 from ..errors import BadInput
 from . import json_lists
-from .opening import DAMAGED, opened, refuse_others
+from .opening import UNREADABLE, Stream, opened, reason_of, refuse_others
 
 MOST_BYTES = checks.MOST_BYTES
 """The most bytes of a line, and of a document over many lines, after decompression. Longer ones are passed over in
@@ -45,23 +45,34 @@ class Document(NamedTuple):
 
 
 def check(path: Path) -> None:
-    """Raises BadInput if the file cannot be read: it is missing, a folder, empty, of another kind, or not permitted."""
+    """Raises BadInput if the file cannot be read: it is missing, a folder, empty, of another kind, or not permitted. Of
+    a zip, one member that holds something is enough."""
     try:
         with opened(path) as (streams, raw):
             refuse_others(path, raw.peek(64) if isinstance(raw, BufferedReader) else b"")
-            head = b""
-            for _, file in streams:
-                head = file.read(4096).removeprefix(_BOM).lstrip()
+            head, why = b"", ""
+            for member, stream in streams:
+                try:
+                    with stream() as file:
+                        head = file.read(4096).removeprefix(_BOM).lstrip()
+                except UNREADABLE as error:
+                    why = reason_of(error)
+                    if not member:
+                        raise
                 if head:
                     break
     except FileNotFoundError:
         raise BadInput(f"{path} does not exist.", "Check the path.") from None
     except IsADirectoryError:
         raise BadInput(f"{path} is a folder.", f"Name the files in it, such as {path}/*.jsonl") from None
-    except DAMAGED:
+    except BadInput:
+        raise
+    except UNREADABLE as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise BadInput(f"{path} cannot be read: {error.strerror}.", "Check its permissions.") from error
         raise BadInput(f"{path} is cut off or is not what its first bytes say.", "Copy it again.") from None
-    except OSError as error:
-        raise BadInput(f"{path} cannot be read: {error.strerror}.", "Check its permissions.") from error
+    if not head and why:
+        raise BadInput(f"{path} holds no file that can be read.", f"Of the last: {why}.")
     if not head:
         raise BadInput(f"{path} is empty.", "A file of calls has one call a line, as JSON.")
 
@@ -71,33 +82,42 @@ def documents(path: Path, bar: Bar | None = None) -> Iterator[Document]:
     one JSON list come one by one. `bar` advances by the bytes read from the disk.
     """
     reported = 0
+    passed = _Passed()
     with opened(path) as (streams, raw):
-        for member, file in streams:
-            for count, (number, line) in enumerate(_texts(file)):
+        for member, stream in streams:
+            for count, (number, line) in enumerate(_texts(stream, passed)):
                 yield Document(number, _parsed(line), 0 if isinstance(line, Unreadable) else len(line), member)
                 if bar and count % _LINES_BETWEEN_REPORTS == 0:
                     bar.advance(raw.tell() - reported)
                     reported = raw.tell()
+            if passed.too_much:
+                break
         if bar:
             bar.advance(raw.tell() - reported)
 
 
-def _texts(file: IO[bytes]) -> Iterator[tuple[int, bytes | Unreadable]]:
-    """The JSON texts of a stream with their numbers."""
-    head = cast(Any, file).peek(_HEAD)
-    return _listed(file) if head.removeprefix(_BOM).lstrip()[:1] == b"[" else _whole(_numbered(file))
+def _texts(stream: Stream, passed: _Passed) -> Iterator[tuple[int, bytes | Unreadable]]:
+    """The JSON texts of a stream with their numbers. If it cannot be opened, an `Unreadable` comes."""
+    try:
+        with stream() as file:
+            head = cast(Any, file).peek(_HEAD)
+            is_list = head.removeprefix(_BOM).lstrip()[:1] == b"["
+            yield from _listed(file, passed) if is_list else _whole(_numbered(file, passed))
+    except UNREADABLE as error:
+        yield 1, Unreadable(reason_of(error))
 
 
-def _listed(file: IO[bytes]) -> Iterator[tuple[int, bytes | Unreadable]]:
+def _listed(file: IO[bytes], passed: _Passed) -> Iterator[tuple[int, bytes | Unreadable]]:
     number = 0
-    passed = _Passed()
     try:
         for number, item in enumerate(json_lists.items(file, MOST_BYTES), 1):
             if item is None:
                 passed.over_bytes(MOST_BYTES)
             yield number, Unreadable("longer than a call may be, or cut off") if item is None else item
-    except DAMAGED:
-        yield number + 1, Unreadable(_DAMAGED_HERE)
+    except UNREADABLE as error:
+        yield number + 1, Unreadable(reason_of(error))
+    except json_lists.Endless:
+        yield number + 1, Unreadable(f"an item longer than {2 * MOST_BYTES >> 20} MB; the rest of the list is not read")
     except _GivenUp:
         yield number, Unreadable(_TOO_MUCH.format(MOST_PASSED_BYTES >> 20))
 
@@ -105,11 +125,10 @@ def _listed(file: IO[bytes]) -> Iterator[tuple[int, bytes | Unreadable]]:
 _BOM = b"\xef\xbb\xbf"
 
 
-def _numbered(file: IO[bytes]) -> Iterator[tuple[int, bytes | Unreadable]]:
+def _numbered(file: IO[bytes], passed: _Passed) -> Iterator[tuple[int, bytes | Unreadable]]:
     """The lines that are not blank; an `Unreadable` in place of one that is too long. If a compressed file is cut off
     or damaged, or the file is given up (`_Passed`), an `Unreadable` comes last."""
     number = 0
-    passed = _Passed()
     try:
         while line := file.readline(MOST_BYTES + 1):
             number += 1
@@ -124,13 +143,12 @@ def _numbered(file: IO[bytes]) -> Iterator[tuple[int, bytes | Unreadable]]:
                 passed.over(line)
             else:
                 yield number, line
-    except DAMAGED:
-        yield number + 1, Unreadable(_DAMAGED_HERE)
+    except UNREADABLE as error:
+        yield number + 1, Unreadable(reason_of(error))
     except _GivenUp:
         yield number, Unreadable(_TOO_MUCH.format(MOST_PASSED_BYTES >> 20))
 
 
-_DAMAGED_HERE = "the compressed file is cut off or damaged here"
 _TOO_MUCH = "more than {} MB hold no call; the rest is not read"
 _TOO_LONG = f"longer than {MOST_BYTES >> 20} MB"
 
@@ -140,17 +158,22 @@ class _GivenUp(Exception):
 
 
 class _Passed:
-    """Counts what holds no call: bytes of lines that are too long, and lines that are blank, each as 64 bytes."""
+    """Counts what holds no call in a file, over all its members: bytes of lines that are too long, and lines that are
+    blank, each as 64 bytes."""
 
     def __init__(self) -> None:
         self._bytes = 0
+
+    @property
+    def too_much(self) -> bool:
+        return self._bytes > MOST_PASSED_BYTES
 
     def over(self, line: bytes) -> None:
         self.over_bytes(max(len(line), 64))
 
     def over_bytes(self, count: int) -> None:
         self._bytes += count
-        if self._bytes > MOST_PASSED_BYTES:
+        if self.too_much:
             raise _GivenUp
 
 

@@ -5,17 +5,20 @@ from __future__ import annotations
 import codecs
 import gzip
 import io
+import lzma
 import zipfile
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, TypeAlias, cast
 
 from ..errors import BadInput
 
-DAMAGED = (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile, UnicodeDecodeError, NotImplementedError)
-"""What reading raises where a packed file is cut off or damaged, and where text is not what its first bytes say."""
+UNREADABLE = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, UnicodeDecodeError, OSError, BadInput)
+"""What reading raises where a packed file is cut off, damaged or locked, where text is not what its first bytes
+say, and where the disk fails. `reason_of` tells them apart."""
 MOST_MEMBERS = 100_000
 _NAMES = (".json", ".jsonl", ".ndjson", ".jsonlines", ".gz", ".zst", ".zip", ".txt", ".log")
 """The files of a folder that are read, by the end of their names."""
@@ -36,6 +39,21 @@ _OTHERS = (
     (b"\x0a", "seems to be OTLP in protobuf", "Export it as OTLP JSON: OTEL_EXPORTER_OTLP_PROTOCOL=http/json"),
 )
 """By their first bytes: files that are not read, what they are, and what to do."""
+
+
+Stream: TypeAlias = Callable[[], AbstractContextManager[IO[bytes]]]
+"""Opens a stream. It and what it opens raise UNREADABLE."""
+
+
+def reason_of(error: Exception) -> str:
+    """Why no more can be read, and what to do, for one of UNREADABLE."""
+    if isinstance(error, BadInput):
+        return f"{error.fact.rstrip('.')}. {error.remedy}".rstrip(".")
+    if isinstance(error, OSError) and error.errno is not None:
+        return f"it cannot be read here: {error.strerror}. Check the disk"
+    if isinstance(error, UnicodeDecodeError):
+        return "it is cut off here, or is not the UTF-16 that it begins as; copy it again"
+    return "the compressed file is cut off or damaged here; copy it again"
 
 
 def files_in(path: Path) -> list[Path]:
@@ -60,9 +78,13 @@ def refuse_others(path: Path, head: bytes) -> None:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[tuple[Iterator[tuple[str, IO[bytes]]], IO[bytes]]]:
+def opened(path: Path) -> Iterator[tuple[Iterator[tuple[str, Stream]], IO[bytes]]]:
     """The streams of a file, each with its name in a zip (else empty), and the file on the disk. Its first bytes, not
     its name, tell how it is packed. Raises BadInput for zstd without its library."""
+
+    def alone(stream: Any) -> Iterator[tuple[str, Stream]]:
+        return iter([("", lambda: nullcontext(_as_utf8(stream)))])
+
     with path.open("rb") as raw:
         head = raw.peek(4)[:4]
         if head == b"PK\x03\x04":
@@ -70,19 +92,30 @@ def opened(path: Path) -> Iterator[tuple[Iterator[tuple[str, IO[bytes]]], IO[byt
                 yield _members(packed), raw
         elif head[:2] == b"\x1f\x8b":
             with gzip.open(raw) as file:
-                yield iter([("", _as_utf8(cast(IO[bytes], file)))]), raw
+                yield alone(file), raw
         elif head == b"\x28\xb5\x2f\xfd":
             with _zstd(path, raw) as file:
-                yield iter([("", _as_utf8(io.BufferedReader(file)))]), raw
+                yield alone(io.BufferedReader(file)), raw
         else:
-            yield iter([("", _as_utf8(raw))]), raw
+            yield alone(raw), raw
 
 
-def _members(packed: zipfile.ZipFile) -> Iterator[tuple[str, IO[bytes]]]:
+def _members(packed: zipfile.ZipFile) -> Iterator[tuple[str, Stream]]:
     for member in packed.infolist()[:MOST_MEMBERS]:
         if not member.is_dir() and not member.filename.startswith("__MACOSX/"):
-            with packed.open(member) as file:
-                yield member.filename, _as_utf8(io.BufferedReader(cast(Any, file)))
+            yield member.filename, partial(_member, packed, member)
+
+
+@contextmanager
+def _member(packed: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[IO[bytes]]:
+    if member.flag_bits & 1:
+        raise BadInput("it is encrypted.", "Unpack it with its password, and give what it holds.")
+    try:
+        file = packed.open(member)
+    except NotImplementedError:
+        raise BadInput("it is packed in a way that is not read.", "Unpack it, or pack it with deflate.") from None
+    with file:
+        yield _as_utf8(io.BufferedReader(cast(Any, file)))
 
 
 def _zstd(path: Path, raw: IO[bytes]) -> Any:
@@ -90,7 +123,26 @@ def _zstd(path: Path, raw: IO[bytes]) -> Any:
         import zstandard  # its wheel is optional, and few files need it
     except ImportError:
         raise BadInput(f"{path} is packed with zstd.", "pip install zstandard, or unpack it: zstd -d") from None
-    return zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
+    stream = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
+    return _Unpacked(stream, zstandard.ZstdError)
+
+
+class _Unpacked(io.RawIOBase):
+    """A stream whose library has an error of its own for what is damaged."""
+
+    def __init__(self, stream: Any, damaged: type[Exception]) -> None:
+        super().__init__()
+        self._stream = stream
+        self._damaged = damaged
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            return self._stream.readinto(buffer)
+        except self._damaged as error:
+            raise EOFError from error
 
 
 def _as_utf8(file: IO[bytes]) -> IO[bytes]:

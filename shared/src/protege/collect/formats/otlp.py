@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
 
-from ...common.checks import time as time_of
 from ...errors import BadCall
 from .base import Format, Record, Span, object_of, without_nothing
 from .dialects import options_of
 from .otlp_messages import from_events, from_openinference, from_openllmetry, from_parts, tools_of
+from .timing import time_or_none
 
 CHAT = frozenset({"chat", "text_completion", "generate_content", "completion"})
 """The operations that are calls."""
@@ -207,16 +207,15 @@ def _error(span: Mapping[str, Any], attributes: Mapping[str, Any]) -> str | None
 
 def _times(span: Mapping[str, Any], attributes: Mapping[str, Any]) -> dict[str, float]:
     start, end = (
-        time_of({"time": _whole(span.get(f"{name}TimeUnixNano") or span.get(f"{name}_time"))})
-        for name in ("start", "end")
+        time_or_none(_whole(span.get(f"{name}TimeUnixNano") or span.get(f"{name}_time"))) for name in ("start", "end")
     )
     times: dict[str, float] = {}
     if start:
         times["time"] = start
         if end is not None and end >= start:
             times["latency_ms"] = round((end - start) * 1000, 6)
-    if (first := attributes.get("gen_ai.response.time_to_first_chunk")) is not None:
-        times["ttft_ms"] = float(first) * 1000  # the convention gives seconds
+    if isinstance(first := attributes.get("gen_ai.response.time_to_first_chunk"), int | float):
+        times["ttft_ms"] = first * 1000  # the convention gives seconds
     return times
 
 

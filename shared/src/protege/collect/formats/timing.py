@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from ...common.checks import time as time_of
+from ...errors import BadCall
 
 
 def times(start: Any, end: Any = None, first: Any = None) -> dict[str, float]:
-    """`time`, `latency_ms` and `ttft_ms` as far as they are known. Raises BadCall for what is no time."""
-    began, ended, token = (time_of({"time": value or None}) for value in (start, end, first))
+    """`time`, `latency_ms` and `ttft_ms` as far as they are known. What is no time is left out by itself."""
+    began, ended, token = (time_or_none(value or None) for value in (start, end, first))
     told: dict[str, float] = {}
     if began is None:
         return told
@@ -19,3 +20,11 @@ def times(start: Any, end: Any = None, first: Any = None) -> dict[str, float]:
     if token is not None and token >= began:
         told["ttft_ms"] = round((token - began) * 1000, 3)
     return told
+
+
+def time_or_none(value: Any) -> float | None:
+    """Seconds since 1970; None for what is no time."""
+    try:
+        return time_of({"time": value})
+    except BadCall:
+        return None
