@@ -41,7 +41,7 @@ def calls(tmp_path) -> Path:
 def test_collect_counts_and_adds_nothing_twice(calls, tmp_path):
     first = protege("collect", str(calls), "--json", home=tmp_path / "home")
     assert first.returncode == 0, first.stderr
-    assert json.loads(first.stdout) == {"read": 40, "added": 40, "skipped": []}
+    assert json.loads(first.stdout) == {"read": 40, "added": 40, "skipped": [], "unusable": 0, "passed": {}}
     assert json.loads(protege("collect", str(calls), "--json", home=tmp_path / "home").stdout)["added"] == 0
 
 

@@ -402,10 +402,10 @@ LIST = json.dumps([own(i) for i in range(3)])
         LIST.encode(), json.dumps([own(i) for i in range(3)], indent=2).encode(), gzip.compress(LIST.encode()),
         zstandard.ZstdCompressor().compress(LINES), packed(LINES), packed(LIST.encode()),
         LINES.decode().encode("utf-16"), LINES.decode().encode("utf-16-le"), b"\xef\xbb\xbf" + LIST.encode(),
-        LIST.encode() + b"\n", b" \n" + LIST.encode(),
+        LIST.encode() + b"\n", b" \n" + LIST.encode(), b"\n\t" + LINES,
     ],
     ids=["list", "list over lines", "list in gzip", "zstd", "zip", "list in zip", "UTF-16", "UTF-16 without BOM", "BOM",
-         "list and a line", "blank and list"],
+         "list and a line", "blank and list", "line feed and tab"],
 )  # fmt: skip
 def test_files_may_be_packed_and_written_in_other_ways(tmp_path: Path, content: bytes) -> None:
     calls, skipped, _ = read(tmp_path, content)

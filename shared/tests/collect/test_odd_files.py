@@ -289,6 +289,21 @@ def test_a_figure_that_cannot_be_costs_itself_alone(tmp_path: Path, odd: dict[st
     assert call.output_tokens == (None if "usage" in odd else 9)
 
 
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"call_type": "acompletion", "spend": "0.1", "messages": ASKED["messages"], "response": ANSWERED},
+        langfuse(1, calculatedTotalCost="nan", startTime="soon", usageDetails={"input": -1, "input_tokens": -1}),
+        langsmith(1, total_cost="inf", start_time="soon", prompt_tokens=-1),
+        {"resourceSpans": [{"scopeSpans": [{"spans": [span(1, startTimeUnixNano="soon", endTimeUnixNano=[])]}]}]},
+    ],
+    ids=["LiteLLM", "Langfuse", "LangSmith", "OTLP"],
+)
+def test_odd_figures_of_a_tracer_cost_no_call(tmp_path: Path, document: dict[str, Any]) -> None:
+    (call,), skipped, _ = items_of(tmp_path, document)
+    assert (skipped, call.cost_usd, call.time, call.input_tokens) == ([], None, None, None)
+
+
 def test_each_time_of_a_trace_stands_by_itself() -> None:
     assert times("2026-01-01T00:00:00Z", "later", "2026-01-01T00:00:01Z") == {"time": 1767225600.0, "ttft_ms": 1000.0}
     assert times("once", "2026-01-01T00:00:01Z") == {}

@@ -44,8 +44,8 @@ def collect_calls(
     collected = collect.collect(Workspace(home), files, strict=strict, form=form, progress=progress(as_json))
     skipped = [{"file": str(s.file), "line": s.line, "reason": s.reason} for s in collected.skipped]
     if as_json:
-        told = {"read": collected.read, "added": collected.added, "skipped": skipped, "passed": dict(collected.passed)}
-        return output.print_json(told)
+        told = {"read": collected.read, "added": collected.added, "skipped": skipped, "unusable": collected.unusable}
+        return output.print_json({**told, "passed": dict(collected.passed)})
     for line in skipped[:SKIPPED_SHOWN]:
         output.print_note(f"skipped {line['file']}:{line['line']}: {line['reason']}")
     if collected.unusable > SKIPPED_SHOWN:
