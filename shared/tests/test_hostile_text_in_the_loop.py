@@ -346,6 +346,7 @@ ELSEWHERE = {
     "report.page": "escaped by jinja2, held by test_report_page",
     "report.plots": "draws figures",
     "report.table": "writes figures",
+    "report.tuning": "reads figures of tuning",
     "report.writing": "writes files",
 }
 TEXT = (*UNITS[:24], *UNITS[31:33], *UNITS[-3:])
