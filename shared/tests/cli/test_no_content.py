@@ -68,7 +68,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file.write_text("\n".join(lines))
     home = folder / "home"
     (told,) = protege(home, f"collect {file} --json").values()
-    assert '"added": 60' in told and not [*quoted(told)]
+    assert '"added": 61' in told and not [*quoted(told)]
     journal = JournalWriter(home / "journal")
     for odd_frame in (b"{" + SAID.encode(), json.dumps(SAID).encode(), json.dumps(said(93, response=SAID)).encode()):
         journal.append(odd_frame)
