@@ -66,6 +66,7 @@ def test_forks_neither_hang_nor_lose_calls(tmp_path: Path, monkeypatch: pytest.M
     assert figures["ok"], figures
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_hung_disk_holds_one_call_for_a_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hung_disk, "HELD_S", LONG_S)
     monkeypatch.setattr(hung_disk, "CALLS", 20)

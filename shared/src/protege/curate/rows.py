@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 from dataclasses import dataclass, replace
@@ -180,6 +181,7 @@ def _text(messages: tuple[Message, ...]) -> str:
     return "\n".join(text_of(message) for message in messages).strip()
 
 
+@functools.lru_cache(maxsize=2)  # the slot of a call of one turn is also its turn; a long text takes a second
 def _folded(text: str) -> str:
     """The text with case, whitespace and punctuation folded; a text without letters and digits stays as it is."""
     return " ".join(re.sub(r"[\W_]+", " ", text.casefold()).split()) or text
