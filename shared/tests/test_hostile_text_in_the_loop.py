@@ -301,7 +301,7 @@ ELSEWHERE = {
     "collect.formats.langsmith": "called by in_every_form",
     "collect.formats.litellm": "called by in_every_form",
     "collect.formats.sharegpt": "called by in_every_form",
-    "collect.formats.timing": "called by in_every_form",
+    "collect.formats.figures": "called by in_every_form",
     "collect.formats.registry.formats": "takes no text",
     "cluster.answers": "compares shares",
     "cluster.assign": "held by test_hostile_text",

@@ -36,6 +36,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import httpx
+import numpy as np
+from protege import Call, Request, Workspace, improve
+from protege.common.prices import cost_usd
+from protege.embedding import embedder_named
+from protege.loop.settings import Settings
+from protege.route import Router
+from protege.tune import TuneSettings
+
 PRICED = "gpt-4.1-mini"
 EPSILON = 0.05
 LAST = 0.2
@@ -65,19 +74,12 @@ class Ours:
     name = "Protégé, head"
 
     def __init__(self, folder: Path) -> None:
-        from protege import Workspace
-        from protege.loop.settings import Settings
-        from protege.route import Router
-        from protege.tune import TuneSettings
-
         self._workspace = Workspace(folder)
         self._settings = Settings(compete=False, tune=TuneSettings(method="head"))
         self._router = Router(folder)
         self._seen = 0
 
     def learn(self, rows: Sequence[Row]) -> None:
-        from protege import Call, improve
-
         records = [{**row, "id": f"c{self._seen + at}"} for at, row in enumerate(rows)]
         self._seen += len(rows)
         self._workspace.add_calls(map(Call.from_record, records))
@@ -86,8 +88,6 @@ class Ours:
         time.sleep(1)  # the route is looked at four times a second
 
     def answer(self, row: Row) -> str | None:
-        from protege import Request
-
         message = self._router.answer(Request(tuple(row["messages"]), tools=tuple(row.get("tools") or ()))).message
         return None if message is None else said(message)
 
@@ -98,8 +98,6 @@ class ThinkLess:
     name = "ThinkLess, .95"
 
     def __init__(self, folder: Path) -> None:
-        import httpx
-
         habits: Any = importlib.import_module("thinkless.habits")
         options = {"target": 1 - EPSILON, "confirm_calls": 0, "learn_every": None, "audit": 0.0, "seed": 0}
         self._habits = habits.Habits(folder, **options)
@@ -136,8 +134,6 @@ class Tracer:
     name = "TRACER, .95"
 
     def __init__(self, folder: Path) -> None:
-        from protege.embedding import embedder_named
-
         self._folder = folder
         self._embedder = embedder_named("packaged")
         self._rows: list[Row] = []
@@ -145,8 +141,6 @@ class Tracer:
         self._router: Any = None
 
     def learn(self, rows: Sequence[Row]) -> None:
-        import numpy as np
-
         tracer: Any = importlib.import_module("tracer")
         fitting: Any = importlib.import_module("tracer.config")
         self._rows += rows
@@ -260,8 +254,6 @@ def same(one: str, other: str) -> bool:
 
 
 def summary(splits: Sequence[Figures], rows: Sequence[Row]) -> dict[str, Any]:
-    from protege.common.prices import cost_usd
-
     kept, wrong = sum(one.kept for one in splits), sum(one.wrong for one in splits)
     coverage = statistics.fmean(one.kept / one.asked for one in splits)
     read = sum(len(json.dumps(row["messages"])) + len(json.dumps(row.get("tools") or "")) for row in rows)

@@ -12,74 +12,20 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 GIVEN = [
-    "Agnieszka",
-    "Tunde",
-    "Marisol",
-    "Björn",
-    "Siobhán",
-    "Ngozi",
-    "Priyanka",
-    "Wojciech",
-    "Zeynep",
-    "Calum",
-    "Ottoline",
-    "Rasheed",
-    "Eleni",
-    "Thandiwe",
-    "Joaquín",
-    "Mireille",
-    "Søren",
-    "Aoife",
-    "Dmitri",
-    "Haruka",
-    "Lakshmi",
-    "Leocadia",
-    "Bartholomew",
-    "Imani",
-    "Tobiasz",
-    "Guillermo",
-    "Freja",
-    "Kwame",
-]
+    "Agnieszka", "Tunde", "Marisol", "Björn", "Siobhán", "Ngozi", "Priyanka", "Wojciech", "Zeynep", "Calum",
+    "Ottoline", "Rasheed", "Eleni", "Thandiwe", "Joaquín", "Mireille", "Søren", "Aoife", "Dmitri", "Haruka",
+    "Lakshmi", "Leocadia", "Bartholomew", "Imani", "Tobiasz", "Guillermo", "Freja", "Kwame",
+]  # fmt: skip
 SURNAMES = [
-    "Kowalczyk",
-    "Adeyemi",
-    "Villanueva",
-    "Lindqvist",
-    "O'Sullivan",
-    "Okonkwo",
-    "Venkataraman",
-    "Wiśniewski",
-    "Yıldırım",
-    "MacLeod",
-    "Haversham",
-    "Al-Farsi",
-    "Papadakis",
-    "Dlamini",
-    "Echeverría",
-    "Beaumont",
-    "Kjeldsen",
-    "Brennan",
-    "Volkov",
-    "Yamamoto",
-    "Subramanian",
-    "Iglesias",
-    "Featherstone",
-    "Mwangi",
-    "Zieliński",
-    "Santillán",
-    "Rasmussen",
-    "Asante",
-]
+    "Kowalczyk", "Adeyemi", "Villanueva", "Lindqvist", "O'Sullivan", "Okonkwo", "Venkataraman", "Wiśniewski",
+    "Yıldırım", "MacLeod", "Haversham", "Al-Farsi", "Papadakis", "Dlamini", "Echeverría", "Beaumont", "Kjeldsen",
+    "Brennan", "Volkov", "Yamamoto", "Subramanian", "Iglesias", "Featherstone", "Mwangi", "Zieliński", "Santillán",
+    "Rasmussen", "Asante",
+]  # fmt: skip
 STREETS = [
-    "Wetherby Road",
-    "Calle Mayor",
-    "Lindenallee",
-    "Rue Oberkampf",
-    "Hawksmoor Lane",
-    "Ulica Długa",
+    "Wetherby Road", "Calle Mayor", "Lindenallee", "Rue Oberkampf", "Hawksmoor Lane", "Ulica Długa",
     "Fairmount Avenue",
-]
+]  # fmt: skip
 TOWNS = [
     ("Rotherham", "S60 1AB"),
     ("Kalamazoo", "49007"),
@@ -92,12 +38,8 @@ AIRPORTS = [("LHR", "London Heathrow"), ("SFO", "San Francisco International"), 
 AIRPORTS += [("WAW", "Warsaw Chopin Airport"), ("JFK", "John F. Kennedy International"), ("CDG", "Charles de Gaulle")]
 AIRLINES = [("LO", "LOT Polish Airlines"), ("BA", "British Airways"), ("UA", "United Airlines"), ("IB", "Iberia")]
 PRODUCTS = [
-    "Trail Running Shoes",
-    "Espresso Machine Pro",
-    "Noise-Cancelling Headphones",
-    "Oak Desk Lamp",
-    "Merino Sweater",
-]
+    "Trail Running Shoes", "Espresso Machine Pro", "Noise-Cancelling Headphones", "Oak Desk Lamp", "Merino Sweater",
+]  # fmt: skip
 HOTELS = ["Grand Hotel Amrath", "The Langham", "Hotel Villa Medici", "Casa Fuster", "Marriott Downtown"]
 _OPEN, _CLOSE = "\ue000", "\ue001"
 

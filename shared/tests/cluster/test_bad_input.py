@@ -49,18 +49,18 @@ def test_it_is_bounded_and_nothing_is_lost(name, agents):
     calls = agents.triage(20) + [call(n, BAD[name]) for n in range(4)]
     discover(calls[:20])  # the libraries load before the clock runs
     tracemalloc.start()
-    start = time.thread_time()
+    start = time.process_time()
     found = discover(calls)
-    seconds = time.thread_time() - start
+    seconds = time.process_time() - start
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert len(found.assignment) == 24
     assert len({found.assignment[c.id] for c in calls[:20]}) == 1 and found.assignment["triage-00000"]
-    assert seconds < 20 and peak < 300 * MB
+    assert seconds < 10 and peak < 300 * MB
     assigner = Assigner(found.tasks)
-    start = time.thread_time()
+    start = time.process_time()
     assigner.assign(calls[-1].request)
-    assert time.thread_time() - start < 2
+    assert time.process_time() - start < 0.5
 
 
 def test_deep_schemas_are_read(agents):

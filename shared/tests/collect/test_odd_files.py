@@ -16,7 +16,7 @@ import zstandard
 from protege import Call, Workspace
 from protege.collect import collect, importing, json_files, json_lists
 from protege.collect.formats.base import Half, Span
-from protege.collect.formats.timing import times
+from protege.collect.formats.figures import times
 from protege.collect.importing import Skipped, _Reading
 from protege.collect.once import Once
 from protege.collect.pairing import Pairing
@@ -292,7 +292,7 @@ def test_a_figure_that_cannot_be_costs_itself_alone(tmp_path: Path, odd: dict[st
 @pytest.mark.parametrize(
     "document",
     [
-        {"call_type": "acompletion", "spend": "0.1", "messages": ASKED["messages"], "response": ANSWERED},
+        {"call_type": "acompletion", "spend": "much", "messages": ASKED["messages"], "response": ANSWERED},
         langfuse(1, calculatedTotalCost="nan", startTime="soon", usageDetails={"input": -1, "input_tokens": -1}),
         langsmith(1, total_cost="inf", start_time="soon", prompt_tokens=-1),
         {"resourceSpans": [{"scopeSpans": [{"spans": [span(1, startTimeUnixNano="soon", endTimeUnixNano=[])]}]}]},
@@ -302,6 +302,12 @@ def test_a_figure_that_cannot_be_costs_itself_alone(tmp_path: Path, odd: dict[st
 def test_odd_figures_of_a_tracer_cost_no_call(tmp_path: Path, document: dict[str, Any]) -> None:
     (call,), skipped, _ = items_of(tmp_path, document)
     assert (skipped, call.cost_usd, call.time, call.input_tokens) == ([], None, None, None)
+
+
+def test_a_cost_that_is_written_as_a_text_is_a_cost(tmp_path: Path) -> None:
+    row = {"call_type": "acompletion", "spend": "0.1", "messages": ASKED["messages"], "response": ANSWERED}
+    (call,), skipped, _ = items_of(tmp_path, row)
+    assert (skipped, call.cost_usd) == ([], 0.1)
 
 
 def test_each_time_of_a_trace_stands_by_itself() -> None:

@@ -175,7 +175,7 @@ def test_odd_input_among_ordinary_calls_takes_bounded_time_and_is_accounted_for(
     given = [*(call(i, sentence(i)) for i in range(100)), *odd]
     start = time.process_time()
     curated = curate(TASK, given, SMALL)
-    assert time.process_time() - start < 40  # several times what it takes
+    assert time.process_time() - start < 10
     assert accounted(curated, given)
     assert curated.provenance["counts"]["usable"] == 103
 

@@ -227,7 +227,7 @@ def test_a_server_is_asked_as_the_recorded_call_asked(openai_server: OpenAIServe
         "response_format": {"type": "json_object"},
     }
     assert answer.message is not None and answer.message["content"] == "red"
-    assert answer[1:5] == ("stop", "gpt-4.1", 11, 7)
+    assert answer[1:] == ("stop", "gpt-4.1", 11, 7, None, None, None)
 
 
 def test_a_history_of_tools_is_sent_in_openai_s_form() -> None:

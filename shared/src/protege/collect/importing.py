@@ -21,8 +21,8 @@ from ..errors import BadInput
 from ..masking.masking import mask
 from . import json_files
 from .formats.base import Format, Found, Half, Passed, Span
+from .formats.figures import time_or_none
 from .formats.registry import FORMATS, format_of, formats, parts_of
-from .formats.timing import time_or_none
 from .once import MOST_HELD_BYTES, Once
 from .opening import files_in
 from .pairing import Pairing

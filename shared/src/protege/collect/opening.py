@@ -112,7 +112,7 @@ def _member(packed: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[IO[byt
         raise BadInput("it is encrypted.", "Unpack it with its password, and give what it holds.")
     try:
         file = packed.open(member)
-    except NotImplementedError:
+    except NotImplementedError:  # zipfile's, for a method of compression that it does not know
         raise BadInput("it is packed in a way that is not read.", "Unpack it, or pack it with deflate.") from None
     with file:
         yield _as_utf8(io.BufferedReader(cast(Any, file)))

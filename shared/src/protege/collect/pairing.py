@@ -55,9 +55,10 @@ class Pairing:
 
     def left(self) -> list[tuple[str, int, str]]:
         """File, line and reason of each half that was left alone."""
-        alone = ("an answer whose request", "input"), ("a request whose answer", "output")
-        return self._refused + [
-            (waiting.file, waiting.line, f"{what} is in none of these files; give the {other} file too")
-            for waiting in self._waiting.values()
-            for what, other in (alone["messages" in waiting.record],)
-        ]
+        return self._refused + [(each.file, each.line, _alone(each.record)) for each in self._waiting.values()]
+
+
+def _alone(record: Record) -> str:
+    if "messages" in record:
+        return "a request whose answer is in none of these files; give the output file too"
+    return "an answer whose request is in none of these files; give the input file too"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 from typing import Any, cast
@@ -19,13 +20,13 @@ _LONG = Linear(r"[0-9]{19}", groups=False)
 def loads(text: bytes | bytearray | str) -> Any:
     """What a JSON text holds. NaN, infinities, lone surrogates and large integers are kept as Python's parser keeps
     them. Raises ValueError."""
+    if not _is_long(text):
+        with contextlib.suppress(orjson.JSONDecodeError):
+            return orjson.loads(text)
     try:
-        return json.loads(text) if _is_long(text) else orjson.loads(text)
-    except (ValueError, RecursionError):
-        try:
-            return json.loads(text)
-        except RecursionError:
-            raise ValueError("nested too deep") from None
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
 
 
 def _is_long(text: bytes | bytearray | str) -> bool:

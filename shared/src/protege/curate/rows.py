@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import re
 from dataclasses import dataclass, replace
@@ -21,6 +20,8 @@ from .noise import refusal_of, verdict
 CUT_OFF = frozenset({"length", "max_tokens"})
 """Finish reasons of an incomplete answer, as OpenAI and Anthropic name them."""
 
+TURN_CHARS = 10_000
+"""Of a longer turn, so many characters of each end tell it from others."""
 COMPARED = frozenset({"label", "json", "tool_calls"})
 """Kinds whose answers can be compared for equality. Free text, SQL and code have many right forms, so two different
 answers do not conflict."""
@@ -170,7 +171,12 @@ def _turns(slots: tuple[Message, ...], answer: str) -> tuple[str, ...]:
     texts = [
         (message["role"], _turn_text(message)) for message in slots if message["role"] not in ("system", "developer")
     ]
-    return tuple(_hash(f"{role} {_folded(text)}")[:16] for role, text in (*texts, ("assistant", answer)))
+    return tuple(_hash(f"{role} {_folded(_ends(text))}")[:16] for role, text in (*texts, ("assistant", answer)))
+
+
+def _ends(text: str) -> str:
+    """A text of usual length; of a longer one its two ends, which tell it from others."""
+    return text if len(text) <= 2 * TURN_CHARS else f"{text[:TURN_CHARS]} {text[-TURN_CHARS:]}"
 
 
 def _turn_text(message: Message) -> str:
@@ -181,7 +187,6 @@ def _text(messages: tuple[Message, ...]) -> str:
     return "\n".join(text_of(message) for message in messages).strip()
 
 
-@functools.lru_cache(maxsize=2)  # the slot of a call of one turn is also its turn; a long text takes a second
 def _folded(text: str) -> str:
     """The text with case, whitespace and punctuation folded; a text without letters and digits stays as it is."""
     return " ".join(re.sub(r"[\W_]+", " ", text.casefold()).split()) or text

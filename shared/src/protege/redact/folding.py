@@ -147,12 +147,15 @@ def _unescaped(match: re.Match[str]) -> str | None:
         if bare[0] not in "uUx":
             return bare
         if "\\" in bare:
-            return f"{chr(int(bare[1:5], 16))}{chr(int(bare[-4:], 16))}".encode("utf-16", "surrogatepass").decode(
-                "utf-16"
-            )
+            return _of_pair(bare)
         return _character(int(bare[1:].strip("{}"), 16))
     except ValueError:  # no bytes of UTF-8, or no character
         return None
+
+
+def _of_pair(code: str) -> str:
+    """The character of two escapes: uD83D…uDE00."""
+    return f"{chr(int(code[1:5], 16))}{chr(int(code[-4:], 16))}".encode("utf-16", "surrogatepass").decode("utf-16")
 
 
 def _character(number: int) -> str | None:
@@ -164,7 +167,7 @@ def _json(match: re.Match[str]) -> str:
     if code[0] != "u":
         return _JSON.get(code, code)
     if "\\" in code:
-        return f"{chr(int(code[1:5], 16))}{chr(int(code[-4:], 16))}".encode("utf-16", "surrogatepass").decode("utf-16")
+        return _of_pair(code)
     return chr(int(code[1:], 16))
 
 

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from ...chat.openai import sampling, schema_format, tool_choice
 from ...chat.streams import assemble
-from ...common.messages import answer_from, messages_from, text_in
+from ...common.messages import answer_from, text_in
 from ...common.tool_calls import KINDS
 from ...errors import BadCall
 from .base import Record, object_of, without_nothing
@@ -294,8 +294,3 @@ def _usage(body: Mapping[str, Any]) -> Any:
             return body[name]
     counted = {name: body[name] for name in ("prompt_eval_count", "eval_count") if body.get(name) is not None}
     return counted or None
-
-
-def conversation(values: Sequence[Any]) -> list[Any]:
-    """Messages of any known form in OpenAI chat form. Raises BadCall."""
-    return [message for number, value in enumerate(values) for message in messages_from(value, f"message {number}")]

@@ -9,7 +9,7 @@ from ...common.messages import json_in
 from ...errors import BadCall
 from .base import Format, Record, Span, object_of, without_nothing
 from .dialects import is_request, options_of, request_of, response_of, tools_of
-from .timing import times
+from .figures import dollars, times
 
 
 def units(document: Any) -> Iterator[Any]:
@@ -55,7 +55,7 @@ def records(observation: Any) -> Iterator[Span]:
                 "parent": parent or None,
                 "node": [name] if (name := told("name")) and isinstance(name, str) else None,
                 "usage": json_in(told("usageDetails", "usage_details")) or _older_usage(told("usage")),
-                "cost_usd": _cost(told("calculatedTotalCost", "total_cost", "totalCost")),
+                "cost_usd": dollars(told("calculatedTotalCost", "total_cost", "totalCost")),
                 "error": str(message or "error")[:500] if level == "ERROR" else None,
                 **times(
                     told("startTime", "start_time"),
@@ -90,13 +90,6 @@ def _older_usage(usage: Any) -> Any:
     if not isinstance(usage, Mapping):
         return None
     return {name: usage.get(name) for name in ("input", "output") if isinstance(usage.get(name), int)} or usage
-
-
-def _cost(value: Any) -> float | None:
-    try:
-        return None if value is None else float(value)
-    except (TypeError, ValueError):
-        return None
 
 
 _FIELDS = ("parentObservationId", "parent_observation_id", "modelParameters", "model_parameters", "usageDetails")

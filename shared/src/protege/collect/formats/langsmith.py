@@ -9,7 +9,7 @@ from ...common.messages import json_in, messages_from
 from ...errors import BadCall
 from .base import Format, Record, Span, object_of, without_nothing
 from .dialects import is_request, options_of, request_of, response_of, tools_of
-from .timing import times
+from .figures import dollars, times
 
 
 def units(run: Any) -> Iterator[Any]:
@@ -52,7 +52,7 @@ def records(run: Any) -> Iterator[Span]:
                 "parent": parent or None,
                 "node": [node] if (node := metadata.get("langgraph_node")) else None,
                 "usage": usage,
-                "cost_usd": _cost(run.get("total_cost")),
+                "cost_usd": dollars(run.get("total_cost")),
                 "error": str(run["error"])[:500] if run.get("error") else None,
                 **times(run.get("start_time"), run.get("end_time"), run.get("first_token_time")),
             }
@@ -105,13 +105,6 @@ def _answer(outputs: Any) -> Record:
 
 def _first(held: Mapping[str, Any], *names: str) -> Any:
     return next((held[name] for name in names if held.get(name)), None)
-
-
-def _cost(value: Any) -> float | None:
-    try:
-        return None if value is None else float(value)
-    except (TypeError, ValueError):
-        return None
 
 
 def form() -> Format:

@@ -9,7 +9,7 @@ from ...common.messages import json_in
 from ...errors import BadCall
 from .base import Format, Found, Passed, object_of, without_nothing
 from .dialects import is_request, options_of, request_of, response_of, tools_of
-from .timing import times
+from .figures import dollars, times
 
 _CALLS = ("completion", "responses", "anthropic_messages", "generate_content", "text_completion")
 
@@ -43,7 +43,7 @@ def records(row: Any) -> Iterator[Found]:
             "answered_by": told.get("answered_by") or row.get("model"),
             "run": row.get("session_id") or row.get("trace_id"),
             "usage": told.get("usage") or {name: row.get(name) for name in ("prompt_tokens", "completion_tokens")},
-            "cost_usd": row.get("spend") if row.get("spend") is not None else row.get("response_cost"),
+            "cost_usd": dollars(row.get("spend") if row.get("spend") is not None else row.get("response_cost")),
             "error": str(row.get("error_str") or "failure")[:500] if failed else None,
             **times(row.get("startTime"), row.get("endTime"), row.get("completionStartTime")),
         }

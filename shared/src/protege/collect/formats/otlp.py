@@ -13,8 +13,8 @@ from typing import Any, cast
 from ...errors import BadCall
 from .base import Format, Record, Span, object_of, without_nothing
 from .dialects import options_of
+from .figures import time_or_none
 from .otlp_messages import from_events, from_openinference, from_openllmetry, from_parts, tools_of
-from .timing import time_or_none
 
 CHAT = frozenset({"chat", "text_completion", "generate_content", "completion"})
 """The operations that are calls."""

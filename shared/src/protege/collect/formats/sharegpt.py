@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ...common.messages import json_in
+from ...common.messages import flattened, json_in
 from ...errors import BadCall
 from .base import Format, Record, object_of, without_nothing
-from .dialects import conversation, tools_of
+from .dialects import tools_of
 
 
 def records(document: Any) -> Iterator[Record]:
@@ -16,7 +16,7 @@ def records(document: Any) -> Iterator[Record]:
     document = object_of(document)
     turns = [_turn(turn) for turn in document["conversations"]]
     system = [{"role": "system", "content": text}] if isinstance(text := document.get("system"), str) and text else []
-    messages = conversation([*system, *turns])
+    messages = list(flattened([*system, *turns]))
     last = next((i for i in reversed(range(len(messages))) if messages[i]["role"] == "assistant"), 0)
     if not last:
         raise BadCall("a conversation without an answer.")

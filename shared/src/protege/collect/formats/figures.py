@@ -1,4 +1,4 @@
-"""When a call began, how long it took, and when its first token came, from the times that tracers write."""
+"""Times and costs as tracers write them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from ...errors import BadCall
 
 
 def times(start: Any, end: Any = None, first: Any = None) -> dict[str, float]:
-    """`time`, `latency_ms` and `ttft_ms` as far as they are known. What is no time is left out by itself."""
+    """`time`, `latency_ms` and `ttft_ms` as far as they are known: when a call began, how long it took, and when its
+    first token came. What is no time is left out by itself."""
     began, ended, token = (time_or_none(value or None) for value in (start, end, first))
     told: dict[str, float] = {}
     if began is None:
@@ -27,4 +28,12 @@ def time_or_none(value: Any) -> float | None:
     try:
         return time_of({"time": value})
     except BadCall:
+        return None
+
+
+def dollars(value: Any) -> float | None:
+    """A cost, which may be written as a text; None for what is no number."""
+    try:
+        return None if value is None else float(value)
+    except (TypeError, ValueError):
         return None
