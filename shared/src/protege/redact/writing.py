@@ -10,7 +10,7 @@ from urllib.parse import quote
 from .leaves import Leaf
 
 _RUN = re.compile(r"[^\W_]+")
-_ESCAPED = re.compile(r"(\\+)u[0-9A-Fa-f]{4}")
+_ESCAPED = re.compile(r"(?<!\\)(\\+)u[0-9A-Fa-f]{4}")
 _WIDE = re.compile(r"[\uff10-\uff19]+")
 _WIDE_DIGITS = {ord("0") + i: 0xFF10 + i for i in range(10)}
 
