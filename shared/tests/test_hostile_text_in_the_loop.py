@@ -295,7 +295,6 @@ ELSEWHERE = {
     "collect.formats.openai": "called by in_every_form",
     "collect.formats.otlp": "called by in_every_form",
     "collect.formats.otlp_messages": "called by in_every_form",
-    "collect.formats.dialects": "called by in_every_form",
     "collect.formats.exchanges": "called by in_every_form",
     "collect.formats.langfuse": "called by in_every_form",
     "collect.formats.langsmith": "called by in_every_form",

@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from ...errors import BadCall
-
-Record: TypeAlias = dict[str, Any]
-"""A call as `Call.from_record` reads it. Its messages may be in any form of `common.messages`."""
+from ...dialects.record import Record as Record
+from ...dialects.record import object_of as object_of
+from ...dialects.record import without_nothing as without_nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +62,3 @@ class Format:
     """What a unit holds."""
     units: Callable[[Any], Iterable[Any]] = alone
     """The units of a document, each of which may be good or bad by itself."""
-
-
-def without_nothing(record: Mapping[str, Any]) -> Record:
-    """The fields that say something."""
-    return {name: value for name, value in record.items() if value is not None and value != {} and value != []}
-
-
-def object_of(value: Any) -> Mapping[str, Any]:
-    """The value, if it is a JSON object. Raises BadCall."""
-    if not isinstance(value, Mapping):
-        raise BadCall("not a JSON object.")
-    return value

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ...call import request_from
+from ...dialects.reading import response_of
 from ...errors import BadCall
 from .base import Format, Record, object_of
-from .dialects import response_of
 
 ANSWER_KEYS = frozenset({"task", "agent", "split", "template_version", "source", "licence", "gold_accept"})
 """Fields in which the author of a data set says what he knows about a call. They are not part of the call."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
+from ...dialects.reading import is_request, options_of, request_of, response_of, tools_of
 from ...errors import BadCall
 from .base import Format, Found, Half, Passed, Record, object_of, without_nothing
-from .dialects import is_request, options_of, request_of, response_of, tools_of
 
 _REQUESTS = ("request", "params", "modelInput", "request_body", "requestBody", "body", "input")
 _ANSWERS = ("response", "result", "modelOutput", "response_body", "responseBody", "output")

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from ...common.messages import json_in
+from ...dialects.reading import is_request, options_of, request_of, response_of, tools_of
 from ...errors import BadCall
 from .base import Format, Record, Span, object_of, without_nothing
-from .dialects import is_request, options_of, request_of, response_of, tools_of
 from .figures import dollars, times
 
 

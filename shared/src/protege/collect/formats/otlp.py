@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
 
+from ...dialects.reading import options_of
 from ...errors import BadCall
 from .base import Format, Record, Span, object_of, without_nothing
-from .dialects import options_of
 from .figures import time_or_none
 from .otlp_messages import from_events, from_openinference, from_openllmetry, from_parts, tools_of
 

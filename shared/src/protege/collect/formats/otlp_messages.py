@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from ...common.messages import json_in, text_in
+from ...dialects.reading import tools_of as tools_in
 from .base import Record, without_nothing
-from .dialects import tools_of as tools_in
 
 
 def from_parts(attributes: Mapping[str, Any]) -> Record | None:

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ...common.messages import flattened, json_in
+from ...dialects.reading import tools_of
 from ...errors import BadCall
 from .base import Format, Record, object_of, without_nothing
-from .dialects import tools_of
 
 
 def records(document: Any) -> Iterator[Record]:

@@ -6,12 +6,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
-from ...chat.openai import sampling, schema_format, tool_choice
-from ...chat.streams import assemble
-from ...common.messages import answer_from, text_in
-from ...common.tool_calls import KINDS
-from ...errors import BadCall
-from .base import Record, object_of, without_nothing
+from ..chat.openai import sampling, schema_format, tool_choice
+from ..chat.streams import assemble
+from ..common.messages import answer_from, text_in
+from ..common.tool_calls import KINDS
+from ..errors import BadCall
+from .record import Record, object_of, without_nothing
 
 _SYSTEM = ("system", "systemInstruction", "system_instruction", "instructions")
 _TURNS = ("messages", "contents", "input", "prompt")
@@ -169,6 +169,9 @@ def _response_format(body: Mapping[str, Any]) -> Any:
     if config.get("responseMimeType") == "application/json" or config.get("response_mime_type") == "application/json":
         schema = config.get("responseSchema") or config.get("responseJsonSchema") or config.get("response_schema")
         return schema_format("answer", schema) if schema else {"type": "json_object"}
+    config = body.get("output_config") or body  # Anthropic
+    if isinstance(form := config.get("format", config.get("output_format")), Mapping) and form.get("schema"):
+        return schema_format("answer", cast(Any, form)["schema"])
     if (form := body.get("format")) == "json":  # Ollama
         return {"type": "json_object"}
     return schema_format("answer", cast(Any, form)) if isinstance(form, Mapping) and form else None
@@ -202,6 +205,8 @@ def _answer(body: Mapping[str, Any]) -> tuple[Any, Any]:
         return _of_items(cast(list[Any], output), body)
     if isinstance(message := body.get("message"), Mapping):  # Ollama, Cohere
         return message, body.get("done_reason") or body.get("finish_reason")
+    if isinstance(text := body.get("response"), str) and "done" in body:  # Ollama's generate
+        return {"role": "assistant", "content": text}, body.get("done_reason")
     reason = body.get("stop_reason") or body.get("finish_reason")
     return body, reason
 
@@ -229,14 +234,16 @@ def _of_several(body: Sequence[Any]) -> Record:
         raise BadCall("response is a list, but not of stream chunks or answers.")
     items = cast(Sequence[Mapping[str, Any]], body)
     kinds = {str(item.get("type")) for item in items}
-    if last := next((item["response"] for item in items if str(item.get("type")) == "response.completed"), None):
-        return response_of(last)
+    if any(kind.startswith("response.") for kind in kinds):
+        return _of_response_events(items)
     if "message_start" in kinds:
         return _of_events(items)
     if any("candidates" in item for item in items):
         return _of_candidates(items)
-    if any("message" in item and "done" in item for item in items):
+    if any("done" in item and ("message" in item or "response" in item) for item in items):
         return _of_lines(items)
+    if any("text" in choice for item in items for choice in item.get("choices") or ()):
+        return _of_texts(items)
     if all("choices" in item or "usage" in item for item in items) and not any(
         "message" in choice for item in items for choice in item.get("choices") or ()
     ):
@@ -244,6 +251,32 @@ def _of_several(body: Sequence[Any]) -> Record:
         model = next((item["model"] for item in items if item.get("model")), None)
         return without_nothing({"response": message, "finish_reason": reason, "usage": usage, "answered_by": model})
     return response_of(items[0])
+
+
+def _of_response_events(events: Sequence[Mapping[str, Any]]) -> Record:
+    """The answer that the events of OpenAI's Responses stand for: the last one holds it whole, if it came."""
+    told: Mapping[str, Any] = {}
+    items: dict[int, dict[str, Any]] = {}
+    for event in events:
+        kind, index = str(event.get("type")), int(event.get("output_index") or 0)
+        if isinstance(response := event.get("response"), Mapping):
+            told = cast(Mapping[str, Any], response)
+        elif kind in ("response.output_item.added", "response.output_item.done"):
+            items[index] = {"text": "", **event["item"]}
+        elif index in items and kind == "response.output_text.delta":
+            items[index]["text"] += event.get("delta") or ""
+        elif index in items and kind == "response.function_call_arguments.delta":
+            items[index]["arguments"] = items[index].get("arguments", "") + (event.get("delta") or "")
+    if not told.get("output"):
+        told = {**told, "object": "response", "output": [_whole_item(items[index]) for index in sorted(items)]}
+    return response_of(told)
+
+
+def _whole_item(item: Mapping[str, Any]) -> Record:
+    """An item that may not have ended: its text is then what had come."""
+    if item.get("type") != "message" or item.get("content"):
+        return {name: value for name, value in item.items() if name != "text"}
+    return {**item, "content": [{"type": "output_text", "text": item["text"]}]}
 
 
 def _of_events(events: Sequence[Mapping[str, Any]]) -> Record:
@@ -283,9 +316,19 @@ def _of_candidates(chunks: Sequence[Mapping[str, Any]]) -> Record:
 
 def _of_lines(lines: Sequence[Mapping[str, Any]]) -> Record:
     """The answer that Ollama's lines stand for."""
-    text = "".join(str((line.get("message") or {}).get("content") or "") for line in lines)
-    calls = [call for line in lines for call in (line.get("message") or {}).get("tool_calls") or ()]
+    messages = [line.get("message") or {"content": line.get("response")} for line in lines]
+    text = "".join(str(message.get("content") or "") for message in messages)
+    calls = [call for message in messages for call in message.get("tool_calls") or ()]
     return response_of({**lines[-1], "message": {"role": "assistant", "content": text, "tool_calls": calls}})
+
+
+def _of_texts(chunks: Sequence[Mapping[str, Any]]) -> Record:
+    """The answer that the chunks of OpenAI's older completions stand for."""
+    choices = [choice for chunk in chunks for choice in chunk.get("choices") or () if not choice.get("index")]
+    text = "".join(str(choice.get("text") or "") for choice in choices)
+    reason = next((choice["finish_reason"] for choice in choices if choice.get("finish_reason")), None)
+    usage = next((chunk["usage"] for chunk in chunks if chunk.get("usage")), None)
+    return response_of({**chunks[0], "choices": [{"text": text, "finish_reason": reason}], "usage": usage})
 
 
 def _usage(body: Mapping[str, Any]) -> Any:

@@ -1,0 +1,83 @@
+"""What a dialect is: the form in which a provider's API takes requests and gives answers.
+
+A dialect reads both into a call's record, and writes a specialist's answer as that API would have given it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from ..call import Reply
+from .bodies import answer_in
+from .reading import request_of
+from .record import Record, guarded, object_of
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request that was read."""
+
+    record: Record
+    """The request's fields of a call's record: `messages`, `tools`, `model`, …"""
+    model: str
+    """The model, as the client named it."""
+    streams: bool
+    """Whether the client asked for a stream."""
+    teacher_only: str | None = None
+    """Why only the teacher may answer, in a few words without content; None if a specialist may."""
+    details: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """What else the form of the answer depends on."""
+
+
+class Dialect(ABC):
+    """A form of requests and answers. It holds no state, so that one serves all threads."""
+
+    name: ClassVar[str]
+    """Such as "openai-chat"."""
+    stream_type: ClassVar[str] = "text/event-stream"
+    """The media type of its streams."""
+
+    def asked(self, path: str, query: Mapping[str, str], body: Any) -> Asked:
+        """The request in a body of JSON. path, query: of its address, decoded. Raises BadCall."""
+        return guarded(lambda: self._asked(path, query, object_of(body)), "a request")
+
+    def answered(self, body: bytes, content_type: str = "") -> Record:
+        """`response`, `finish_reason`, `usage`, `answered_by` and `id` of an answer's body, which is whole or a stream
+        as far as it came; `error`, if the provider told one. Raises BadCall."""
+        return guarded(lambda: answer_in(body, content_type), "an answer")
+
+    def content_type(self, asked: Asked) -> str:
+        """The media type of the answer to this request."""
+        return self.stream_type if asked.streams else "application/json"
+
+    @abstractmethod
+    def whole(self, reply: Reply, asked: Asked) -> bytes:
+        """A specialist's answer as the body of an answer. Raises InvalidAnswer if this form cannot hold it."""
+
+    @abstractmethod
+    def stream(self, reply: Reply, asked: Asked) -> list[bytes]:
+        """The same as the events of a stream, each with what frames it. Raises InvalidAnswer as `whole` does."""
+
+    @abstractmethod
+    def _asked(self, path: str, query: Mapping[str, str], body: Mapping[str, Any]) -> Asked: ...
+
+
+def read(
+    body: Mapping[str, Any],
+    reasons: Mapping[str, Any],
+    *,
+    model: Any = None,
+    streams: Any = False,
+    details: Mapping[str, Any] | None = None,
+) -> Asked:
+    """The request in a body. reasons: why only the teacher may answer, each with whether it holds; the first counts.
+    model: by default the one in the body."""
+    record = request_of(body)
+    named = str(model or record.get("model") or "")
+    if named:
+        record["model"] = named
+    teacher_only = next((reason for reason, holds in reasons.items() if holds), None)
+    return Asked(record, named, bool(streams), teacher_only, details or {})

@@ -1,0 +1,97 @@
+"""The JSON documents in the body of an answer: one, or those of a stream as far as it came.
+
+Streams are server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html), one document a line
+(Ollama), or one array (Gemini).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
+
+from ..common.messages import text_in
+from ..common.plain_json import loads
+from ..errors import BadCall
+from .reading import response_of
+from .record import Record, object_of
+
+_FIELDS = (b"data:", b"event:", b"id:", b"retry:", b":")
+
+
+def answer_in(body: bytes, content_type: str = "") -> Record:
+    """What an answer's body tells, whole or a stream as far as it came, with the error that the provider put into it.
+    Raises BadCall."""
+    found = documents(body, content_type)
+    if isinstance(found, Mapping):
+        return response_of(found)
+    error = next((said for document in found if (said := _error(document)) is not None), None)
+    parts = [document for document in found if _error(document) is None]
+    record = response_of(parts) if parts or error is None else {}
+    return record if error is None else {**record, "error": error[:500] or "error"}
+
+
+def documents(body: bytes, content_type: str = "") -> Any:
+    """The document of a whole answer, or a list of those that a stream had brought. One that is cut off is left out.
+    Raises BadCall if there is none."""
+    body = body.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if body.startswith(_FIELDS) or ("event-stream" in content_type.lower() and not body.startswith((b"{", b"["))):
+        return _some(_events(body))
+    try:
+        whole = loads(body)
+    except ValueError:
+        return _some(_array(body) if body.startswith(b"[") else _lines(body))
+    return whole if isinstance(whole, list) else object_of(whole)
+
+
+def _some(found: Iterator[Any]) -> list[Any]:
+    if not (several := list(found)):
+        raise BadCall("an answer without a document of JSON.")
+    return several
+
+
+def _events(body: bytes) -> Iterator[Any]:
+    for block in body.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n\n"):
+        lines = [line[5:].removeprefix(b" ") for line in block.split(b"\n") if line.startswith(b"data:")]
+        yield from _loaded(b"\n".join(lines))
+
+
+def _lines(body: bytes) -> Iterator[Any]:
+    for line in body.splitlines():
+        yield from _loaded(line)
+
+
+def _loaded(text: bytes) -> Iterator[Any]:
+    """The document, unless it is cut off or none, such as OpenAI's [DONE]."""
+    try:
+        yield loads(text)
+    except ValueError:
+        return
+
+
+def _array(body: bytes) -> Iterator[Any]:
+    """The elements of an array that was cut off."""
+    text, decoder, at = body.decode(errors="replace"), json.JSONDecoder(), 1
+    while True:
+        while at < len(text) and text[at] in " \t\r\n,":
+            at += 1
+        try:
+            element, at = decoder.raw_decode(text, at)
+        except (RecursionError, ValueError):
+            return
+        yield element
+
+
+def _error(document: Any) -> str | None:
+    """What a document of a stream says went wrong; None if it is another."""
+    if not isinstance(document, Mapping):
+        return None
+    document = cast(Mapping[str, Any], document)
+    told = document.get("error")
+    if document.get("type") == "response.failed" and isinstance(document.get("response"), Mapping):
+        told = document["response"].get("error") or "failed"
+    elif document.get("type") == "error":
+        told = told or document.get("message") or "error"
+    elif document.get("choices") or not told:
+        return None
+    return text_in(cast(Any, told).get("message") if isinstance(told, Mapping) else told)

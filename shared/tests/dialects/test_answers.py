@@ -1,0 +1,133 @@
+"""Answers as they come: whole, streamed, cut off, and broken."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from protege.call import Reply
+from protege.dialects import Dialect, dialect_at
+from protege.errors import BadCall
+
+CALLS = [
+    {"id": f"call_{n}", "type": "function", "function": {"name": "look", "arguments": json.dumps({"at": n})}}
+    for n in range(2)
+]
+ASKED: dict[str, dict[str, Any]] = {
+    "/v1/chat/completions": {"messages": [{"role": "user", "content": "?"}], "stream": True},
+    "/v1/responses": {"input": "?", "store": False, "stream": True},
+    "/v1/completions": {"prompt": "?", "stream": True},
+    "/v1/messages": {"messages": [{"role": "user", "content": "?"}], "stream": True},
+    "/v1beta/models/m:streamGenerateContent": {"contents": "?"},
+    "/api/chat": {"messages": [{"role": "user", "content": "?"}]},
+    "/api/generate": {"prompt": "?"},
+}
+
+
+def dialect_of(path: str) -> Dialect:
+    dialect = dialect_at("POST", path).dialect
+    assert dialect is not None
+    return dialect
+
+
+def streamed(path: str, message: dict[str, Any], alt: str = "sse") -> tuple[Dialect, bytes]:
+    dialect = dialect_of(path)
+    asked = dialect.asked(path, {"alt": alt}, {"model": "m", **ASKED[path]})
+    return dialect, b"".join(dialect.stream(Reply(message, "stop", "s1", 3, 2), asked))
+
+
+@pytest.mark.parametrize("path", ASKED)
+def test_a_stream_that_is_cut_off_anywhere_tells_what_had_come(path: str) -> None:
+    message: dict[str, Any] = {"role": "assistant", "content": "spam, I think"}
+    if path not in ("/v1/completions", "/api/generate"):
+        message |= {"tool_calls": CALLS}
+    for alt in ("sse", "json"):
+        dialect, body = streamed(path, message, alt)
+        seen: set[str] = set()
+        for length in (*range(0, len(body), 7), len(body) - 1, len(body)):
+            try:
+                record = dialect.answered(body[:length], dialect.stream_type)
+            except BadCall:
+                continue
+            seen.add((record.get("response") or {}).get("content") or "")
+        assert seen <= {"", "spam, I think"} and "spam, I think" in seen
+        assert dialect.answered(body)["response"]["content"] == "spam, I think"
+
+
+CHUNK = {"id": "c", "model": "m", "choices": [{"index": 0, "delta": {"content": "sp"}}]}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        f": ping\r\n\r\ndata: {json.dumps(CHUNK)}\r\n\r\ndata: [DONE]\r\n\r\n",
+        f"\ufeffid: 1\rdata:{json.dumps(CHUNK)}\r\rdata: {{broken\r\r",
+        f"event: x\ndata: {json.dumps(CHUNK)[:20]}\ndata: {json.dumps(CHUNK)[20:]}\n\n",
+        f"data: {json.dumps(CHUNK)}",
+        f"retry: 9\n\ndata: {json.dumps(CHUNK)}\n\ndata: nonsense\n\n: bye",
+    ],
+)
+def test_events_are_framed_as_the_standard_says(body: str) -> None:
+    dialect = dialect_of("/v1/chat/completions")
+    for content_type in ("text/event-stream; charset=utf-8", ""):
+        assert dialect.answered(body.encode(), content_type)["response"]["content"] == "sp"
+
+
+ERRORS: list[tuple[str, str, str]] = [
+    ("/v1/chat/completions", f'data: {json.dumps(CHUNK)}\n\ndata: {{"error": {{"message": "overloaded"}}}}\n\n', "sp"),
+    (
+        "/v1/messages",
+        'data: {"type":"message_start","message":{"model":"m","usage":{}}}\n\n'
+        'data: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"sp"}}\n\n'
+        'data: {"type":"error","error":{"type":"overloaded_error","message":"overloaded"}}\n\n',
+        "sp",
+    ),
+    (
+        "/v1/responses",
+        'data: {"type":"response.output_item.added","output_index":0,"item":{"type":"message","content":[]}}\n\n'
+        'data: {"type":"response.output_text.delta","output_index":0,"delta":"sp"}\n\n'
+        'data: {"type":"response.failed","response":{"error":{"message":"overloaded"}}}\n\n',
+        "sp",
+    ),
+    ("/v1/responses", 'data: {"type":"error","message":"overloaded"}\n\n', ""),
+    (
+        "/api/chat",
+        '{"model":"m","message":{"role":"assistant","content":"sp"},"done":false}\n{"error":"overloaded"}\n',
+        "sp",
+    ),
+    ("/v1/chat/completions", '{"error": {"message": "overloaded", "type": "server_error"}}', ""),
+    ("/v1beta/models/m:generateContent", '{"error": {"code": 503, "message": "overloaded"}}', ""),
+]
+
+
+@pytest.mark.parametrize(("path", "body", "text"), ERRORS)
+def test_an_error_of_the_provider_is_told_with_what_had_come(path: str, body: str, text: str) -> None:
+    record = dialect_of(path).answered(body.encode())
+    assert record["error"] == "overloaded"
+    assert ((record.get("response") or {}).get("content") or "") == text
+
+
+PIECES: list[bytes] = [
+    b"", b" ", b"x", b"null", b"1", b"[]", b"[1", b"[[[", b"{}", b"{", b"[" * 100_000, b"data:", b"data: \n\n",
+    b"data: 1\n\n", b"data: []\n\n", b'data: {"type": 5}\n\n', b"\xff\xfe\x00", b'{"choices": 5}', b'{"choices": [5]}',
+    b'{"output": [5], "status": "x"}', b'{"content": 5, "role": []}', b'{"candidates": [[]]}', b'{"message": {}}',
+    b'data: {"type": "response.completed", "response": 5}\n\n', b'data: {"type": "message_start"}\n\n',
+    b'data: {"type": "content_block_delta", "index": "x"}\n\n', b'data: {"type": "response.output_item.done"}\n\n',
+    b'data: {"choices": [{"delta": 5}]}\n\n', b'data: {"choices": [{"delta": {"tool_calls": [5]}}]}\n\n',
+    b'data: {"choices": [{"text": 5}], "usage": 7}\n\n', b'[{"candidates": 5}]', b'{"message": 5, "done": 1}\n{"a"',
+    b'{"response": 5, "done": true}\n{"done": 1}', b'data: {"error": []}\n\n', b'data: {"error": {"message": {}}}\n\n',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", ASKED)
+def test_what_is_no_answer_costs_a_bad_call_at_most(path: str) -> None:
+    dialect = dialect_of(path)
+    refused = 0
+    for body in PIECES:
+        for content_type in ("", "text/event-stream", "application/json"):
+            try:
+                assert isinstance(dialect.answered(body, content_type), dict)
+            except BadCall:
+                refused += 1
+    assert refused > len(PIECES)
