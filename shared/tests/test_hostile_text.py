@@ -104,6 +104,9 @@ CALLED: Mapping[str, Callable[[str], object]] = {
         masking.mask(orjson.dumps({"password": text})),
     ),
     "masking.masking.mask_text": lambda text: masking.mask_text(f"{text} password=hunter2abc9"),
+    "common.messages.correction_from": lambda text: [
+        quietly(lambda v=value: messages.correction_from(v)) for value in (text, {text: text}, said(text), [text])
+    ],
     "chat.refusal.refuses": refusal.refuses,
     "chat.answer.answer_text": lambda text: answer.answer_text(said(text)),
     "chat.answer.message_from": lambda text: [

@@ -22,7 +22,7 @@ from protege.call import Call, Request
 from protege.cluster import answers, correct, document, drift, free, identity, naming, survey, tally, templates, worth
 from protege.cluster.discovery import discover
 from protege.cluster.wording import Wording
-from protege.collect import draining, importing, json_files, json_lists, pricing
+from protege.collect import correcting, draining, importing, json_files, json_lists, pricing
 from protege.collect.formats import registry
 from protege.curate import curation, near, noise, redacting, rows
 from protege.evaluate import differences, judging, slices
@@ -192,6 +192,9 @@ def in_every_form(text: str) -> None:
         {"id": text, "type": "GENERATION", "usageDetails": text, "input": text, "output": text, "startTime": text},
         {"id": text, "run_type": "llm", "inputs": {"messages": [[message]]}, "outputs": {"generations": [said]}},
         {"call_type": "completion", "spend": 0, "messages": text, "response": f"[{text}", "startTime": 1.0},
+        {"id": text, "correction": answers}, {"run_id": text, "key": text, "correction": {"output": text}},
+        {"name": text, "value": text, "dataType": "CORRECTION", "observationId": text},
+        {"datasetId": text, "sourceObservationId": text, "expectedOutput": text},
         {"conversations": [{"from": "human", "value": text}, {"from": "function_call", "value": f"{{{text}"}]},
     ]  # fmt: skip
     for held in documents:
@@ -206,6 +209,11 @@ ODD = (AttributeError, KeyError, TypeError, ValueError, RecursionError)
 
 
 CALLED: Mapping[str, Callable[[str], object]] = {
+    "collect.correcting.with_correction": lambda text: correcting.with_correction({"feedback": [{"correction": text}]}),
+    "collect.correcting.correction_in": lambda text: correcting.correction_in(
+        [{"correction": text}, {"correction": 0}]
+    ),
+    "collect.correcting.masked_correction": lambda text: quietly(lambda: correcting.masked_correction(text)),
     "collect.draining.read_call": lambda text: quietly(lambda: draining.read_call(orjson.dumps(recorded(whole(text))))),
     "collect.formats.registry.format_of": in_every_form,
     "collect.formats.registry.parts_of": lambda text: registry.parts_of({"data": [called(text)]}),
@@ -285,6 +293,9 @@ CALLED: Mapping[str, Callable[[str], object]] = {
     **{f"evaluate.graders.{name}()": graded(name) for name in grader_names() if name != "code"},
 }
 ELSEWHERE = {
+    "curate.rows.taught": "puts one field in the place of another",
+    "collect.correcting.correct": "takes what a person writes; a home is needed",
+    "collect.formats.corrections": "called by in_every_form",
     "collect.draining": "reads journals; what they hold is read_call's",
     "collect.importing": "see test_a_file_takes_bounded_time",
     "collect.journal": "frames bytes; what they hold is not read",

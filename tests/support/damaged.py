@@ -23,6 +23,7 @@ def filled_home(home: Path) -> Workspace:
     for version in (1, 2):
         workspace.save_specialist(specialist(version, "candidate"))
         lifecycle.promote(workspace, specialist(version, "candidate"), terms(version), "certified")
+    workspace.corrections.save({"c1": {"role": "assistant", "content": "blue"}}, by_hand=True)
     set_policy(workspace, TASK, {"epsilon": 0.1})
     workspace.state.add_decision(TASK.id, Decision("of before", ("c1", "c2"), 0.05))
     figures = {"evaluation": {"agreement": 0.97, "latency_p50_ms": 5.0}, "certified_coverage": 0.9}

@@ -17,7 +17,7 @@ import orjson
 
 from .common import checks
 from .common.messages import ROLES as ROLES
-from .common.messages import answer_from, flattened
+from .common.messages import answer_from, correction_from, flattened
 from .common.reasons import reason_of
 from .common.usage import tokens_used
 from .errors import BadCall
@@ -189,6 +189,8 @@ class Call:
     """What went wrong; None if nothing did."""
     feedback: Any = None
     """What a user or a program said about the answer, as it was given."""
+    correction: Message | None = None
+    """The answer that a person says is right, in the form of `response`. It is taught in place of the teacher's."""
 
     @property
     def node(self) -> tuple[str, ...]:
@@ -218,8 +220,9 @@ class Call:
             record["parameters"] = dict(request.parameters)
         if request.node:
             record["node"] = list(request.node)
-        if self.response is not None:
-            record["response"] = dict(self.response)
+        for name in ("response", "correction"):
+            if (answer := getattr(self, name)) is not None:
+                record[name] = dict(answer)
         for name in _PLAIN:
             if (value := getattr(self, name)) is not None:
                 record[name] = value
@@ -272,6 +275,7 @@ class Call:
             attempts=_attempts(record, "attempts"),
             claims=_attempts(record, "claims"),
             feedback=record.get("feedback"),
+            correction=None if (said := record.get("correction")) is None else correction_from(said),
             **texts,
         )
 

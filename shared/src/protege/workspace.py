@@ -48,7 +48,8 @@ class Workspace:
 
     What belongs to one kind of rows stands on a part of its own: `history` (tries and events), `state` (policies,
     stages, marks, the ledger of δ), `findings` (data sets, improvements, figures), `watched` (what the watch has seen),
-    `journals`, `quarantine` (what was set aside). `cached`, `cache` and `clear_cache` are for what can be made again.
+    `journals`, `quarantine` (what was set aside), `corrections` (answers that people say are right).
+    `cached`, `cache` and `clear_cache` are for what can be made again.
 
     home: the folder; by default PROTEGE_HOME, else `.protege`. store: the store of a new home (`store.registry`), by
     default SQLite; an older home keeps the one that it has. Raises WorkspaceError if the folder cannot be written, was
@@ -73,6 +74,7 @@ class Workspace:
         self._backend = stores.open_store(self.home, identity)
         self._database = stores.Database(self._backend)
         self._calls, self._nouns = stores.Calls(self._database), stores.Nouns(self._database)
+        self.corrections = stores.Corrections(self._database)
         self._cache = stores.Cache(self._database)
         self.journals = stores.Journals(self._database)
         self.quarantine = stores.Quarantine(self._database)
@@ -116,8 +118,12 @@ class Workspace:
     # Calls
 
     def add_calls(self, new: Iterable[Call]) -> int:
-        """Store calls; those whose id is known already are left as they are. Returns how many were added."""
+        """Store calls; those whose id is known already keep all but their corrections. Returns how many were added."""
         return self._calls.add(new)
+
+    def known_calls(self, call_ids: Iterable[str]) -> set[str]:
+        """Those of these ids that stored calls have."""
+        return self._calls.known(call_ids)
 
     def calls(
         self,
@@ -178,6 +184,11 @@ class Workspace:
     def task_of(self, specialist: Specialist) -> Task | None:
         """The task that a specialist was made for, or the one that it was merged into since."""
         return next((task for task in self.tasks() if specialist.task_id in (task.id, *task.merged)), None)
+
+    def task_of_call(self, call_id: str) -> Task | None:
+        """The task of a stored call; None if it fits none, or there is no such call."""
+        task_id = self._calls.task_of(call_id)
+        return next((task for task in self.tasks() if task_id in (task.id, *task.merged)), None) if task_id else None
 
     def assignments(self) -> dict[str, str | None]:
         """The task's id by the call's id, None for a call that fits no task; in the order of the calls' arrival."""

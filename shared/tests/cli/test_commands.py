@@ -41,8 +41,37 @@ def calls(tmp_path) -> Path:
 def test_collect_counts_and_adds_nothing_twice(calls, tmp_path):
     first = protege("collect", str(calls), "--json", home=tmp_path / "home")
     assert first.returncode == 0, first.stderr
-    assert json.loads(first.stdout) == {"read": 40, "added": 40, "skipped": [], "unusable": 0, "passed": {}}
+    assert json.loads(first.stdout) == {
+        "read": 40,
+        "added": 40,
+        "skipped": [],
+        "unusable": 0,
+        "corrections": 0,
+        "passed": {},
+    }
     assert json.loads(protege("collect", str(calls), "--json", home=tmp_path / "home").stdout)["added"] == 0
+
+
+def test_a_correction_comes_from_an_argument_a_file_or_the_standard_input(calls, tmp_path):
+    home = tmp_path / "home"
+    protege("collect", str(calls), home=home)
+    protege("tasks", home=home)
+    (tmp_path / "answer").write_text("a\n")
+    asked = [sys.executable, "-c", "from protege.cli import main; main()", "correct", "c3", "--file", "-"]
+    environment = {**os.environ, "PROTEGE_HOME": str(home)}
+    assert subprocess.run(asked, input=b"a\n", env=environment, check=False, capture_output=True).returncode == 0
+    told = json.loads(protege("correct", "c1", "a", "--json", home=home).stdout)
+    assert told["call"] == "c1" and told["corrected"] and told["task"]
+    protege("correct", "c5", "--file", str(tmp_path / "answer"), home=home)
+    corrected = [call for call in Workspace(home).calls() if call.correction]
+    assert [call.id for call in corrected] == ["c1", "c3", "c5"]
+    assert {call.correction["content"] for call in corrected} == {"a"}
+    (task,) = json.loads(protege("status", "--json", home=home).stdout)["tasks"]
+    assert task["corrected"] == 3
+    assert json.loads(protege("correct", "c1", "--remove", "--json", home=home).stdout)["corrected"] is False
+    for wrong in (["c1"], ["c1", "a", "--remove"], ["c1", "never given"], ["none", "a"], ["c1", "--file", "/none"]):
+        done = protege("correct", *wrong, home=home)
+        assert done.returncode == 2 and "error:" in done.stderr and done.stdout == ""
 
 
 def test_bad_lines_are_named_skipped_and_counted(calls, tmp_path):

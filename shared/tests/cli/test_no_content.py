@@ -31,6 +31,7 @@ author's, and so is a prompt's constant text: these are shown."""
 INSTRUCTION = "You name the colour of a thing. Answer with one word."
 COMMANDS = (
     "tasks", "tasks --calls", "changes", "status", "doctor", "policy", "off", "on",
+    "correct c1 Kowalczyk --json",
     "promote colours-v1", "rollback no-such", "retire no-such", "evaluate colours-v1", "improve no-such", "merge a b",
     "split no-such", "report",
 )  # fmt: skip
@@ -54,6 +55,7 @@ def said(number: int, **fields: Any) -> dict[str, Any]:
         "node": ["colours"],
         "error": f"ValueError: {SAID}" if number == 7 else None,
         "feedback": {"comment": SAID},
+        "correction": f"{SAID} likes red.",
         **fields,
     }
 

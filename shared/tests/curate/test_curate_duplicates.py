@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import orjson
 import pytest
-from protege.call import Call, Request
+from protege.call import Attempt, Call, Request
 from protege.curate import Curated, CurateSettings
 from protege.curate import curate as curate_with
 from protege.errors import NotEnoughCalls
@@ -100,6 +100,37 @@ def test_calls_of_one_template_are_divided_by_their_slots():
     given = [call(i, f"{wording}\n{sentence(i, 8)}") for i in range(1000)]
     counts = curate(TASK, given).provenance["counts"]
     assert (counts["divided"], counts["calibration"], counts["train"]) == (0, 270, 560)
+
+
+def test_what_a_person_corrected_is_taught_in_place_of_what_the_teacher_said():
+    """Also where the teacher failed, was marked wrong or a specialist answered; held-out calls keep the teacher's."""
+    right = {"role": "assistant", "content": "refund"}
+    kept = (Attempt("s", "kept", "kept"),)
+    odd = {
+        0: {"correction": right},
+        1: {"correction": right, "feedback": False},
+        2: {"correction": right, "response": None, "error": "TimeoutError"},
+        3: {"correction": right, "attempts": kept},
+        4: {"correction": right, "finish_reason": "length"},
+        5: {"response": None, "error": "TimeoutError"},
+        6: {"attempts": kept},
+    }
+    given = [call(i, sentence(i), "billing", **odd.get(i % 10, {})) for i in range(400)]
+    given += [call(1000 + i, sentence(i), "billing", feedback=True) for i in range(0, 400, 10)]
+    curated = curate(TASK, given, replace(SMALL, min_calibration=60))
+    taught = {row["id"]: row["answer"] for row in curated.train.to_list()}
+    assert {answer for i, answer in taught.items() if i.startswith("c0") and int(i[1:]) % 10 <= 4} == {"refund"}
+    kinds = Counter(int(i[1:]) % 10 for i in taught if int(i[1:]) < 1000)
+    assert all(kinds[kind] >= 15 for kind in range(5)) and not kinds[5] and not kinds[6]
+    assert not any(int(i[1:]) >= 1000 for i in taught)  # the teacher's answer to a prompt that was corrected
+    for name in ("validation", "calibration", "test"):
+        rows = curated.parts[name].to_list()
+        assert {row["answer"] for row in rows} == {"billing"} and not any("refund" in row["request"] for row in rows)
+        assert not {2, 3} & {int(row["id"][1:]) % 10 for row in rows if int(row["id"][1:]) < 1000}
+    assert "refund" not in "".join(curated.train["request"])
+    assert curated.provenance["corrected"]["train"] == sum(answer == "refund" for answer in taught.values())
+    plain = [replace(c, correction=None) for c in given]
+    assert curate(TASK, plain, replace(SMALL, min_calibration=60)).hash != curated.hash
 
 
 def test_what_feedback_marked_right_outweighs_the_majority():

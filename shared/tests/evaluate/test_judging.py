@@ -15,7 +15,7 @@ from protege.asking.ask import ask
 from protege.asking.confidence import Scorer
 from protege.asking.novelty import novelty_from
 from protege.errors import EngineError
-from protege.evaluate import answer_all, evaluate, judged_from, judged_to, rescored
+from protege.evaluate import answer_all, evaluate, judged_from, judged_to, rescored, with_corrections
 from protege.evaluate.graders import grader_for
 from protege.serve.engine import Completion
 from protege.task import Example, Kind, TemplatePart
@@ -98,6 +98,27 @@ def test_a_right_answer_is_judged_with_its_confidence_and_figures() -> None:
     assert (judged.latency_ms, judged.input_tokens, judged.output_tokens) == (12.0, 7, 2)
     assert judged.prompt_preview == "a rose"
     assert engine.prompts == ["<|system|><|user|>a rose<|assistant|>"]
+
+
+def test_to_say_what_a_person_or_the_teacher_says_is_to_agree_and_the_report_tells_them_apart() -> None:
+    def corrected(answer: str, correction: str) -> Example:
+        (example,) = rows(answer)
+        messages = {"c0": {"role": "assistant", "content": correction}}
+        return with_corrections([replace(example, answer="red")], messages)[0]
+
+    examples = [corrected("blue", "blue"), corrected("red", "blue"), corrected("green", "blue"), *rows("red", "blue")]
+    task = replace(TASK, labels=("red", "blue", "green"))
+    said = iter(["blue", "red", "green", "red", "blue"])
+    judged = answer_all(Engine(lambda prompt: next(said)), SPECIALIST, task, examples, parallel=1)
+    assert [j.agreed for j in judged] == [True, True, False, True, False]
+    assert [j.corrected for j in judged] == [True, False, False, None, None]
+    assert judged_from(judged_to(judged)) == judged
+    figures = evaluate(judged, grader_for(task))
+    assert figures.corrected is not None and figures.score == 0.6
+    assert (figures.corrected.n, figures.corrected.as_corrected, figures.corrected.as_teacher) == (3, 1, 1)
+    assert figures.corrected.neither == 1 and evaluate(judged[3:], grader_for(task)).corrected is None
+    broken = {"c0": {"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "{"}}]}}
+    assert with_corrections(rows("a"), broken)[0].correction == ""
 
 
 def test_answers_come_in_the_order_of_the_rows_though_the_engine_answers_out_of_order() -> None:

@@ -51,6 +51,34 @@ def test_audited_answers_are_compared_with_the_teacher_s_once(workspace: Workspa
     assert {row.call_id: row.agreed for row in workspace.history.attempts()}["c1"] is False
 
 
+def test_what_a_person_says_is_right_is_no_disagreement_with_the_teacher(workspace: Workspace) -> None:
+    """Whether it is said before the comparison or after; and what a shadow said is not known any more."""
+    calls = [call(1, said="blue"), call(2, said="blue"), call(3, said="red"), call(4, said="green"), call(5)]
+    workspace.add_calls(calls)
+    blue = {"role": "assistant", "content": "blue"}
+    workspace.corrections.save({"c1": blue})
+    workspace.history.add_attempts([{
+        "call_id": "c5", "specialist_id": "s2", "task_id": "colour", "time": START, "outcome": "shadowed",
+        "reason": "kept", "confidence": 0.9, "rate": 1.0, "agreed": False, "latency_ms": 1.0,
+    }])  # fmt: skip
+    workspace.save_route(terms(2))
+    look(workspace)
+    assert agreed(workspace) == {"c1": True, "c2": False, "c3": True, "c4": False, "c5": False}
+    workspace.corrections.save({f"c{number}": blue for number in range(2, 6)}, by_hand=True)
+    look(workspace)
+    assert agreed(workspace) == {"c1": True, "c2": True, "c3": True, "c4": False, "c5": None}
+
+
+def agreed(workspace: Workspace) -> dict[str, bool | None]:
+    return {row.call_id: row.agreed for row in workspace.history.attempts()}
+
+
+def test_people_who_correct_the_teacher_do_not_end_a_specialist(workspace: Workspace) -> None:
+    blue = {"role": "assistant", "content": "blue"}
+    workspace.add_calls(replace(call(n, answer="red", said="blue"), correction=blue) for n in range(90))
+    assert told(look(workspace)) == []
+
+
 def test_a_breach_rolls_back_at_once_says_why_and_opens_a_retraining(workspace: Workspace) -> None:
     audited(workspace, 60, 30)
     events = look(workspace)

@@ -281,5 +281,7 @@ def spent_on(workspace: Workspace, candidate: Candidate, promise: Promise, besid
     calls = independent([*answers.calibration, *answers.test], candidate.curated)
     limit_ms = waits_ms(workspace, candidate)
     late = [answer.call_id for answer in calls if _late(answer, limit_ms)]  # another limit is another decision
-    decision = hash_of(*made_from, answers.scorer.to_record(), promise.to_record(), *([late] if late else []))
+    said = [(j.call_id, j.correction) for j in calls if j.correction]  # judged otherwise, it is another look
+    told = [found for found in (late, said) if found]
+    decision = hash_of(*made_from, answers.scorer.to_record(), promise.to_record(), *told)
     return spend(workspace, candidate.task.id, decision, calls, promise.delta, beside)

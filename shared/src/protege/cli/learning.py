@@ -258,6 +258,8 @@ def status(home: Home = None, as_json: Json = False) -> None:
         output.print_note(f"The teacher answers agents: {doubt['fact']}. {doubt['remedy']}")
     if damaged := current["damaged"]:
         output.print_note(f"Damaged rows are left out: {store.in_words(damaged)}. Mend them: protege doctor --repair")
+    if corrected := sum(task["corrected"] for task in current["tasks"]):
+        output.print_note(f"Answers that people corrected: {corrected:,}.")
     for place, reasons in current["set_aside"].items():
         output.console.print(f"Set aside in {place}: {', '.join(f'{n:,} {reason}' for reason, n in reasons.items())}")
     for specialist in current["specialists"]:

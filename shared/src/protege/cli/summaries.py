@@ -6,6 +6,8 @@ from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from .. import report
+
 if TYPE_CHECKING:
     from ..cluster import Change
     from ..task import Task
@@ -65,12 +67,14 @@ def figure_lines(figures: Mapping[str, Any]) -> list[str]:
     evaluation, certificate = figures["evaluation"], figures["certificate"]
     low, high = evaluation["interval"]
     teacher = "" if figures.get("structure") is None else f", {figures['structure']:.1%} of the teacher's"
+    corrected = evaluation.get("corrected")
     return [
         f"Agreement {evaluation['agreement']:.1%} on {evaluation['n']} held-out calls "
         f"(95% interval {low:.1%}–{high:.1%}).",
         f"Certified coverage {figures['certified_coverage']:.1%} at ε = {certificate['epsilon']:g}, "
         f"δ = {certificate['delta']:g}; {figures['hindsight_coverage']:.1%} in hindsight.",
         f"The right structure: {evaluation['valid']:.1%} of its answers{teacher}; no other is kept.",
+        *([f"Corrected by people: {report.formatting.corrections(corrected)}."] if corrected else []),
     ]
 
 

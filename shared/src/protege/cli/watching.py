@@ -10,8 +10,9 @@ from typing import Annotated, Any
 
 import typer
 
-from .. import cluster, collect, loop, report
+from .. import cluster, collect, loop, report, watch
 from ..capture import attaching
+from ..common.checks import MOST_BYTES
 from ..common.files import home_path
 from ..errors import BadInput, ProtegeError
 from ..task import Task
@@ -45,7 +46,7 @@ def collect_calls(
     skipped = [{"file": str(s.file), "line": s.line, "reason": s.reason} for s in collected.skipped]
     if as_json:
         told = {"read": collected.read, "added": collected.added, "skipped": skipped, "unusable": collected.unusable}
-        return output.print_json({**told, "passed": dict(collected.passed)})
+        return output.print_json({**told, "corrections": collected.corrections, "passed": dict(collected.passed)})
     for line in skipped[:SKIPPED_SHOWN]:
         output.print_note(f"skipped {line['file']}:{line['line']}: {line['reason']}")
     if collected.unusable > SKIPPED_SHOWN:
@@ -53,10 +54,9 @@ def collect_calls(
     if collected.passed:
         kinds = ", ".join(f"{count:,} {kind}" for kind, count in collected.passed.items())
         output.print_note(f"passed over, since they are no calls: {kinds}")
-    output.console.print(
-        f"{collected.read:,} calls read, {collected.added:,} new, {collected.unusable:,} skipped. Next: protege tasks",
-        highlight=False,
-    )
+    corrected = f" {collected.corrections:,} corrected," if collected.corrections else ""
+    counts = f"{collected.read:,} calls read, {collected.added:,} new,{corrected} {collected.unusable:,} skipped"
+    output.console.print(f"{counts}. Next: protege tasks", highlight=False)
 
 
 @watching.command(
@@ -114,6 +114,43 @@ def tasks(
     if not found:
         return output.console.print(output.NO_CALLS)
     output.console.print(report.worth_table(ranked))
+
+
+@watching.command(rich_help_panel=WATCH)
+def correct(
+    call: Annotated[str, typer.Argument(help="The call's id, as `protege tasks --calls` shows it.")],
+    answer: Annotated[
+        str | None,
+        typer.Argument(help='The right answer: a text, JSON, or a tool call as {"name": …, "arguments": {…}}.'),
+    ] = None,
+    file: Annotated[Path | None, typer.Option(help="Read the answer from this file; - is the standard input.")] = None,
+    remove: Annotated[bool, typer.Option(help="Take the correction back.")] = False,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Say what the right answer to a call is. It is taught in place of the teacher's."""
+    if (answer is not None) + (file is not None) + remove != 1:
+        raise BadInput("There is no answer, or more than one.", "Give ANSWER, --file FILE or --remove.")
+    said = None if remove else answer if file is None else _text_in(file)
+    workspace = Workspace(home)
+    watch.look(workspace)  # the call may still be in the journal
+    task = collect.correct(workspace, call, said)
+    watch.look(workspace)
+    document = {"call": call, "task": task.name if task else None, "corrected": not remove}
+    done(document, f"{call} is {'no longer corrected' if remove else 'corrected'}.", as_json)
+
+
+def _text_in(file: Path) -> str:
+    """The text of a file, or of the standard input. Raises BadInput."""
+    try:
+        raw = sys.stdin.buffer.read(MOST_BYTES + 1) if str(file) == "-" else file.open("rb").read(MOST_BYTES + 1)
+        if len(raw) > MOST_BYTES:
+            raise BadInput(f"{file} is longer than {MOST_BYTES >> 20} MB.", "Give the answer alone.")
+        return raw.decode().strip()
+    except UnicodeDecodeError:
+        raise BadInput(f"{file} is not UTF-8.", "Write it as UTF-8.") from None
+    except OSError as error:
+        raise BadInput(f"{file} cannot be read: {error.strerror}.", "Check the path.") from None
 
 
 @watching.command(rich_help_panel=WATCH)

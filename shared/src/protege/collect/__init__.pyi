@@ -1,3 +1,4 @@
+from .correcting import correct as correct
 from .draining import BEYOND as BEYOND
 from .draining import drain as drain
 from .draining import kept_for_later as kept_for_later

@@ -14,6 +14,7 @@ from ..call import Call
 from ..common.checks import without_deep_parts, without_odd_fields
 from ..common.confinement import Aside, Confinement
 from ..common.leftovers import remove_leftovers
+from .correcting import with_correction
 from .journal import MAGIC, PLAIN, SUFFIX, Damage, Frame, Newer, frames, is_ours, without_writer
 from .pricing import priced
 
@@ -142,7 +143,7 @@ def read_call(payload: bytes) -> Call:
     """
     record = orjson.loads(payload)
     if isinstance(record, dict):
-        record = without_deep_parts(without_odd_fields(record))
+        record = without_deep_parts(with_correction(without_odd_fields(record)))
     return priced(Call.from_record(record))
 
 

@@ -20,7 +20,8 @@ from ..common.progress import Bar, Progress, Silent
 from ..errors import BadInput
 from ..masking.masking import mask
 from . import json_files
-from .formats.base import Format, Found, Half, Passed, Span
+from .correcting import Corrections, with_correction
+from .formats.base import Correction, Format, Found, Half, Passed, Span
 from .formats.figures import time_or_none
 from .formats.registry import FORMATS, format_of, formats, parts_of
 from .once import MOST_HELD_BYTES, Once
@@ -38,6 +39,7 @@ _KIND = re.compile("[a-z_ ]{1,40}")
 _MOST_KINDS = 50
 MOST_SKIPPED = 1_000
 """The most lines that a result names; the others are counted."""
+_NO_CALL = "a correction of a call that is neither in these files nor in this home"
 MOST_UNUSABLE = 100_000
 """After this many lines in a row without a call, the rest of a file is not read."""
 
@@ -70,6 +72,8 @@ class Collected:
     claims: int = 0
     """How many calls say what specialists did with them. That was not measured here, so it counts as a claim only
     (`Call.claims`)."""
+    corrections: int = 0
+    """How many right answers to calls that are stored the files told beside these calls."""
     passed: Mapping[str, int] = field(default_factory=dict[str, int])
     """What else the files hold, by its kind, and how often: steps of a trace that are no calls, for example."""
 
@@ -116,7 +120,10 @@ def collect(
                 added += workspace.add_calls(batch_calls)
                 workspace.quarantine.add(reading.asides)
             reading.asides.clear()
-    return Collected(read, added, tuple(skipped), tuple(files), unusable, claims, dict(reading.passed.most_common()))
+        corrected, left = reading.corrections.save(workspace)
+        skipped += [Skipped(Path(file), line, _NO_CALL) for file, line in left[: MOST_SKIPPED - len(skipped)]]
+    passed = dict(reading.passed.most_common())
+    return Collected(read, added, tuple(skipped), tuple(files), unusable + len(left), claims, corrected, passed)
 
 
 def read(path: Path, form: str | None = None) -> Iterator[Call]:
@@ -133,6 +140,7 @@ class _Reading:
         self.asides: list[Aside] = []
         """The records that could not be read, the first MOST_SKIPPED of them."""
         self.passed: Counter[str] = Counter()
+        self.corrections = Corrections()
         self._form = form
         self._formats = formats() if form is None else ()
         self._bar = bar
@@ -141,7 +149,7 @@ class _Reading:
         self._bytes = 0
         self._kinds: set[str] = set()
         self._kept = 0
-        """How many calls, and halves of calls, were held back so far."""
+        """How many calls, halves of calls and corrections were held back so far."""
 
     def batch(self, items: Iterator[Call | Skipped]) -> list[Call | Skipped]:
         """The next of `of`'s items, as many as are stored at once."""
@@ -236,6 +244,10 @@ class _Reading:
             once.hold(found, call)
             self._kept += 1
             return None
+        if isinstance(found, Correction):
+            self.corrections.add(found.call_id, found.answer, file, line, size)
+            self._kept += 1
+            return None
         if isinstance(found, Half):
             whole = self._pairing.add(found, file, line, size)
             self._kept += whole is None
@@ -275,7 +287,7 @@ def _call(record: Mapping[str, Any], seen: Counter[str]) -> Call:
     Its id must not depend on other lines: if they change, it must not become another call that calibration counts
     again.
     """
-    record = _without_odd_figures(record)
+    record = with_correction(_without_odd_figures(record))
     try:
         payload = orjson.dumps(record)
     except TypeError:  # what Python's reader takes and orjson does not: a lone surrogate, an integer over 64 bits

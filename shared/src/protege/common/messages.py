@@ -39,6 +39,8 @@ _ODD_FIELDS = (
     "function_call additional_kwargs parts kwargs data from toolCalls lc reasoning_content reasoning reasoning_details "
     "thinking"
 )
+_ANSWERS = frozenset({"parts", "tool_calls", "function_call"})
+_ANSWER_FIELDS = _ANSWERS | {"content", "refusal", "name", "id", "annotations", "audio"}
 _ODD = frozenset(_ODD_FIELDS.split())
 """A message that has one of these is not written as OpenAI's chat form has it now."""
 
@@ -90,6 +92,34 @@ def answer_from(value: Any, what: str = "response") -> Message:
             kinds = ", ".join(sorted({_kind(part) for part in parts}))
             raise BadCall(f"{what} holds parts of no known form ({kinds[:200]}).")
     return message
+
+
+def correction_from(value: Any) -> Message:
+    """The assistant message that a person's answer stands for: a text, a message of any known form, or other JSON,
+    which is then the text of the answer.
+
+    Raises BadCall if it holds nothing, or is true or false, which says whether an answer is right but not which is.
+    """
+    if isinstance(value, bool) or value is None or value in ("", {}, []):
+        raise BadCall("correction is no answer.")
+    if _is_message(value):
+        message = answer_from(value, "correction")
+        if not (message.get("tool_calls") or text_in(message.get("content")).strip()):
+            raise BadCall("correction is no answer.")
+        return {name: message[name] for name in ("role", "content", "tool_calls") if message.get(name) is not None}
+    text = value if isinstance(value, str) else tool_calls.arguments_text(value)
+    if not text.strip():
+        raise BadCall("correction is no answer.")
+    return {"role": "assistant", "content": text}
+
+
+def _is_message(value: Any) -> bool:
+    """Whether an answer is a message, and not JSON that happens to be an object."""
+    if not isinstance(value, Mapping):
+        return False
+    message = cast(Message, value)
+    said = isinstance(message.get("content"), str | list) or bool(message.keys() & _ANSWERS)
+    return _role(_opened(message)) is not None or (said and message.keys() <= _ANSWER_FIELDS)
 
 
 def is_plain(message: Message) -> bool:

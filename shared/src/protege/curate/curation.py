@@ -8,14 +8,18 @@ specialist about every call that it can show it. So validation, calibration and 
 - calls that a specialist was asked first and handed back: they are the hard ones and no fair sample. They train;
 - calls that no file can hold: text that is not Unicode, or values nested too deeply.
 
+An answer that a person says is right (`Call.correction`) is learnt in the place of the teacher's, also of a call that
+the teacher failed at or a specialist answered; such a call trains and is never held out. Held-out calls keep the
+teacher's answer, which is what is promised; to say what a person says is right is no disagreement (`evaluate`).
+
 A broken, rare, cut-off, refusing or contradictory answer of the teacher stays in these parts: the specialist will meet
 such calls too, and disagreement with them is disagreement. Only train loses more, in this order:
 
 1. label noise: see `noise`; also a cut-off answer, unless it is a label or JSON that is complete all the same; and an
    answer that lacks the task's structure, or breaks the request's response format or tools;
-2. answers that contradict each other for one prompt. If feedback marked some right, only those count. The answer that
-   more than half agree on stands for the prompt; without one, the prompt is left out. Free text, SQL and code have many
-   right forms and do not contradict each other;
+2. answers that contradict each other for one prompt. If people corrected some, only these count; else, if feedback
+   marked some right, only those. The answer that more than half agree on stands for the prompt; without one, the prompt
+   is left out. Free text, SQL and code have many right forms and do not contradict each other;
 3. repeats: one row per prompt is kept. Tuning sees little more than a thousand rows, and a repeat takes the place of a
    new prompt;
 4. near-duplicates that teach the same answer, beyond `max_alike` in a group; they come back if fewer than `min_train`
@@ -36,7 +40,7 @@ from dataclasses import asdict, replace
 
 import orjson
 
-from ..call import Call
+from ..call import Call, canonical_json
 from ..common.confinement import Aside, Confinement
 from ..errors import NotEnoughCalls
 from ..masking.masking import mask
@@ -46,7 +50,7 @@ from .curated import PARTS, Curated, made
 from .near import ALIKE, CLOSE, Pairs, components, near_pairs
 from .noise import failed_tools, noise_of
 from .redacting import redact
-from .rows import COMPARED, Row, canonical, has_structure, row_from
+from .rows import COMPARED, Row, canonical, has_structure, row_from, taught
 from .settings import CurateSettings
 from .split import Quotas, split
 
@@ -74,7 +78,8 @@ def curate(
     quotas = _quotas(sum(row.sampled for row in rows), settings)
     pairs = near_pairs([row.folded for row in rows])
     dealt = split(rows, pairs, quotas, f"{settings.seed} {task.id}")
-    train, from_train = _filtered(dealt.parts["train"], _close(rows, pairs), task, settings, confinement)
+    to_teach = [taught(row) for row in dealt.parts["train"]]
+    train, from_train = _filtered(to_teach, _close(rows, pairs), task, settings, confinement)
     from_train.update((row.id, "handed back, and its like is held out") for row in dealt.withheld)
     redaction = redact(train, task, policy)
     from_train |= redaction.rejected
@@ -90,6 +95,7 @@ def curate(
             "divided": dealt.divided,
             **{name: len(parts[name]) for name in PARTS},
         },
+        "corrected": {name: sum(bool(row.correction or row.corrected) for row in parts[name]) for name in PARTS},
         "groups": dealt.groups,
         "duplicates": _duplicates(rows, pairs),
         "agreement": _agreement(rows, task),
@@ -217,7 +223,7 @@ def _retried(rows: Sequence[Row]) -> dict[str, str]:
         answer = canonical(last.answer)
         for row in group:
             before = row.ended is not None and row.ended <= (last.started or 0)
-            if row is not last and before and canonical(row.answer) != answer:
+            if row is not last and before and not row.corrected and canonical(row.answer) != answer:
                 retried[row.id] = "replaced by a retry"
     return retried
 
@@ -241,9 +247,9 @@ def _repeats(rows: Sequence[Row], task: Task) -> dict[str, str]:
 def _chosen(group: Sequence[Row], task: Task) -> Row | None:
     """The row that stands for a prompt: the first with the answer of more than half; None without such an answer.
 
-    If feedback marked some rows right, only those count.
+    If people corrected some rows, only those count; else, if feedback marked some right, only these.
     """
-    asked = [row for row in group if row.approved] or group
+    asked = [row for row in group if row.corrected] or [row for row in group if row.approved] or group
     if task.kind not in COMPARED:
         return asked[0]
     answers = [canonical(row.answer) for row in asked]
@@ -355,9 +361,13 @@ def _needed(settings: CurateSettings) -> int:
 
 
 def _inputs_hash(task: Task, calls: Sequence[Call]) -> str:
-    ids = sorted((call.id, _content_hash(call)) for call in calls)
+    ids = sorted((call.id, _content_hash(call), *_correction(call)) for call in calls)
     body = orjson.dumps([task.to_record(), ids], option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
     return hashlib.sha256(body).hexdigest()
+
+
+def _correction(call: Call) -> tuple[str, ...]:
+    return (canonical_json(call.correction).decode(),) if call.correction else ()
 
 
 def _content_hash(call: Call) -> str:

@@ -38,7 +38,7 @@ class Row:
     request: str
     """The call's record as JSON, without its answer."""
     answer: str
-    """The teacher's answer, as text."""
+    """The teacher's answer, as text; a person's if the teacher gave none, or once the row trains."""
     signature: str
     """The signature of the template that the request fits."""
     prompt: str
@@ -51,6 +51,10 @@ class Row:
     """Hashes of each turn of the conversation that is shown, the answer included, in their order."""
     sampled: bool
     """Whether the call belongs to a uniform sample: no specialist was asked, or it was drawn at random for an audit."""
+    correction: str = ""
+    """The answer that a person says is right, as text; empty if nobody said one."""
+    corrected: bool = False
+    """Whether `answer` is a person's."""
     group: str = ""
     """The id of one call of its group: rows that share a run or a prompt, or are near-duplicates. Empty before the
     split."""
@@ -73,7 +77,9 @@ def row_from(task: Task, call: Call, noise: str | None = None) -> Row | str:
 
     noise: see `Row.noise`.
     """
-    if (reason := _no_answer(call)) is not None:
+    correction = "" if call.correction is None else _answer(call.correction)
+    reason = _no_answer(call)
+    if reason is not None and not correction:
         return reason
     request = call.request
     if any(not isinstance(m.get("content"), str | None) for m in request.messages):
@@ -86,9 +92,8 @@ def row_from(task: Task, call: Call, noise: str | None = None) -> Row | str:
         shown = as_messages(slots)
     except (CannotRender, TypeError):  # TypeError: tool arguments nested too deeply to be written
         return "a history that a specialist cannot be shown"
-    assert call.response is not None
-    answer = _answer(call.response)
-    if not answer:
+    answer = "" if reason is not None or call.response is None else _answer(call.response)
+    if not answer and not correction:
         return "empty answer"
     text = _text(shown)
     folded = _folded(text)
@@ -97,13 +102,15 @@ def row_from(task: Task, call: Call, noise: str | None = None) -> Row | str:
         id=call.id,
         run=call.run or "",
         request=_request(call),
-        answer=answer,
+        answer=answer or correction,
+        correction=correction if answer else "",
+        corrected=not answer,
         signature=template.signature,
         prompt=_hash(f"{text}\n{tools}"),
         strict=_hash(folded),
         near=_near(shown, folded),
-        turns=_turns(slots, answer),
-        sampled=all(attempt.outcome == "audited" for attempt in (*call.attempts, *call.claims)),
+        turns=_turns(slots, answer or correction),
+        sampled=bool(answer) and all(attempt.outcome == "audited" for attempt in (*call.attempts, *call.claims)),
         folded=ends(folded),
         cut_off=(call.finish_reason or "").lower() in CUT_OFF,
         approved=verdict(call.feedback) is True,
@@ -111,6 +118,15 @@ def row_from(task: Task, call: Call, noise: str | None = None) -> Row | str:
         started=call.time,
         ended=None if call.time is None or call.latency_ms is None else call.time + call.latency_ms / 1000,
     )
+
+
+def taught(row: Row) -> Row:
+    """The row as it is learnt from: a person's answer stands in the place of the teacher's, and what spoke against
+    learning from that one says nothing of it."""
+    if not (row.correction or row.corrected):
+        return row
+    answer = row.correction or row.answer
+    return replace(row, answer=answer, correction="", corrected=True, cut_off=False, noise=None)
 
 
 def has_structure(row: Row, task: Task) -> bool:
@@ -153,9 +169,9 @@ def _answer(response: Message) -> str:
 
 
 def _request(call: Call) -> str:
-    """The call's record as JSON, without answers: neither the teacher's nor those of specialists."""
+    """The call's record as JSON, without answers: not the teacher's, a specialist's or a person's."""
     record: dict[str, Any] = call.to_record()
-    for name in ("response", "attempts", "claims", "feedback"):
+    for name in ("response", "attempts", "claims", "feedback", "correction"):
         record.pop(name, None)
     return orjson.dumps(record, option=orjson.OPT_NON_STR_KEYS).decode()
 

@@ -5,6 +5,7 @@ from .comparing import mcnemar as mcnemar
 from .differences import Confusion as Confusion
 from .differences import FieldDifference as FieldDifference
 from .figures import AnswerSample as AnswerSample
+from .figures import Corrected as Corrected
 from .figures import CurvePoint as CurvePoint
 from .figures import Evaluation as Evaluation
 from .figures import Kept as Kept
@@ -21,6 +22,7 @@ from .judging import answer_all as answer_all
 from .judging import judged_from as judged_from
 from .judging import judged_to as judged_to
 from .judging import rescored as rescored
+from .judging import with_corrections as with_corrections
 from .parity import Parity as Parity
 from .reliability import Bin as Bin
 from .reliability import Reliability as Reliability

@@ -64,6 +64,24 @@ class AnswerSample:
     answer: str
     teacher: str
     confidence: float | None
+    correction: str = ""
+    """What a person says is right; empty if nobody did."""
+
+
+@dataclass(frozen=True, slots=True)
+class Corrected:
+    """The calls whose answer a person corrected."""
+
+    n: int
+    as_corrected: int
+    """Answered as the person says is right."""
+    as_teacher: int
+    """Answered as the teacher did, whom the person corrected."""
+
+    @property
+    def neither(self) -> int:
+        """Answered otherwise: these alone are disagreements."""
+        return self.n - self.as_corrected - self.as_teacher
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +129,8 @@ class Evaluation:
     fields: tuple[FieldDifference, ...] = ()
     worst: tuple[AnswerSample, ...] = ()
     """Wrong answers, the most confident first."""
+    corrected: Corrected | None = None
+    """The calls that people corrected; None if they corrected none."""
 
     def to_record(self) -> dict[str, Any]:
         """As JSON holds it."""
@@ -142,7 +162,7 @@ def evaluate(
         agreed=agreed,
         agreement=agreed / n if n else 0.0,
         interval=clopper_pearson(agreed, n),
-        score=_mean(grader.score(j.answer, j.teacher) if j.valid else 0.0 for j in judged) or 0.0,
+        score=_mean(_score(j, grader) for j in judged) or 0.0,
         valid=_mean(float(j.valid) for j in judged) or 0.0,
         auroc=auroc(judged),
         latency_p50_ms=statistics.median(latencies) if latencies else None,
@@ -158,7 +178,18 @@ def evaluate(
         confusions=confusions(judged),
         fields=field_differences(judged),
         worst=_worst(judged),
+        corrected=_corrected(judged),
     )
+
+
+def _score(j: Judged, grader: Grader) -> float:
+    return grader.score(j.answer, j.correction if j.corrected else j.teacher) if j.valid else 0.0
+
+
+def _corrected(judged: Sequence[Judged]) -> Corrected | None:
+    those = [j for j in judged if j.corrected is not None or j.correction]
+    right = sum(bool(j.corrected) for j in those)
+    return Corrected(len(those), right, sum(j.agreed for j in those) - right) if those else None
 
 
 def auroc(judged: Sequence[Judged]) -> float | None:
@@ -233,7 +264,7 @@ def _worst(judged: Sequence[Judged]) -> tuple[AnswerSample, ...]:
 
 
 def _example(outcome: str, j: Judged) -> AnswerSample:
-    return AnswerSample(outcome, j.prompt_preview, j.answer, j.teacher, j.confidence)
+    return AnswerSample(outcome, j.prompt_preview, j.answer, j.teacher, j.confidence, j.correction)
 
 
 def _mean(values: Iterable[float]) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from ..asking.ask import Answered, ask
 from ..asking.confidence import Scorer, keeps
-from ..call import Request, text_of
+from ..call import Message, Request, text_of
+from ..chat.answer import answer_text
 from ..chat.prompt import fitting_template
 from ..common.confinement import Aside, Confinement
 from ..common.progress import Bar, Silent
-from ..errors import CannotRender, EngineError, ProtegeError
+from ..errors import CannotRender, EngineError, InvalidAnswer, ProtegeError
 from ..specialist import Specialist
 from ..task import Example, Task
 from .graders import Grader, grader_for
@@ -39,7 +41,8 @@ class Judged:
     teacher: str
     """The teacher's answer."""
     agreed: bool
-    """Whether the task's grader calls both the same; False if not `valid`."""
+    """Whether the task's grader calls the specialist's answer the same as the teacher's, or as a person's correction of
+    it; False if not `valid`."""
     confidence: float | None
     """0 to 1; None if not `valid`."""
     valid: bool
@@ -48,12 +51,28 @@ class Judged:
     """None, like the tokens, if nothing came back."""
     input_tokens: int | None = None
     output_tokens: int | None = None
+    correction: str = ""
+    """The answer that a person says is right; empty if nobody said one when this was judged."""
+    corrected: bool | None = None
+    """Whether the specialist's answer is the person's; None without one."""
     features: Mapping[str, float] | None = None
     """What the confidence was made from (`features_of`); None without log-probabilities, and in older records."""
 
     def kept_at(self, threshold: float) -> bool:
         """Whether a route with this threshold keeps the answer."""
         return self.valid and keeps(self.confidence, threshold)
+
+
+def with_corrections(examples: Iterable[Example], corrections: Mapping[str, Message]) -> list[Example]:
+    """The examples with what people say is right, by the ids of their calls. An answer that no specialist can give is
+    left out."""
+
+    def text(call_id: str) -> str:
+        with contextlib.suppress(InvalidAnswer, TypeError):
+            return answer_text(corrections[call_id]) if call_id in corrections else ""
+        return ""
+
+    return [replace(example, correction=text(example.id)) for example in examples]
 
 
 def judged_to(judged: Iterable[Judged]) -> list[dict[str, Any]]:
@@ -139,19 +158,23 @@ def answer_all(
 
 def _judged(example: Example, preview: str, answered: Answered | None, grader: Grader) -> Judged:
     if answered is None:
-        return Judged(example.id, preview, "", example.answer, agreed=False, confidence=None, valid=False)
+        empty = Judged(example.id, preview, "", example.answer, agreed=False, confidence=None, valid=False)
+        return replace(empty, correction=example.correction)
     valid = answered.message is not None
+    corrected = valid and grader.agree(answered.text, example.correction) if example.correction else None
     return Judged(
         call_id=example.id,
         prompt_preview=preview,
         answer=answered.text,
         teacher=example.answer,
-        agreed=valid and grader.agree(answered.text, example.answer),
+        agreed=valid and (bool(corrected) or grader.agree(answered.text, example.answer)),
         confidence=answered.confidence,
         valid=valid,
         latency_ms=answered.latency_ms,
         input_tokens=answered.input_tokens,
         output_tokens=answered.output_tokens,
+        correction=example.correction,
+        corrected=corrected,
         features=answered.features,
     )
 

@@ -28,6 +28,8 @@ ENOUGH = 0.95
 """Coverage from which more calls alone bring nothing."""
 HARD = 200
 """Calls handed back since the last time that make a retraining due by themselves."""
+CORRECTED = 20
+"""Calls that people corrected since the last time, of which the same is true."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,8 @@ class Standing:
     """Whether a specialist is in the shadow or a canary."""
     proof: float | None = None
     """How far a shadow is with the proof that it owes, from 0 to 1; None if it owes none."""
+    corrected: int = 0
+    """Calls that people corrected since the last data set."""
 
 
 def due(standing: Standing) -> tuple[bool, str]:
@@ -60,6 +64,8 @@ def due(standing: Standing) -> tuple[bool, str]:
         return False, "One is on its way: more calls alone do not start another."
     if standing.shown and standing.calls < PROOF_GROWTH * standing.then:
         return False, "One is in the shadow, which owes the proof: twice as many calls start another."
+    if standing.corrected >= CORRECTED:
+        return True, f"People have corrected {standing.corrected} answers since."
     growth = SOONER if standing.reason else GROWTH
     if standing.coverage >= ENOUGH and not standing.reason:
         return False, f"{standing.coverage:.0%} of the calls are kept already."
@@ -96,6 +102,7 @@ def due_since(workspace: Workspace, task: Task, last: DataSet) -> tuple[bool, st
             then=last.calls,
             coverage=_certified_coverage(improvement) if any(s.answers for s in specialists) else 0.0,
             handed_back=sum(1 for _ in handed_back),
+            corrected=workspace.corrections.count(task, since=last.time),
             reason=reason.why if reason is not None and is_open else "",
             new=reason is not None and is_open and reason.opened > last.time,
             shown=any(s.state in ("shadow", "canary") and _recent(workspace, s) for s in specialists),

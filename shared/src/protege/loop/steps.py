@@ -90,7 +90,7 @@ def curate(run: Run) -> Curated:
             return curating.Curated.load(_folder(workspace, last.folder))
     began = time.time()
     calls = _calls_to_learn_from(run, reason)
-    made_from = (task.to_record(), [(c.id, c.content_hash) for c in calls], settings, policy.identity)
+    made_from = (task.to_record(), [_told_by(call) for call in calls], settings, policy.identity)
     folder = _folder(workspace, hash_of(*made_from))
     if folder.exists():
         curated = curating.Curated.load(folder)
@@ -104,6 +104,11 @@ def curate(run: Run) -> Curated:
     data_set = DataSet(folder.name, made_with, answered, began, workspace.history.last_attempt())
     workspace.findings.save_data_set(task.id, data_set)
     return curated
+
+
+def _told_by(call: Call) -> tuple[Any, ...]:
+    """What a call tells, as far as a data set depends on it."""
+    return (call.id, call.content_hash, *((dict(call.correction),) if call.correction else ()))
 
 
 def _folder(workspace: Workspace, name: str) -> Path:
@@ -263,7 +268,9 @@ def _answers_to(
     cached = run.workspace.cached(key)
     if cached is not None:
         return evaluate.judged_from(cached)
-    engine, examples = engines(), curated.examples(part)
+    examples = curated.examples(part)
+    corrections = run.workspace.corrections.of_calls({example.id for example in examples})
+    engine, examples = engines(), evaluate.with_corrections(examples, corrections)
     with run.progress.step(f"{run.task.name}: answering {part} calls", len(examples)) as bar:
         judged = evaluate.answer_all(
             engine,

@@ -78,6 +78,7 @@ def _measured(
 
     The figures say what the threshold keeps only if the engine is the one that it was calibrated on.
     """
+    examples = evaluate.with_corrections(examples, workspace.corrections.of_calls({e.id for e in examples}))
     route = workspace.routes().get(specialist.id)
     scorer = Scorer.from_record(route.scorer) if route and route.scorer else None
     with contextlib.closing(serve.open_engine(workspace, specialist)) as engine:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -77,6 +78,8 @@ class ShownExample:
     """What the teacher had answered."""
     confidence: float | None = None
     """The specialist's, 0 to 1; None if its answer was not valid."""
+    correction: str = ""
+    """What a person says is right; empty if nobody did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +145,10 @@ class TaskReport:
     """How often the teacher agrees with itself; None if nothing shows it."""
     doubted: Doubted | None = None
     """None if no head was taught."""
+    corrected: int = 0
+    """Calls whose right answer people have said."""
+    corrections: Mapping[str, int] | None = None
+    """`evaluate.Corrected` of the held-out calls, by its fields; None if people corrected none of these."""
     certified: Certified | None = None
     teacher_latency_ms: float | None = None
     specialist_latency_ms: float | None = None

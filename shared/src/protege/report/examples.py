@@ -39,6 +39,6 @@ def redactor(workspace: Workspace) -> Redact:
 
 
 def _redacted(example: ShownExample, redactor: Redactor) -> ShownExample:
-    texts = [mask_text(text[:READ_CHARACTERS]) for text in (example.prompt, example.answer, example.teacher)]
-    prompt, answer, teacher = redactor.redact(texts).texts
-    return ShownExample(example.outcome, prompt[:SHOWN_CHARACTERS], answer, teacher, example.confidence)
+    said = (example.prompt, example.answer, example.teacher, example.correction)
+    prompt, answer, teacher, correction = redactor.redact([mask_text(text[:READ_CHARACTERS]) for text in said]).texts
+    return ShownExample(example.outcome, prompt[:SHOWN_CHARACTERS], answer, teacher, example.confidence, correction)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from ..cluster.worth import Worth
@@ -86,6 +87,23 @@ def doubted(known: Doubted | None) -> str:
         return f"none of {count(known.examples)} training answers"
     first = ", ".join(known.calls[:FIRST])
     return f"{count(known.answers)} of {count(known.examples)} training answers, most of all: {first}"
+
+
+def corrections(corrected: Mapping[str, int] | None) -> str:
+    """What the specialist answered where people corrected the teacher, as an evaluation's record counts it."""
+    if not corrected:
+        return UNKNOWN
+    n, right, taught = (corrected[name] for name in ("n", "as_corrected", "as_teacher"))
+    wrong = n - right - taught
+    return f"{n:,} held-out calls, answered {right:,} times as they say, {taught:,} as the teacher, {wrong:,} otherwise"
+
+
+def corrected(task: TaskReport) -> str:
+    """How many answers people corrected, and what the specialist said to those held out."""
+    if not task.corrected:
+        return "none"
+    held_out = f"; {corrections(task.corrections)}" if task.corrections else ""
+    return f"{count(task.corrected)} calls{held_out}"
 
 
 def ceiling_briefly(task: TaskReport) -> str:

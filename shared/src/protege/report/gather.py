@@ -39,7 +39,8 @@ class TaskStatus(TypedDict):
 
     answered_by: of a cascade both, in their order, and certified_coverage is of both. ceiling: as `Ceiling.to_record`
     writes it, None where nothing shows it. proof: how far a shadow is that owes the proof, as `ProofSoFar.to_record`
-    writes it. kept: calls that a specialist answered; saved_usd: by that, US dollars.
+    writes it. corrected: calls whose right answer people have said; kept: calls that a specialist answered; saved_usd:
+    by that, US dollars.
     """
 
     id: str
@@ -53,6 +54,7 @@ class TaskStatus(TypedDict):
     ceiling: dict[str, Any] | None
     certified_coverage: float | None
     proof: dict[str, Any] | None
+    corrected: int
     kept: int
     saved_usd: float | None
     reason: str
@@ -143,6 +145,7 @@ def _status(workspace: Workspace, task: Task) -> TaskStatus:
         ceiling=ceiling.to_record() if (ceiling := known_ceiling(workspace, task.id)) else None,
         certified_coverage=_certified_coverage(figures, answering[1:]),
         proof=proof.to_record() if proof else None,
+        corrected=workspace.corrections.count(task),
         kept=kept,
         saved_usd=None if saved is None else kept * saved,
         reason=_why(improvement.reason, proof) if improvement else "not improved yet: protege improve",
@@ -293,6 +296,8 @@ def _task_report(workspace: Workspace, task: Task, stand_in: bool, counts: Hourl
         agreement=_agreement(evaluation),
         ceiling=known_ceiling(workspace, task.id),
         doubted=tuning.doubted(workspace.specialists(task_id=task.id)),
+        corrected=workspace.corrections.count(task),
+        corrections=evaluation.get("corrected"),
         certified=_certified(certificate, figures),
         teacher_latency_ms=None if stand_in else task.latency_ms,
         specialist_latency_ms=evaluation.get("latency_p50_ms"),

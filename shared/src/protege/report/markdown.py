@@ -69,6 +69,7 @@ def _task(task: TaskReport) -> Iterator[str]:
         ("Agreement", f"{formatting.agreement(task)} {formatting.interval(task)} {formatting.sample(task)}".strip()),
         ("Ceiling, the teacher's agreement with itself", formatting.ceiling(task.ceiling)),
         ("Answers that look wrong", formatting.doubted(task.doubted)),
+        ("Corrected by people", formatting.corrected(task)),
         ("Guarantee", formatting.guarantee(task)),
         ("Calibration", formatting.calibration(task)),
         ("Confidence", formatting.confidence_figures(task)),
@@ -108,8 +109,9 @@ def _task(task: TaskReport) -> Iterator[str]:
 
 def _example(example: ShownExample) -> Iterator[str]:
     sure = "" if example.confidence is None else f" at confidence {formatting.number(example.confidence)}"
-    yield f"Asked, and answered wrongly{sure}; the teacher's answer last:\n"
-    for text in (example.prompt, example.answer, example.teacher):
+    corrected = ", and what a person says is right" if example.correction else ""
+    yield f"Asked, and answered wrongly{sure}; the teacher's answer last{corrected}:\n"
+    for text in (example.prompt, example.answer, example.teacher, *filter(None, (example.correction,))):
         longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
         fence = "`" * max(3, longest + 1)
         yield f"{fence}text\n{text}\n{fence}\n"

@@ -2,6 +2,7 @@ from .backend import Backend as Backend
 from .backend import Mended as Mended
 from .cache import Cache as Cache
 from .calls import Calls as Calls
+from .corrections import Corrections as Corrections
 from .damage import damaged_rows as damaged_rows
 from .damage import in_words as in_words
 from .database import Database as Database

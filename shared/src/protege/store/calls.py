@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+import orjson
 import sqlalchemy as sa
 
-from ..call import ATTEMPT_FIELDS, Attempt, Call
+from ..call import ATTEMPT_FIELDS, Attempt, Call, Message
 from ..common.checks import RANGES
 from ..common.confinement import Aside, Confinement
+from ..common.messages import correction_from
+from ..errors import BadCall
 from . import tables
+from .corrections import Corrections
 from .database import Database
 from .parts import pack, read_part, unpack
 from .quarantine import Quarantine
@@ -24,7 +30,7 @@ class Calls:
         self._database = database
 
     def add(self, new: Iterable[Call]) -> int:
-        """Store calls; those whose id is known already are left as they are. Returns how many were added."""
+        """Store calls; those whose id is known already keep all but their corrections. Returns how many were added."""
         new = list(new)
         parts: dict[str, bytes] = {}
         rows = [_row(call, parts) for call in new]
@@ -35,6 +41,7 @@ class Calls:
         with self._database.change():
             self._database.add(tables.parts, [{"hash": digest, "body": body} for digest, body in parts.items()])
             self._database.add(tables.attempts, attempts)
+            Corrections(self._database).save({call.id: call.correction for call in new if call.correction is not None})
             return self._database.add(tables.calls, rows)
 
     def _task_of_specialist(self) -> dict[str, str]:
@@ -52,7 +59,12 @@ class Calls:
     ) -> Iterator[tuple[int, Call]]:
         """Calls with their numbers, in their order; as `Workspace.calls`."""
         table = tables.calls.c
-        query = sa.select(table.number, sa.type_coerce(table.body, sa.types.NULLTYPE)).order_by(table.number)
+        said = tables.corrections.c
+        query = (
+            sa.select(table.number, *(sa.type_coerce(body, sa.types.NULLTYPE) for body in (table.body, said.body)))
+            .join_from(tables.calls, tables.corrections, said.call_id == table.id, isouter=True)
+            .order_by(table.number)
+        )
         if task_id is not None:
             query = query.where(table.task_id == task_id)
         if teacher_only:
@@ -75,12 +87,12 @@ class Calls:
 
             asides: list[Aside] = []
             confinement = Confinement("store", asides.append)
-            for number, body in connection.execution_options(yield_per=2000).execute(query):
+            for number, body, said in connection.execution_options(yield_per=2000).execute(query):
                 call = None
                 with confinement.each(f"calls {number}"):
                     call = Call.from_record(unpack(body, part))
                 if call is not None:
-                    yield number, call
+                    yield number, call if said is None else replace(call, correction=_correction(said))
         if asides:
             Quarantine(self._database).add(asides)
 
@@ -116,6 +128,16 @@ class Calls:
         ((first, last),) = self._database.rows(query.where(table.time.between(*RANGES["time"])))
         return None if first is None else max(1.0, (last - first) / 86_400)
 
+    def task_of(self, call_id: str) -> str | None:
+        """The id of a call's task; None if it fits none, or there is no such call."""
+        return self._database.scalar(sa.select(tables.calls.c.task_id).where(tables.calls.c.id == call_id))
+
+    def known(self, call_ids: Iterable[str]) -> set[str]:
+        """Those of these ids that calls have."""
+        query = sa.select(tables.calls.c.id).where(tables.calls.c.id == sa.bindparam("of"))
+        with self._database.connection() as connection:
+            return {call_id for call_id in call_ids if connection.scalar(query, {"of": call_id}) is not None}
+
     def assignments(self) -> dict[str, str | None]:
         """The task's id by the call's id, None for a call that fits no task; in the order of arrival."""
         table = tables.calls.c
@@ -131,6 +153,13 @@ class Calls:
                 connection.execute(query, [{"call": call, "task": task} for call, task in assignment.items()])
 
 
+def _correction(body: Any) -> Message | None:
+    """The answer in a row; None if it was taken back, or is damaged (`damage` counts that)."""
+    with contextlib.suppress(ValueError, TypeError, BadCall):
+        return None if (said := orjson.loads(body)) is None else correction_from(said)
+    return None
+
+
 def _row(call: Call, parts: dict[str, bytes]) -> dict[str, Any]:
     kept = next((attempt.by for attempt in reversed(call.attempts) if attempt.outcome == "kept"), None)
     return {
@@ -139,8 +168,15 @@ def _row(call: Call, parts: dict[str, bytes]) -> dict[str, Any]:
         "time": call.time,
         "from_teacher": kept is None,
         "specialist_id": kept,
-        "body": pack(call.to_record(), parts.__setitem__),
+        "body": pack(_record(call), parts.__setitem__),
     }
+
+
+def _record(call: Call) -> dict[str, Any]:
+    """A call's record as its row holds it: its correction has a table of its own."""
+    record = call.to_record()
+    record.pop("correction", None)
+    return record
 
 
 def _attempt(call: Call, attempt: Attempt, task_of: Mapping[str, str]) -> dict[str, Any]:

@@ -67,6 +67,17 @@ class History:
             for row in rows:
                 yield AttemptRow(*row)
 
+    def disputed(self, task_id: str) -> list[AttemptRow]:
+        """The tries of a task that are held to disagree with a teacher whom a person has corrected."""
+        table, said = tables.attempts, tables.corrections.c
+        query = (
+            sa.select(*(table.c[name] for name in AttemptRow.__slots__))
+            .join_from(table, tables.corrections, said.call_id == table.c.call_id)
+            .where(table.c.task_id == task_id, table.c.agreed.is_(False), said.body != b"null", *SOUND)
+            .order_by(table.c.number.desc())
+        )
+        return [AttemptRow(*row) for row in self._database.rows(query)]
+
     def count_attempts(self, every_s: int | None = None) -> list[AttemptCount]:
         """The number of tries of each sort; with `every_s`, for each period of that many seconds of the calls' time."""
         table = tables.attempts
@@ -80,8 +91,8 @@ class History:
         """Keep tries; of several of one specialist at one call the first."""
         self._database.add(tables.attempts, list(rows))
 
-    def save_agreed(self, agreed: Mapping[int, bool]) -> None:
-        """Keep whether tries, by their number, agree with the teacher."""
+    def save_agreed(self, agreed: Mapping[int, bool | None]) -> None:
+        """Keep whether tries, by their number, agree with the teacher; None if that is not known."""
         if agreed:
             table = tables.attempts
             query = sa.update(table).where(table.c.number == sa.bindparam("of")).values(agreed=sa.bindparam("same"))

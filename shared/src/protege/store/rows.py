@@ -200,6 +200,15 @@ def _aside(row: Row) -> tuple[Aside, str]:
     return Aside(row["place"], row["key"], row["reason"], row["detail"], row["body"]), row["version"]
 
 
+def _correction(row: Row) -> Any:
+    """The answer; None if it was taken back."""
+    _within_range(row, "time")
+    message = orjson.loads(row["body"])
+    if message is not None:
+        _same((message["role"], "assistant"))
+    return message
+
+
 def _without_task(row: Row) -> dict[str, Any]:
     return {name: value for name, value in row.items() if name != "task_id"}
 
@@ -209,6 +218,7 @@ READERS: Mapping[str, Callable[[Row], Any]] = {
     "specialists": _specialist,
     "routes": _route,
     "attempts": _attempt,
+    "corrections": _correction,
     "events": _event,
     "policies": _policy,
     "stages": _stage,

@@ -29,6 +29,15 @@ parts = sa.Table(
     sa.Column("hash", sa.String, primary_key=True),
     sa.Column("body", sa.LargeBinary, nullable=False),
 )
+corrections = sa.Table(
+    "corrections",
+    metadata,
+    sa.Column("call_id", sa.String, primary_key=True),
+    # JSON: the answer that a person says is right; null where a person took it back.
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Column("by_hand", sa.Boolean, nullable=False),
+    sa.Column("time", sa.Float, nullable=False),
+)
 journals = sa.Table(
     "journals",
     metadata,

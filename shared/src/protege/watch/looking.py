@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from ..call import Call
+from ..call import Call, Message
 from ..chat.answer import answer_text
 from ..collect import drain
 from ..common.confinement import Aside, Confinement
@@ -29,6 +29,8 @@ log = logging.getLogger("protege.watch")
 COMPARED = ("kept", "below threshold")
 """What an audited answer would have come to; with these two its structure is right, and it can be compared."""
 BATCH = 500
+MOST_EXCUSED = 500
+"""Disagreements with a corrected teacher that are looked at in one look."""
 
 
 def look(workspace: Workspace) -> list[Event]:
@@ -58,7 +60,9 @@ def compare(workspace: Workspace) -> int:
     for task in workspace.tasks():
         with Confinement("watch", asides.append, through=(ProtegeError,)).each(task.id):
             try:
-                done += sum(_compare(workspace, task, known, route, last, asides) for known in (task.id, *task.merged))
+                for known in (task.id, *task.merged):
+                    done += _compare(workspace, task, known, route, last, asides)
+                    _excused(workspace, task, known, route, asides)
             except ProtegeError as error:
                 log.warning("The audits of %s wait: %s", task.name, error)
     workspace.quarantine.add(asides)
@@ -94,14 +98,37 @@ def _compare(
     return len(compared)
 
 
+def _excused(workspace: Workspace, task: Task, task_id: str, route: Mapping[str, Route], asides: list[Aside]) -> None:
+    """Compare anew, with what people say is right, what was found to disagree with a teacher whom they corrected since.
+
+    What a shadow said is not kept: that a person corrected the teacher then makes its try one that nobody compared.
+    """
+    confinement = Confinement("watch", asides.append, through=(ProtegeError,))
+    rows = [row for row in workspace.history.disputed(task_id) if row.specialist_id in route]
+    calls = {call.id: call for call in workspace.calls(ids=[row.call_id for row in rows[:MOST_EXCUSED]])}
+    excused: dict[int, bool | None] = {}
+    for row in rows[:MOST_EXCUSED]:
+        grader = grader_for(task, route[row.specialist_id].grader)
+        with confinement.each(f"{row.call_id} {row.specialist_id}"):
+            if (call := calls.get(row.call_id)) and (agreed := _agrees(row, call, grader)) is not False:
+                excused[row.number] = agreed
+    workspace.history.save_agreed(excused)
+
+
 def _agrees(row: AttemptRow, call: Call, grader: Grader) -> bool | None:
-    """Whether what the specialist said is what the teacher answered; None if the teacher did not answer."""
+    """Whether what the specialist said is what the teacher answered, or what a person says is right; None if the
+    teacher did not answer."""
     said = next((attempt.content for attempt in call.attempts if attempt.by == row.specialist_id), None)
     if said is None or call.response is None or call.error is not None:
         return None
+    grader = grader.for_request(call.request)
+    return any(_is_answer(said, answer, grader) for answer in (call.response, call.correction) if answer is not None)
+
+
+def _is_answer(said: str, answer: Message, grader: Grader) -> bool:
     try:
-        return bool(grader.for_request(call.request).agree(said, answer_text(call.response)))
-    except InvalidAnswer:  # the teacher's tool arguments are no JSON: no valid answer equals them
+        return bool(grader.agree(said, answer_text(answer)))
+    except InvalidAnswer:  # its tool arguments are no JSON: no valid answer equals them
         return False
 
 

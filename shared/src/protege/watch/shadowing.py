@@ -12,7 +12,7 @@ from ..common.hashing import hash_of
 from ..common.progress import Progress, Silent
 from ..curate import Row, row_from
 from ..errors import EngineError
-from ..evaluate import Judged, answer_all
+from ..evaluate import Judged, answer_all, with_corrections
 from ..evaluate.graders import grader_for
 from ..rollout.policy import policy_of
 from ..rollout.stages import KEPT, REPEATED, in_stage, stage, tries
@@ -46,6 +46,8 @@ def shadow(workspace: Workspace, specialist: Specialist, progress: Progress | No
         _seen(workspace, specialist, began, numbered[0][0] - 1 if numbered else seen)
         return 0
     rows, limit_ms = [row for _, row in numbered], policy_of(workspace, task.id).latency_ms
+    examples = [Example.from_row(asdict(row)) for row in rows]
+    corrections = workspace.corrections.of_calls({example.id for example in examples})
     with serve.open_engines(workspace, specialist) as engines:
         if engines.fingerprint(specialist) != route.fingerprint:
             raise EngineError(f"{specialist.name} is served by another engine than was certified.", "protege improve")
@@ -54,7 +56,7 @@ def shadow(workspace: Workspace, specialist: Specialist, progress: Progress | No
                 engines,
                 specialist,
                 task,
-                [Example.from_row(asdict(row)) for row in rows],
+                with_corrections(examples, corrections),
                 parallel=engines.count,
                 timeout_s=route.timeout_s if limit_ms is None else limit_ms / 1000,
                 grader=grader_for(task, route.grader),

@@ -42,7 +42,17 @@ class Half:
     """The fields of the call that this half tells."""
 
 
-Found: TypeAlias = Record | Span | Passed | Half
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """The answer that a person says is right."""
+
+    call_id: str
+    """The id of the call that it corrects."""
+    answer: Any
+    """In any form of `common.messages.correction_from`."""
+
+
+Found: TypeAlias = Record | Span | Passed | Half | Correction
 
 
 def alone(document: Any) -> Iterable[Any]:

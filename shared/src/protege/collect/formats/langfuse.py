@@ -1,4 +1,5 @@
-"""Langfuse: observations of its API, its export and its blob storage, in either case, and traces with them."""
+"""Langfuse: observations of its API, its export and its blob storage, in either case, and traces with them; scores
+that hold a correction, and items of its data sets with their expected output."""
 
 from __future__ import annotations
 
@@ -8,22 +9,56 @@ from typing import Any, cast
 from ...common.messages import json_in
 from ...dialects.reading import is_request, options_of, request_of, response_of, tools_of
 from ...errors import BadCall
-from .base import Format, Record, Span, object_of, without_nothing
+from .base import Correction, Format, Found, Passed, Record, Span, object_of, without_nothing
+from .corrections import answered
 from .figures import dollars, times
 
 
 def units(document: Any) -> Iterator[Any]:
-    """The observations of a trace, or the one."""
+    """The observations of a trace, and its scores; or the one."""
     document = object_of(document)
     if isinstance(observations := document.get("observations"), list):
         yield from cast(list[Any], observations)
+        scores = document.get("scores")
+        yield from (score for score in cast(list[Any], scores if isinstance(scores, list) else []) if _is_score(score))
     else:
         yield document
 
 
-def records(observation: Any) -> Iterator[Span]:
-    """The call of a generation, or what else an observation is. Raises BadCall."""
+def records(observation: Any) -> Iterator[Found]:
+    """The call of a generation, or what else an observation, a score or an item is. Raises BadCall."""
     observation = object_of(observation)
+    if _is_score(observation) or _is_item(observation):
+        yield _judgement(observation)
+    else:
+        yield from _observed(observation)
+
+
+def _judgement(document: Mapping[str, Any]) -> Correction | Passed:
+    """What a score or an item of a data set says is right; any other score is passed over. Raises BadCall."""
+
+    def told(*names: str) -> Any:
+        return next((document[name] for name in names if document.get(name) not in (None, "")), None)
+
+    is_score = _is_score(document)
+    if is_score and str(told("dataType", "data_type")).upper() != "CORRECTION":
+        return Passed("score")
+    subject = document.get("subject")
+    of = told("observationId", "observation_id", "sourceObservationId", "source_observation_id")
+    if of is None and isinstance(subject, Mapping) and cast(Any, subject).get("kind") == "observation":
+        of = cast(Any, subject).get("id")
+    if of is None and is_score:
+        raise BadCall("a correction of a whole trace; correct the generation in it.")
+    if of is None:
+        return Passed("item of a data set")
+    answer = told("longStringValue", "stringValue", "string_value", "long_string_value", "value") if is_score else None
+    expected = told("expectedOutput", "expected_output")
+    if not is_score and expected is None:
+        return Passed("item of a data set")
+    return Correction(str(of), answered(json_in(answer if is_score else expected)))
+
+
+def _observed(observation: Mapping[str, Any]) -> Iterator[Span]:
 
     def told(*names: str) -> Any:
         return next((found for name in names if (found := observation.get(name)) is not None), None)
@@ -96,7 +131,22 @@ _FIELDS = ("parentObservationId", "parent_observation_id", "modelParameters", "m
 _MARKS = frozenset((*_FIELDS, "usage_details", "providedModelName", "provided_model_name", "completionStartTime"))
 
 
+_SCORED = frozenset({"dataType", "data_type"})
+_ITEM = frozenset({"expectedOutput", "expected_output"})
+_OF_ITEMS = ("datasetId", "dataset_id", "sourceObservationId", "source_observation_id")
+
+
+def _is_score(document: Any) -> bool:
+    return isinstance(document, Mapping) and not _SCORED.isdisjoint(document) and {"name", "value"} <= document.keys()
+
+
+def _is_item(document: Mapping[str, Any]) -> bool:
+    return not _ITEM.isdisjoint(document) and any(name in document for name in _OF_ITEMS)
+
+
 def _tells(document: Mapping[str, Any]) -> bool:
+    if _is_score(document) or _is_item(document):
+        return True
     if isinstance(document.get("observations"), Sequence) and "id" in document:
         return True
     return "type" in document and not _MARKS.isdisjoint(document) and "id" in document
@@ -104,4 +154,4 @@ def _tells(document: Mapping[str, Any]) -> bool:
 
 def form() -> Format:
     """This form."""
-    return Format("Langfuse observations", _tells, records, units)
+    return Format("Langfuse observations, scores and data set items", _tells, records, units)

@@ -1,4 +1,5 @@
-"""LangSmith: runs, as its API and its SDK give them. A run of type `llm` is a call."""
+"""LangSmith: runs, as its API and its SDK give them. A run of type `llm` is a call. Feedback may hold a correction, and
+an example of a data set the right outputs of the run that it was made from."""
 
 from __future__ import annotations
 
@@ -8,7 +9,8 @@ from typing import Any, cast
 from ...common.messages import json_in, messages_from
 from ...dialects.reading import is_request, options_of, request_of, response_of, tools_of
 from ...errors import BadCall
-from .base import Format, Record, Span, object_of, without_nothing
+from .base import Correction, Format, Found, Passed, Record, Span, object_of, without_nothing
+from .corrections import answered
 from .figures import dollars, times
 
 
@@ -20,9 +22,12 @@ def units(run: Any) -> Iterator[Any]:
         yield from units(child)
 
 
-def records(run: Any) -> Iterator[Span]:
-    """The call of a run, or what else it is. Raises BadCall."""
+def records(run: Any) -> Iterator[Found]:
+    """The call of a run, or what else a run, feedback or an example is. Raises BadCall."""
     run = object_of(run)
+    if "run_type" not in run:
+        yield _judgement(run)
+        return
     run_id, parent = str(run.get("id") or ""), str(run.get("parent_run_id") or "")
     if (kind := str(run.get("run_type") or "")) != "llm":
         yield Span(run_id, parent, None, kind or "another step")
@@ -53,11 +58,47 @@ def records(run: Any) -> Iterator[Span]:
                 "node": [node] if (node := metadata.get("langgraph_node")) else None,
                 "usage": usage,
                 "cost_usd": dollars(run.get("total_cost")),
+                "correction": _reference(run),
                 "error": str(run["error"])[:500] if run.get("error") else None,
                 **times(run.get("start_time"), run.get("end_time"), run.get("first_token_time")),
             }
         ),
     )
+
+
+def _judgement(document: Mapping[str, Any]) -> Correction | Passed:
+    """What feedback or an example says is right; other feedback is passed over."""
+    if _is_feedback(document):
+        run_id, answer = document.get("run_id"), json_in(document.get("correction"))
+        kind = "feedback without a correction"
+    else:
+        run_id, answer = document.get("source_run_id"), json_in(document.get("outputs"))
+        kind = "example of a data set"
+    if not run_id or not answer or isinstance(answer, bool):
+        return Passed(kind)
+    return Correction(str(run_id), _said(answer))
+
+
+def _reference(run: Mapping[str, Any]) -> Any:
+    """What a run of an experiment was to answer; None if it does not say so."""
+    held = run.get("reference_outputs") or _object(run.get("reference_example")).get("outputs")
+    return _said(json_in(held)) if held else None
+
+
+def _said(answer: Any) -> Any:
+    """The answer in outputs."""
+    told = _object(answer)
+    if "generations" in told:
+        return _answer(told).get("response")
+    return answered(answer)
+
+
+def _is_feedback(document: Mapping[str, Any]) -> bool:
+    return {"run_id", "key"} <= document.keys() and not {"score", "correction", "value"}.isdisjoint(document)
+
+
+def _tells(document: Mapping[str, Any]) -> bool:
+    return "run_type" in document or _is_feedback(document) or {"source_run_id", "outputs"} <= document.keys()
 
 
 def _object(value: Any) -> Mapping[str, Any]:
@@ -109,4 +150,4 @@ def _first(held: Mapping[str, Any], *names: str) -> Any:
 
 def form() -> Format:
     """This form."""
-    return Format("LangSmith runs", lambda document: "run_type" in document, records, units)
+    return Format("LangSmith runs, feedback and examples", _tells, records, units)

@@ -18,6 +18,7 @@ FORMATS: Registry[Format] = Registry(
         "langfuse": f"{_HERE}.langfuse:form",
         "langsmith": f"{_HERE}.langsmith:form",
         "litellm": f"{_HERE}.litellm:form",
+        "corrections": f"{_HERE}.corrections:form",
         "batch": f"{_HERE}.exchanges:batch_form",
         "stored": f"{_HERE}.exchanges:stored_form",
         "requests": f"{_HERE}.exchanges:pair_form",

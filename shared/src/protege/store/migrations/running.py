@@ -19,6 +19,7 @@ from . import (
     m0005_cache,
     m0006_quarantine,
     m0007_promises,
+    m0008_corrections,
 )
 
 Begin: TypeAlias = Callable[[sa.Engine], AbstractContextManager[sa.Connection]]
@@ -43,6 +44,7 @@ ALL = (
     Migration(5, "what is left of the results is a cache", m0005_cache.apply),
     Migration(6, "what was set aside", m0006_quarantine.apply),
     Migration(7, "policies say which promise", m0007_promises.apply),
+    Migration(8, "what people correct", m0008_corrections.apply),
 )
 
 _applied = sa.Table(
