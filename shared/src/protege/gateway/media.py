@@ -1,0 +1,92 @@
+"""Images, audio and files within a request: stored once by their digest, and named in the record instead.
+
+They come as base64 in a JSON text. The request is searched before it is parsed, so that what may be megabytes is never
+copied into Python's texts, and written after the answer has left.
+"""
+
+from __future__ import annotations
+
+import binascii
+import hashlib
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..capture import Records
+from ..common.files import write_private
+from ..common.logs import log_once
+from ..common.trust import make_home
+
+LEAST = 4096
+"""Shorter texts stay where they are. No prose has so many characters of base64 in a row."""
+FOLDER = "media"
+SCHEME = "protege-media:"
+"""What a record holds in place of the base64: this and the digest of the bytes."""
+
+_BASE64 = re.compile(rb'(?<=[",])[A-Za-z0-9+/_-]{%d,}={0,2}(?=")' % LEAST)
+
+
+class Media(NamedTuple):
+    """A part of a request."""
+
+    name: str
+    """The digest of its base64."""
+    written: memoryview
+    """Its base64, within the request."""
+
+
+def set_apart(body: bytes) -> tuple[bytes, tuple[Media, ...]]:
+    """The request with a name in place of each long base64 text, and those texts."""
+    found: list[Media] = []
+    pieces: list[bytes] = []
+    done, view = 0, memoryview(body)
+    for match in _BASE64.finditer(body):
+        text = view[match.start() : match.end()]
+        found.append(Media(hashlib.blake2b(text, digest_size=20).hexdigest(), text))
+        pieces += (body[done : match.start()], f"{SCHEME}{found[-1].name}".encode())
+        done = match.end()
+    return (b"".join((*pieces, body[done:])), tuple(found)) if found else (body, ())
+
+
+class Storing:
+    """A recorder that first stores what was set apart from a call."""
+
+    def __init__(self, recorder: Records, home: Path, media: tuple[Media, ...]) -> None:
+        self._recorder = recorder
+        self._home = home
+        self._media = media
+
+    def record(self, call_record: dict[str, Any]) -> None:
+        """Store the media and record the call. A file that cannot be written costs itself alone."""
+        for each in self._media:
+            try:
+                store(self._home, each)
+            except (OSError, ValueError) as error:
+                log_once("Storing an image or file", error)
+        self._recorder.record(call_record)
+
+
+def store(home: Path, media: Media) -> Path:
+    """Write the bytes of a part into the home, unless they are there. Raises OSError; ValueError if it is no base64."""
+    folder = home / FOLDER / media.name[:2]
+    path = folder / media.name
+    if path.exists():
+        return path
+    text = bytes(media.written).translate(_STANDARD)
+    content = binascii.a2b_base64(text + b"=" * (-len(text) % 4))
+    make_home(home)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_private(path, content)
+    return path
+
+
+_STANDARD = bytes.maketrans(b"-_", b"+/")
+
+
+def content_of(home: Path, url: str) -> bytes | None:
+    """The bytes that a record's name stands for; None if it names none, or they are gone."""
+    name = url.rpartition(SCHEME)[2]
+    if SCHEME not in url or not re.fullmatch(r"[0-9a-f]{40}", name):
+        return None
+    path = home / FOLDER / name[:2] / name
+    return path.read_bytes() if path.exists() else None

@@ -1,0 +1,77 @@
+"""A request as it comes in over ASGI."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
+from typing import Any, TypeAlias
+from urllib.parse import parse_qsl
+
+from .refusals import Refusal
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+BODY_S = 60.0
+"""The longest wait for the next part of a request's body."""
+
+
+class ClientGone(Exception):
+    """The client closed the connection before it had its answer."""
+
+
+class Incoming:
+    """One request. Its body is read by `read`, and where that is too large passed on by `rest`."""
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        self.method: str = scope["method"]
+        self.path: str = (scope.get("raw_path") or scope["path"].encode()).decode("latin-1").partition("?")[0]
+        self.query_string: str = scope["query_string"].decode("latin-1")
+        self.raw_headers: list[tuple[bytes, bytes]] = list(scope["headers"])
+        self.headers: Mapping[str, str] = {n.decode("latin-1"): v.decode("latin-1") for n, v in self.raw_headers}
+        self._receive = receive
+        self._held: list[bytes] = []
+        self._more = True
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The query's parameters; of several with one name the last."""
+        return dict(parse_qsl(self.query_string, keep_blank_values=True, max_num_fields=None))
+
+    async def read(self, most: int) -> bytes | None:
+        """The whole body; None if it has more bytes than `most`. Raises ClientGone; Refusal if it comes too slowly."""
+        size = 0
+        if int(self.headers.get("content-length") or 0) > most:
+            return None
+        while self._more:
+            part = await self._part()
+            size += len(part)
+            self._held.append(part)
+            if size > most:
+                return None
+        body = self._held[0] if len(self._held) == 1 else b"".join(self._held)
+        self._held = [body]
+        return body
+
+    async def rest(self) -> AsyncIterator[bytes]:
+        """All of the body, what was read of it first."""
+        for part in self._held:
+            yield part
+        while self._more:
+            yield await self._part()
+
+    async def gone(self) -> None:
+        """Returns once the client has gone, or has its answer. To be called when the body has been read."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+    async def _part(self) -> bytes:
+        try:
+            message = await asyncio.wait_for(self._receive(), BODY_S)
+        except TimeoutError:
+            raise Refusal(408, "the request did not come whole in time") from None
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        self._more = message.get("more_body", False)
+        return message.get("body", b"")

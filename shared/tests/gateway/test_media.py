@@ -1,0 +1,75 @@
+"""Images and files in a request are stored once, and their calls go to the teacher."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gateways import CLIENT, Stand
+from gateways import stand as stand
+from protege.gateway.media import content_of, set_apart
+
+IMAGE = random.Random(1).randbytes(30_000)
+TEXT = base64.b64encode(IMAGE).decode()
+PARTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "openai": ("/v1/chat/completions", {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{TEXT}"}}),
+    "anthropic": (
+        "/v1/messages",
+        {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": TEXT}},
+    ),
+    "audio": ("/v1/chat/completions", {"type": "input_audio", "input_audio": {"data": TEXT, "format": "wav"}}),
+}
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_an_image_is_stored_once_and_the_call_names_it(stand: Callable[..., Stand], name: str):
+    path, part = PARTS[name]
+    at = stand()
+    body = {
+        "model": "m",
+        "max_tokens": 9,
+        "messages": [{"role": "user", "content": [part, {"type": "text", "text": "?"}]}],
+    }
+    for _ in range(2):
+        assert CLIENT.post(at.url + path, json=body).status_code == 200
+    assert json.loads(at.upstream.asked[0][3]) == body
+    calls = at.calls()
+    assert len(calls) == 2 and all(call.decision == "holds images, audio or files" for call in calls)
+    files = [file for file in (at.home / "media").rglob("*") if file.is_file()]
+    assert [file.read_bytes() for file in files] == [IMAGE] and files[0].stat().st_mode & 0o077 == 0
+    written = json.dumps(calls[0].to_record())
+    assert TEXT[:100] not in written and "protege-media:" in written
+    named = written[written.index("protege-media:") :].split('"')[0]
+    assert content_of(at.home, named) == IMAGE
+
+
+def test_texts_stay_where_they_are():
+    body = json.dumps({"messages": [{"role": "user", "content": "word " * 5000}, {"content": "A" * 4000}]}).encode()
+    assert set_apart(body) == (body, ())
+
+
+def test_it_takes_time_by_the_length_alone():
+    for unit in ('"', "A", '"A', 'A"', "A=", '","'):
+        set_apart((unit * 2_000_000).encode()[:2_000_000])
+
+
+def test_a_name_from_outside_leads_to_no_other_file(tmp_path: Path):
+    (tmp_path / "media").mkdir()
+    (tmp_path / "secret").write_text("x")
+    for name in ("../../secret", "../secret", "/etc/passwd", "a" * 39, "..%2f", os.sep):
+        assert content_of(tmp_path, f"protege-media:{name}") is None
+    assert content_of(tmp_path, "https://example.org/image.png") is None
+
+
+def test_what_is_no_base64_costs_itself_alone(stand: Callable[..., Stand]):
+    at = stand()
+    part = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 4097}}
+    body = {"model": "m", "messages": [{"role": "user", "content": [part]}]}
+    assert CLIENT.post(f"{at.url}/v1/chat/completions", json=body).status_code == 200
+    assert len(at.calls()) == 1
