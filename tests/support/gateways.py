@@ -112,11 +112,16 @@ class Stand:
     upstream: Fake
     home: Path
 
-    def calls(self) -> list[Any]:
-        """What was recorded, in order."""
-        workspace = Workspace(self.home)
-        drain(workspace)
-        return sorted(workspace.calls(), key=lambda call: call.time or 0)
+    def calls(self, least: int = 1) -> list[Any]:
+        """What was recorded, in order, once there are so many calls: they are written after the answer has left."""
+        until_s = time.monotonic() + 10
+        while True:
+            workspace = Workspace(self.home)
+            drain(workspace)
+            found = sorted(workspace.calls(), key=lambda call: call.time or 0)
+            if len(found) >= least or time.monotonic() > until_s:
+                return found
+            time.sleep(0.01)
 
 
 @pytest.fixture

@@ -39,7 +39,7 @@ def test_an_image_is_stored_once_and_the_call_names_it(stand: Callable[..., Stan
     for _ in range(2):
         assert CLIENT.post(at.url + path, json=body).status_code == 200
     assert json.loads(at.upstream.asked[0][3]) == body
-    calls = at.calls()
+    calls = at.calls(2)
     assert len(calls) == 2 and all(call.decision == "holds images, audio or files" for call in calls)
     files = [file for file in (at.home / "media").rglob("*") if file.is_file()]
     assert [file.read_bytes() for file in files] == [IMAGE] and files[0].stat().st_mode & 0o077 == 0

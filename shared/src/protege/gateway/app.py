@@ -38,10 +38,12 @@ def app(settings: Settings, figures: Path, router: Answerer | None = None) -> St
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[dict[str, Proxy]]:
         upstreams = Upstreams(settings)
+        proxy = Proxy(settings, upstreams, counts, router)
         try:
-            yield {"proxy": Proxy(settings, upstreams, counts, router)}
+            yield {"proxy": proxy}
         finally:
             await upstreams.close()
+            proxy.close()
 
     async def health(_: Request) -> Response:
         return JSONResponse({"ok": True})

@@ -10,11 +10,9 @@ import binascii
 import hashlib
 import re
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from ..capture import Records
 from ..common.files import write_private
-from ..common.logs import log_once
 from ..common.trust import make_home
 
 LEAST = 4096
@@ -46,24 +44,6 @@ def set_apart(body: bytes) -> tuple[bytes, tuple[Media, ...]]:
         pieces += (body[done : match.start()], f"{SCHEME}{found[-1].name}".encode())
         done = match.end()
     return (b"".join((*pieces, body[done:])), tuple(found)) if found else (body, ())
-
-
-class Storing:
-    """A recorder that first stores what was set apart from a call."""
-
-    def __init__(self, recorder: Records, home: Path, media: tuple[Media, ...]) -> None:
-        self._recorder = recorder
-        self._home = home
-        self._media = media
-
-    def record(self, call_record: dict[str, Any]) -> None:
-        """Store the media and record the call. A file that cannot be written costs itself alone."""
-        for each in self._media:
-            try:
-                store(self._home, each)
-            except (OSError, ValueError) as error:
-                log_once("Storing an image or file", error)
-        self._recorder.record(call_record)
 
 
 def store(home: Path, media: Media) -> Path:

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 import aiohttp
 
 from ..call import Reply
-from ..capture import Answerer, OpenCall, Watch, opened, recorder_of, router_of
+from ..capture import Answerer, OpenCall, Watch, opened, router_of
 from ..common.checks import MOST_BYTES
 from ..common.plain_json import loads
 from ..common.tracing import span
@@ -24,8 +24,9 @@ from .address import Address, address_of, joined
 from .coding import decoded
 from .figures import Figures
 from .guard import Admitted, Guard
-from .media import Storing, set_apart
+from .media import set_apart
 from .places import place_of
+from .recording import Recording
 from .refusals import Refusal, written
 from .request import ClientGone, Incoming, Receive, Scope, Send
 from .settings import Settings
@@ -61,6 +62,11 @@ class Proxy:
         self._upstreams = upstreams
         self._figures = figures
         self._guard = Guard(settings)
+        self._recording = Recording(settings.home)
+
+    def close(self) -> None:
+        """Return once all that was answered is recorded."""
+        self._recording.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         incoming = Incoming(scope, receive)
@@ -132,8 +138,7 @@ class Proxy:
         except (BadCall, ValueError):  # the upstream says what is wrong with it
             self._figures.unrecorded("not read")
             return None
-        home = self._settings.home
-        recorder = Storing(recorder_of(home), home, media) if media else recorder_of(home)
+        recorder = self._recording.with_media(media)
 
         def read() -> OpenCall:
             place = place_of(incoming.headers, document, address.agent, asked.record)
