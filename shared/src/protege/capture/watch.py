@@ -133,6 +133,8 @@ class Watch:
     def _partial(self) -> Reply | None:
         try:
             return self._read(self._parts) if self._parts else None
+        except BadCall:  # too little of it had come
+            return None
         except Exception as error:  # noqa: BLE001 - the error is recorded, with or without the parts
             log_once("Reading a part of an answer", error)
             return None
