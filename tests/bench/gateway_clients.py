@@ -21,7 +21,7 @@ from typing import Any
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "support"))
 
-from gateways import Stand, served  # noqa: E402
+from gateways import Fake, Stand, served  # noqa: E402
 from protege.gateway.app import app  # noqa: E402
 from protege.gateway.settings import Settings, Upstream  # noqa: E402
 from scripted_apis import Apis, Specialists  # noqa: E402
@@ -65,7 +65,7 @@ def compared(clients: Path, folder: Path, only: str) -> int:
             if each and not each["ok"]:
                 print(f"    {each['why']}")
     for name, home in (("recorded", folder / "recorded"), ("routed", folder / "routed")):
-        calls = Stand("", None, home).calls()
+        calls = Stand("", Fake(), home).calls()
         failed = sum(call.error is not None for call in calls)
         print(f"{name}: {len(calls)} calls, {failed} of them failed or cancelled")
     print(f"specialists answered {specialists.kept} calls; the server was asked {apis.asked - before} times meanwhile")
