@@ -12,6 +12,7 @@ import protege_autogen.config
 import protege_autogen.events
 import protege_autogen.messages
 import protege_autogen.translate
+import protege_clients.place
 import protege_langchain.place
 import protege_langchain.routing
 import protege_langchain.translate
@@ -35,7 +36,7 @@ from llama_index.core.base.llms import types as li
 from protege_autogen.testing import ScriptedClient
 from protege_llamaindex.testing import ScriptedLLM
 
-PACKAGES = ("protege_langchain", "protege_langgraph", "protege_llamaindex", "protege_autogen")
+PACKAGES = ("protege_langchain", "protege_langgraph", "protege_llamaindex", "protege_autogen", "protege_clients")
 
 
 def of_langchain(text: str) -> Sequence[lc.BaseMessage]:
@@ -131,6 +132,9 @@ CALLED: Mapping[str, Callable[[str], object]] = {
     "protege_autogen.events.log_call": lambda text: protege_autogen.events.log_call(
         {"messages": [{"role": "user", "content": text}]}, said(text), streams=False
     ),
+    "protege_clients.place.place_of": lambda text: protege_clients.place.place_of(
+        text, text, {"x-protege-node": text, "x-protege-run": text}, {"messages": [{"role": "user", "content": text}]}
+    ),
 }
 ELSEWHERE = {
     "protege_langchain.asking": "takes a model",
@@ -152,6 +156,10 @@ ELSEWHERE = {
     "protege_autogen.messages.is_openai": "asks what a client is",
     "protege_autogen.place": "takes the framework's own ids",
     "protege_autogen.translate": "writes an answer with what is called here",
+    "protege_clients.place.step": "takes the agent's own names",
+    "protege_clients.place.taken": "looks entries up",
+    "protege_clients.streams.streams_of": "takes a library",
+    "protege_clients.wrapping.wrap": "takes a client; what it sends: shared/tests/test_hostile_text_in_dialects.py",
 }
 
 

@@ -60,6 +60,16 @@ ASK = {
         client = ProtegeChatCompletionClient(ScriptedClient({"ping": "pong"}), home=home)
         print(asyncio.run(client.create([UserMessage(content="ping", source="user")])).content)
     """,
+    "protege-clients": """
+        import httpx
+        import openai
+        import protege
+        from protege_clients.testing import ScriptedProvider
+        http = httpx.Client(transport=httpx.MockTransport(ScriptedProvider({"ping": "pong"})))
+        client = protege.wrap(openai.OpenAI(api_key="none", http_client=http), home)
+        asked = [{"role": "user", "content": "ping"}]
+        print(client.chat.completions.create(model="m", messages=asked).choices[0].message.content)
+    """,
 }
 """A program for each adapter: one call through it, answered by its own scripted teacher."""
 
@@ -170,7 +180,7 @@ def test_an_adapter_records_a_call_there(environment: Environment, name: str):
     assert answer == "pong"
     told = json.loads(told)
     assert told["asked"] == "ping"
-    assert name.removeprefix("protege-") == told["framework"]
+    assert told["framework"] == ("openai" if name == "protege-clients" else name.removeprefix("protege-"))
     assert {name.replace("-", "_"), "protege"} <= told["files"].keys()
     assert all(Path(file).is_relative_to(environment.folder) for file in told["files"].values())
 

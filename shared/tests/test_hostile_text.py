@@ -211,6 +211,7 @@ TIMES = {"masking.masking.mask": 3, "cluster.assign.Assigner()": 8}
 """How often the function is called there, if more than once."""
 ELSEWHERE = {
     "capture.attaching": "runs a program",
+    "capture.wrapping.wrap": "hands a client to its adapter",
     "call.usage_record": "looks counts up",
     "capture.watch.opened": "calls an adapter: tests/test_hostile_text_in_adapters.py",
     "capture.calls.recorder_of": "takes a path",

@@ -16,7 +16,14 @@ LONGEST_S = 0.05
 """For that many. Linear patterns take up to 5 ms; what takes the square of the length takes 150 ms or more."""
 FEW, LONGEST_OF_FEW_S = 20, 0.005
 """What takes a power of two takes 20 ms or more for so few."""
-PACKAGES = ("protege", "protege_langchain", "protege_langgraph", "protege_llamaindex", "protege_autogen")
+PACKAGES = (
+    "protege",
+    "protege_langchain",
+    "protege_langgraph",
+    "protege_llamaindex",
+    "protege_autogen",
+    "protege_clients",
+)
 BOUNDED = {
     "protege.chat.refusal._REFUSAL": 400,
     "protege.masking.masking._LAST_WORD": 40,

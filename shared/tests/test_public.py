@@ -47,6 +47,7 @@ def test_the_names_that_scripts_may_rely_on() -> None:
         "set_policy",
         "status",
         "text_of",
+        "wrap",
         "write_report",
     ]
     assert all(hasattr(protege, name) for name in vars(protege)["__all__"])

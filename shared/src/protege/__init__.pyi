@@ -7,6 +7,7 @@ from .call import Message as Message
 from .call import Reply as Reply
 from .call import Request as Request
 from .call import text_of as text_of
+from .capture.wrapping import wrap as wrap
 from .collect import Recorder as Recorder
 from .collect import drain as drain
 from .curate import CurateSettings as CurateSettings

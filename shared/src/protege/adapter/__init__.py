@@ -6,6 +6,7 @@
     Request, Message, Reply, …       what was asked and answered, in OpenAI chat form
     Outcome                          what became of a call that was routed
     sampling, tool_call, …           OpenAI's words for what frameworks say in their own
+    dialect_at, Dialect, Asked       what providers' APIs take and give over HTTP (see `dialects`)
 
 `protege.testing` has the parts of a teacher that answers from a script; docs/extending.md shows how to write an
 adapter. This runs inside the agent, so importing it loads no numeric library and no database. It is not lazy like the
@@ -25,22 +26,31 @@ from ..chat.openai import (
     tool_call,
     tool_choice,
 )
+from ..common.checks import MOST_BYTES
 from ..common.files import home_path
 from ..common.logs import log_once
+from ..common.plain_json import loads
 from ..common.reasons import said_once
 from ..common.usage import USAGE_NAMES, tokens_used
 from ..common.wrappers import without_reasoning
-from ..errors import BadInput, ProtegeError
+from ..dialects.base import Asked, Dialect, reply_of
+from ..dialects.naming import default_node
+from ..dialects.registry import dialect_at
+from ..errors import BadCall, BadInput, ProtegeError
 from ..route import Outcome
 
 __all__ = [
     "EMPTY",
+    "MOST_BYTES",
     "ROLES",
     "SAMPLING",
     "USAGE_NAMES",
     "Answerer",
+    "Asked",
     "Attempt",
+    "BadCall",
     "BadInput",
+    "Dialect",
     "Message",
     "OpenCall",
     "Outcome",
@@ -51,12 +61,16 @@ __all__ = [
     "Request",
     "Watch",
     "arguments_of",
+    "default_node",
+    "dialect_at",
     "finish_reason",
     "home_path",
     "json_text",
+    "loads",
     "log_once",
     "opened",
     "recorder_of",
+    "reply_of",
     "request_from",
     "router_of",
     "said_once",

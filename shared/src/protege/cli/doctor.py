@@ -27,7 +27,7 @@ MEMORY_GB, DISK_GB = 2.0, 5.0
 
 ADAPTERS = "protege.adapters"
 """The entry points of adapters: the framework's module = the adapter's. Any distribution may bring one."""
-_OWN_ADAPTERS = ("protege-langchain", "protege-langgraph", "protege-llamaindex", "protege-autogen")
+_OWN_ADAPTERS = ("protege-langchain", "protege-langgraph", "protege-llamaindex", "protege-autogen", "protege-clients")
 """Our own adapters, which are told of even if they are not installed."""
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from ..call import Reply
+from ..common.usage import tokens_used
 from .bodies import answer_in
 from .reading import request_of
 from .record import Record, guarded, object_of
@@ -81,3 +82,9 @@ def read(
         record["model"] = named
     teacher_only = next((reason for reason, holds in reasons.items() if holds), None)
     return Asked(record, named, bool(streams), teacher_only, details or {})
+
+
+def reply_of(record: Record) -> Reply:
+    """What `answered` gives, as a reply. Raises BadCall if its usage is none."""
+    used = tokens_used(record.get("usage") or {})
+    return Reply(record.get("response"), record.get("finish_reason"), record.get("answered_by"), *used)

@@ -15,7 +15,7 @@ from typing import Any, cast
 
 from ..common.messages import text_in
 
-_ROLE = re.compile(r"\bYou are (?:an? |the )?([^\n.,;:!?]{2,60})(?:, named ([^\n.,;:!?]{1,40}))?")
+_YOU_ARE = re.compile(r"\bYou are (?:an? |the )?([^\n.,;:!?]{2,60})(?:, named ([^\n.,;:!?]{1,40}))?")
 _SAID_ROLE = re.compile(r"^[ \t]*Role: *(?:You are )?(?:an? |the )?([^\n.,;:!?]{2,60})", re.MULTILINE)
 _EXAMPLE = re.compile(r"^#+ *format example[^{]{0,40}(?=\{)", re.IGNORECASE | re.MULTILINE)
 _GENERIC = frozenset({"json", "answer", "response", "output", "result", "schema", "final_result"})
@@ -50,7 +50,7 @@ def _text(messages: Sequence[Any], roles: Sequence[str]) -> str:
 
 
 def _role(system: str) -> str | None:
-    if (found := _ROLE.search(system)) is None:
+    if (found := _YOU_ARE.search(system)) is None:
         return None
     return _short(found[1] if found[2] is None else f"{found[1]}, {found[2]}")
 
