@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import random
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from itertools import chain
@@ -249,6 +251,32 @@ def test_what_holds_no_call_is_bounded_over_all_members(tmp_path: Path, monkeypa
             archive.writestr(f"{n:02}", b"\n" * 5 + _line(n))
     items = list(_Reading(None).of([path]))
     assert [type(item) for item in items] == [Call, Call, Call, Skipped]
+
+
+@pytest.mark.parametrize("inside", [b"\n", b"0", b"{"])
+@pytest.mark.parametrize("name", ["calls.gz", "calls.zst", "calls.zip"])
+def test_a_bomb_is_read_neither_into_memory_nor_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, inside: bytes
+) -> None:
+    """8 MB of the same, packed into a few kilobytes; the bounds are a four-thousandth of the real ones."""
+    monkeypatch.setattr(json_files, "MOST_BYTES", 8 << 10)
+    monkeypatch.setattr(json_files, "MOST_PASSED_BYTES", 512 << 10)
+    path, bomb = tmp_path / name, inside * ((8 << 20) // len(inside))
+    if name.endswith("zip"):
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("calls.jsonl", bomb)
+            archive.writestr("more.jsonl", bomb)
+    else:
+        path.write_bytes(gzip.compress(bomb, 1) if name.endswith("gz") else zstandard.ZstdCompressor().compress(bomb))
+    del bomb
+    tracemalloc.start()
+    try:
+        items = list(_Reading(None).of([path]))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert items and all(isinstance(item, Skipped) for item in items)
+    assert peak < 4 << 20
 
 
 def test_an_item_without_an_end_is_not_read_to_the_end() -> None:

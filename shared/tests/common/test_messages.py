@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from protege.call import Call
+from protege.call import Call, Request
 from protege.chat.answer import answer_text
 from protege.common.checks import time
 from protege.common.messages import answer_from, messages_from
@@ -14,6 +14,7 @@ from protege.common.plain_json import loads
 from protege.common.reasons import reason_of
 from protege.common.tool_calls import tool_call_from
 from protege.common.usage import tokens_used
+from protege.curate.noise import failed_tools
 from protege.errors import BadCall, BadInput
 
 TEXT = "Where is order 17?"
@@ -110,6 +111,11 @@ def test_another_form_of_an_answer_is_refused_by_name(answer: dict[str, Any], na
         answer_from({"role": "assistant", **answer})
 
 
+def _vercel(kind: str, value: Any, call_id: str = "") -> dict[str, Any]:
+    output = {"type": "content" if call_id else kind, "value": [{"type": "text", "text": value}] if call_id else value}
+    return {"type": kind, "toolCallId": call_id, "output": output} if call_id else output
+
+
 @pytest.mark.parametrize(
     "result",
     [
@@ -119,11 +125,31 @@ def test_another_form_of_an_answer_is_refused_by_name(answer: dict[str, Any], na
         {"role": "tool", "parts": [{"type": "tool_call_response", "id": "c1", "response": "lost"}]},
         {"role": "tool", "content": [{"type": "tool-result", "toolCallId": "c1", "output": "lost"}]},
         {"type": "function_call_output", "call_id": "c1", "output": "lost"},
+        {"role": "tool", "content": [{"type": "tool-result", "toolCallId": "c1", "output": _vercel("text", "lost")}]},
+        {"role": "tool", "content": [_vercel("tool-result", "lost", "c1")]},
         {"type": "tool", "content": "lost", "tool_call_id": "c1"},
     ],
 )
 def test_the_result_of_a_tool_is_a_message_of_its_own(result: dict[str, Any]) -> None:
     assert messages_from(result) == [{"role": "tool", "tool_call_id": "c1", "content": "lost"}]
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"type": "tool_result", "tool_use_id": "c1", "is_error": True, "content": "lost"},
+        {"toolResult": {"toolUseId": "c1", "status": "error", "content": [{"text": "lost"}]}},
+        {"type": "tool-result", "toolCallId": "c1", "output": _vercel("error-text", "lost")},
+    ],
+)
+def test_that_a_tool_failed_stays_known(part: dict[str, Any]) -> None:
+    (message,) = messages_from({"role": "user", "content": [part]})
+    assert message == {"role": "tool", "tool_call_id": "c1", "content": "lost", "is_error": True}
+    asked = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    history = ({"role": "assistant", "content": None, "tool_calls": [asked]}, message)
+    assert failed_tools([Call(id="x", request=Request(history))])
+    (fine,) = messages_from({"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c", "content": "ok"}]})
+    assert "is_error" not in fine
 
 
 @pytest.mark.parametrize(

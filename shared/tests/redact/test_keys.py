@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import orjson
 import pytest
 from protege.errors import BadInput
 from protege.redact import TYPES, RedactionPolicy, Redactor, find
@@ -69,3 +70,11 @@ def test_what_the_model_reads_in_one_line_hangs_on_no_other() -> None:
     alone = found({"note": "Ask Agnieszka Kowalczyk about it."}, policy)
     beside = found([{"note": "Ask Agnieszka Kowalczyk about it."}, {"note": "Rotterdam, Lisbon"}], policy)
     assert alone == ["Agnieszka Kowalczyk"] == beside[:1]
+
+
+@pytest.mark.parametrize("number", ["12345e10", "5.36904399e8", "-123456789", "1.5E+09", "123456789"])
+def test_a_number_under_a_key_stays_a_number(number: str) -> None:
+    policy = RedactionPolicy(types=frozenset(TYPES), model=False)
+    (text,) = Redactor(policy, "c").redact([f'{{"ssn": {number}}}']).texts
+    value = orjson.loads(text)["ssn"]
+    assert isinstance(value, int | float) and value != float(number)

@@ -17,6 +17,7 @@ from ..common.checks import without_odd_fields
 from ..common.confinement import Aside, Confinement
 from ..common.plain_json import plain
 from ..common.progress import Bar, Progress, Silent
+from ..common.reasons import reason_of
 from ..errors import BadInput
 from ..masking.masking import mask
 from . import json_files
@@ -274,6 +275,8 @@ def _masked(record: Any) -> bytes:
 
 def _without_odd_figures(record: Mapping[str, Any]) -> Mapping[str, Any]:
     """The record without what cannot be: a tracer that is wrong about a figure costs that figure, not the call."""
+    if isinstance(record.get("finish_reason"), list):  # one for each choice
+        record = {**record, "finish_reason": reason_of(record["finish_reason"])}
     record = without_odd_fields(record)
     if record.get("time") is not None and time_or_none(record["time"]) is None:
         return {name: value for name, value in record.items() if name != "time"}

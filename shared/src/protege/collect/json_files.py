@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator
 from io import BufferedReader
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
 
@@ -189,7 +189,8 @@ def _whole(numbered: Iterator[tuple[int, bytes | Unreadable]]) -> Iterator[tuple
         return
     held, beyond = _held(first, numbered)
     if beyond is None or isinstance(beyond[1], Unreadable):
-        if line.strip() == b"{" or not isinstance(_parsed(held.joined), Unreadable):
+        is_one = not isinstance(_parsed(held.joined), Unreadable)
+        if is_one or (line.strip() == b"{" and not _are_documents(held)):
             yield number, bytes(held.joined)
             return
     elif line.strip() == b"{":  # no line of such a file is a document of its own
@@ -199,6 +200,11 @@ def _whole(numbered: Iterator[tuple[int, bytes | Unreadable]]) -> Iterator[tuple
     if beyond is not None:
         yield beyond
     yield from numbered
+
+
+def _are_documents(held: _Held) -> bool:
+    """Whether lines after the first are documents of their own: that one was then cut off."""
+    return any(text.startswith(b"{") and isinstance(_parsed(text), dict) for _, text in islice(held.lines(), 1, 20))
 
 
 class _Held:

@@ -20,7 +20,7 @@ UNREADABLE = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, UnicodeD
 """What reading raises where a packed file is cut off, damaged or locked, where text is not what its first bytes
 say, and where the disk fails. `reason_of` tells them apart."""
 MOST_MEMBERS = 100_000
-_NAMES = (".json", ".jsonl", ".ndjson", ".jsonlines", ".gz", ".zst", ".zip", ".txt", ".log")
+_NAMES = (".json", ".jsonl", ".ndjson", ".jsonlines", ".gz", ".zst", ".zip", ".txt", ".log", ".traj")
 """The files of a folder that are read, by the end of their names."""
 _OTHERS = (
     (
@@ -29,6 +29,7 @@ _OTHERS = (
         "Write it as JSON lines: pandas.read_parquet(…).to_json(…, orient='records', lines=True)",
     ),
     (b"SQLite format 3\x00", "is an SQLite database", "Export its calls as JSON lines."),
+    (b"<|im_start|>", "is ChatML", 'Write a JSON line for each conversation: {"text": "<|im_start|>…"}'),
     (b"%PDF", "is a PDF", "Export the calls as JSON lines."),
     (b"7z\xbc\xaf", "is packed with 7-Zip", "Unpack it, or pack it with zip, gzip or zstd."),
     (b"BZh", "is packed with bzip2", "Unpack it: bunzip2"),

@@ -33,6 +33,7 @@ _RESULTS = frozenset(
 )
 _RESULT_BOXES = ("functionResponse", "function_response", "toolResult")
 _MARKS = frozenset({"cachePoint", "cache_point"})
+_VALUES = frozenset({"text", "json", "content", "error-text", "error-json", "execution-denied"})
 _RESULT_IDS = ("tool_call_id", "tool_use_id", "toolCallId", "toolUseId", "call_id", "id")
 _OUTPUTS = ("output", "response", "result", "content")
 _ODD_FIELDS = (
@@ -263,9 +264,30 @@ def _result(part: Message) -> dict[str, Any] | None:
     if inner is None and _type(part) not in _RESULTS:
         return None
     held = part if inner is None else cast(Message, inner)
-    output = next((held[name] for name in _OUTPUTS if held.get(name) is not None), None)
+    output = _output(next((held[name] for name in _OUTPUTS if held.get(name) is not None), None))
     call_id = next((held[name] for name in _RESULT_IDS if held.get(name)), None) or held.get("name")
-    return {"role": "tool", "tool_call_id": call_id, "content": text_in(output)}
+    failed = {"is_error": True} if _failed(held) else {}
+    return {"role": "tool", "content": text_in(output), "tool_call_id": call_id, **failed}
+
+
+def _output(output: Any) -> Any:
+    """What a tool gave. Vercel's SDK says beside it what it is."""
+    if not isinstance(output, Mapping):
+        return output
+    held = cast(Message, output)
+    return held["value"] if held.keys() == {"type", "value"} and _type(held) in _VALUES else held
+
+
+def _failed(held: Message) -> bool:
+    """Whether a tool's result says that the tool failed: Anthropic's flag, Bedrock's status, Vercel's kind of value."""
+    output = next((held[name] for name in _OUTPUTS if isinstance(held.get(name), Mapping)), None)
+    kind = str(_type(cast(Message, output)) or "") if output is not None else ""
+    return (
+        held.get("is_error") is True
+        or held.get("isError") is True
+        or (held.get("status") == "error" and "toolUseId" in held)
+        or kind in ("error-text", "error-json")
+    )
 
 
 def _text(part: Any) -> str | None:

@@ -173,7 +173,29 @@ def _request(call: Call) -> str:
     record: dict[str, Any] = call.to_record()
     for name in ("response", "attempts", "claims", "feedback", "correction"):
         record.pop(name, None)
+    # Databases and tracers sort keys: the same call must be the same bytes.
+    record["messages"] = [_in_order(message) for message in record["messages"]]
+    if "parameters" in record:
+        record["parameters"] = dict(sorted(record["parameters"].items()))
     return orjson.dumps(record, option=orjson.OPT_NON_STR_KEYS).decode()
+
+
+_ORDER = {name: place for place, name in enumerate(("role", "content", "tool_calls", "id", "type", "function", "name"))}
+
+
+def _in_order(value: Any) -> Any:
+    """A message or one of its tool calls, its fields in the order of OpenAI's documents."""
+    if not isinstance(value, dict):
+        return value
+    fields = sorted(value.items(), key=lambda field: (_ORDER.get(field[0], len(_ORDER)), str(field[0])))
+    return {
+        name: [_in_order(call) for call in held]
+        if name == "tool_calls" and isinstance(held, list)
+        else _in_order(held)
+        if name == "function"
+        else held
+        for name, held in fields
+    }
 
 
 def _near(shown: tuple[Message, ...], folded: str) -> tuple[str, ...]:

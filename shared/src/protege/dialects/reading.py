@@ -9,6 +9,7 @@ from typing import Any, cast
 from ..chat.openai import sampling, schema_format, tool_choice
 from ..chat.streams import assemble
 from ..common.messages import answer_from, text_in
+from ..common.reasons import reason_of
 from ..common.tool_calls import KINDS
 from ..errors import BadCall
 from .record import Record, object_of, without_nothing
@@ -71,10 +72,13 @@ def response_of(body: Any) -> Record:
     if (error := body.get("error")) and not body.get("choices"):
         return {"error": text_in(cast(Any, error).get("message") if isinstance(error, Mapping) else error)[:500]}
     message, reason = _answer(body)
+    said = None if message is None else answer_from(message)
+    if said is not None and said.get("tool_calls") and reason_of(reason) == "stop":
+        reason = "tool_calls"  # Gemini and Ollama have no word for it
     time = body.get("created") or body.get("created_at")
     return without_nothing(
         {
-            "response": None if message is None else answer_from(message),
+            "response": said,
             "finish_reason": reason,
             "usage": _usage(body),
             "answered_by": body.get("model") or body.get("modelVersion") or body.get("model_version"),
@@ -148,12 +152,22 @@ def _function(tool: Mapping[str, Any], schema: Any) -> Record:
 def _choice(body: Mapping[str, Any]) -> Any:
     config = body.get("toolConfig") or body.get("tool_config")
     choice = body.get("tool_choice")
+    if choice is None and isinstance(config, Mapping) and isinstance(cast(Any, config).get("toolChoice"), Mapping):
+        return _bedrock_choice(cast(Any, config)["toolChoice"])
     if choice is None and isinstance(config, Mapping):
         calling = cast(Any, config).get("functionCallingConfig") or {}
         choice = str(calling.get("mode") or "auto").lower()
     if isinstance(choice, Mapping) and "function" not in choice and cast(Any, choice).get("type") == "function":
         choice = {"type": "function", "function": {"name": cast(Any, choice).get("name")}}
     return tool_choice(choice)
+
+
+def _bedrock_choice(choice: Mapping[str, Any]) -> Any:
+    """`{"auto": {}}`, `{"any": {}}` or `{"tool": {"name": …}}`."""
+    tool = choice.get("tool")
+    if isinstance(tool, Mapping):
+        return tool_choice({"type": "tool", "name": cast(Any, tool).get("name")})
+    return tool_choice(next(iter(choice), None))
 
 
 def _response_format(body: Mapping[str, Any]) -> Any:

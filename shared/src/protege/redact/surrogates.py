@@ -32,6 +32,7 @@ _CAMEL = re.compile(r"[A-Z][a-z]+|[^\W\d_A-Z]+|[A-Z]+")
 _USER_NAME = re.compile(r"(?=[\d._-]*[^\W\d_])(?=[^\d._-]*[\d._-])[\w.-]+")
 """Matches Ada.kim, ada_2 and Jean-Luc."""
 _LATIN = re.compile(r"[\u0000-\u024f\u1e00-\u1eff'’]+")
+_POWER = re.compile(r"-?\d+(?:\.\d+)?[eE][+-]?\d{1,6}")
 _FEWEST_LETTERS, _FEWEST_DIGITS = 3, 3
 """Shorter words and numbers stay: initials, abbreviated states and house numbers identify nobody alone, and mean too
 much else. Only a person's name of two letters is replaced too, exactly as written."""
@@ -247,7 +248,10 @@ class Surrogates:
 
     def _shaped(self, text: str, kept: int = 0) -> str:
         """The text with each digit and letter replaced by another, from the end on; the first `kept` characters
-        stay."""
+        stay, and so does the exponent of a number, whose JSON would be broken."""
+        if _POWER.fullmatch(text):
+            mantissa, mark, power = text.partition("e" if "e" in text else "E")
+            return f"{self._shaped(mantissa, kept)}{mark}{power}"
         bare = re.sub(r"[\W_]", "", text)
         first = next((i for i, character in enumerate(text) if character.isalnum()), 0)
         stream = self._digest(f"shape {bare[-_SAME_END:].casefold()}")

@@ -92,12 +92,31 @@ def _error_in(error: Any) -> str:
     return str(error)[:500]
 
 
+_SAID = ("feedback", "correction")
+
+
 def _told(document: Mapping[str, Any]) -> Record:
     """What a line tells besides the two."""
-    names = ("id", "run", "node", "time", "latency_ms", "ttft_ms", "cost_usd", "agent", "framework", "parent", "error")
+    names = (
+        "id",
+        "run",
+        "node",
+        "time",
+        "latency_ms",
+        "ttft_ms",
+        "cost_usd",
+        "agent",
+        "framework",
+        "parent",
+        "error",
+        "feedback",
+        "correction",
+    )
     told = {name: document.get(name) for name in names}
     told["time"] = told["time"] or document.get("timestamp") or document.get("created_at")
-    return without_nothing({name: value for name, value in told.items() if not isinstance(value, Mapping)})
+    return without_nothing(
+        {name: value for name, value in told.items() if name in _SAID or not isinstance(value, Mapping)}
+    )
 
 
 def _names(document: Mapping[str, Any]) -> str:

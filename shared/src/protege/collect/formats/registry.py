@@ -15,6 +15,10 @@ FORMATS: Registry[Format] = Registry(
     "protege.formats",
     {
         "otlp": f"{_HERE}.otlp:form",
+        "mlflow": f"{_HERE}.mlflow:form",
+        "helicone": f"{_HERE}.helicone:form",
+        "tau-bench": f"{_HERE}.trajectories:tau_form",
+        "swe-agent": f"{_HERE}.trajectories:swe_form",
         "langfuse": f"{_HERE}.langfuse:form",
         "langsmith": f"{_HERE}.langsmith:form",
         "litellm": f"{_HERE}.litellm:form",
@@ -22,6 +26,7 @@ FORMATS: Registry[Format] = Registry(
         "batch": f"{_HERE}.exchanges:batch_form",
         "stored": f"{_HERE}.exchanges:stored_form",
         "requests": f"{_HERE}.exchanges:pair_form",
+        "chatml": f"{_HERE}.chatml:form",
         "sharegpt": f"{_HERE}.sharegpt:form",
         "openai": f"{_HERE}.openai:form",
         "calls": f"{_HERE}.calls:form",
@@ -37,11 +42,12 @@ _UNREAD: Sequence[tuple[frozenset[str], str]] = (
     (frozenset({"log", "version"}), "a HAR file; write a line with request and response for each call"),
     (frozenset({"preferred_output"}), "a preference file; write one with messages and the preferred answer"),
     (frozenset({"nbformat", "cells"}), "a notebook; export the calls that it made"),
-    (frozenset({"trace_info", "trace_data"}), "an MLflow trace; export its spans as OTLP JSON"),
-    (frozenset({"info", "data"}), "an MLflow trace; export its spans as OTLP JSON"),
-    (frozenset({"trajectory", "history"}), "a SWE-agent trajectory; write one line for each call of its model"),
-    (frozenset({"traj", "reward"}), "a tau-bench trajectory; write one line for each call of its model"),
-    (frozenset({"request_created_at", "response_body"}), "a Helicone row; write its request and response bodies"),
+    (
+        frozenset({"trace_info", "trace_data"}),
+        "an MLflow trace of its first schema; export it with MLflow 2.14 or later",
+    ),
+    (frozenset({"simulations", "tasks"}), "tau2-bench results; write a line with traj and reward for each simulation"),
+    (frozenset({"request_id", "signed_body_url"}), "a Helicone row without its bodies; export with --include-body"),
 )
 """Forms that are not read: the fields that tell each, and what it is, with what to export instead."""
 

@@ -23,7 +23,9 @@ _EUROPEAN = re.compile(
     r"(?P<whole>\d{1,3}(?:\.\d{3})+),(?P<part>\d+)|(?P<dots>\d{1,3}(?:\.\d{3}){2,})"
     r"|(?P<blanks>\d{1,3}(?:(?:'\d{3})+|(?:’\d{3})+|(?:[\u00a0\u2009\u202f]\d{3})+))(?:[.,](?P<rest>\d+))?"
 )
-"""1.234,56 and 1.234.567; 1'234.56 and 1 234,56: written so, they can be nothing else."""
+"""1.234,56 and 1.234.567; 1'234.56 and 1 234,56: written so, they can be nothing else, but for `_ADDRESS`."""
+_ADDRESS = re.compile(r"(?:[1-9]?\d|1\d\d|2[0-4]\d|25[0-5])(?:\.(?:1\d\d|2[0-4]\d|25[0-5])){2,}")
+"""192.168.100: as likely the beginning of an address, or a version."""
 _SCALES = {"thousand": 3, "million": 6, "billion": 9, "trillion": 12}
 
 
@@ -89,7 +91,7 @@ def _plain(digits: str) -> str | None:
     if _PLAIN.fullmatch(digits):
         return digits.replace(",", "")
     match = _EUROPEAN.fullmatch(digits)
-    if match is None:
+    if match is None or _ADDRESS.fullmatch(digits):
         return None
     whole = re.sub(r"\D", "", match["whole"] or match["dots"] or match["blanks"])
     part = match["part"] or match["rest"]
