@@ -192,6 +192,14 @@ def in_every_form(text: str) -> None:
         {"id": text, "type": "GENERATION", "usageDetails": text, "input": text, "output": text, "startTime": text},
         {"id": text, "run_type": "llm", "inputs": {"messages": [[message]]}, "outputs": {"generations": [said]}},
         {"call_type": "completion", "spend": 0, "messages": text, "response": f"[{text}", "startTime": 1.0},
+        {"text": f"<|im_start|>system\n<tools>{text}</tools><|im_end|><|im_start|>user\n{text}<|im_end|>" * 2},
+        {"text": f"<|im_start|>user\n{text}<|im_end|><|im_start|>assistant\n<tool_call>{text}</tool_call><|im_end|>"},
+        {"request_id": text, "request_created_at": text, "request_body": request, "response_body": text},
+        {"traj": [message, said, message, said], "reward": 1},
+        {"history": [message, said], "trajectory": [{"query": [message], "response": text}] * 20},
+        {"info": {"assessments": [{"assessment_name": "expected_response", "expectation": {"value": text}}]},
+         "data": {"spans": [{"span_id": text, "attributes": {"mlflow.spanType": "LLM", "mlflow.spanInputs": text,
+                                                            "mlflow.spanOutputs": f'"{text}"'}}]}},
         {"id": text, "correction": answers}, {"run_id": text, "key": text, "correction": {"output": text}},
         {"name": text, "value": text, "dataType": "CORRECTION", "observationId": text},
         {"datasetId": text, "sourceObservationId": text, "expectedOutput": text},
@@ -295,7 +303,10 @@ CALLED: Mapping[str, Callable[[str], object]] = {
 ELSEWHERE = {
     "curate.rows.taught": "puts one field in the place of another",
     "collect.correcting.correct": "takes what a person writes; a home is needed",
-    "collect.formats.corrections": "called by in_every_form",
+    **{
+        f"collect.formats.{name}": "called by in_every_form" for name in ("corrections", "mlflow", "helicone", "chatml")
+    },
+    "collect.formats.trajectories": "called by in_every_form",
     "collect.draining": "reads journals; what they hold is read_call's",
     "collect.importing": "see test_a_file_takes_bounded_time",
     "collect.journal": "frames bytes; what they hold is not read",

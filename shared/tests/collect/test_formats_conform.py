@@ -11,6 +11,7 @@ import pytest
 from protege import Workspace
 from protege.call import Call
 from protege.collect import collect
+from protege.collect.formats import trajectories
 from protege.collect.formats.registry import FORMATS, format_of, formats
 from protege.collect.importing import Skipped, _Reading
 from written import FORMS, RECORDS
@@ -121,6 +122,13 @@ def changed(value: Any, path: tuple[Any, ...], new: Any) -> Any:
     copy = dict(value) if isinstance(value, dict) else list(value)
     copy[path[0]] = changed(value[path[0]], path[1:], new)
     return copy
+
+
+def test_a_trajectory_without_an_end_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trajectories, "MOST_TOLD", 100_000)
+    turns = [{"role": ("user", "assistant")[i % 2], "content": "x" * 50} for i in range(1000)]
+    calls, skipped = read(tmp_path / "t.jsonl", [json.dumps({"traj": turns, "reward": 0}).encode(), *lines_of("calls")])
+    assert 20 <= len(calls) - 8 <= 50 and "too long to be told" in skipped[0]
 
 
 def test_a_trace_of_mlflow_s_second_schema_is_read_and_what_it_expects_corrects_its_call(tmp_path: Path) -> None:

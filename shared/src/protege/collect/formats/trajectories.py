@@ -13,6 +13,9 @@ from ...common.messages import text_in
 from ...errors import BadCall
 from .base import Format, Record, object_of, without_nothing
 
+MOST_TOLD = 256 << 20
+"""Each answer's call holds what came before it: all of a conversation's together come to about so many characters."""
+
 
 def tau_units(document: Any) -> Iterator[Any]:
     """The answers of a conversation, each with what came before it. Raises BadCall."""
@@ -50,10 +53,15 @@ def record(unit: Any) -> Iterator[Record]:
 
 def _answers(turns: Any, run: str) -> Iterator[Any]:
     turns = _listed(turns)
+    before = told = 0
     for place, turn in enumerate(turns):
         is_answer = isinstance(turn, Mapping) and cast(Any, turn).get("role") == "assistant"
         if is_answer and place and not cast(Any, turn).get("is_demo"):
+            told += before
+            if told > MOST_TOLD:
+                raise BadCall("a conversation too long to be told once more for each answer; the rest is not read.")
             yield turns[:place], turn, run
+        before += 100 + len(text_in(cast(Any, turn).get("content")) if isinstance(turn, Mapping) else "")
 
 
 def _plain(turn: Any) -> Any:
