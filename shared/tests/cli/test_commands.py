@@ -65,7 +65,7 @@ def test_a_correction_comes_from_an_argument_a_file_or_the_standard_input(calls,
     protege("correct", "c5", "--file", str(tmp_path / "answer"), home=home)
     corrected = [call for call in Workspace(home).calls() if call.correction]
     assert [call.id for call in corrected] == ["c1", "c3", "c5"]
-    assert {call.correction["content"] for call in corrected} == {"a"}
+    assert {(call.correction or {})["content"] for call in corrected} == {"a"}
     (task,) = json.loads(protege("status", "--json", home=home).stdout)["tasks"]
     assert task["corrected"] == 3
     assert json.loads(protege("correct", "c1", "--remove", "--json", home=home).stdout)["corrected"] is False

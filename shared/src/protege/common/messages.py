@@ -275,7 +275,7 @@ def _output(output: Any) -> Any:
     if not isinstance(output, Mapping):
         return output
     held = cast(Message, output)
-    return held["value"] if held.keys() == {"type", "value"} and _type(held) in _VALUES else held
+    return held["value"] if set(held) == {"type", "value"} and _type(held) in _VALUES else held
 
 
 def _failed(held: Message) -> bool:
