@@ -14,6 +14,7 @@ import openai
 import pytest
 from agents import INSTRUCTIONS, LiveHome
 from matrix import MODES, check, in_mode
+from openai.types.chat import ChatCompletionMessage
 from openai_server import CUT, FAIL, SLOW, WORDS, OpenAIServer
 from protege.task import Kind
 from protege_clients import wrap
@@ -69,11 +70,11 @@ def joined(chunks: list[Any]) -> Any:
     calls = [call for delta in deltas for call in delta.tool_calls or ()]
     content = "".join(delta.content or "" for delta in deltas)
     if not calls:
-        return openai.types.chat.ChatCompletionMessage(role="assistant", content=content)
+        return ChatCompletionMessage(role="assistant", content=content)
     arguments = "".join(call.function.arguments for call in calls)
     function = {"name": calls[0].function.name, "arguments": arguments}
     made: Any = {"role": "assistant", "tool_calls": [{"id": calls[0].id, "type": "function", "function": function}]}
-    return openai.types.chat.ChatCompletionMessage.model_validate(made)
+    return ChatCompletionMessage.model_validate(made)
 
 
 @pytest.fixture(params=["sync", "async"])

@@ -159,7 +159,8 @@ def told(seen: Seen, streams: bool) -> Read:
 
 
 def generated(seen: Seen, streams: bool) -> Read:
-    client = genai.Client(api_key=KEY, http_options={"base_url": "http://x", "httpx_client": transport(httpx2, seen)})
+    options: Any = {"base_url": "http://x", "httpx_client": transport(httpx2, seen)}
+    client = genai.Client(api_key=KEY, http_options=options)
     declared: Any = {"function_declarations": [{"name": "get_weather", "parameters_json_schema": PARAMETERS}]}
     config: Any = {"tools": [declared], "automatic_function_calling": {"disable": True}}
     if streams:
@@ -167,7 +168,7 @@ def generated(seen: Seen, streams: bool) -> Read:
     else:
         chunks = [client.models.generate_content(model="m", contents="Is it spam?", config=config)]
     parts = [part for c in chunks for part in c.candidates[0].content.parts]  # type: ignore[index]
-    calls = [part.function_call for part in parts if part.function_call]
+    calls: list[Any] = [part.function_call for part in parts if part.function_call]
     last: Any = chunks[-1]
     assert last.response_id and last.model_version == "m"
     reason = {"STOP": "tool_calls" if calls else "stop", "MAX_TOKENS": "length"}[last.candidates[0].finish_reason.name]
