@@ -39,6 +39,7 @@ REVIEWED = {
     "hdbscan": "BSD: its file LICENSE is the BSD 3-Clause",
     "protobuf": "3-Clause BSD License, in words",
     "python-stdnum": "LGPL-2.1 or later: called as a library, unchanged",
+    "smolagents": "no statement: its file LICENSE is the Apache License 2.0",
     "tiktoken": "MIT: the field holds the whole text",
     "transformers": "Apache 2.0 License, in words",
 }
