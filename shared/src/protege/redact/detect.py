@@ -60,7 +60,8 @@ def finds(pieces: Sequence[Leaf], policy: RedactionPolicy, *, forms: bool = Fals
     said = [_said(leaf, policy) for leaf in pieces]
     ranked = list(_with_a_form(pieces, said, policy))
     if not forms:
-        whole = ((leaf, type_) for leaf, type_ in zip(pieces, said, strict=True) if type_ and type_ in policy.types)
+        named = ((leaf, type_) for leaf, type_ in zip(pieces, said, strict=True) if type_ and leaf.text)
+        whole = ((leaf, type_) for leaf, type_ in named if type_ in policy.types)
         ranked += ((2, Find(leaf, 0, len(leaf.text), type_)) for leaf, type_ in whole)
         if policy.model:
             known = {id(found.leaf) for _, found in ranked if len(found.text) == len(found.leaf.text)}

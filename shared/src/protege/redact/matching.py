@@ -72,6 +72,8 @@ class Finder:
                 end = best.end
 
     def _match(self, text: str, start: int, end: int) -> Match | None:
+        if end > len(text):  # a longer text that begins like this one
+            return None
         written = text[start:end].replace("+", " ") if "+" in text[start + 1 : end] else text[start:end]
         for form in (text[start:end], written):
             word = self._words.get(form)

@@ -32,6 +32,7 @@ _CAMEL = re.compile(r"[A-Z][a-z]+|[^\W\d_A-Z]+|[A-Z]+")
 _USER_NAME = re.compile(r"(?=[\d._-]*[^\W\d_])(?=[^\d._-]*[\d._-])[\w.-]+")
 """Matches Ada.kim, ada_2 and Jean-Luc."""
 _LATIN = re.compile(r"[\u0000-\u024f\u1e00-\u1eff'’]+")
+_IBAN = re.compile(r"[A-Za-z]{2}[0-9]{2}[A-Za-z0-9 .:/-]+")
 _POWER = re.compile(r"-?\d+(?:\.\d+)?[eE][+-]?\d{1,6}")
 _FEWEST_LETTERS, _FEWEST_DIGITS = 3, 3
 """Shorter words and numbers stay: initials, abbreviated states and house numbers identify nobody alone, and mean too
@@ -214,7 +215,11 @@ class Surrogates:
 
     def _ip(self, text: str) -> str:
         number = self._number(f"ip {text}")
-        if ipaddress.ip_address(text).version == 4:
+        try:
+            version = ipaddress.ip_address(text).version
+        except ValueError:  # joined with what stands beside it
+            return self._shaped(text)
+        if version == 4:
             return f"{('192.0.2', '198.51.100', '203.0.113')[number % 3]}.{number // 3 % 254 + 1}"
         return f"2001:db8::{number % 0xFFFF:x}:{number // 0xFFFF % 0xFFFF:x}"
 
@@ -229,6 +234,8 @@ class Surrogates:
             moved = datetime.date(*map(int, match.groups()[:3])) - datetime.timedelta(days=days)
         except OverflowError:  # the zero date of some languages
             return text
+        except ValueError:  # no day of the calendar
+            return self._shaped(text)
         return f"{moved.isoformat()}{match[4]}"
 
     def _phone(self, text: str) -> str:
@@ -237,10 +244,14 @@ class Surrogates:
 
     def _card(self, text: str) -> str:
         shaped = self._shaped(text, kept=1)
-        digits = re.sub(r"\D", "", shaped)
+        digits = re.sub(r"[^0-9]", "", shaped)
+        if not digits or not shaped[-1:].isdecimal():  # joined with what stands beside it
+            return shaped
         return shaped[:-1] + luhn.calc_check_digit(digits[:-1])
 
     def _iban(self, text: str) -> str:
+        if _IBAN.fullmatch(text) is None:  # joined with what stands beside it
+            return self._shaped(text)
         shaped = self._shaped(text, kept=4)
         bare = re.sub(r"\W", "", shaped)
         value = int("".join(str(int(c, 36)) for c in f"{bare[4:]}{bare[:2]}00"))

@@ -22,7 +22,9 @@ _CALL, _RESULT = ("<tool_call>", "</tool_call>"), ("<tool_response>", "</tool_re
 def records(document: Any) -> Iterator[Record]:
     """The call that ends in the conversation's last answer. Raises BadCall."""
     document = object_of(document)
-    text = next(document[name] for name in _FIELDS if _is_chatml(document.get(name)))
+    text = next((document[name] for name in _FIELDS if _is_chatml(document.get(name))), None)
+    if text is None:
+        raise BadCall("a document without ChatML in text.")
     messages = [message for role, said in _turns(text) for message in _messages(role, said)]
     last = next((i for i in reversed(range(len(messages))) if messages[i]["role"] == "assistant"), 0)
     if not last:

@@ -19,7 +19,9 @@ _OTHER_ENDPOINTS = ("embeddings", "moderations", "images", "audio")
 def pair(document: Any) -> Iterator[Found]:
     """A line with a request and its answer. Raises BadCall."""
     document = object_of(document)
-    request = next(document[name] for name in _REQUESTS if is_request(document.get(name)))
+    request = next((document[name] for name in _REQUESTS if is_request(document.get(name))), None)
+    if request is None:
+        raise BadCall(f"a line without a request (its fields: {_names(document)}).")
     answer = next((document[name] for name in _ANSWERS if document.get(name) is not None), None)
     told = _told(document)
     own_id = {"id": told["id"]} if told.get("id") else {}  # a line's id goes before that of its answer
@@ -29,7 +31,9 @@ def pair(document: Any) -> Iterator[Found]:
 def half(document: Any) -> Iterator[Found]:
     """A line of a batch's input or output. Raises BadCall."""
     document = object_of(document)
-    key = str(next(document[name] for name in _KEYS if document.get(name) is not None))
+    key = next((str(document[name]) for name in _KEYS if document.get(name) is not None), None)
+    if key is None:
+        raise BadCall(f"a line of a batch without its key (its fields: {_names(document)}).")
     endpoint = str(document.get("url") or "")
     if kind := next((name for name in _OTHER_ENDPOINTS if name in endpoint), None):
         yield Passed(f"request to {kind}")
