@@ -271,3 +271,21 @@ def test_a_company_s_number_in_another_script_keeps_its_shape() -> None:
     policy = RedactionPolicy(types=frozenset(), patterns={"CUSTOMER": "К-[0-9]{3}"}, model=False)
     (text,) = redact("für К-123", policy=policy)
     assert re.fullmatch(r"für [А-Я\u0400-\u040f]-\d{3}", text) and "К" not in text
+
+
+@pytest.mark.parametrize(
+    ("texts", "there"),
+    [
+        (["ada@example.comada@example.com", "&#97;da&#64;example.com"], "example"),
+        (["ada@example.comada@example.com", "ada@example.com and more"], " and more"),
+        (['{"phone": "ada@example.com4111 1111 1111 1111:DE89 3704 0044 0532 0130 00:¹"}'], '{"phone": "'),
+        (['{"phone": "203.0.113.9 203.0.113.9:x"}'], '{"phone": "'),
+        (['{"dob": "2024-13-45"}'], '{"dob": "'),
+        (['{"ssn": [], "city": ""}'], '{"ssn": [], "city": ""}'),
+    ],
+)
+def test_finds_that_run_into_each_other_are_replaced_and_what_follows_stays(texts: list[str], there: str) -> None:
+    policy = RedactionPolicy(types=frozenset(TYPES), key="k", model=False)
+    written = Redactor(policy, "c").redact(texts).texts
+    assert there in written[-1]
+    assert not any(personal in text for text in written for personal in ("ada@", "4111 1111", "3704 0044", "13-45"))
