@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import httpx
+import openai
 import pytest
 from agents import INSTRUCTIONS, LiveHome
 from autogen_core.models import SystemMessage as AutoGenSystem
@@ -24,6 +26,8 @@ from packaging.version import Version
 from protege import Workspace
 from protege_autogen import ProtegeChatCompletionClient
 from protege_autogen.testing import ScriptedClient
+from protege_clients import wrap
+from protege_clients.testing import ScriptedProvider
 from protege_langchain import ChatProtege
 from protege_langchain.testing import ScriptedTeacher
 from protege_langgraph import route
@@ -64,11 +68,18 @@ async def in_autogen(home: LiveHome) -> str:
     return str((await client.create(asked)).content)
 
 
-async def test_one_specialist_answers_in_all_four(live_home: LiveHome):
-    said = [await ask(live_home) for ask in (in_langchain, in_langgraph, in_llamaindex, in_autogen)]
-    assert said == ["red"] * 4
+async def in_openai(home: LiveHome) -> str:
+    http = httpx.AsyncClient(transport=httpx.MockTransport(ScriptedProvider(never)))
+    client = wrap(openai.AsyncOpenAI(api_key="none", http_client=http), home.path, router=home.router)
+    asked: Any = [{"role": "system", "content": INSTRUCTIONS["label"]}, {"role": "user", "content": THING}]
+    return str((await client.chat.completions.create(model="m", messages=asked)).choices[0].message.content)
+
+
+async def test_one_specialist_answers_in_all(live_home: LiveHome):
+    said = [await ask(live_home) for ask in (in_langchain, in_langgraph, in_llamaindex, in_autogen, in_openai)]
+    assert said == ["red"] * 5
     calls = live_home.calls()
-    assert [call.framework for call in calls] == ["langchain", "langgraph", "llamaindex", "autogen"]
+    assert [call.framework for call in calls] == ["langchain", "langgraph", "llamaindex", "autogen", "openai"]
     assert {call.answered_by for call in calls} == {"id-label"}
 
 
@@ -133,12 +144,12 @@ def test_the_matrix_in_the_documentation_is_of_the_versions_that_the_packages_cl
 HEAVY = ("torch", "transformers", "sklearn", "hdbscan", "datasets", "plotly", "xllamacpp", "gguf")
 
 
-@pytest.mark.parametrize("adapter", ["langchain", "langgraph", "llamaindex", "autogen"])
+@pytest.mark.parametrize("adapter", ["langchain", "langgraph", "llamaindex", "autogen", "clients"])
 def test_an_adapter_brings_its_framework_and_the_core_and_loads_nothing_heavy(adapter: str):
     needed = importlib.metadata.requires(f"protege-{adapter}") or []
     plain = [re.match(r"[\w.-]+", one)[0] for one in needed if "extra ==" not in one]  # type: ignore[index]
-    own = {"langchain": "langchain", "langgraph": "langgraph", "llamaindex": "llama-index", "autogen": "autogen"}
-    light = ("protege", "lazy-loader", "orjson", "uuid-utils", "pydantic", own[adapter])
+    own = {"llamaindex": "llama-index", "clients": "protege"}
+    light = ("protege", "lazy-loader", "orjson", "uuid-utils", "pydantic", own.get(adapter, adapter))
     assert all(name.startswith(light) for name in plain), plain
     script = f"import sys, protege_{adapter}; print(*(m for m in {HEAVY!r} if m in sys.modules))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

@@ -264,6 +264,15 @@ def test_a_clients_retries_are_one_call(
     assert "error" not in records.only
 
 
+def test_tries_with_one_idempotency_key_have_one_id(records: Records, teacher_only: Routed) -> None:
+    provider = ScriptedProvider(YES)
+    client = wrap(of_openai(provider), recorder=records, router=teacher_only)
+    for key in ("k1", "k1", "k2"):
+        chat(client, extra_headers={"Idempotency-Key": key})
+    assert [record["id"] for record in records.kept] == ["idempotent-k1", "idempotent-k1", "idempotent-k2"]
+    assert provider.asked[0].headers["idempotency-key"] == "k1"
+
+
 def test_the_last_of_the_failed_tries_is_recorded(records: Records, teacher_only: Routed, monkeypatch: Any) -> None:
     monkeypatch.setattr(openai.OpenAI, "_calculate_retry_timeout", lambda *_: 0.0)
     client = wrap(of_openai(Failing(500, 500, 500), max_retries=2), recorder=records, router=teacher_only)

@@ -11,6 +11,8 @@ from protege.adapter import Place, default_node
 
 HEADERS = ("x-protege-node", "x-protege-run", "x-protege-parent")
 """A request's own word on its place, as the gateway reads it too. They go no further than here."""
+IDEMPOTENCY = "idempotency-key"
+"""Names all tries of a request, so that they are one call."""
 
 
 class Step(NamedTuple):
@@ -60,9 +62,12 @@ def place_of(framework: str, agent: str | None, told: Mapping[str, str], record:
         name,
         told.get("x-protege-run") or around.run,
         told.get("x-protege-parent") or around.parent,
+        f"idempotent-{key}" if (key := told.get(IDEMPOTENCY)) else None,
     )
 
 
 def taken(headers: MutableMapping[str, str]) -> dict[str, str]:
-    """What a request's headers say of its place, which is taken out of them."""
-    return {name: headers.pop(name) for name in HEADERS if name in headers}
+    """What a request's headers say of its place. Our own are taken out of them."""
+    key = headers.get(IDEMPOTENCY)
+    told = {name: headers.pop(name) for name in HEADERS if name in headers}
+    return {**told, IDEMPOTENCY: key} if key else told
