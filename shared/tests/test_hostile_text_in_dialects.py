@@ -99,6 +99,7 @@ ELSEWHERE = {
     "dialects.reading.options_of": "called by request_of",
     "dialects.reading.tools_of": "called by request_of",
     "dialects.teacher.holds_media": "called by the dialects",
+    "dialects.teacher.restricts_tools": "looks entries up",
     "dialects.teacher.offers_own_tools": "looks entries up",
     "dialects.writing.said": "called by the dialects",
     "dialects.writing.new_id": "takes our own words",

@@ -55,6 +55,14 @@ def test_a_stream_that_is_cut_off_anywhere_tells_what_had_come(path: str) -> Non
         assert dialect.answered(body)["response"]["content"] == "spam, I think"
 
 
+def test_what_servers_add_to_a_message_is_no_part_of_it() -> None:
+    added = {"refusal": None, "annotations": [], "audio": None, "reasoning_content": "hm"}
+    choice = {"message": {"role": "assistant", "content": "spam", **added}, "finish_reason": "stop"}
+    body = json.dumps({"model": "m", "choices": [choice], "usage": {"prompt_tokens": 1, "completion_tokens": 1}})
+    record = dialect_of("/v1/chat/completions").answered(body.encode())
+    assert record["response"] == {"role": "assistant", "content": "spam"}
+
+
 CHUNK = {"id": "c", "model": "m", "choices": [{"index": 0, "delta": {"content": "sp"}}]}
 
 

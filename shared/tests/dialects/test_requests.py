@@ -103,6 +103,9 @@ TEACHERS: list[tuple[str, dict[str, Any], str]] = [
     (CHAT, {"web_search_options": {"search_context_size": "low"}}, "tools of the provider"),
     (CHAT, {"tools": [{"type": "custom", "custom": {"name": "f"}}]}, "tools of the provider"),
     (CHAT, {"functions": [FUNCTION]}, "no longer used"),
+    (CHAT, {"tool_choice": {"type": "allowed_tools", "allowed_tools": {"mode": "auto"}}}, "some of its tools"),
+    (RESPONSES, {"tool_choice": {"type": "allowed_tools", "mode": "auto", "tools": []}}, "some of its tools"),
+    (GEMINI, {"toolConfig": {"functionCallingConfig": {"mode": "ANY", "allowedFunctionNames": ["f", "g"]}}}, "some"),
     (CHAT, {"model": "gemini-3-pro", "tools": [{"type": "function", "function": FUNCTION}]}, "signs"),
     (CHAT, {"messages": [{"role": "user", "content": [{"type": "text", "text": "x"}, IMAGE]}]}, "images"),
     (CHAT, {"messages": [{"role": "user", "content": [{"type": "input_audio", "input_audio": {}}]}]}, "audio"),
@@ -196,6 +199,31 @@ def test_forms_that_are_asked_for_are_told() -> None:
     for path, change in forms:
         told = asked(path, {**BODIES[path], **change}).record["response_format"]
         assert told["json_schema"]["schema"] == schema, path
+
+
+def test_the_choice_of_tools_is_told() -> None:
+    named = {"type": "function", "function": {"name": "f"}}
+    choices: list[tuple[str, dict[str, Any], Any]] = [
+        (CHAT, {"tool_choice": named}, named),
+        (CHAT, {"tool_choice": "required"}, "required"),
+        (RESPONSES, {"tool_choice": {"type": "function", "name": "f"}}, named),
+        (MESSAGES, {"tool_choice": {"type": "tool", "name": "f"}}, named),
+        (MESSAGES, {"tool_choice": {"type": "any"}}, "required"),
+        (MESSAGES, {"tool_choice": {"type": "auto"}}, None),
+        *(
+            (GEMINI, {"toolConfig": {"functionCallingConfig": config}}, choice)
+            for config, choice in (
+                ({"mode": "ANY"}, "required"),
+                ({"mode": "ANY", "allowedFunctionNames": ["f"]}, named),
+                ({"mode": "AUTO"}, None),
+                ({"mode": "VALIDATED"}, None),
+                ({"mode": "NONE"}, "none"),
+            )
+        ),
+    ]
+    for path, change, choice in choices:
+        found = asked(path, {**BODIES[path], **change})
+        assert found.record.get("tool_choice") == choice and found.teacher_only is None, change
 
 
 def test_azures_deployment_is_the_model() -> None:

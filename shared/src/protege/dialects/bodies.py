@@ -24,11 +24,19 @@ def answer_in(body: bytes, content_type: str = "") -> Record:
     Raises BadCall."""
     found = documents(body, content_type)
     if isinstance(found, Mapping):
-        return response_of(found)
+        return _plain(response_of(found))
     error = next((said for document in found if (said := _error(document)) is not None), None)
     parts = [document for document in found if _error(document) is None]
-    record = response_of(parts) if parts or error is None else {}
+    record = _plain(response_of(parts)) if parts or error is None else {}
     return record if error is None else {**record, "error": error[:500] or "error"}
+
+
+def _plain(record: Record) -> Record:
+    """The record, its answer without what servers add that is no part of what was said."""
+    if (message := record.get("response")) is None:
+        return record
+    said = {name: message[name] for name in ("tool_calls", "refusal", "name") if message.get(name)}
+    return {**record, "response": {"role": message["role"], "content": message.get("content"), **said}}
 
 
 def documents(body: bytes, content_type: str = "") -> Any:

@@ -37,6 +37,7 @@ class Gemini(Dialect):
                 teacher.REASONING: _thinks(thinking),
                 teacher.STORED: _of(body, "cachedContent", "cached_content"),
                 teacher.OWN_TOOLS: any(set(tool) - _DECLARED for tool in tools),
+                teacher.SOME_TOOLS: len(_allowed(body)) > 1,
                 teacher.SIGNED: teacher.signs_calls(model, tools),
                 teacher.MEDIA: teacher.holds_media(body.get("contents")),
             },
@@ -59,6 +60,14 @@ class Gemini(Dialect):
 
 def _of(value: Mapping[str, Any], *names: str) -> Any:
     return next((value[name] for name in names if value.get(name) is not None), None)
+
+
+def _allowed(body: Mapping[str, Any]) -> Sequence[Any]:
+    """The tools that may be called, where they are named."""
+    calling = (
+        _of(_of(body, "toolConfig", "tool_config") or {}, "functionCallingConfig", "function_calling_config") or {}
+    )
+    return _of(calling, "allowedFunctionNames", "allowed_function_names") or ()
 
 
 def _thinks(config: Mapping[str, Any]) -> bool:

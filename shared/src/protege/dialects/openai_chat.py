@@ -39,6 +39,7 @@ class OpenAIChat(Dialect):
                 or body.get("data_sources")
                 or body.get("plugins")
                 or teacher.offers_own_tools(tools_of(body)),
+                teacher.SOME_TOOLS: teacher.restricts_tools(body.get("tool_choice")),
                 teacher.OLDER: body.get("functions") or body.get("function_call"),
                 teacher.SIGNED: teacher.signs_calls(model, body.get("tools")),
                 teacher.MEDIA: teacher.holds_media(body.get("messages")),

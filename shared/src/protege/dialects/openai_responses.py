@@ -57,6 +57,7 @@ class OpenAIResponses(Dialect):
                 teacher.LOGPROBS: body.get("top_logprobs"),
                 teacher.OUTPUT: body.get("include"),
                 teacher.OWN_TOOLS: teacher.offers_own_tools(tools_of(body)) or items != given,
+                teacher.SOME_TOOLS: teacher.restricts_tools(body.get("tool_choice")),
                 teacher.MEDIA: teacher.holds_media(given),
             },
             model=model,

@@ -155,8 +155,7 @@ def _choice(body: Mapping[str, Any]) -> Any:
     if choice is None and isinstance(config, Mapping) and isinstance(cast(Any, config).get("toolChoice"), Mapping):
         return _bedrock_choice(cast(Any, config)["toolChoice"])
     if choice is None and isinstance(config, Mapping):
-        calling = cast(Any, config).get("functionCallingConfig") or {}
-        choice = str(calling.get("mode") or "auto").lower()
+        choice = _geminis_choice(cast(Mapping[str, Any], config))
     if isinstance(choice, Mapping) and "function" not in choice and cast(Any, choice).get("type") == "function":
         choice = {"type": "function", "function": {"name": cast(Any, choice).get("name")}}
     return tool_choice(choice)
@@ -168,6 +167,15 @@ def _bedrock_choice(choice: Mapping[str, Any]) -> Any:
     if isinstance(tool, Mapping):
         return tool_choice({"type": "tool", "name": cast(Any, tool).get("name")})
     return tool_choice(next(iter(choice), None))
+
+
+def _geminis_choice(config: Mapping[str, Any]) -> Any:
+    calling = config.get("functionCallingConfig") or config.get("function_calling_config") or {}
+    names = calling.get("allowedFunctionNames") or calling.get("allowed_function_names") or ()
+    mode = str(calling.get("mode") or "").lower()
+    if mode == "any" and len(names) == 1:
+        return str(names[0])
+    return mode if mode in ("any", "none") else None
 
 
 def _response_format(body: Mapping[str, Any]) -> Any:

@@ -15,6 +15,7 @@ REASONING = "asks for reasoning"
 OWN_TOOLS = "offers tools of the provider"
 BACKGROUND = "runs in the background"
 OLDER = "is in a form that is no longer used"
+SOME_TOOLS = "may call some of its tools only"
 SIGNED = "offers tools to a model that signs its calls"
 
 _MEDIA_TYPES = (
@@ -25,6 +26,7 @@ _MEDIA = frozenset(_MEDIA_TYPES.split())
 _MEDIA_FIELDS = ("inlineData", "inline_data", "fileData", "file_data", "images", "audio")
 _DEEPER = ("content", "parts", "output", "functionResponse", "function_response")
 _DEEPEST = 6
+_CHOICES = ("function", "tool", "auto", "any", "none", "required")
 _SIGNING = re.compile(r"gemini-(?:[3-9]|[1-9]\d)")
 
 
@@ -45,6 +47,12 @@ def holds_media(turns: Any, depth: int = 0) -> bool:
 def offers_own_tools(tools: Sequence[Any]) -> bool:
     """Whether one of these tools, as `tools_of` gives them, is another than a function of the agent's."""
     return any(not isinstance(tool.get("function"), Mapping) for tool in tools)
+
+
+def restricts_tools(choice: Any) -> bool:
+    """Whether a choice of tools in the forms of OpenAI or Anthropic says more than which one, or whether one, must be
+    called."""
+    return isinstance(choice, Mapping) and cast(Any, choice).get("type") not in _CHOICES
 
 
 def signs_calls(model: str, tools: Any) -> bool:
