@@ -15,6 +15,8 @@ PATHS = {
     "/v1/responses": ("openai", "/v1/responses"),
     "/v1/embeddings": ("openai", "/v1/embeddings"),
     "/v1/models": ("openai", "/v1/models"),
+    "/v1/models/ft:gpt-4o-mini:acme:suffix:abc123": ("openai", "/v1/models/ft:gpt-4o-mini:acme:suffix:abc123"),
+    "/v1/models/g:countTokens": ("gemini", "/v1/models/g:countTokens"),
     "/v1/files/f-1": ("openai", "/v1/files/f-1"),
     "/messages": ("anthropic", "/v1/messages"),
     "/v1/v1/messages": ("anthropic", "/v1/messages"),

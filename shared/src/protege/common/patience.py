@@ -9,7 +9,6 @@ locks of `_thread` are used, so that a program patched by gevent gets greenlets 
 from __future__ import annotations
 
 import _thread
-import contextlib
 import sys
 import time
 from collections import deque
@@ -131,8 +130,10 @@ class _State:
 
     def add(self, job: _Job | None) -> None:
         self.jobs.append(job)
-        with contextlib.suppress(RuntimeError):  # it is awake already
+        try:  # noqa: SIM105 - contextlib may be gone when the last recorder goes
             self.wake.release()
+        except RuntimeError:  # it is awake already
+            pass
 
     def started(self) -> bool:
         """Start the thread if there is none. False if none can be started: at exit, or if there are too many."""

@@ -21,7 +21,11 @@ MOST_NAME = 100
 
 _PREFIX = re.compile(r"/+([ak])/([^/]{1,300})(?=/)")
 _SHORT = re.compile(r"/(?:messages|chat/completions|completions|responses|embeddings|models)(?=/|$)")
-_GEMINI = re.compile(r"/v1(?:alpha|beta)\w{0,8}/|/v1/(?:models|tunedModels|publishers/[^/]{1,100}/models)/[^/]{1,200}:")
+_GEMINI = re.compile(
+    r"/v1(?:alpha|beta)\w{0,8}/"
+    r"|/v1/(?:models|tunedModels|publishers/[^/]{1,100}/models)/[^/:]{1,200}:(?:\w{1,20}Content|countTokens|predict)"
+)
+"""A colon stands before the method; the names of OpenAI's own tuned models have several."""
 
 
 class Address(NamedTuple):
