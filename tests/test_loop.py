@@ -62,7 +62,7 @@ WORDS = ("", "Hello, ", "Sorry, but ", "Again: ", "Please help, ", "Well, ", "Li
 SETTINGS = Settings(
     compete=False,  # a head would do here
     curate=CurateSettings(calibration=0.35),
-    tune=TuneSettings(steps=60, evaluations=2, warmup_steps=5),
+    tune=TuneSettings(steps=60, evaluations=2, validation_rows=16, warmup_steps=5),
 )
 
 
