@@ -48,6 +48,7 @@ class Exchange:
         self._headers: Any = {}
         self._parts: list[bytes] = []
         self._size = 0
+        self._known: tuple[int, dict[str, Any]] | None = None
         self._over = self._dropped = False
         self.watch = Watch(opened(self._open), self._read)
 
@@ -142,8 +143,10 @@ class Exchange:
 
     def _told(self) -> dict[str, Any]:
         """What the parts of the answer tell that have come. Raises BadCall."""
-        body = self._decode(b"".join(self._parts), self._headers)
-        return self._dialect.answered(body, self._headers.get("content-type", ""))
+        if self._known is None or self._known[0] != self._size:
+            body = self._decode(b"".join(self._parts), self._headers)
+            self._known = self._size, self._dialect.answered(body, self._headers.get("content-type", ""))
+        return self._known[1]
 
     def _wrong(self) -> str | None:
         """What the answer itself tells that went wrong. Raises BadCall."""
