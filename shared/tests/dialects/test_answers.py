@@ -55,6 +55,17 @@ def test_a_stream_that_is_cut_off_anywhere_tells_what_had_come(path: str) -> Non
         assert dialect.answered(body)["response"]["content"] == "spam, I think"
 
 
+def test_of_counts_that_grow_the_last_is_taken() -> None:
+    chunks = [
+        {"choices": [{"index": 0, "text": text}], "usage": {"prompt_tokens": read, "completion_tokens": written}}
+        for text, read, written in (("sp", 0, 0), ("am", 5, 2))
+    ]
+    body = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks)
+    record = dialect_of("/v1/completions").answered(body.encode())
+    assert record["response"]["content"] == "spam"
+    assert record["usage"] == {"prompt_tokens": 5, "completion_tokens": 2}
+
+
 def test_what_servers_add_to_a_message_is_no_part_of_it() -> None:
     added = {"refusal": None, "annotations": [], "audio": None, "reasoning_content": "hm"}
     choice = {"message": {"role": "assistant", "content": "spam", **added}, "finish_reason": "stop"}

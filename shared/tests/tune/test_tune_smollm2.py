@@ -52,7 +52,13 @@ def test_a_few_steps_give_files_that_answer_as_the_model_in_this_process(
     from protege.tune.inprocess import Generator
     from protege.tune.model import compute_dtype
 
-    tune(curated, colours, smollm2, tmp_path, TuneSettings(steps=16, batch=6, evaluations=1, validation_rows=6, warmup_steps=4))
+    tune(
+        curated,
+        colours,
+        smollm2,
+        tmp_path,
+        TuneSettings(steps=16, batch=6, evaluations=1, validation_rows=6, warmup_steps=4),
+    )
     rows = curated.examples("test")[:6]
     requests = [row.request for row in rows]
     prompts = [render(smollm2, messages_for(colours, request, "slots")) for request in requests]

@@ -349,7 +349,7 @@ def _of_texts(chunks: Sequence[Mapping[str, Any]]) -> Record:
     choices = [choice for chunk in chunks for choice in chunk.get("choices") or () if not choice.get("index")]
     text = "".join(str(choice.get("text") or "") for choice in choices)
     reason = next((choice["finish_reason"] for choice in choices if choice.get("finish_reason")), None)
-    usage = next((chunk["usage"] for chunk in chunks if chunk.get("usage")), None)
+    usage = next((chunk["usage"] for chunk in reversed(chunks) if chunk.get("usage")), None)  # some count as they go
     return response_of({**chunks[0], "choices": [{"text": text, "finish_reason": reason}], "usage": usage})
 
 
