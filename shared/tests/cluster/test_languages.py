@@ -57,3 +57,32 @@ def test_tasks_and_slots_are_found(language: str) -> None:
         for one in own:
             (slot,) = task.templates[0].slots(one.request) or ({},)
             assert slot["content"] == one.request.messages[1]["content"]
+
+
+INLINE = {
+    "zh": ("请把下面的客户留言分类为物流、账单或账户：{}", "把这段话翻译成英文：{}只输出译文。"),
+    "zh without marks": ("请判断这条留言属于物流还是账单还是账户{}", "请用一句话总结下面这位客户的留言内容{}"),
+    "ja": ("次の問い合わせを分類してください：「{}」", "お客様の声を英語に翻訳します。\u3000{}"),
+    "de": ("Ordne die Anfrage ein, mit einem Wort: {}", "Fasse diese Nachricht in einem Satz zusammen: {}"),
+}
+
+
+@pytest.mark.parametrize("kind", INLINE)
+def test_a_prompt_that_goes_over_into_its_slot_is_told_from_it(kind: str) -> None:
+    """Without blanks between words, and without a line of its own."""
+    language, (first, second) = kind[:2], INLINE[kind]
+    labels = SORTS[language][1].split()
+    calls: list[Call] = []
+    for number in range(60):
+        r = random.Random(number)
+        slot = said(language, r)
+        text = (first, second)[number % 2].format(slot)
+        answer = labels[number // 2 % 3] if number % 2 == 0 else said(language, r)
+        record = {"messages": [{"role": "user", "content": text}], "response": {"role": "assistant", "content": answer}}
+        calls.append(Call.from_record({"id": f"c{number}", **record}))
+    tasks = sorted(discover(calls).tasks, key=lambda task: task.kind)
+    assert [(task.kind, task.calls, len(task.templates)) for task in tasks] == [("label", 30, 1), ("text", 30, 1)]
+    for number, one in enumerate(calls):
+        (slot,) = tasks[number % 2].templates[0].slots(one.request) or ({},)
+        assert slot["content"].strip("」") == said(language, random.Random(number))
+    assert language == "de" or not any("_" in task.name for task in tasks)

@@ -60,12 +60,26 @@ def names_for(
 
 
 def _candidates(node: str, said: list[str], tools: Sequence[str]) -> list[str]:
-    few = "_".join(said[:MAX_WORDS])
+    few = _joined(said, MAX_WORDS)
     called = "_".join(name_words(tools[:1])[:MAX_WORDS])
-    names = [node, few, f"{node}_{few}" if node and few else "", "_".join(said[: MAX_WORDS + 2]), called]
+    names = [node, few, f"{node}_{few}" if node and few else "", _joined(said, MAX_WORDS + 2), called]
     if few and called:
         names.append(f"{few}_{called}")
     return [name for name in names if name] or ["free_form"]
+
+
+def _joined(words: Sequence[str], most: int) -> str:
+    """The first words, with low lines between them. In a script without blanks each character is a word here: two make
+    one, and stand together."""
+    name, size = "", 0.0
+    for word, before in zip(words, ("", *words), strict=False):
+        single = len(word) == 1 and not word.isascii()
+        size += 0.5 if single else 1.0
+        if size > most:
+            break
+        together = single and len(before) == 1 and not before.isascii()
+        name += word if together or not name else f"_{word}"
+    return name
 
 
 def _unused(candidates: list[str], used: set[str]) -> str:

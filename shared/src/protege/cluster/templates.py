@@ -26,10 +26,12 @@ MANY = 20
 believed."""
 ENOUGH = 400
 """At most this many requests of a wording are compared; more would change nothing."""
-_LABEL = re.compile(r"\W{0,3}[^\W\d_][^:\n]{1,30}:\s*")
-_PREFIX_ENDS = frozenset(" \t\n\"'“‘([{<>:=|*`#")
-_SEPARATORS = frozenset('\n"“([{<>:=|')
-_SUFFIX_STARTS = frozenset(" \t\n\"'”’)]}<>|*`")
+_LABEL = re.compile(r"\W{0,3}[^\W\d_][^:：\n]{1,30}[:：]\s*")
+_PREFIX_ENDS = frozenset(" \t\n\"'“‘([{<>:=|*`#\u3000：。，、；！？「『（【《〈")
+_SEPARATORS = frozenset('\n"“([{<>:=|：「『（【《〈')
+_SUFFIX_STARTS = frozenset(" \t\n\"'”’)]}<>|*`\u3000。，、；！？」』）】》〉")
+_UNSPACED = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff]")
+"""Thai, Lao, Kana, Han: no blanks between words, and about two characters to a word."""
 
 Opening = tuple[Message, ...]
 
@@ -71,7 +73,7 @@ class _Draft:
 
     @property
     def weight(self) -> int:
-        return sum(len(p.prefix) + len(p.suffix) + sum(map(len, p.lines)) for p in self.parts)
+        return sum(_size(text) for p in self.parts for text in (p.prefix, p.suffix, *p.lines))
 
     @property
     def tells(self) -> bool:
@@ -178,24 +180,36 @@ def _enclosed(part: TemplatePart, texts: Sequence[str], *, whole: bool) -> Templ
     if whole:
         return replace(part, prefix=rests[0])
     few = part.role == "user" and len(texts) < MANY
-    prefix = _cut(_common_beginning(rests), _PREFIX_ENDS)
-    if few and len(prefix.split()) < 4:
+    anywhere = len(texts) >= MANY
+    prefix = _cut(_common_beginning(rests), _PREFIX_ENDS, anywhere=anywhere)
+    if few and _words(prefix) < 4:
         label = _cut(prefix, _SEPARATORS)
         after = prefix[len(label) :]
         prefix = label + after[: len(after) - len(after.lstrip(" "))]
     rests = [rest[len(prefix) :] for rest in rests]
-    suffix = _cut(_common_beginning([rest[::-1] for rest in rests]), _SUFFIX_STARTS)[::-1]
-    if 0 < len(suffix.strip()) < 3 or (few and len(suffix.split()) < 4 and not _closes(prefix, suffix)):
+    suffix = _cut(_common_beginning([rest[::-1] for rest in rests]), _SUFFIX_STARTS, anywhere=anywhere)[::-1]
+    if 0 < _size(suffix.strip()) < 3 or (few and _words(suffix) < 4 and not _closes(prefix, suffix)):
         suffix = ""  # a full stop or a last word that the texts happen to share
     return replace(part, prefix=prefix, suffix=suffix)
 
 
-def _cut(text: str, ends: frozenset[str]) -> str:
-    """The text up to and including the last of these characters."""
+def _cut(text: str, ends: frozenset[str], *, anywhere: bool = False) -> str:
+    """The text up to and including the last of these characters. anywhere: in a script without blanks, any ends it."""
     n = len(text)
-    while n and text[n - 1] not in ends:
+    while n and text[n - 1] not in ends and not (anywhere and _UNSPACED.match(text[n - 1])):
         n -= 1
     return text[:n]
+
+
+def _words(text: str) -> int:
+    """About how many words a text has."""
+    unspaced = len(_UNSPACED.findall(text))
+    return len(text.split()) + max(0, unspaced // 2 - 1)
+
+
+def _size(text: str) -> int:
+    """The characters of a text, those of scripts without blanks twice: each says as much as several letters."""
+    return len(text) if text.isascii() else len(text) + len(_UNSPACED.findall(text))
 
 
 def _closes(prefix: str, suffix: str) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from . import countries, patterns
+from . import countries, patterns, polish
 from .keys import NOBODYS, said_by, words_of
 from .leaves import Leaf, leaves
 from .model import reader
@@ -94,6 +94,10 @@ def _with_a_form(
     for found in sheet.finds(patterns.spans(text, policy.types)):
         if _counts(found, says[id(found.leaf)]):
             yield 1, found
+    if policy.model and "PERSON" in policy.types:
+        for leaf, type_ in zip(pieces, said, strict=True):
+            if leaf.kind in ("text", "value") and type_ != NOBODYS:
+                yield from ((4, Find(leaf, *span)) for span in polish.spans(leaf.text))
     if policy.model and "LOCATION" in policy.types:
         for found in sheet.finds(countries.spans(text)):
             if found.leaf.kind != "key" and says[id(found.leaf)] != NOBODYS:

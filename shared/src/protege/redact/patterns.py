@@ -19,6 +19,7 @@ from stdnum.exceptions import InvalidComponent, ValidationError
 from stdnum.fr import nir
 from stdnum.in_ import aadhaar
 from stdnum.it import codicefiscale
+from stdnum.pl import nip, pesel
 from stdnum.us import ssn
 
 from .span import Span
@@ -157,6 +158,9 @@ PATTERNS = (
         ),
         _national,
     ),
+    Pattern("NATIONAL_ID", re.compile(r"(?<![\w.+-])\d{11}(?![\w-]|\.\d)"), pesel.is_valid),
+    Pattern("NATIONAL_ID", re.compile(r"(?<![\w-])\d{3}-(?:\d{3}-\d\d|\d\d-\d\d)-\d\d(?:\d)?(?![\w-])"), nip.is_valid),
+    Pattern("NATIONAL_ID", re.compile(r"(?i)(?<!\w)NIP(?: firmy)?:? ?(?:PL)?(\d{10})(?!\w)"), nip.is_valid, 1),
     Pattern("PHONE_NUMBER", re.compile(r"(?<![\w+.-])(?:1[ .-])?\(\d{3}\) ?\d{3}[ .-]\d{4}(?![\w-])")),
     Pattern("PHONE_NUMBER", re.compile(r"(?<![\w+.-])(?:1[ .-])?[2-9]\d{2}([ .-])[2-9]\d{2}\1\d{4}(?![\w-])")),
     Pattern("PHONE_NUMBER", re.compile(r"(?<![\w+./-])555-\d{4}(?![\w-])")),
