@@ -40,6 +40,7 @@ from protege.redact import (
     leaves,
     matching,
     patterns,
+    polish,
     scripts,
     writing,
 )
@@ -258,6 +259,8 @@ CALLED: Mapping[str, Callable[[str], object]] = {
         writing.written(text, leaf, 0, len(leaf.text), text) for leaf in leaves.leaves(text)
     ],
     "redact.countries.spans": lambda text: list(countries.spans(text)),
+    "redact.polish.spans": lambda text: (list(polish.spans(text)), list(polish.spans(f"Proszę, w {text}"))),
+    "redact.polish.is_polish": lambda text: polish.is_polish(f"ł {text}"),
     "redact.patterns.spans": lambda text: list(patterns.spans(text, FORMS.types)),
     "redact.plausible.plausible": lambda text: [
         plausible(text, [Read(0, len(text), type_, 0.9)]) for type_ in ("PERSON", "PHONE_NUMBER", "ZIP_CODE")
