@@ -28,6 +28,8 @@ from desk import REPLY, TRIAGE, tickets  # noqa: E402 - the help desk of the oth
 from teacher import app  # noqa: E402
 
 UNSEEN = 100
+NODE = Path(".downloads/gateway-example")
+"""Where the agent and its libraries are installed."""
 
 
 def main() -> None:
@@ -36,6 +38,7 @@ def main() -> None:
     parser.add_argument("--tickets", type=int, default=500)
     options = parser.parse_args()
     shutil.rmtree(options.home, ignore_errors=True)
+    install()
     texts = tickets(options.tickets + UNSEEN)
     with teacher() as upstream, gateway(options.home, upstream) as address:
         handle(address, texts[UNSEEN:], options.home)
@@ -59,11 +62,19 @@ def answered_by(call: protege.Call) -> str:
     return f"{' / '.join(call.request.node)}: {'the teacher' if call.from_teacher else 'the specialist'}"
 
 
+def install() -> None:
+    NODE.mkdir(parents=True, exist_ok=True)
+    for name in ("package.json", "desk.ts"):
+        shutil.copy(HERE / name, NODE)
+    options = ["--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts", "--silent"]
+    subprocess.run(["npm", "install", *options], cwd=NODE, check=True)
+
+
 def handle(address: str, texts: list[str], home: Path) -> None:
     """The agent over these tickets. It is told an address, and nothing else of Protégé."""
     file = home / "tickets.json"
     file.write_text(json.dumps({"triage": TRIAGE, "reply": REPLY, "tickets": texts}))
-    subprocess.run(["npx", "tsx", "desk.ts", f"{address}/a/desk", str(file.resolve())], cwd=HERE, check=True)
+    subprocess.run(["npx", "tsx", "desk.ts", f"{address}/a/desk", str(file.resolve())], cwd=NODE, check=True)
 
 
 @contextmanager

@@ -5,5 +5,4 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 bash shared/setup.sh
-npm install --prefix examples/gateway --no-audit --no-fund --no-package-lock --ignore-scripts --silent
 .venv/bin/python examples/gateway/gateway.py "$@"
