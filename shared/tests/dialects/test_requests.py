@@ -201,6 +201,18 @@ def test_forms_that_are_asked_for_are_told() -> None:
         assert told["json_schema"]["schema"] == schema, path
 
 
+@pytest.mark.parametrize(
+    ("model", "signs"),
+    [("gemini-2.5-pro", False), ("gemini-3-pro-preview", True), ("gemini-3.5-flash", True), ("gpt-5", False),
+     ("gemini-12-pro", True), ("gemini-flash-latest", True), ("gemini-1.5-flash-latest", False)],
+)  # fmt: skip
+def test_models_that_sign_their_calls_keep_them(model: str, signs: bool) -> None:
+    tools = [{"functionDeclarations": [FUNCTION]}]
+    found = asked(f"/v1beta/models/{model}:generateContent", {"contents": CONTENTS, "tools": tools})
+    assert (found.teacher_only is not None) is signs
+    assert asked(f"/v1beta/models/{model}:generateContent", {"contents": CONTENTS}).teacher_only is None
+
+
 def test_the_choice_of_tools_is_told() -> None:
     named = {"type": "function", "function": {"name": "f"}}
     choices: list[tuple[str, dict[str, Any], Any]] = [

@@ -27,7 +27,7 @@ _MEDIA_FIELDS = ("inlineData", "inline_data", "fileData", "file_data", "images",
 _DEEPER = ("content", "parts", "output", "functionResponse", "function_response")
 _DEEPEST = 6
 _CHOICES = ("function", "tool", "auto", "any", "none", "required")
-_SIGNING = re.compile(r"gemini-(?:[3-9]|[1-9]\d)")
+_SIGNING = re.compile(r"gemini-(?:[3-9]|[1-9]\d|[a-z-]{1,30}latest)")
 
 
 def holds_media(turns: Any, depth: int = 0) -> bool:
