@@ -42,8 +42,9 @@ def answered(said: Any) -> Any:
 
 
 def _tells(document: Mapping[str, Any]) -> bool:
-    named = any(name in document for name in _IDS)
-    return named and "correction" in document and not any(name in document for name in _REQUESTS)
+    if "correction" not in document:
+        return False
+    return any(name in document for name in _IDS) and not any(name in document for name in _REQUESTS)
 
 
 def form() -> Format:

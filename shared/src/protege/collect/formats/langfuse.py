@@ -133,6 +133,7 @@ _MARKS = frozenset((*_FIELDS, "usage_details", "providedModelName", "provided_mo
 
 _SCORED = frozenset({"dataType", "data_type"})
 _ITEM = frozenset({"expectedOutput", "expected_output"})
+_JUDGING = _SCORED | _ITEM
 _OF_ITEMS = ("datasetId", "dataset_id", "sourceObservationId", "source_observation_id")
 
 
@@ -145,7 +146,7 @@ def _is_item(document: Mapping[str, Any]) -> bool:
 
 
 def _tells(document: Mapping[str, Any]) -> bool:
-    if _is_score(document) or _is_item(document):
+    if not _JUDGING.isdisjoint(document) and (_is_score(document) or _is_item(document)):
         return True
     if isinstance(document.get("observations"), Sequence) and "id" in document:
         return True

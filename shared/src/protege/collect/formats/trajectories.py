@@ -90,16 +90,13 @@ def _listed(value: Any) -> list[Any]:
 
 
 def _is_swe(document: Mapping[str, Any]) -> bool:
-    steps = _listed(document.get("trajectory"))
-    history = _listed(document.get("history"))
-    return (
-        bool(steps or history)
-        and all(isinstance(step, Mapping) for step in (*steps[:1], *history[:1]))
-        and (
-            "trajectory" in document
-            and ("history" in document or "replay_config" in document or "environment" in document)
-        )
-    )
+    if "trajectory" not in document or _MARKS.isdisjoint(document):
+        return False
+    held = (*_listed(document["trajectory"])[:1], *_listed(document.get("history"))[:1])
+    return bool(held) and all(isinstance(item, Mapping) for item in held)
+
+
+_MARKS = frozenset({"history", "replay_config", "environment"})
 
 
 def tau_form() -> Format:
