@@ -72,6 +72,14 @@ def test_what_the_model_reads_in_one_line_hangs_on_no_other() -> None:
     assert alone == ["Agnieszka Kowalczyk"] == beside[:1]
 
 
+@pytest.mark.parametrize(
+    "text", ['{"ssn": [], "name": 5e-324}', '{"name": 1e5, "ssn": 2}', '{"city": 5e300, "email": 7}']
+)
+def test_a_number_is_no_name(text: str) -> None:
+    policy = RedactionPolicy(types=frozenset(TYPES), model=False)
+    assert orjson.loads(Redactor(policy, "c").redact([text]).texts[0]).keys() == orjson.loads(text).keys()
+
+
 @pytest.mark.parametrize("number", ["12345e10", "5.36904399e8", "-123456789", "1.5E+09", "123456789"])
 def test_a_number_under_a_key_stays_a_number(number: str) -> None:
     policy = RedactionPolicy(types=frozenset(TYPES), model=False)

@@ -26,6 +26,8 @@ _OF_BIRTH = re.compile(r"(?i)\b(?:born|birth|dob|geboren|nacid[oa]|naissance|né
 _SURE = frozenset({"EMAIL_ADDRESS", "IBAN_CODE", "IP_ADDRESS"})
 """Types whose form is proof, also under a key whose values are nobody's."""
 _BARE = re.compile(r"[0-9]+")
+_IN_WORDS = frozenset({"PERSON", "LOCATION", "EMAIL_ADDRESS"})
+"""A number of JSON is none of these, whatever its key says: a name in its place would be no JSON."""
 
 
 class Find(NamedTuple):
@@ -75,7 +77,8 @@ def finds(pieces: Sequence[Leaf], policy: RedactionPolicy, *, forms: bool = Fals
 
 
 def _said(leaf: Leaf, policy: RedactionPolicy) -> str | None:
-    return said_by(leaf, policy.keys) if leaf.kind in ("value", "number") else None
+    type_ = said_by(leaf, policy.keys) if leaf.kind in ("value", "number") else None
+    return None if leaf.kind == "number" and type_ in _IN_WORDS else type_
 
 
 # What has a form
