@@ -328,3 +328,12 @@ def test_figures_tell_who_answered(stand: Make):
     told = CLIENT.get(f"{at.url}/protege/metrics").text
     assert 'protege_gateway_requests_total{by="upstream",front="openai"}' in told
     assert 'protege_gateway_requests_total{by="gateway",front="none"}' in told
+
+
+def test_a_long_answer_is_recorded_as_one_though_its_client_has_gone_by_then(stand: Make):
+    long = chat("word " * 200_000)
+    at = stand(Fake(parts=[long]))
+    for _ in range(3):
+        assert post(at).content == long
+    calls = at.calls(3)
+    assert [call.error for call in calls] == [None] * 3 and len(calls[0].response["content"]) == 1_000_000

@@ -1,4 +1,4 @@
-"""The gateway as a Starlette application."""
+"""The gateway as an ASGI application."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import orjson
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Mount, Route, WebSocketRoute
-from starlette.types import Receive, Scope, Send
+from starlette.routing import Route, WebSocketRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from ..capture import Answerer
@@ -25,13 +25,13 @@ VARIABLE = "PROTEGE_GATEWAY"
 """The environment variable that tells a worker its settings, and where to count."""
 
 
-def from_environment() -> Starlette:
+def from_environment() -> ASGIApp:
     """The application of a worker."""
     told = orjson.loads(os.environ[VARIABLE])
     return app(Settings.from_record(told["settings"]), Path(told["figures"]))
 
 
-def app(settings: Settings, figures: Path, router: Answerer | None = None) -> Starlette:
+def app(settings: Settings, figures: Path, router: Answerer | None = None) -> ASGIApp:
     """A gateway with these settings. figures: the folder in which its workers count. router: see `Proxy`."""
     counts = Figures(figures)
 
@@ -51,13 +51,17 @@ def app(settings: Settings, figures: Path, router: Answerer | None = None) -> St
     async def metrics(_: Request) -> Response:
         return Response(counts.exposition(), headers={"content-type": CONTENT_TYPE})
 
-    own = [Route("/protege/health", health), Route("/protege/metrics", metrics)]
-    others = [WebSocketRoute("/{path:path}", _no_socket), Mount("/", _forwarded)]
-    return Starlette(routes=[*own, *others], lifespan=lifespan)
+    routes = [Route("/protege/health", health), Route("/protege/metrics", metrics)]
+    own = Starlette(routes=[*routes, WebSocketRoute("/{path:path}", _no_socket)], lifespan=lifespan)
 
+    async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
+        """Requests of others go past Starlette, whose layers would wrap each part of an answer."""
+        if scope["type"] == "http" and not scope["path"].startswith("/protege/"):
+            await scope["state"]["proxy"](scope, receive, send)
+        else:
+            await own(scope, receive, send)
 
-async def _forwarded(scope: Scope, receive: Receive, send: Send) -> None:
-    await scope["state"]["proxy"](scope, receive, send)
+    return dispatch
 
 
 async def _no_socket(socket: WebSocket) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import unquote
@@ -70,6 +70,7 @@ class Proxy:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         incoming = Incoming(scope, receive)
+        send = incoming.sending(send)
         address = address_of(incoming.method, incoming.path, incoming.headers)
         try:
             by = await self._answer(incoming, address, send)
@@ -283,19 +284,20 @@ def _check_scope(admitted: Admitted, exchange: Exchange | None) -> None:
         raise Refusal(403, "this key is not for that node")
 
 
-async def _while_there(incoming: Incoming, work: Coroutine[Any, Any, T]) -> T:
+async def _while_there(incoming: Incoming, work: Awaitable[T]) -> T:
     """What comes of the work. It is cancelled when the client goes. Raises ClientGone."""
-    task, gone = asyncio.ensure_future(work), asyncio.ensure_future(incoming.gone())
+    mine = asyncio.current_task()
+    assert mine is not None
+    gone = asyncio.ensure_future(incoming.gone())
+    gone.add_done_callback(lambda done: None if done.cancelled() else mine.cancel())
     try:
-        await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            return task.result()
-        raise ClientGone
+        return await work
+    except asyncio.CancelledError:
+        if gone.done() and not gone.cancelled() and not mine.uncancel():
+            raise ClientGone from None
+        raise
     finally:
         gone.cancel()
-        if not task.done():
-            task.cancel()
-            await asyncio.wait((task,))
 
 
 async def send_whole(send: Send, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> None:

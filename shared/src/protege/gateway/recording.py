@@ -2,43 +2,62 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+import queue
+import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
-from ..capture import recorder_of
+from ..collect import Recorder
 from ..common.logs import log_once
 from .media import Media, store
 
+MOST = 10_000
+"""While the disk hangs, so many calls wait in memory. Further ones are lost."""
+END_S = 5.0
+"""The longest wait for the disk at the end."""
+
+Job: TypeAlias = tuple[dict[str, Any], tuple[Media, ...]] | None
+
 
 class Recording:
-    """Records the calls of one home, in order. A disk that hangs holds its thread for a moment only (`Recorder`)."""
+    """Records the calls of one home, in order. `lost` counts those that came while the disk hung for too long."""
 
     def __init__(self, home: Path) -> None:
+        self.lost = 0
         self._home = home
-        self._recorder = recorder_of(home)
-        self._thread = ThreadPoolExecutor(1, "protege-recording")
+        self._recorder = Recorder(home, own_thread=True)
+        self._jobs: queue.Queue[Job] = queue.Queue(MOST)
+        self._thread = threading.Thread(target=self._work, name="protege-recording", daemon=True)
+        self._thread.start()
 
     def with_media(self, media: tuple[Media, ...]) -> WithMedia:
         """A recorder for one call. media: what was set apart from it, which is stored first."""
         return WithMedia(self, media)
 
     def submit(self, call_record: dict[str, Any], media: tuple[Media, ...]) -> None:
-        """Leave a call to the thread."""
-        self._thread.submit(self._record, call_record, media)
+        """Leave a call to the thread. Never waits."""
+        try:
+            self._jobs.put_nowait((call_record, media))
+        except queue.Full:
+            self.lost += 1
 
     def close(self) -> None:
-        """Return once all calls are written, or held in memory because the disk hangs."""
-        self._thread.shutdown()
+        """Return once all calls are written; if the disk hangs, after END_S."""
+        try:
+            self._jobs.put(None, timeout=END_S)
+        except queue.Full:
+            return
+        self._thread.join(END_S)
 
-    def _record(self, call_record: dict[str, Any], media: tuple[Media, ...]) -> None:
-        """A file that cannot be written costs itself alone."""
-        for each in media:
-            try:
-                store(self._home, each)
-            except (OSError, ValueError) as error:
-                log_once("Storing an image or file", error)
-        self._recorder.record(call_record)
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            call_record, media = job
+            for each in media:  # one that cannot be written costs itself alone
+                try:
+                    store(self._home, each)
+                except (OSError, ValueError) as error:
+                    log_once("Storing an image or file", error)
+            self._recorder.record(call_record)
 
 
 class WithMedia:

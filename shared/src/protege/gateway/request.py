@@ -30,6 +30,8 @@ class Incoming:
         self.query_string: str = scope["query_string"].decode("latin-1")
         self.raw_headers: list[tuple[bytes, bytes]] = list(scope["headers"])
         self.headers: Mapping[str, str] = {n.decode("latin-1"): v.decode("latin-1") for n, v in self.raw_headers}
+        self.answered = False
+        """Whether the last part of the answer is on its way."""
         self._receive = receive
         self._held: list[bytes] = []
         self._more = True
@@ -62,9 +64,21 @@ class Incoming:
             yield await self._part()
 
     async def gone(self) -> None:
-        """Returns once the client has gone, or has its answer. To be called when the body has been read."""
+        """Returns if the client goes before it has its answer. To be called when the body has been read."""
         while (await self._receive())["type"] != "http.disconnect":
             pass
+        if self.answered:
+            await asyncio.Future()
+
+    def sending(self, send: Send) -> Send:
+        """`send`, which takes note of the last part of the answer."""
+
+        async def noted(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "http.response.body" and not message.get("more_body"):
+                self.answered = True
+            await send(message)
+
+        return noted
 
     async def _part(self) -> bytes:
         try:
