@@ -56,8 +56,3 @@ def test_names_are_short_and_print():
         {"x-protege-run": "a\x1b[2J" + "b" * 500, "x-protege-node": "/".join("x" * 30)}, {}, None, {"messages": []}
     )
     assert place.run == "a[2J" + "b" * 195 and len(place.node) == 10
-
-
-def test_tries_of_one_request_are_one_call():
-    assert place_of({"idempotency-key": "k"}, {}, None, {"messages": []}).call_id == "idempotent-k"
-    assert place_of({}, {}, None, {"messages": []}).call_id is None

@@ -143,7 +143,7 @@ class Watch:
         try:
             reply = self._read(self._parts)
         except BadCall as error:
-            call.failed(f"not read: {error.fact}")
+            call.failed(f"not read: {error.fact}", self._partial())
             return
         if reply is not None:
             call.answered(reply)

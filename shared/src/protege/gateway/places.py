@@ -45,7 +45,6 @@ def place_of(
         agent,
         _first(_runs(headers, body, trace and trace["trace"])),
         _text(headers.get("x-protege-parent")) or (trace["span"] if trace else None),
-        _call_id(headers),
     )
 
 
@@ -70,12 +69,6 @@ def _baggage(header: str) -> Iterator[tuple[str, str]]:
     for member in header[:8192].split(","):
         name, _, value = member.partition(";")[0].partition("=")
         yield name.strip(), unquote(value.strip())
-
-
-def _call_id(headers: Mapping[str, str]) -> str | None:
-    """One id for all tries of a request, where the client names it: then it is stored once."""
-    key = _text(headers.get("idempotency-key"))
-    return f"idempotent-{key}" if key else None
 
 
 def _first(values: Iterator[Any]) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping
 from dataclasses import dataclass
@@ -143,6 +144,7 @@ class Proxy:
 
         def read() -> OpenCall:
             place = place_of(incoming.headers, document, address.agent, asked.record)
+            place = place._replace(call_id=_call_id(incoming.headers, small))
             fields = dict(asked.record)
             return OpenCall(recorder, fields.pop("messages"), fields, place)
 
@@ -263,6 +265,7 @@ class Reading:
             raise BadCall("the answer ended with an error.")
         told_its_end = record.get("finish_reason") or b"[DONE]" in body[-20:]
         if self.whole and "event-stream" in self._kind and not told_its_end:
+            self.whole = False  # what came of it is read next
             raise BadCall("the stream ended before its end was told.")
         used = tokens_used(record.get("usage") or {})
         return Reply(record.get("response"), record.get("finish_reason"), record.get("answered_by"), *used)
@@ -273,6 +276,16 @@ def specialists_reply(outcome: Outcome, asked: Asked) -> Reply:
     assert outcome.message is not None
     reason = "tool_calls" if outcome.message.get("tool_calls") else "stop"
     return Reply(outcome.message, reason, asked.model, outcome.input_tokens, outcome.output_tokens)
+
+
+def _call_id(headers: Mapping[str, str], body: bytes) -> str | None:
+    """One id for all tries of a request whose client marks them as such: it is then stored once.
+
+    No client can choose it, since the request is part of it.
+    """
+    if (key := headers.get("idempotency-key")) is None:
+        return None
+    return f"tried-{hashlib.blake2b(body, key=key.encode()[:64], digest_size=16).hexdigest()}"
 
 
 def _check_scope(admitted: Admitted, exchange: Exchange | None) -> None:

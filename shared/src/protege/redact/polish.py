@@ -52,7 +52,8 @@ _RUN = re.compile(rf"(?<![\w@./-]){_WORD}(?: {_WORD}){{0,3}}(?![\w@])")
 _HONORIFIC = re.compile(
     r"(?i)(?:pan(?:a|u|em|ie|i|ią)?|p\.|dr\.?|mgr\.?|inż\.?|prof\.?|doktor[a-z]*|nazywam się|jestem|imię|nazwisko:?) $"
 )
-_BEGINS = re.compile(r"(?:^|[.!?:…\n]\s*|[-•*] |\A)$")
+_ENDS = (".", "!", "?", ":", "…")
+_BULLETS = ("- ", "• ", "* ")
 _NOBODYS = frozenset(
     _words(
         """
@@ -90,5 +91,10 @@ def _is_person(words: list[str], before: str) -> bool:
         return True
     if _FIRST.fullmatch(words[0].casefold()):
         return True
-    begins = _BEGINS.search(before) is not None  # a word at the beginning of a sentence has its capital from there
-    return not begins and _SURNAME.fullmatch(words[0].casefold()) is not None
+    return not _begins(before) and _SURNAME.fullmatch(words[0].casefold()) is not None
+
+
+def _begins(before: str) -> bool:
+    """Whether a sentence or a line begins after this text: a word there has its capital from that."""
+    said = before.rstrip()
+    return not said or said.endswith(_ENDS) or "\n" in before[len(said) :] or before.endswith(_BULLETS)
