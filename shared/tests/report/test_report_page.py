@@ -364,3 +364,16 @@ def test_without_plotly_only_the_page_is_refused(tmp_path: Path, monkeypatch: py
     assert write_report(tmp_path / "report.json", DATA).exists() and write_report(tmp_path / "report.md", DATA).exists()
     with pytest.raises(MissingDependency, match="plotly"):
         write_report(tmp_path / "report.html", DATA)
+
+
+def test_what_people_corrected_is_told_apart(tmp_path: Path) -> None:
+    counted = {"n": 7, "as_corrected": 4, "as_teacher": 2}
+    example = ShownExample("wrong", "Entry: Chandler", "person", "trade name", 0.9, "company of people")
+    task = replace(LIVE, corrected=12, corrections=counted, worst=(example,), examples=(example,))
+    data = ReportData((task,), 400, 0.0)
+    said = "12 calls; 7 held-out calls, answered 4 times as they say, 2 as the teacher, 1 otherwise"
+    page, text = (write_report(tmp_path / f"report.{kind}", data).read_text() for kind in ("html", "md"))
+    assert said in page and said in text and "company of people" in page and "company of people" in text
+    assert data.to_record()["tasks"][0]["corrections"] == counted
+    none = write_report(tmp_path / "none.md", ReportData((LIVE,), 400, 0.0)).read_text()
+    assert "Corrected by people: none" in none
