@@ -28,8 +28,12 @@ PATHS = {
     "/v1beta/models": ("gemini", "/v1beta/models"),
     "/api/chat": ("ollama", "/api/chat"),
     "/api/tags": ("ollama", "/api/tags"),
+    "/a/x/": ("ollama", "/"),
+    "/api/v1/models": ("openai", "/api/v1/models"),
 }
-NOBODYS = ("/", "", "/etc/passwd", "/v2/chat", "/a/x", "/a//v1/chat", "/k/x/", "/%2e%2e/v1")
+NOBODYS = (
+    "/etc/passwd", "/v2/chat", "/a/x", "/a//v1/chat", "/%2e%2e/v1", "/v1/../../admin", "/v1/%2E%2e/admin", "/v1/./x",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -47,6 +51,7 @@ def test_a_header_tells_whose_a_path_is_that_several_have():
     named = {"anthropic-version": "anthropic", "x-api-key": "anthropic", "x-goog-api-key": "gemini", "api-key": "azure"}
     for header, front in named.items():
         assert address_of("GET", "/v1/models", {header: "1"}).front == front
+    assert address_of("POST", "/api/event_logging/batch", {"anthropic-version": "1"}).front == "anthropic"
 
 
 @pytest.mark.parametrize("path", ["/a/The%20Clerk/k/KEY/v1/responses", "//k/KEY//a/The%20Clerk//v1/responses"])
@@ -62,7 +67,7 @@ def test_an_agents_name_is_short_and_prints():
 def test_a_version_that_address_and_path_have_stands_once():
     assert joined("https://h/api/v1", "/v1/chat/completions") == "https://h/api/v1/chat/completions"
     assert joined("https://h", "/v1/chat/completions") == "https://h/v1/chat/completions"
-    assert joined("https://h/openai", "/openai/deployments/d") == "https://h/openai/openai/deployments/d"
+    assert joined("https://h/openai", "/openai/deployments/d") == "https://h/openai/deployments/d"
 
 
 def test_settings_are_read_as_they_are_written():

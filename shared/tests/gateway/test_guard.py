@@ -14,7 +14,7 @@ from gateways import stand as stand
 from protege.errors import BadInput, WorkspaceError
 from protege.gateway.keys import FOLDER, Keys, keys_of, new_key, revoke
 from protege.gateway.running import run
-from protege.gateway.settings import settings
+from protege.gateway.settings import Upstream, settings
 
 Make = Callable[..., Stand]
 CHAT: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
@@ -111,3 +111,47 @@ def test_without_the_upstreams_key_the_client_is_told(stand: Make, tmp_path: Pat
 def test_nobody_else_on_the_network_may_ask_without_a_key(tmp_path: Path):
     with pytest.raises(BadInput, match="Anyone"):
         run(settings(tmp_path / "home", host="0.0.0.0", port=0))
+
+
+def test_a_name_that_is_given_anew_is_the_new_key_alone(stand: Make, tmp_path: Path):
+    home = tmp_path / "home"
+    old = new_key(home, "ann")
+    at = stand()
+    assert asked(at, **{"x-protege-key": old}) == 200
+    revoke(home, "ann")
+    new = new_key(home, "ann")
+    time.sleep(0.4)
+    assert asked(at, **{"x-protege-key": old}) == 401
+    assert asked(at, **{"x-protege-key": new}) == 200
+
+
+def test_a_key_of_ours_that_is_shown_twice_goes_no_further(
+    stand: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("UPSTREAM_KEY", "upstream-secret")
+    key = new_key(tmp_path / "home", "ann")
+    at = stand(credentials=(("openai", "UPSTREAM_KEY"),))
+    assert asked(at, f"/k/{key}/v1/chat/completions", authorization=f"Bearer {key}") == 200
+    assert asked(at, **{"x-protege-key": key, "authorization": f"Bearer {key}"}) == 200
+    assert all(headers["authorization"] == "Bearer upstream-secret" for _, _, headers, _ in at.upstream.asked)
+
+
+def test_a_credential_goes_to_its_upstream_alone(stand: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("UPSTREAM_KEY", "upstream-secret")
+    key = new_key(tmp_path / "home", "ann")
+    other = stand().upstream
+    at = stand(
+        upstreams=(Upstream("openai", "", "http://127.0.0.1:9"), Upstream("openai", "local", "http://127.0.0.1:9")),
+        credentials=(("openai", "UPSTREAM_KEY"),),
+    )
+    assert asked(at, authorization=f"Bearer {key}") == 502
+    assert asked(at, **{"authorization": f"Bearer {key}", "x-protege-upstream": "local"}) == 401
+    assert other.asked == []
+
+
+def test_an_allowed_page_may_ask_first_without_a_key(stand: Make, tmp_path: Path):
+    new_key(tmp_path / "home", "ann")
+    at = stand(origins=("https://mine.example",))
+    headers = {"origin": "https://mine.example", "access-control-request-method": "POST"}
+    assert CLIENT.request("OPTIONS", f"{at.url}/v1/chat/completions", headers=headers).status_code == 200
+    assert CLIENT.get(f"{at.url}/protege/metrics").status_code == 401

@@ -54,6 +54,15 @@ def test_texts_stay_where_they_are():
     assert set_apart(body) == (body, ())
 
 
+@pytest.mark.parametrize("text", ["ACGT" * 1100, "see this;base64," + "A" * 5000])
+def test_text_that_looks_like_an_image_stays_text(stand: Callable[..., Stand], text: str):
+    at = stand()
+    body = {"model": "m", "messages": [{"role": "user", "content": text}]}
+    assert CLIENT.post(f"{at.url}/v1/chat/completions", json=body).status_code == 200
+    (call,) = at.calls()
+    assert call.request.messages[0]["content"] == text and call.decision != "holds images, audio or files"
+
+
 def test_it_takes_time_by_the_length_alone():
     for unit in ('"', "A", '"A', 'A"', "A=", '","'):
         set_apart((unit * 2_000_000).encode()[:2_000_000])

@@ -100,7 +100,33 @@ def test_a_client_that_goes_cancels_the_upstream_and_what_came_is_recorded(stand
             pass
     assert at.upstream.gone.wait(5)
     (call,) = at.calls()
-    assert call.response["content"] == "Good " and call.error.startswith("ClientGone")
+    assert call.response["content"] == "Good " and call.error == "the client left"
+
+
+def test_a_client_that_goes_once_the_end_is_told_has_its_answer(stand: Make):
+    at = stand(Fake(headers=SSE, parts=[*STREAM, 20.0]))
+    with CLIENT.stream("POST", f"{at.url}/v1/chat/completions", json={**CHAT, "stream": True}) as answer:
+        came = answer.iter_raw()
+        while b"[DONE]" not in next(came):
+            pass
+    (call,) = at.calls()
+    assert (call.error, call.response["content"], call.finish_reason) == (None, "Good day", "stop")
+
+
+LINES = [(b"content-type", b"application/x-ndjson")]
+CUT: dict[str, tuple[str, dict[str, Any], list[tuple[bytes, bytes]], bytes]] = {
+    "ollama": ("/api/chat", CHAT, LINES, b'{"message":{"role":"assistant","content":"Good "},"done":false}\n'),
+    "plain": ("/v1/chat/completions", {**CHAT, "stream": True}, [(b"content-type", b"text/plain")], STREAM[1]),
+}
+
+
+@pytest.mark.parametrize("name", CUT)
+def test_a_stream_of_any_kind_without_its_end_is_no_answer(stand: Make, name: str):
+    path, body, headers, part = CUT[name]
+    at = stand(Fake(headers=headers, parts=[part]))
+    assert post(at, path, body).content == part
+    (call,) = at.calls()
+    assert "before its end" in call.error and call.response["content"] == "Good "
 
 
 def test_an_upstream_that_breaks_off_breaks_the_client_off(stand: Make):
@@ -166,6 +192,25 @@ def test_nothing_is_forwarded_where_no_upstream_is_set(stand: Make):
     assert at.upstream.asked == []
     only = stand(upstreams=(Upstream("openai", "", "http://127.0.0.1:9"),))
     assert post(only, "/v1/messages", {**CHAT, "max_tokens": 5}).status_code == 404
+
+
+def test_nothing_is_tried_again(stand: Make):
+    at = stand(Fake(parts=[b"{}"]))
+    for _ in range(2):
+        assert CLIENT.get(f"{at.url}/v1/models").status_code == 200
+    at.upstream.breaks, at.upstream.parts = True, []
+    with pytest.raises(httpx.RemoteProtocolError):
+        CLIENT.get(f"{at.url}/v1/models")
+    assert len(at.upstream.asked) == 3
+
+
+def test_a_request_of_many_parts_passes_and_holds_nobody_up(stand: Make):
+    at = stand()
+    many = b'{"model":"m","messages":[' + b"{}," * 400_000 + b"{}]}"
+    began = time.monotonic()
+    assert post(at, body=many).status_code == 200
+    assert time.monotonic() - began < 5
+    assert at.upstream.asked[0][3] == many
 
 
 def test_a_redirect_is_the_clients_to_follow(stand: Make):

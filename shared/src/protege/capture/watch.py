@@ -83,6 +83,10 @@ class Watch:
         """The stream has ended. A stream without parts counts as failed."""
         self._close(self._answered if self._parts else lambda call: call.failed(EMPTY))
 
+    def left(self, reason: str) -> None:
+        """Whoever asked has left. The call is answered if the whole answer had come by then, else it failed."""
+        self._close(lambda call: self._answered(call, reason))
+
     def failed(self, reason: str) -> None:
         """There is no answer, or none to learn from. reason: without content of the call."""
         self._close(lambda call: call.failed(reason, self._partial()))
@@ -139,11 +143,11 @@ class Watch:
             log_once("Reading a part of an answer", error)
             return None
 
-    def _answered(self, call: OpenCall) -> None:
+    def _answered(self, call: OpenCall, otherwise: str | None = None) -> None:
         try:
             reply = self._read(self._parts)
         except BadCall as error:
-            call.failed(f"not read: {error.fact}", self._partial())
+            call.failed(otherwise or f"not read: {error.fact}", self._partial())
             return
         if reply is not None:
             call.answered(reply)

@@ -20,6 +20,9 @@ MOST_NAME = 100
 """The most characters of an agent's name."""
 
 _PREFIX = re.compile(r"/+([ak])/([^/]{1,300})(?=/)")
+_OLLAMA = re.compile(r"/(?:$|api/(?!v1/))")
+"""Its command line asks for / first."""
+_DOTS = re.compile(r"/(?:\.|%2e){1,2}(?=/|$)", re.IGNORECASE)
 _SHORT = re.compile(r"/(?:messages|chat/completions|completions|responses|embeddings|models)(?=/|$)")
 _GEMINI = re.compile(
     r"/v1(?:alpha|beta)\w{0,8}/"
@@ -51,6 +54,8 @@ def address_of(method: str, path: str, headers: Mapping[str, str]) -> Address:
         path = path[match.end() :]
     path = _mended(path)
     agent = "".join(c for c in named.get("a", "") if c.isprintable())[:MOST_NAME]
+    if _DOTS.search(path):  # it would lead out of the upstream's own path
+        return Address(None, path)
     operation = dialect_at(method, unquote(path))
     front = operation.front if operation.dialect is not None else _front(path, headers)
     return Address(front, path, agent or None, named.get("k"), operation.dialect)
@@ -70,18 +75,18 @@ def _front(path: str, headers: Mapping[str, str]) -> str | None:
         return "azure"
     if _GEMINI.match(path) or "x-goog-api-key" in headers:
         return "gemini"
-    if path.startswith("/api/"):
-        return "ollama"
-    if not path.startswith("/v1/"):
-        return None
     if path.startswith("/v1/messages") or "anthropic-version" in headers or "x-api-key" in headers:
-        return "anthropic"
+        return "anthropic" if path.startswith(("/v1/", "/api/")) else None
+    if _OLLAMA.match(path):
+        return "ollama"
+    if not path.startswith(("/v1/", "/api/v1/")):
+        return None
     return "azure" if "api-key" in headers else "openai"
 
 
 def joined(base: str, path: str) -> str:
     """An upstream's address with a path. A version that both have stands once."""
     version = f"/{path.split('/', 2)[1]}"
-    if base.endswith(version) and version.startswith("/v"):
+    if base.endswith(version) and (version.startswith("/v") or version == "/openai"):
         base = base[: -len(version)]
     return f"{base}{path}"

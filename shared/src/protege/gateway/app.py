@@ -16,8 +16,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from ..capture import Answerer
+from .address import address_of
 from .figures import CONTENT_TYPE, Figures
+from .guard import Guard
 from .proxy import Proxy
+from .refusals import Refusal, written
+from .request import Incoming
 from .settings import Settings
 from .upstream import Upstreams
 
@@ -33,7 +37,7 @@ def from_environment() -> ASGIApp:
 
 def app(settings: Settings, figures: Path, router: Answerer | None = None) -> ASGIApp:
     """A gateway with these settings. figures: the folder in which its workers count. router: see `Proxy`."""
-    counts = Figures(figures)
+    counts, guard = Figures(figures), Guard(settings)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[dict[str, Proxy]]:
@@ -48,7 +52,12 @@ def app(settings: Settings, figures: Path, router: Answerer | None = None) -> AS
     async def health(_: Request) -> Response:
         return JSONResponse({"ok": True})
 
-    async def metrics(_: Request) -> Response:
+    async def metrics(asked: Request) -> Response:
+        incoming = Incoming(asked.scope, asked.receive)
+        try:
+            guard.admit(incoming, address_of("GET", incoming.path, incoming.headers))
+        except Refusal as refusal:
+            return Response(written(refusal, None), refusal.status, media_type="application/json")
         return Response(counts.exposition(), headers={"content-type": CONTENT_TYPE})
 
     routes = [Route("/protege/health", health), Route("/protege/metrics", metrics)]

@@ -35,7 +35,8 @@ def running(home: Path) -> str | None:
     """The address of the gateway that runs on a home; None if none does."""
     try:
         told = orjson.loads((home / FILE).read_bytes())
-        os.kill(int(told["pid"]), 0)
+        if os.name == "posix":  # elsewhere it would end the process
+            os.kill(int(told["pid"]), 0)
         return str(told["address"])
     except PermissionError:  # another user's process
         return None

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
-from typing import Any
 
 import brotli
 
 from ..errors import BadCall
+
+STEP = 1 << 20
+"""Bytes that are decompressed at a time, so that what unfolds to gigabytes is noticed before it has."""
 
 
 def decoded(body: bytes, coding: str, most: int) -> bytes:
@@ -47,7 +48,15 @@ def _zlib(body: bytes, coding: str, most: int) -> bytes:
 
 
 def _brotli(body: bytes, most: int) -> bytes:
-    return _in_steps(brotli.Decompressor().process, body, most)
+    decompressor, pieces, size = brotli.Decompressor(), [], 0
+    piece = decompressor.process(body, output_buffer_limit=STEP)
+    while piece or not decompressor.can_accept_more_data():
+        pieces.append(piece)
+        size += len(piece)
+        if size > most:
+            break
+        piece = decompressor.process(b"", output_buffer_limit=STEP)
+    return _bounded(b"".join(pieces), most)
 
 
 def _zstd(body: bytes, most: int) -> bytes:
@@ -56,21 +65,9 @@ def _zstd(body: bytes, most: int) -> bytes:
     except ImportError:
         raise BadCall("an answer is compressed with zstd; pip install zstandard") from None
     try:
-        return _in_steps(zstandard.ZstdDecompressor().decompressobj().decompress, body, most)
+        return _bounded(zstandard.ZstdDecompressor().stream_reader(body).read(most + 1), most)
     except zstandard.ZstdError:
         raise BadCall("an answer is not compressed as it says.") from None
-
-
-def _in_steps(decompress: Callable[[Any], bytes], body: bytes, most: int) -> bytes:
-    """Decompressed a few KB at a time, so that what unfolds to gigabytes is noticed before it has."""
-    pieces: list[bytes] = []
-    size = 0
-    for at in range(0, len(body), 4096):
-        pieces.append(decompress(body[at : at + 4096]))
-        size += len(pieces[-1])
-        if size > most:
-            break
-    return _bounded(b"".join(pieces), most)
 
 
 def _bounded(body: bytes, most: int) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from typing import NamedTuple
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import urlsplit
 
 from ..common.loopback import is_loopback
 from ..errors import WorkspaceError
@@ -25,6 +25,8 @@ _CREDENTIAL: Mapping[str, tuple[bytes, bytes]] = {
 """The header in which each API is given a key, and what stands before it there."""
 _CREDENTIAL_HEADERS = ("authorization", "x-api-key", "api-key", "x-goog-api-key")
 _ORIGIN, _OWN_KEY = "origin", "x-protege-key"
+PICKED = "x-protege-upstream"
+"""The header by which a client picks among a front's upstreams."""
 
 
 class Admitted(NamedTuple):
@@ -47,19 +49,28 @@ class Guard:
 
     def admit(self, incoming: Incoming, address: Address) -> Admitted:
         """Who asks. Raises Refusal."""
-        self._check_browser(incoming.headers)
-        shown, as_credential = _shown(incoming, address)
+        self.check_browser(incoming.headers)
+        if incoming.method == "OPTIONS" and _ORIGIN in incoming.headers:  # a browser asks first, without any key
+            return Admitted(None, {}, incoming.query_string)
+        shown = incoming.headers.get(_OWN_KEY) or address.key
+        ours = [name for name in _CREDENTIAL_HEADERS if _bare(incoming.headers.get(name, "")).startswith(MARK)]
+        in_query = [part for part in incoming.query_string.split("&") if part.startswith(f"key={MARK}")]
+        if shown is None and ours:
+            shown = _bare(incoming.headers[ours[0]])
+        elif shown is None and in_query:
+            shown = in_query[0].removeprefix("key=")
         try:
             key = self._keys.of(shown) if shown and self._keys.needed else None
             if self._keys.needed and key is None:
                 raise Refusal(401, "no valid key of this gateway: give one as x-protege-key, in /k/KEY/, or as api key")
         except WorkspaceError:
             raise Refusal(500, "the gateway's keys cannot be read: see `protege keys`") from None
-        if key is None or not as_credential:
+        if not (ours or in_query):
             return Admitted(key, {}, incoming.query_string)
-        return Admitted(key, self._credential(address), _without_key(incoming.query_string))
+        query = "&".join(part for part in incoming.query_string.split("&") if part not in in_query)
+        return Admitted(key, self._credential(incoming, address), query)
 
-    def _check_browser(self, headers: Mapping[str, str]) -> None:
+    def check_browser(self, headers: Mapping[str, str]) -> None:
         """A web page must not use its visitor's gateway: not from its own origin, nor by a name that it points here."""
         origin = headers.get(_ORIGIN)
         if origin is not None and origin not in self._settings.origins:
@@ -67,10 +78,11 @@ class Guard:
         if is_loopback(self._settings.host) and not is_loopback(_host_in(headers.get("host", ""))):
             raise Refusal(403, "the Host header names no address of this machine")
 
-    def _credential(self, address: Address) -> Mapping[bytes, bytes]:
+    def _credential(self, incoming: Incoming, address: Address) -> Mapping[bytes, bytes]:
         """The upstream's key, for a client whose key is ours and must go no further."""
         front = address.front or ""
-        variable = dict(self._settings.credentials).get(front)
+        picked = incoming.headers.get(PICKED, "")
+        variable = dict(self._settings.credentials).get(f"{front}/{picked}".rstrip("/"))
         secret = os.environ.get(variable, "") if variable else ""
         if not secret:
             raise Refusal(401, "this gateway has no key for that API: start it with --credentials FRONT=VARIABLE")
@@ -78,20 +90,8 @@ class Guard:
         return {**{each.encode(): b"" for each in _CREDENTIAL_HEADERS}, name: before + secret.encode()}
 
 
-def _shown(incoming: Incoming, address: Address) -> tuple[str | None, bool]:
-    """The key of ours that a client shows, and whether it shows it in place of the upstream's."""
-    if key := incoming.headers.get(_OWN_KEY) or address.key:
-        return key, False
-    written = [incoming.headers.get(name, "").removeprefix("Bearer ") for name in _CREDENTIAL_HEADERS]
-    if "key=" in incoming.query_string:
-        written.append(incoming.query.get("key", ""))
-    return next(((each, True) for each in written if each.startswith(MARK)), (None, False))
-
-
-def _without_key(query_string: str) -> str:
-    pairs = parse_qsl(query_string, keep_blank_values=True)
-    kept = [(name, value) for name, value in pairs if not (name == "key" and value.startswith(MARK))]
-    return query_string if len(kept) == len(pairs) else urlencode(kept)
+def _bare(header: str) -> str:
+    return header.removeprefix("Bearer ")
 
 
 def _host_in(header: str) -> str:

@@ -6,11 +6,12 @@ LOOK_S: a key that was revoked is refused within a second.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,7 +101,8 @@ class Keys:
 
     def __init__(self, home: Path) -> None:
         self._home = home
-        self._known: dict[str, Key] = {}
+        self._known: dict[tuple[str, int], Key] = {}
+        """By name and by when the file was written: a name may be given anew."""
         self._needed = False
         self._looked_s = float("-inf")
 
@@ -116,6 +118,13 @@ class Keys:
         digest = _digest(key)
         return next((each for each in self._known.values() if each.digest == digest), None)
 
+    def _looked_at(self, names: list[str]) -> Iterator[tuple[tuple[str, int], Key]]:
+        for name in names:
+            path = self._home / FOLDER / name
+            with contextlib.suppress(FileNotFoundError):  # revoked just now
+                at = (name, path.stat().st_mtime_ns)
+                yield at, self._known.get(at) or _read(path)
+
     def _look(self) -> None:
         if time.monotonic() - self._looked_s < LOOK_S:
             return
@@ -124,5 +133,5 @@ class Keys:
         except OSError:  # a disk in trouble: what was known holds
             return
         self._needed = names is not None
-        self._known = {name: self._known.get(name) or _read(self._home / FOLDER / name) for name in names or ()}
+        self._known = dict(self._looked_at(names or []))
         self._looked_s = time.monotonic()

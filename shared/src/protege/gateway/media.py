@@ -16,12 +16,15 @@ from ..common.files import write_private
 from ..common.trust import make_home
 
 LEAST = 4096
-"""Shorter texts stay where they are. No prose has so many characters of base64 in a row."""
+"""Shorter ones stay where they are."""
 FOLDER = "media"
 SCHEME = "protege-media:"
 """What a record holds in place of the base64: this and the digest of the bytes."""
 
-_BASE64 = re.compile(rb'(?<=[",])[A-Za-z0-9+/_-]{%d,}={0,2}(?=")' % LEAST)
+_BASE64 = re.compile(
+    rb'(?:;base64,|"data"\s{0,9}:\s{0,9}"|"images"\s{0,9}:\s{0,9}\[\s{0,9}")([A-Za-z0-9+/_-]{%d,}={0,2})(?=")' % LEAST
+)
+"""After what stands before it in the APIs that are known."""
 
 
 class Media(NamedTuple):
@@ -39,10 +42,10 @@ def set_apart(body: bytes) -> tuple[bytes, tuple[Media, ...]]:
     pieces: list[bytes] = []
     done, view = 0, memoryview(body)
     for match in _BASE64.finditer(body):
-        text = view[match.start() : match.end()]
+        text = view[match.start(1) : match.end(1)]
         found.append(Media(hashlib.blake2b(text, digest_size=20).hexdigest(), text))
-        pieces += (body[done : match.start()], f"{SCHEME}{found[-1].name}".encode())
-        done = match.end()
+        pieces += (body[done : match.start(1)], f"{SCHEME}{found[-1].name}".encode())
+        done = match.end(1)
     return (b"".join((*pieces, body[done:])), tuple(found)) if found else (body, ())
 
 

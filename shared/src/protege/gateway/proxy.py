@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import unquote
@@ -24,7 +24,7 @@ from ..route import Outcome
 from .address import Address, address_of, joined
 from .coding import decoded
 from .figures import Figures
-from .guard import Admitted, Guard
+from .guard import PICKED, Admitted, Guard
 from .media import set_apart
 from .places import place_of
 from .recording import Recording
@@ -33,9 +33,11 @@ from .request import ClientGone, Incoming, Receive, Scope, Send
 from .settings import Settings
 from .upstream import Headers, Upstreams, answered_headers, asked_headers, failed
 
+MOST_PARTS = 50_000
+"""A request with more objects and lists passes through, and is not read: it would take seconds."""
+GONE = "the client left"
 ASIDE_BYTES = 256 << 10
 """Answers of more bytes are read for their record in another thread, so that they hold nobody else up."""
-_PICKED = "x-protege-upstream"
 T = TypeVar("T")
 
 
@@ -63,7 +65,7 @@ class Proxy:
         self._upstreams = upstreams
         self._figures = figures
         self._guard = Guard(settings)
-        self._recording = Recording(settings.home)
+        self._recording = Recording(settings.home, figures.unrecorded)
 
     def close(self) -> None:
         """Return once all that was answered is recorded."""
@@ -91,7 +93,10 @@ class Proxy:
         url = self._url(incoming, address, admitted)
         body = await incoming.read(self._settings.most_bytes)
         began_s = time.perf_counter()
-        exchange = self._exchange(incoming, address, body)
+        if body is not None and len(body) > ASIDE_BYTES:
+            exchange = await asyncio.to_thread(self._exchange, incoming, address, body)
+        else:
+            exchange = self._exchange(incoming, address, body)
         _check_scope(admitted, exchange)
         headers = asked_headers(incoming.raw_headers, admitted.instead)
         if body is None and (length := incoming.headers.get("content-length")):
@@ -117,7 +122,7 @@ class Proxy:
         """The address at the upstream. Raises Refusal: nothing but the upstreams of the settings is forwarded to."""
         if address.front is None:
             raise Refusal(404, "no API that this gateway stands in front of has this path")
-        picked = incoming.headers.get(_PICKED, "")
+        picked = incoming.headers.get(PICKED, "")
         upstream = self._settings.upstream(address.front, picked)
         if upstream is None:
             which = "of that name " if picked else ""
@@ -130,13 +135,20 @@ class Proxy:
         dialect = address.dialect
         if dialect is None:
             return None
-        if body is None or incoming.headers.get("content-encoding"):
-            self._figures.unrecorded("too large" if body is None else "compressed request")
+        if body is None or body.count(b"{") + body.count(b"[") > MOST_PARTS:
+            self._figures.unrecorded("too large")
             return None
+        if incoming.headers.get("content-encoding"):
+            self._figures.unrecorded("compressed request")
+            return None
+        path, query = unquote(address.path), incoming.query
         small, media = set_apart(body)
         try:
             document = loads(small)
-            asked = dialect.asked(unquote(address.path), incoming.query, document)
+            asked = dialect.asked(path, query, document)
+            if media and asked.teacher_only is None:  # what was set apart is text, which a specialist may be shown
+                small, media, document = body, (), loads(body)
+                asked = dialect.asked(path, query, document)
         except (BadCall, ValueError):  # the upstream says what is wrong with it
             self._figures.unrecorded("not read")
             return None
@@ -148,7 +160,7 @@ class Proxy:
             fields = dict(asked.record)
             return OpenCall(recorder, fields.pop("messages"), fields, place)
 
-        reading = Reading(dialect)
+        reading = Reading(dialect, streams=asked.streams)
         return Exchange(dialect, asked, reading, Watch(opened(read), reading))
 
     async def _routed(self, exchange: Exchange) -> list[bytes] | None:
@@ -180,9 +192,12 @@ class Proxy:
                     tee.add(part)
                     await send({"type": "http.response.body", "body": part, "more_body": True})
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except asyncio.CancelledError:
+            await tee.left()
+            raise
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             status, reason = failed(error)
-            tee.failed(reason)
+            await tee.failed(reason)
             if began:
                 raise BrokenOff from None
             raise Refusal(status, reason) from None
@@ -223,10 +238,18 @@ class Tee:
         if self._exchange is not None and self._size <= MOST_BYTES:
             self._exchange.watch.part(part)
 
-    def failed(self, reason: str) -> None:
+    async def failed(self, reason: str) -> None:
         """The answer broke off, or never came."""
         if self._exchange is not None:
-            self._exchange.watch.failed(reason)
+            watch = self._exchange.watch
+            await self._aside(lambda: watch.failed(reason))
+
+    async def left(self) -> None:
+        """The client has left; some do so as soon as the end of a stream is told, before its last bytes."""
+        if self._exchange is not None and 0 < self._status < 400 and self._size <= MOST_BYTES:
+            watch = self._exchange.watch
+            self._exchange.reading.whole = True
+            await self._aside(lambda: watch.left(GONE))
 
     async def ended(self) -> None:
         """The whole answer is at the client: record it."""
@@ -238,17 +261,23 @@ class Tee:
             watch.failed(f"HTTP {self._status}")
         elif self._size > MOST_BYTES:
             watch.failed("the answer is too large to be recorded")
-        elif self._size > ASIDE_BYTES:
-            await asyncio.shield(asyncio.to_thread(watch.ended))
         else:
-            watch.ended()
+            await self._aside(watch.ended)
+
+    async def _aside(self, record: Callable[[], None]) -> None:
+        """Read the answer and record it: a long one in another thread, so that it holds nobody else up."""
+        if self._size > ASIDE_BYTES:
+            await asyncio.shield(asyncio.to_thread(record))
+        else:
+            record()
 
 
 class Reading:
     """Reads the bytes of an upstream's answer, also of one that broke off."""
 
-    def __init__(self, dialect: Dialect) -> None:
+    def __init__(self, dialect: Dialect, *, streams: bool) -> None:
         self._dialect = dialect
+        self._streams = streams
         self._coding = self._kind = ""
         self.whole = False
         """Whether the answer came to its end."""
@@ -264,7 +293,7 @@ class Reading:
         if record.get("error"):
             raise BadCall("the answer ended with an error.")
         told_its_end = record.get("finish_reason") or b"[DONE]" in body[-20:]
-        if self.whole and "event-stream" in self._kind and not told_its_end:
+        if self.whole and self._streams and not told_its_end:
             self.whole = False  # what came of it is read next
             raise BadCall("the stream ended before its end was told.")
         used = tokens_used(record.get("usage") or {})

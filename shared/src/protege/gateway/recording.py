@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -13,6 +14,8 @@ from .media import Media, store
 
 MOST = 10_000
 """While the disk hangs, so many calls wait in memory. Further ones are lost."""
+MOST_MEDIA = 256 << 20
+"""Bytes of images and files that wait in memory."""
 END_S = 5.0
 """The longest wait for the disk at the end."""
 
@@ -20,10 +23,13 @@ Job: TypeAlias = tuple[dict[str, Any], tuple[Media, ...]] | None
 
 
 class Recording:
-    """Records the calls of one home, in order. `lost` counts those that came while the disk hung for too long."""
+    """Records the calls of one home, in order. `lost` counts those that came while the disk hung for too long; on_lost
+    is told the reason of each."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, on_lost: Callable[[str], object] = lambda reason: None) -> None:
         self.lost = 0
+        self._on_lost = on_lost
+        self._held = 0
         self._home = home
         self._recorder = Recorder(home, own_thread=True)
         self._jobs: queue.Queue[Job] = queue.Queue(MOST)
@@ -36,10 +42,15 @@ class Recording:
 
     def submit(self, call_record: dict[str, Any], media: tuple[Media, ...]) -> None:
         """Leave a call to the thread. Never waits."""
+        size = sum(len(each.written) for each in media)
         try:
+            if self._held + size > MOST_MEDIA:
+                raise queue.Full
             self._jobs.put_nowait((call_record, media))
+            self._held += size
         except queue.Full:
             self.lost += 1
+            self._on_lost("the disk hangs")
 
     def close(self) -> None:
         """Return once all calls are written; if the disk hangs, after END_S."""
@@ -57,6 +68,7 @@ class Recording:
                     store(self._home, each)
                 except (OSError, ValueError) as error:
                     log_once("Storing an image or file", error)
+            self._held -= sum(len(each.written) for each in media)
             self._recorder.record(call_record)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl
@@ -13,8 +14,10 @@ Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-BODY_S = 60.0
-"""The longest wait for the next part of a request's body."""
+BODY_S, WHOLE_S = 60.0, 600.0
+"""The longest waits for the next part of a request's body, and for all of it."""
+MOST_HEADER_BYTES = 1 << 17
+"""Of all headers of a request."""
 
 
 class ClientGone(Exception):
@@ -43,11 +46,15 @@ class Incoming:
 
     async def read(self, most: int) -> bytes | None:
         """The whole body; None if it has more bytes than `most`. Raises ClientGone; Refusal if it comes too slowly."""
-        size = 0
+        if sum(len(name) + len(value) for name, value in self.raw_headers) > MOST_HEADER_BYTES:
+            raise Refusal(431, "the headers are too large")
+        size, until_s = 0, time.monotonic() + WHOLE_S
         if int(self.headers.get("content-length") or 0) > most:
             return None
         while self._more:
             part = await self._part()
+            if time.monotonic() > until_s:
+                raise Refusal(408, "the request did not come whole in time")
             size += len(part)
             self._held.append(part)
             if size > most:

@@ -50,6 +50,7 @@ def run(settings: Settings, workers: int = 1, ready: Callable[[str], object] | N
             date_header=False,  # the upstream's goes through
             proxy_headers=False,
             timeout_graceful_shutdown=END_S,
+            timeout_keep_alive=75,  # longer than clients keep theirs, lest both end a connection at once
         )
         if ready is not None:
             ready(address)

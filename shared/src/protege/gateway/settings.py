@@ -59,7 +59,8 @@ class Settings:
     origins: tuple[str, ...] = ()
     """Web pages that may ask, by their origin. A browser names it; agents do not."""
     credentials: tuple[tuple[str, str], ...] = ()
-    """Front and environment variable that holds the upstream's key, for clients that have only a key of ours."""
+    """FRONT or FRONT/NAME, and the environment variable that holds that upstream's key, for clients that have only a
+    key of ours."""
     wait_s: float = 600.0
     """The longest wait for the next byte of an upstream."""
     connect_s: float = 10.0
@@ -95,7 +96,7 @@ def settings(
     """Settings from what a user writes.
 
     upstreams: `FRONT=URL` for a front's own upstream, `FRONT/NAME=URL` for one that a client may pick. credentials:
-    `FRONT=VARIABLE`. others: fields of `Settings`. Raises BadInput.
+    `FRONT=VARIABLE` or `FRONT/NAME=VARIABLE`. others: fields of `Settings`. Raises BadInput.
     """
     named = [_upstream(each) for each in upstreams]
     taken = {(each.front, each.name) for each in named}
@@ -123,10 +124,10 @@ def _upstream(written: str) -> Upstream:
 
 
 def _credential(written: str) -> tuple[str, str]:
-    front, _, variable = written.partition("=")
-    if front not in FRONTS or not variable:
+    target, _, variable = written.partition("=")
+    if target.partition("/")[0] not in FRONTS or not variable:
         raise BadInput("A key of an upstream is not valid.", "Write --credentials openai=OPENAI_API_KEY.")
-    return front, variable
+    return target, variable
 
 
 def is_near(host: str) -> bool:

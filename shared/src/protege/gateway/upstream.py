@@ -34,6 +34,10 @@ _HOP_BY_HOP = frozenset(
 _OURS = b"x-protege-"
 _NOT_ASKED = frozenset({b"host", b"content-length", b"expect"})
 """The client that asks the upstream writes these itself."""
+KEPT_S = 5.0
+"""A connection that is not used is kept so long, as the clients themselves do: not longer than upstreams do."""
+MOST_HEADER, MOST_HEADERS = 1 << 16, 1000
+"""The longest header, and the most headers, of an answer."""
 _ADDED = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 
 
@@ -42,7 +46,7 @@ class Upstreams:
 
     def __init__(self, settings: Settings) -> None:
         resolver = ThreadedResolver() if settings.private else PublicOnly(settings)
-        connector = aiohttp.TCPConnector(limit=0, resolver=resolver, ttl_dns_cache=30)
+        connector = aiohttp.TCPConnector(limit=0, resolver=resolver, ttl_dns_cache=30, keepalive_timeout=KEPT_S)
         self._session = aiohttp.ClientSession(
             connector=connector,
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=settings.connect_s, sock_read=settings.wait_s),
@@ -51,7 +55,11 @@ class Upstreams:
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=_ADDED,
             read_bufsize=1 << 18,
+            max_line_size=MOST_HEADER,
+            max_field_size=MOST_HEADER,
+            max_headers=MOST_HEADERS,
         )
+        self._session._retry_connection = False  # there is no public way; a client's tries are the client's
 
     def ask(
         self, method: str, url: str, headers: Headers, body: bytes | AsyncIterator[bytes] | None
@@ -60,7 +68,7 @@ class Upstreams:
         return self._session.request(
             method,
             URL(url, encoded=True),
-            headers=[(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers],
+            headers=[(name.decode("latin-1"), _text(value)) for name, value in headers],
             data=body or None,
             allow_redirects=False,
         )
@@ -68,6 +76,14 @@ class Upstreams:
     async def close(self) -> None:
         """Close all connections."""
         await self._session.close()
+
+
+def _text(value: bytes) -> str:
+    """A header's value as aiohttp takes it, which writes UTF-8."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
 
 
 class PublicOnly(AbstractResolver):
