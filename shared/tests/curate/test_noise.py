@@ -80,6 +80,8 @@ def test_a_refusal_that_the_provider_names_is_one_whatever_its_words():
     assert noise_of(call(1, field), NONE) == noise_of(call(1, part), NONE) == "refusal"
     assert noise_of(call(1, finish_reason="refusal"), NONE) == "refusal"
     assert noise_of(call(1, finish_reason="content_filter"), NONE) == "stopped by a content filter"
+    assert noise_of(call(1, finish_reason="RECITATION"), NONE) == "stopped by a content filter"
+    assert noise_of(call(1, finish_reason="error"), NONE) == "stopped by an error"
 
 
 def test_what_was_refused_is_held_out_all_the_same_and_its_words_are_the_answer():

@@ -127,6 +127,110 @@ def test_an_error_of_the_provider_is_told_with_what_had_come(path: str, body: st
     assert ((record.get("response") or {}).get("content") or "") == text
 
 
+def lines(*documents: Any, sse: bool = True) -> bytes:
+    return b"".join((b"data: %b\n\n" if sse else b"%b\n") % json.dumps(each).encode() for each in documents)
+
+
+BEGUN = {"type": "response.created", "response": {"model": "m", "status": "in_progress", "output": []}}
+ITEM = {"type": "response.output_item.added", "output_index": 0, "item": {"type": "message", "content": []}}
+DELTA = {"type": "response.output_text.delta", "output_index": 0, "delta": "sp"}
+SIDE = {"index": 1, "delta": {"content": "no"}, "finish_reason": "stop"}
+PART = {"content": {"parts": [{"text": "sp"}]}, "index": 0}
+UNENDED: list[tuple[str, bytes, str | None]] = [
+    ("/v1/responses", lines(BEGUN), None),
+    ("/v1/responses", lines(BEGUN, {**BEGUN, "type": "response.in_progress"}, ITEM, DELTA), "sp"),
+    ("/v1/responses", lines(ITEM, DELTA), "sp"),
+    ("/api/chat", lines({"message": {"content": "s"}, "done": False}, {"message": {"content": "p"}}, sse=False), "sp"),
+    ("/api/chat", lines({"message": {"content": "sp"}, "done": False}, sse=False), "sp"),
+    ("/api/generate", lines({"response": "s", "done": False}, {"response": "p", "done": False}, sse=False), "sp"),
+    ("/v1beta/models/m:streamGenerateContent", lines({"candidates": [PART]}), "sp"),
+    ("/v1beta/models/m:streamGenerateContent", b"[" + json.dumps({"candidates": [PART]}).encode() + b",\n{", "sp"),
+    ("/v1/chat/completions", lines({"choices": [SIDE]}, CHUNK), "sp"),
+]
+
+
+@pytest.mark.parametrize(("path", "body", "text"), UNENDED)
+def test_an_answer_that_did_not_end_has_no_reason_for_its_end(path: str, body: bytes, text: str | None) -> None:
+    for content_type in ("", "text/event-stream", "text/plain"):
+        record = dialect_of(path).answered(body, content_type)
+        assert record.get("finish_reason") is None and "error" not in record
+        assert (record["response"]["content"] if text else record.get("response")) == text
+
+
+def test_older_ollamas_tell_that_they_are_done_and_no_reason() -> None:
+    body = lines({"message": {"content": "s"}, "done": False}, {"message": {"content": "p"}, "done": True}, sse=False)
+    assert dialect_of("/api/chat").answered(body)["finish_reason"] == "stop"
+
+
+@pytest.mark.parametrize("status", ["queued", "in_progress", "failed", "cancelled"])
+def test_an_answer_that_is_none_yet_is_no_empty_one(status: str) -> None:
+    body = json.dumps({"object": "response", "model": "m", "status": status, "output": [], "error": None})
+    record = dialect_of("/v1/responses").answered(body.encode())
+    assert record["error"] == status and "response" not in record
+
+
+@pytest.mark.parametrize("beside", [{"error": {"message": "overloaded"}}, {}])
+def test_an_error_beside_choices_is_one(beside: dict[str, Any]) -> None:
+    choice: dict[str, Any] = {"index": 0, "delta": {"content": ""}, "finish_reason": "error"}
+    for trouble in ({**beside, "choices": [choice]}, {"choices": [{**choice, **beside}]}):
+        record = dialect_of("/v1/chat/completions").answered(lines(CHUNK, trouble))
+        assert record["error"] == ("overloaded" if beside else "error") and record["response"]["content"] == "sp"
+        whole = {"choices": [{"message": {"content": "sp"}, **trouble["choices"][0]}], **beside}
+        record = dialect_of("/v1/chat/completions").answered(json.dumps(whole).encode())
+        assert record["error"] == ("overloaded" if beside else "error") and record["response"]["content"] == "sp"
+
+
+def test_a_stream_is_whole_whatever_stands_between_its_chunks() -> None:
+    call = {"index": 0, "id": "c", "function": {"name": "f", "arguments": "{}"}}
+    chunks = [
+        {"id": "c", "object": "ping"},
+        {"choices": [{"index": 1, "delta": {"content": "no"}, "text": "no"}]},
+        {"choices": [{"index": 0, "delta": {"content": "spam"}, "text": "spam"}], "usage": 7},
+        {"choices": [{"index": 0, "delta": {"tool_calls": [call]}, "text": "", "finish_reason": "tool_calls"}]},
+        {"x_more": 1},
+    ]
+    record = dialect_of("/v1/chat/completions").answered(lines(*chunks))
+    assert record["response"]["content"] == "spam" and record["finish_reason"] == "tool_calls"
+    assert record["response"]["tool_calls"][0]["function"]["name"] == "f"
+
+
+def test_the_first_answer_is_the_one_of_index_0() -> None:
+    chosen = [{"index": at, "message": {"role": "assistant", "content": text}} for at, text in ((1, "no"), (0, "spam"))]
+    record = dialect_of("/v1/chat/completions").answered(json.dumps({"choices": chosen}).encode())
+    assert record["response"]["content"] == "spam"
+    other = {"content": {"parts": [{"text": "no"}]}, "index": 1, "finishReason": "STOP"}
+    path, counted = "/v1beta/models/m:streamGenerateContent", {"promptTokenCount": 3, "candidatesTokenCount": 1}
+    chunks = [
+        {"candidates": [other, PART], "usageMetadata": counted},
+        {"candidates": [other]},
+        {"candidates": [{**PART, "finishReason": "STOP"}], "usageMetadata": {"candidatesTokenCount": 2}},
+        {"candidates": []},
+    ]
+    record = dialect_of(path).answered(lines(*chunks))
+    assert record["response"]["content"] == "spsp" and record["finish_reason"] == "STOP"
+    assert record["usage"] == {"promptTokenCount": 3, "candidatesTokenCount": 2}
+    assert dialect_of(path).answered(json.dumps(chunks[0]).encode())["response"]["content"] == "sp"
+
+
+@pytest.mark.parametrize("usage", [{"prompt_tokens": "1"}, {"completion_tokens": -1}, {"input_tokens": True}, 7, "x"])
+def test_an_odd_usage_costs_the_usage_only(usage: Any) -> None:
+    for path, body in (
+        ("/v1/chat/completions", json.dumps({"choices": [{"message": {"content": "sp"}}], "usage": usage}).encode()),
+        ("/v1/chat/completions", lines({**CHUNK, "usage": usage})),
+        ("/v1/completions", lines({"choices": [{"text": "sp"}], "usage": usage})),
+        (
+            "/v1/messages",
+            lines(
+                {"type": "message_start", "message": {"usage": usage}},
+                {"type": "content_block_delta", "index": 0, "delta": {"text": "sp"}},
+                {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": usage},
+            ),
+        ),
+    ):
+        record = dialect_of(path).answered(body)
+        assert record["response"]["content"] == "sp" and "usage" not in record, path
+
+
 PIECES: list[bytes] = [
     b"", b" ", b"x", b"null", b"1", b"[]", b"[1", b"[[[", b"{}", b"{", b"[" * 100_000, b"data:", b"data: \n\n",
     b"data: 1\n\n", b"data: []\n\n", b'data: {"type": 5}\n\n', b"\xff\xfe\x00", b'{"choices": 5}', b'{"choices": [5]}',

@@ -238,6 +238,23 @@ def test_the_choice_of_tools_is_told() -> None:
         assert found.record.get("tool_choice") == choice and found.teacher_only is None, change
 
 
+def test_what_signs_a_providers_own_tool_in_is_not_recorded() -> None:
+    secrets = {
+        "authorization": "SECRET",
+        "headers": {"X-Api-Key": "SECRET"},
+        "api_key": "SECRET",
+        "authToken": "SECRET",
+    }
+    address = {"server_url": "https://u:SECRET@x.y/mcp?key=SECRET#SECRET", "server_label": "x", "max_tokens": 5}
+    own = {"type": "mcp", **address, **secrets, "more": [{"token": "SECRET", "kept": 1}]}
+    schema = {"type": "object", "properties": {"token": {"type": "string"}, "headers": {"type": "object"}}}
+    tools = [own, {"type": "function", "name": "f", "parameters": schema}, {"name": "g", "parameters": schema}]
+    told = asked(RESPONSES, {**BODIES[RESPONSES], "tools": tools}).record["tools"]
+    assert "SECRET" not in str(told)
+    kept = {"type": "mcp", "server_url": "https://x.y/mcp", "server_label": "x", "max_tokens": 5, "more": [{"kept": 1}]}
+    assert told[0] == kept and told[1]["function"]["parameters"] == told[2]["parameters"] == schema
+
+
 def test_azures_deployment_is_the_model() -> None:
     path = "/openai/deployments/my-gpt/chat/completions"
     found = asked(path, {"messages": SAID}, {"api-version": "2025-01-01"})

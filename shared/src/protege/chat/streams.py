@@ -20,7 +20,7 @@ def assemble(
     calls = Calls()
     role = finish_reason = usage = None
     for chunk in chunks:
-        usage = chunk.get("usage") or usage
+        usage = told if isinstance(told := chunk.get("usage"), Mapping) and told else usage
         for choice in chunk.get("choices") or ():
             if choice.get("index"):
                 continue

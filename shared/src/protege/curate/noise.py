@@ -5,6 +5,7 @@ with a refusal or a wrong answer is disagreement all the same.
 
 - marked wrong: `feedback` says so, see `verdict`.
 - stopped by a content filter: the finish reason says so.
+- stopped by an error: the finish reason says so.
 - refusal: the `refusal` field, a finish reason that says so, or an opening with which a model declines to help. An
   apology alone is not one: "I'm sorry, but the ticket is not refundable" is normal in customer service.
 - tool call then failed: a later call of the run shows that the tool answered with an error. Calls of other tasks are
@@ -29,7 +30,8 @@ from ..call import Call, Message, canonical_json, text_of
 from ..chat.answer import bare_text
 from ..chat.refusal import refuses
 
-_FILTERED = frozenset({"content_filter", "safety"})
+_FILTERED = frozenset({"content_filter", "safety", "recitation", "blocklist", "prohibited_content", "spii"})
+_BROKEN = frozenset({"error", "failed", "cancelled", "malformed_function_call"})
 _ERROR = re.compile(
     r"\s*(?:[\w.]*(?:error|exception)\s*(?:[:!]|$)|error (?:executing|invoking|calling|running|while|during)\b"
     r"|traceback \(most recent call last\))",
@@ -53,6 +55,8 @@ def noise_of(call: Call, failed: frozenset[str]) -> str | None:
     finish = (call.finish_reason or "").lower()
     if finish in _FILTERED:
         return "stopped by a content filter"
+    if finish in _BROKEN:
+        return "stopped by an error"
     if finish == "refusal" or refusal_of(call.response) or refuses(bare_text(call.response)):
         return "refusal"
     if any(_identity(call.run, asked) in failed for asked in _tool_calls(call.response)):

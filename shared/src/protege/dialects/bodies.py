@@ -12,8 +12,9 @@ from typing import Any, cast
 
 from ..common.messages import text_in
 from ..common.plain_json import loads
+from ..common.usage import tokens_used
 from ..errors import BadCall
-from .reading import response_of
+from .reading import pending, response_of
 from .record import Record, object_of
 
 _FIELDS = (b"data:", b"event:", b"id:", b"retry:", b":")
@@ -24,15 +25,23 @@ def answer_in(body: bytes, content_type: str = "") -> Record:
     Raises BadCall."""
     found = documents(body, content_type)
     if isinstance(found, Mapping):
-        return _plain(response_of(found))
+        document = cast(Mapping[str, Any], found)
+        record = _plain(response_of(document))
+        error = pending(document) or _error(document)
+        return record if error is None else {"error": error[:500] or "error", **record}
     error = next((said for document in found if (said := _error(document)) is not None), None)
-    parts = [document for document in found if _error(document) is None]
+    parts = [document for document in found if _error(document) is None or _says(document)]
     record = _plain(response_of(parts)) if parts or error is None else {}
     return record if error is None else {**record, "error": error[:500] or "error"}
 
 
 def _plain(record: Record) -> Record:
-    """The record, its answer without what servers add that is no part of what was said."""
+    """The record, its answer without what servers add that is no part of what was said, and its usage only if it tells
+    counts."""
+    try:
+        tokens_used(record.get("usage") or {})
+    except BadCall:
+        record = {name: value for name, value in record.items() if name != "usage"}
     if (message := record.get("response")) is None:
         return record
     said = {name: message[name] for name in ("tool_calls", "refusal", "name") if message.get(name)}
@@ -100,6 +109,22 @@ def _error(document: Any) -> str | None:
         told = document["response"].get("error") or "failed"
     elif document.get("type") == "error":
         told = told or document.get("message") or "error"
-    elif document.get("choices") or not told:
+    elif not told:
+        told = _in_choices(document.get("choices"))
+    if not told:
         return None
     return text_in(cast(Any, told).get("message") if isinstance(told, Mapping) else told)
+
+
+def _in_choices(choices: Any) -> Any:
+    """The error of the first choice, as routers of several providers tell it (https://openrouter.ai/docs/errors)."""
+    for choice in cast(list[Any], choices) if isinstance(choices, list) else ():
+        if isinstance(choice, Mapping) and not cast(Any, choice).get("index"):
+            held = cast(Mapping[str, Any], choice)
+            return held.get("error") or ("error" if held.get("finish_reason") == "error" else None)
+    return None
+
+
+def _says(document: Any) -> bool:
+    """Whether a document that tells an error may tell a part of the answer, too."""
+    return bool(cast(Mapping[str, Any], document).get("choices"))

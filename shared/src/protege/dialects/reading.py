@@ -12,10 +12,13 @@ from ..common.messages import answer_from, text_in
 from ..common.reasons import reason_of
 from ..common.tool_calls import KINDS
 from ..errors import BadCall
+from .own_tools import without_secrets
 from .record import Record, object_of, without_nothing
 
 _SYSTEM = ("system", "systemInstruction", "system_instruction", "instructions")
 _TURNS = ("messages", "contents", "input", "prompt")
+_UNFINISHED = ("queued", "in_progress")
+_STOPPED = ("failed", "cancelled")
 _OPTIONS = ("generationConfig", "generation_config", "inferenceConfig", "options", "parameters")
 _RENAMED = {
     "max_output_tokens": "max_tokens",
@@ -141,7 +144,7 @@ def _tools(given: Any) -> Iterator[Any]:
     elif tool.get("type") == "function" and "function" not in tool:
         yield _function(tool, tool.get("parameters"))
     elif not {"functionDeclarations", "function_declarations"} & tool.keys():
-        yield dict(tool)
+        yield dict(tool) if "function" in tool else without_secrets(tool)
 
 
 def _function(tool: Mapping[str, Any], schema: Any) -> Record:
@@ -212,30 +215,40 @@ def _parameters(body: Mapping[str, Any]) -> Record:
 def _answer(body: Mapping[str, Any]) -> tuple[Any, Any]:
     """The message of an answer in some provider's form, and why it ended."""
     if choices := body.get("choices"):
-        choice = object_of(choices[0])
+        choice = _first(choices)
         message = choice.get("message") or choice.get("delta")
         return ({"role": "assistant", "content": choice.get("text")} if message is None else message), choice.get(
             "finish_reason"
         )
     if candidates := body.get("candidates"):
-        candidate = object_of(candidates[0])
+        candidate = _first(candidates)
         return candidate.get("content"), candidate.get("finishReason") or candidate.get("finish_reason")
     output = body.get("output")
     if isinstance(output, Mapping) and "message" in output:  # Bedrock
         return cast(Any, output)["message"], body.get("stopReason")
     if isinstance(output, list) and (body.get("object") == "response" or "status" in body):
         return _of_items(cast(list[Any], output), body)
+    done = body.get("done_reason") or ("stop" if body.get("done") is True else None)  # older ones tell no reason
     if isinstance(message := body.get("message"), Mapping):  # Ollama, Cohere
-        return message, body.get("done_reason") or body.get("finish_reason")
+        return message, done or body.get("finish_reason")
     if isinstance(text := body.get("response"), str) and "done" in body:  # Ollama's generate
-        return {"role": "assistant", "content": text}, body.get("done_reason")
+        return {"role": "assistant", "content": text}, done
     reason = body.get("stop_reason") or body.get("finish_reason")
     return body, reason
 
 
+def _first(answers: Sequence[Any]) -> Mapping[str, Any]:
+    """The first of several answers: they may come in any order."""
+    return object_of(next((each for each in answers if isinstance(each, Mapping) and not _index(each)), answers[0]))
+
+
+def _index(answer: Any) -> Any:
+    return cast(Mapping[str, Any], answer).get("index")
+
+
 def _of_items(items: list[Any], body: Mapping[str, Any]) -> tuple[Any, Any]:
     """The answer of OpenAI's Responses: texts and calls are items, and so are reasoning and what OpenAI's own tools
-    did."""
+    did. One that is not finished has no reason, and none that says nothing is an answer."""
     parts: list[Any] = []
     for item in items:
         if item.get("type") == "message":
@@ -244,9 +257,17 @@ def _of_items(items: list[Any], body: Mapping[str, Any]) -> tuple[Any, Any]:
             parts.append(item)
     details = body.get("incomplete_details")
     reason = cast(Any, details).get("reason") if isinstance(details, Mapping) else None
-    if body.get("status") in ("failed", "cancelled") and not parts:
-        return None, body["status"]
-    return {"role": "assistant", "content": parts}, reason or ("tool_calls" if any(map(_is_item, parts)) else "stop")
+    status = body.get("status")
+    message = {"role": "assistant", "content": parts}
+    if status in _UNFINISHED or status in _STOPPED:
+        return (message if parts else None), (status if status in _STOPPED else None)
+    return message, reason or ("tool_calls" if any(map(_is_item, parts)) else "stop")
+
+
+def pending(body: Mapping[str, Any]) -> str | None:
+    """Why an answer of OpenAI's Responses is none yet, or will never be one: its status. None of any other."""
+    status = body.get("status")
+    return str(status) if "output" in body and (status in _UNFINISHED or status in _STOPPED) else None
 
 
 def _of_several(body: Sequence[Any]) -> Record:
@@ -264,10 +285,11 @@ def _of_several(body: Sequence[Any]) -> Record:
         return _of_candidates(items)
     if any("done" in item and ("message" in item or "response" in item) for item in items):
         return _of_lines(items)
-    if any("text" in choice for item in items for choice in item.get("choices") or ()):
+    choices = [choice for item in items for choice in item.get("choices") or ()]
+    if any("text" in choice for choice in choices) and not any(choice.get("delta") for choice in choices):
         return _of_texts(items)
-    if all("choices" in item or "usage" in item for item in items) and not any(
-        "message" in choice for item in items for choice in item.get("choices") or ()
+    if (choices or all("choices" in item or "usage" in item for item in items)) and not any(
+        "message" in choice for choice in choices
     ):
         message, reason, usage = assemble(items)
         model = next((item["model"] for item in items if item.get("model")), None)
@@ -290,7 +312,8 @@ def _of_response_events(events: Sequence[Mapping[str, Any]]) -> Record:
         elif index in items and kind == "response.function_call_arguments.delta":
             items[index]["arguments"] = items[index].get("arguments", "") + (event.get("delta") or "")
     if not told.get("output"):
-        told = {**told, "object": "response", "output": [_whole_item(items[index]) for index in sorted(items)]}
+        unfinished = {"object": "response", "status": told.get("status") or "in_progress"}
+        told = {**told, **unfinished, "output": [_whole_item(items[index]) for index in sorted(items)]}
     return response_of(told)
 
 
@@ -316,7 +339,7 @@ def _of_events(events: Sequence[Mapping[str, Any]]) -> Record:
             block["text"] = block.get("text", "") + (delta.get("text") or "")
             block["json"] += delta.get("partial_json") or ""
         elif kind == "message_delta":
-            used = {**(whole.get("usage") or {}), **(event.get("usage") or {})}
+            used = {**(_usage(whole) or {}), **(_usage(event) or {})}
             whole |= {"stop_reason": delta.get("stop_reason"), "usage": used}
     return response_of({**whole, "role": "assistant", "content": [_whole_block(block) for block in blocks.values()]})
 
@@ -328,12 +351,18 @@ def _whole_block(block: Record) -> Record:
 def _of_candidates(chunks: Sequence[Mapping[str, Any]]) -> Record:
     """The answer that Gemini's chunks stand for."""
     parts: list[Any] = []
-    last: Record = {}
+    whole: Record = {}
+    used: Record = {}
+    reason = None
     for chunk in chunks:
-        for candidate in (chunk.get("candidates") or ())[:1]:
-            parts += (candidate.get("content") or {}).get("parts") or ()
-            last |= {"finishReason": candidate.get("finishReason") or last.get("finishReason")}
-    return response_of({**chunks[-1], "candidates": [{**last, "content": {"role": "model", "parts": parts}}]})
+        used |= _usage(chunk) or {}
+        whole |= chunk
+        for candidate in chunk.get("candidates") or ():
+            if not candidate.get("index"):
+                parts += (candidate.get("content") or {}).get("parts") or ()
+                reason = candidate.get("finishReason") or reason
+    said = {"finishReason": reason, "content": {"role": "model", "parts": parts}}
+    return response_of({**whole, "candidates": [said], "usage": used})
 
 
 def _of_lines(lines: Sequence[Mapping[str, Any]]) -> Record:
