@@ -59,7 +59,8 @@ class Upstreams:
             max_field_size=MOST_HEADER,
             max_headers=MOST_HEADERS,
         )
-        self._session._retry_connection = False  # there is no public way; a client's tries are the client's
+        # There is no public way; the tries are for the client to make.
+        self._session._retry_connection = False  # pyright: ignore[reportPrivateUsage]
 
     def ask(
         self, method: str, url: str, headers: Headers, body: bytes | AsyncIterator[bytes] | None
