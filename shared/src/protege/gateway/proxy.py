@@ -17,8 +17,7 @@ from ..capture import Answerer, OpenCall, Watch, opened, router_of
 from ..common.checks import MOST_BYTES
 from ..common.plain_json import loads
 from ..common.tracing import span
-from ..common.usage import tokens_used
-from ..dialects import Asked, Dialect
+from ..dialects import Asked, Dialect, reply_of
 from ..errors import BadCall
 from ..route import Outcome
 from .address import Address, address_of, joined
@@ -296,8 +295,7 @@ class Reading:
         if self.whole and self._streams and not told_its_end:
             self.whole = False  # what came of it is read next
             raise BadCall("the stream ended before its end was told.")
-        used = tokens_used(record.get("usage") or {})
-        return Reply(record.get("response"), record.get("finish_reason"), record.get("answered_by"), *used)
+        return reply_of(record)
 
 
 def specialists_reply(outcome: Outcome, asked: Asked) -> Reply:
