@@ -269,7 +269,9 @@ def test_tries_with_one_idempotency_key_have_one_id(records: Records, teacher_on
     client = wrap(of_openai(provider), recorder=records, router=teacher_only)
     for key in ("k1", "k1", "k2"):
         chat(client, extra_headers={"Idempotency-Key": key})
-    assert [record["id"] for record in records.kept] == ["idempotent-k1", "idempotent-k1", "idempotent-k2"]
+    chat(client, extra_headers={"Idempotency-Key": "k1"}, n=2)
+    ids = [record["id"] for record in records.kept]
+    assert ids[0] == ids[1] and len(set(ids)) == 3 and not any("k1" in each for each in ids)
     assert provider.asked[0].headers["idempotency-key"] == "k1"
 
 
@@ -283,6 +285,13 @@ def test_the_last_of_the_failed_tries_is_recorded(records: Records, teacher_only
     with pytest.raises(openai.APIConnectionError):
         chat(client)
     assert records.kept[-1]["error"] == "ConnectError: no"
+
+
+def test_an_odd_usage_costs_the_usage_only(records: Records, teacher_only: Routed) -> None:
+    choice = {"index": 0, "message": {"role": "assistant", "content": "yes"}, "finish_reason": "stop"}
+    body = {"id": "c", "model": "m", "choices": [choice], "usage": {"prompt_tokens": "1"}}
+    chat(wrap(of_openai(lambda _: httpx.Response(200, json=body)), recorder=records, router=teacher_only))
+    assert records.only["response"]["content"] == "yes" and not records.only.get("usage")
 
 
 class Sent(httpx.SyncByteStream):
@@ -337,6 +346,12 @@ def test_a_stream_that_tells_no_end_is_not_whole(records: Records, teacher_only:
     assert len(list(chat(client, stream=True))) == 2
     assert records.only["error"] == "the stream ended before its end was told"
     assert records.only["response"]["content"] == "yes"
+
+
+def test_a_stream_whose_end_is_told_without_a_reason_is_whole(records: Records, teacher_only: Routed) -> None:
+    body = Sent([*WHOLE[:2], WHOLE[-1]])
+    list(chat(wrap(of_openai(streaming(body)), recorder=records, router=teacher_only), stream=True))
+    assert "error" not in records.only and records.only["response"]["content"] == "yes"
 
 
 def test_an_error_in_a_stream_is_recorded(records: Records, teacher_only: Routed) -> None:

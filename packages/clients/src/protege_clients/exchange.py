@@ -23,6 +23,8 @@ from protege.adapter import (
 
 LEFT = "the client left before the answer's end"
 CUT = "the stream ended before its end was told"
+_DONE, _NEAR_END = b"[DONE]", 20
+"""How streams of OpenAI's kind end, also those of servers that tell no reason; and in how many of the last bytes."""
 TOO_LARGE = "the answer is too large to be recorded"
 
 
@@ -48,7 +50,7 @@ class Exchange:
         self._headers: Any = {}
         self._parts: list[bytes] = []
         self._size = 0
-        self._known: tuple[int, dict[str, Any]] | None = None
+        self._known: tuple[int, dict[str, Any], bool] | None = None
         self._over = self._dropped = False
         self.watch = Watch(opened(self._open), self._read)
 
@@ -141,25 +143,23 @@ class Exchange:
             return self._dialect.stream(reply, self.asked)
         return [self._dialect.whole(reply, self.asked)]
 
-    def _told(self) -> dict[str, Any]:
-        """What the parts of the answer tell that have come. Raises BadCall."""
+    def _told(self) -> tuple[dict[str, Any], bool]:
+        """What the parts of the answer tell that have come, and whether its end is among them. Raises BadCall."""
         if self._known is None or self._known[0] != self._size:
             body = self._decode(b"".join(self._parts), self._headers)
-            self._known = self._size, self._dialect.answered(body, self._headers.get("content-type", ""))
-        return self._known[1]
+            told = self._dialect.answered(body, self._headers.get("content-type", ""))
+            self._known = self._size, told, bool(told.get("finish_reason")) or _DONE in body[-_NEAR_END:]
+        return self._known[1:]
 
     def _wrong(self) -> str | None:
         """What the answer itself tells that went wrong. Raises BadCall."""
-        told = self._told()
+        told, ended = self._told()
         if told.get("error"):
             return str(told["error"])
-        return CUT if self.asked.streams and not told.get("finish_reason") else None
+        return CUT if self.asked.streams and not ended else None
 
-    def _read(self, parts: list[Any]) -> Reply | None:
-        try:
-            return reply_of(self._told())
-        except BadCall:
-            return None
+    def _read(self, parts: list[Any]) -> Reply:
+        return reply_of(self._told()[0])
 
     def _error_in(self, body: bytes) -> str:
         try:

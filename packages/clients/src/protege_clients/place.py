@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -47,11 +48,13 @@ def step(*node: str, run: str | None = None, parent: str | None = None, agent: s
         _step.reset(token)
 
 
-def place_of(framework: str, agent: str | None, told: Mapping[str, str], record: Mapping[str, Any]) -> Place:
+def place_of(
+    framework: str, agent: str | None, told: Mapping[str, str], record: Mapping[str, Any], body: bytes = b""
+) -> Place:
     """The place of a call that is being made.
 
-    agent: the name that the wrapped client has. told: as `taken` gives it. record: the request's. Where nothing names
-    the node, its form does (`protege.dialects.naming`).
+    agent: the name that the wrapped client has. told: as `taken` gives it. record, body: the request's. Where nothing
+    names the node, its form does (`protege.dialects.naming`).
     """
     around = _step.get()
     name = around.agent or agent
@@ -62,8 +65,14 @@ def place_of(framework: str, agent: str | None, told: Mapping[str, str], record:
         name,
         told.get("x-protege-run") or around.run,
         told.get("x-protege-parent") or around.parent,
-        f"idempotent-{key}" if (key := told.get(IDEMPOTENCY)) else None,
+        _call_id(told[IDEMPOTENCY], body) if IDEMPOTENCY in told else None,
     )
+
+
+def _call_id(key: str, body: bytes) -> str:
+    """One id for all tries of a request that are marked as such, as the gateway has it. No client can choose it, since
+    the request is part of it."""
+    return f"tried-{hashlib.blake2b(body, key=key.encode()[:64], digest_size=16).hexdigest()}"
 
 
 def taken(headers: MutableMapping[str, str]) -> dict[str, str]:

@@ -24,6 +24,7 @@ from protege.adapter import (
 
 from .exchange import Exchange
 from .place import place_of, taken
+from .retries import RETRIES, telling_retries
 from .streams import streams_of
 
 T = TypeVar("T")
@@ -60,6 +61,7 @@ def wrap(
         raise TypeError(
             f"wrap takes a client of openai, anthropic, google-genai or ollama, not a {type(client).__name__}."
         )
+    telling_retries(client)
     name = type(client).__module__.partition(".")[0]
     for http in found:
         if not hasattr(http, _MARK):
@@ -112,8 +114,9 @@ class Wrapped:
             dialect = dialect_at(request.method, request.url.path).dialect
             if dialect is None or not isinstance(request.stream, self.library.ByteStream):
                 return None
-            asked = dialect.asked(request.url.path, dict(request.url.params), loads(request.read()))
-            place = place_of(self.framework, self.agent, told, asked.record)
+            body = request.read()
+            asked = dialect.asked(request.url.path, dict(request.url.params), loads(body))
+            place = place_of(self.framework, self.agent, told, asked.record, body)
             return Exchange(dialect, asked, place, self._recorder, self._decoded)
         except (BadCall, ValueError):  # the provider says what is wrong with it
             return None
@@ -142,7 +145,8 @@ class Wrapped:
     def asks_again(self, request: Any, response: Any = None) -> bool:
         """Whether the client will send this request again. response: None if none came."""
         tries = request.headers.get(_TRIES, "")
-        if not tries.isdecimal() or int(tries) >= getattr(self.client, "max_retries", 0):
+        most = request.extensions.get(RETRIES, getattr(self.client, "max_retries", 0))
+        if not tries.isdecimal() or int(tries) >= most:
             return False
         if response is None:
             return True

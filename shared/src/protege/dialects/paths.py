@@ -11,6 +11,10 @@ from typing import NamedTuple
 
 _DEPLOYMENT = re.compile(r"/openai/deployments/([^/]{1,200})/")
 _GEMINI = re.compile(r"/(?:models|tunedModels|endpoints)/([^/:]{1,200}):(generateContent|streamGenerateContent)$")
+_GEMINIS_OPENAI = re.compile(
+    r"/v1(?:alpha|beta)\w{0,8}/openai/|/v1\w{0,8}/projects/[^/]{1,200}/locations/[^/]{1,200}/endpoints/[^/:]{1,200}/"
+)
+"""Gemini's API, and Vertex AI, take requests in OpenAI's form, too: https://ai.google.dev/gemini-api/docs/openai"""
 _SLASHES = re.compile(r"/{2,}")
 _MOST = 4096
 """A longer path is none of an API."""
@@ -39,7 +43,7 @@ _BY_END: tuple[tuple[str, str, str], ...] = (
     ("/api/tags", "ollama", "models"),
     ("/api/show", "ollama", "models"),
 )
-_BY_BEGINNING = (("/v1beta/openai/", "openai"), ("/v1beta/", "gemini"), ("/api/v1/", "openai"), ("/api/", "ollama"))
+_BY_BEGINNING = (("/v1beta/", "gemini"), ("/api/v1/", "openai"), ("/api/", "ollama"))
 
 
 class Place(NamedTuple):
@@ -65,6 +69,8 @@ def place_of(path: str) -> Place:
             break
     if front == "openai" and path.startswith("/openai/"):
         front = "azure"
+    if _GEMINIS_OPENAI.match(path):
+        front = "gemini"
     return Place(front, operation)
 
 

@@ -16,7 +16,7 @@ from .paths import place_of
 _OPENAI = {"chat": OpenAIChat(), "responses": OpenAIResponses(), "completions": OpenAICompletions()}
 _GEMINI = Gemini()
 DIALECTS: dict[tuple[str, str], Dialect] = {
-    **{(front, what): dialect for front in ("openai", "azure") for what, dialect in _OPENAI.items()},
+    **{(front, what): dialect for front in ("openai", "azure", "gemini") for what, dialect in _OPENAI.items()},
     ("anthropic", "messages"): Anthropic(),
     ("gemini", "generateContent"): _GEMINI,
     ("gemini", "streamGenerateContent"): _GEMINI,
