@@ -158,6 +158,7 @@ ELSEWHERE = {
     "protege_autogen.translate": "writes an answer with what is called here",
     "protege_clients.place.step": "takes the agent's own names",
     "protege_clients.place.taken": "looks entries up",
+    "protege_clients.retries.telling_retries": "takes a client",
     "protege_clients.streams.streams_of": "takes a library",
     "protege_clients.wrapping.wrap": "takes a client; what it sends: shared/tests/test_hostile_text_in_dialects.py",
 }

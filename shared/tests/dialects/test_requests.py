@@ -101,8 +101,49 @@ def test_the_plain_requests_are_a_specialists(path: str) -> None:
 
 IMAGE = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PIXEL}"}}
 SOURCE = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PIXEL}}
+FOUND = {
+    "type": "search_result",
+    "source": "x",
+    "title": "x",
+    "content": [{"type": "text", "text": "x"}],
+    "citations": {"enabled": True},
+}
+CODE = {"executableCode": {"language": "PYTHON", "code": "1"}}
 TEACHERS: list[tuple[str, dict[str, Any], str]] = [
     (CHAT, {"n": 2}, "several answers"),
+    (CHAT, {"best_of": 2}, "several answers"),
+    (CHAT, {"prompt_logprobs": 0}, "log-probabilities"),
+    (CHAT, {"thinking": {"type": "enabled"}}, "reasoning"),
+    (CHAT, {"enable_thinking": True}, "reasoning"),
+    (CHAT, {"chat_template_kwargs": {"enable_thinking": True}}, "reasoning"),
+    (CHAT, {"include_reasoning": True}, "reasoning"),
+    (CHAT, {"extra_body": {"google": {"thinking_config": {"thinking_budget": 9}}}}, "reasoning"),
+    (CHAT, {"google": {"thinking_config": {"include_thoughts": True}}}, "reasoning"),
+    (CHAT, {"search_parameters": {"mode": "auto"}}, "tools of the provider"),
+    (CHAT, {"model": "gpt-4o-mini-search-preview-2025-03-11"}, "tools of the provider"),
+    (CHAT, {"model": "openai/gpt-4o:online"}, "tools of the provider"),
+    (CHAT, {"model": "gpt-4o-audio-preview"}, "more than text"),
+    (CHAT, {"messages": [*SAID, {"role": "assistant", "content": "{", "prefix": True}]}, "begins the answer"),
+    (CHAT, {"guided_regex": "a|b"}, "no JSON schema"),
+    (CHAT, {"guided_grammar": "x"}, "no JSON schema"),
+    (CHAT, {"structured_outputs": {"choice": ["a", "b"]}}, "no JSON schema"),
+    ("/v1/completions", {"guided_choice": ["a", "b"]}, "no JSON schema"),
+    ("/v1/completions", {"prompt_logprobs": 1}, "log-probabilities"),
+    (RESPONSES, {"reasoning": {"generate_summary": "auto"}}, "reasoning"),
+    (RESPONSES, {"context_management": [{"type": "compaction"}]}, "more than text"),
+    (MESSAGES, {"output_config": {"effort": "low"}}, "reasoning"),
+    (MESSAGES, {"messages": [*SAID, {"role": "assistant", "content": "{"}]}, "begins the answer"),
+    (MESSAGES, {"messages": [{"role": "user", "content": [FOUND]}]}, "citations"),
+    (
+        MESSAGES,
+        {"messages": [{"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": [FOUND]}]}]},
+        "citations",
+    ),
+    (GEMINI.replace("flash", "flash-image"), {}, "more than text"),
+    (GEMINI, {"systemInstruction": {"parts": [{"inlineData": {"mimeType": "image/png", "data": PIXEL}}]}}, "images"),
+    (GEMINI, {"generationConfig": {"responseMimeType": "text/x.enum", "responseSchema": {"enum": ["a"]}}}, "no JSON"),
+    (GEMINI, {"contents": [*CONTENTS, {"role": "model", "parts": [CODE]}, *CONTENTS]}, "tools of the provider"),
+    ("/api/chat", {"messages": [*SAID, {"role": "assistant", "content": "{"}]}, "begins the answer"),
     (CHAT, {"logprobs": True}, "log-probabilities"),
     (CHAT, {"modalities": ["text", "audio"]}, "more than text"),
     (CHAT, {"store": True}, "stores"),
@@ -167,12 +208,17 @@ TEACHERS: list[tuple[str, dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("path", "change", "reason"), TEACHERS)
 def test_what_only_the_teacher_may_answer_is_still_read(path: str, change: dict[str, Any], reason: str) -> None:
-    found = asked(path, {**BODIES[path], **change})
+    found = asked(path, {**BODIES.get(path, BODIES[GEMINI]), **change})
     assert found.teacher_only is not None and reason in found.teacher_only
     assert request_from(found.record).messages  # so that it is recorded
 
 
 OFF: list[tuple[str, dict[str, Any]]] = [
+    (CHAT, {"thinking": {"type": "disabled"}, "enable_thinking": False, "include_reasoning": False, "best_of": 1}),
+    (CHAT, {"chat_template_kwargs": {"enable_thinking": False}, "search_parameters": {"mode": "off"}}),
+    (CHAT, {"google": {"thinking_config": {"thinking_budget": 0}}, "model": "research-preview"}),
+    (RESPONSES, {"reasoning": {"generate_summary": None}, "context_management": None}),
+    (MESSAGES, {"messages": [{"role": "user", "content": [{**FOUND, "citations": {"enabled": False}}]}]}),
     (CHAT, {"n": 1, "logprobs": False, "store": False, "reasoning_effort": "none", "modalities": ["text"]}),
     (
         CHAT,
@@ -218,6 +264,13 @@ def test_models_that_sign_their_calls_keep_them(model: str, signs: bool) -> None
     found = asked(f"/v1beta/models/{model}:generateContent", {"contents": CONTENTS, "tools": tools})
     assert (found.teacher_only is not None) is signs
     assert asked(f"/v1beta/models/{model}:generateContent", {"contents": CONTENTS}).teacher_only is None
+
+
+def test_an_enumeration_is_told_as_such() -> None:
+    schema = {"type": "STRING", "enum": ["a", "b"]}
+    config = {"responseMimeType": "text/x.enum", "responseSchema": schema}
+    told = asked(GEMINI, {**BODIES[GEMINI], "generationConfig": config}).record["response_format"]
+    assert told == {"type": "enum", "schema": schema}
 
 
 def test_the_choice_of_tools_is_told() -> None:
@@ -284,7 +337,8 @@ def test_what_is_no_request_costs_a_bad_call(path: str) -> None:
             request_from(asked(path, body).record)
     names = ["messages", "input", "contents", "prompt", "tools", "tool_choice", "stream_options", "reasoning", "text",
              "modalities", "thinking", "generationConfig", "options", "system", "systemInstruction", "response_format",
-             "include", "n", "toolConfig", "output_config", "format"]  # fmt: skip
+             "include", "n", "chat_template_kwargs", "google", "extra_body",
+             "search_parameters", "best_of", "toolConfig", "output_config", "format"]  # fmt: skip
     for name in names:
         for value in ODDER:
             try:

@@ -25,9 +25,13 @@ class Anthropic(Dialect):
         return read(
             body,
             {
-                teacher.REASONING: thinking.get("type", "disabled") != "disabled",
+                teacher.REASONING: thinking.get("type", "disabled") != "disabled"
+                or (body.get("output_config") or {}).get("effort"),
                 teacher.OWN_TOOLS: body.get("mcp_servers") or teacher.offers_own_tools(tools_of(body)),
                 teacher.STORED: body.get("container"),
+                teacher.OUTPUT: body.get("context_management"),
+                teacher.CITED: teacher.cites(body.get("messages")),
+                teacher.PREFILLED: teacher.prefills(body.get("messages")),
                 teacher.MEDIA: teacher.holds_media(body.get("messages")),
             },
             streams=body.get("stream"),

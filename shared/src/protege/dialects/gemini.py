@@ -11,6 +11,7 @@ from ..call import Reply
 from . import teacher
 from .base import Asked, Dialect, read
 from .paths import gemini_model_in
+from .reading import ENUM
 from .writing import Said, event, new_id, said
 
 _DECLARED = {"functionDeclarations", "function_declarations"}
@@ -23,23 +24,29 @@ class Gemini(Dialect):
 
     def _asked(self, path: str, query: Mapping[str, str], body: Mapping[str, Any]) -> Asked:
         model, streams = gemini_model_in(path)
-        config = _of(body, "generationConfig", "generation_config") or {}
-        thinking = _of(config, "thinkingConfig", "thinking_config") or {}
+        config = teacher.named(body, "generationConfig", "generation_config") or {}
+        thinking = teacher.named(config, "thinkingConfig", "thinking_config") or {}
         tools: Sequence[Any] = body.get("tools") or ()
         return read(
             body,
             {
-                teacher.ANSWERS: (_of(config, "candidateCount", "candidate_count") or 1) != 1,
-                teacher.LOGPROBS: _of(config, "responseLogprobs", "response_logprobs") or config.get("logprobs"),
-                teacher.OUTPUT: set(_of(config, "responseModalities", "response_modalities") or ()) - {"TEXT"}
-                or _of(config, "speechConfig", "speech_config")
-                or query.get("alt", "json") not in ("json", "sse"),
-                teacher.REASONING: _thinks(thinking),
-                teacher.STORED: _of(body, "cachedContent", "cached_content"),
-                teacher.OWN_TOOLS: any(set(tool) - _DECLARED for tool in tools),
+                teacher.ANSWERS: (teacher.named(config, "candidateCount", "candidate_count") or 1) != 1,
+                teacher.LOGPROBS: teacher.named(config, "responseLogprobs", "response_logprobs")
+                or config.get("logprobs"),
+                teacher.OUTPUT: set(teacher.named(config, "responseModalities", "response_modalities") or ()) - {"TEXT"}
+                or teacher.named(config, "speechConfig", "speech_config")
+                or query.get("alt", "json") not in ("json", "sse")
+                or teacher.gives_more_than_text(model),
+                teacher.REASONING: teacher.thinks(thinking),
+                teacher.STORED: teacher.named(body, "cachedContent", "cached_content"),
+                teacher.OWN_TOOLS: any(set(tool) - _DECLARED for tool in tools)
+                or teacher.ran_code(body.get("contents")),
                 teacher.SOME_TOOLS: len(_allowed(body)) > 1,
                 teacher.SIGNED: teacher.signs_calls(model, tools),
-                teacher.MEDIA: teacher.holds_media(body.get("contents")),
+                teacher.GUIDED: teacher.named(config, "responseMimeType", "response_mime_type") == ENUM,
+                teacher.MEDIA: teacher.holds_media(
+                    [body.get("contents"), teacher.named(body, "systemInstruction", "system_instruction")]
+                ),
             },
             model=model,
             streams=streams,
@@ -58,22 +65,15 @@ class Gemini(Dialect):
         return [event(answer)] if asked.details.get("sse") else [b"[", orjson.dumps(answer), b"]"]
 
 
-def _of(value: Mapping[str, Any], *names: str) -> Any:
-    return next((value[name] for name in names if value.get(name) is not None), None)
-
-
 def _allowed(body: Mapping[str, Any]) -> Sequence[Any]:
     """The tools that may be called, where they are named."""
     calling = (
-        _of(_of(body, "toolConfig", "tool_config") or {}, "functionCallingConfig", "function_calling_config") or {}
+        teacher.named(
+            teacher.named(body, "toolConfig", "tool_config") or {}, "functionCallingConfig", "function_calling_config"
+        )
+        or {}
     )
-    return _of(calling, "allowedFunctionNames", "allowed_function_names") or ()
-
-
-def _thinks(config: Mapping[str, Any]) -> bool:
-    """Whether thinking was asked for; a budget of 0 turns it off."""
-    level, budget = _of(config, "thinkingLevel", "thinking_level"), _of(config, "thinkingBudget", "thinking_budget")
-    return bool(level or budget or _of(config, "includeThoughts", "include_thoughts"))
+    return teacher.named(calling, "allowedFunctionNames", "allowed_function_names") or ()
 
 
 def _answer(answer: Said, asked: Asked) -> dict[str, Any]:

@@ -25,8 +25,11 @@ class OllamaChat(Dialect):
     stream_type: ClassVar[str] = "application/x-ndjson"
 
     def _asked(self, path: str, query: Mapping[str, str], body: Mapping[str, Any]) -> Asked:
-        own_tools = {teacher.OWN_TOOLS: teacher.offers_own_tools(tools_of(body))}
-        return read(body, {**_reasons(body), **own_tools}, streams=body.get("stream") is not False)
+        more = {
+            teacher.OWN_TOOLS: teacher.offers_own_tools(tools_of(body)),
+            teacher.PREFILLED: teacher.prefills(body.get("messages")),
+        }
+        return read(body, {**_reasons(body), **more}, streams=body.get("stream") is not False)
 
     def whole(self, reply: Reply, asked: Asked) -> bytes:
         answer = said(reply, asked)

@@ -6,7 +6,7 @@ https://platform.openai.com/docs/api-reference/chat
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import orjson
 
@@ -30,17 +30,27 @@ class OpenAIChat(Dialect):
         return read(
             body,
             {
-                teacher.ANSWERS: (body.get("n") or 1) != 1,
-                teacher.LOGPROBS: body.get("logprobs") or body.get("top_logprobs"),
-                teacher.OUTPUT: body.get("audio") or set(body.get("modalities") or ()) - {"text"},
+                teacher.ANSWERS: (body.get("n") or 1) != 1
+                or (body.get("best_of") or 1) != 1
+                or body.get("use_beam_search"),
+                teacher.LOGPROBS: body.get("logprobs")
+                or body.get("top_logprobs")
+                or body.get("prompt_logprobs") is not None,
+                teacher.OUTPUT: body.get("audio")
+                or set(body.get("modalities") or ()) - {"text"}
+                or teacher.gives_more_than_text(model),
                 teacher.STORED: body.get("store") is True,
-                teacher.REASONING: (body.get("reasoning_effort") or "none") != "none" or body.get("reasoning"),
+                teacher.REASONING: _reasons(body),
                 teacher.OWN_TOOLS: body.get("web_search_options")
                 or body.get("data_sources")
                 or body.get("plugins")
+                or _of_xai(body.get("search_parameters"))
+                or teacher.searches(model)
                 or teacher.offers_own_tools(tools_of(body)),
                 teacher.SOME_TOOLS: teacher.restricts_tools(body.get("tool_choice")),
                 teacher.OLDER: body.get("functions") or body.get("function_call"),
+                teacher.GUIDED: teacher.guides(body),
+                teacher.PREFILLED: body.get("continue_final_message") or _prefixes(body.get("messages")),
                 teacher.SIGNED: teacher.signs_calls(model, body.get("tools")),
                 teacher.MEDIA: teacher.holds_media(body.get("messages")),
             },
@@ -97,6 +107,27 @@ class OpenAIChat(Dialect):
         if with_usage:
             events.append(event({**head, "choices": [], "usage": usage(answer)}))
         return [*events, DONE]
+
+
+def _reasons(body: Mapping[str, Any]) -> bool:
+    """Whether reasoning is asked for, in the words of any server that takes this form."""
+    template = body.get("chat_template_kwargs") or {}
+    google = body.get("google") or (body.get("extra_body") or {}).get("google") or {}
+    return (
+        (body.get("reasoning_effort") or "none") != "none"
+        or any(body.get(name) for name in ("reasoning", "enable_thinking", "include_reasoning", "thinking_budget"))
+        or teacher.is_on(body.get("thinking"))
+        or any(value for name, value in template.items() if "think" in name or "reason" in name)
+        or teacher.thinks(google.get("thinking_config") or google.get("thinkingConfig") or {})
+    )
+
+
+def _of_xai(search: Any) -> bool:
+    return bool(search) and not (isinstance(search, Mapping) and cast(Any, search).get("mode") == "off")
+
+
+def _prefixes(messages: Any) -> bool:
+    return teacher.prefills(messages) and bool(messages[-1].get("prefix"))
 
 
 def usage(answer: Said) -> dict[str, Any]:

@@ -31,7 +31,8 @@ class OpenAICompletions(Dialect):
             {**body, "prompt": prompts},
             {
                 teacher.ANSWERS: len(prompts) > 1 or (body.get("n") or 1) != 1 or (body.get("best_of") or 1) != 1,
-                teacher.LOGPROBS: body.get("logprobs") is not None,
+                teacher.LOGPROBS: body.get("logprobs") is not None or body.get("prompt_logprobs") is not None,
+                teacher.GUIDED: teacher.guides(body),
                 teacher.OUTPUT: body.get("echo") or body.get("suffix"),
             },
             model=deployment_in(path) or body.get("model"),

@@ -53,10 +53,16 @@ class OpenAIResponses(Dialect):
             {
                 teacher.STORED: body.get("store") is not False or any(body.get(name) for name in _STORED),
                 teacher.BACKGROUND: body.get("background"),
-                teacher.REASONING: (reasoning.get("effort") or "none") != "none" or reasoning.get("summary"),
+                teacher.REASONING: (reasoning.get("effort") or "none") != "none"
+                or reasoning.get("summary")
+                or reasoning.get("generate_summary"),
                 teacher.LOGPROBS: body.get("top_logprobs"),
-                teacher.OUTPUT: body.get("include"),
-                teacher.OWN_TOOLS: teacher.offers_own_tools(tools_of(body)) or items != given,
+                teacher.OUTPUT: body.get("include")
+                or body.get("context_management")
+                or teacher.gives_more_than_text(model),
+                teacher.OWN_TOOLS: teacher.searches(model)
+                or teacher.offers_own_tools(tools_of(body))
+                or items != given,
                 teacher.SOME_TOOLS: teacher.restricts_tools(body.get("tool_choice")),
                 teacher.MEDIA: teacher.holds_media(given),
             },

@@ -17,6 +17,8 @@ from .record import Record, object_of, without_nothing
 
 _SYSTEM = ("system", "systemInstruction", "system_instruction", "instructions")
 _TURNS = ("messages", "contents", "input", "prompt")
+ENUM = "text/x.enum"
+"""Gemini's media type of an answer that is one of a few texts, which is no JSON."""
 _UNFINISHED = ("queued", "in_progress")
 _STOPPED = ("failed", "cancelled")
 _OPTIONS = ("generationConfig", "generation_config", "inferenceConfig", "options", "parameters")
@@ -191,8 +193,11 @@ def _response_format(body: Mapping[str, Any]) -> Any:
             return {"type": "json_schema", "json_schema": {k: v for k, v in form.items() if k != "type"}}
         return None if form.get("type") == "text" else form
     config: Any = body.get("generationConfig") or body.get("generation_config") or {}
-    if config.get("responseMimeType") == "application/json" or config.get("response_mime_type") == "application/json":
-        schema = config.get("responseSchema") or config.get("responseJsonSchema") or config.get("response_schema")
+    kind = config.get("responseMimeType") or config.get("response_mime_type")
+    schema = config.get("responseSchema") or config.get("responseJsonSchema") or config.get("response_schema")
+    if kind == ENUM:
+        return {"type": "enum", "schema": schema}
+    if kind == "application/json":
         return schema_format("answer", schema) if schema else {"type": "json_object"}
     config = body.get("output_config") or body  # Anthropic
     if isinstance(form := config.get("format", config.get("output_format")), Mapping) and form.get("schema"):
