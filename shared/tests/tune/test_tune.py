@@ -23,7 +23,7 @@ from protege.specialist import Base
 from protege.task import Task
 from protege.tune import Tuned, TuneSettings, tune
 
-QUICK = TuneSettings(steps=90, batch=8, learning_rate=5e-3, warmup_steps=4, evaluations=3)
+QUICK = TuneSettings(steps=60, batch=8, learning_rate=5e-3, warmup_steps=4, evaluations=3)
 SHORT = replace(QUICK, steps=6)
 LEARNT = {"llama": 60, "qwen2": 60, "qwen3": 40, "gemma3": 45}
 """Steps after which a tiny model of each architecture knows the task; those of wide heads take few, and long ones."""
@@ -66,7 +66,7 @@ def test_the_result_names_its_files_and_what_it_was_made_from(tuned: tuple[Tuned
     assert result.settings == asdict(QUICK.decided())
     assert result.figures["validation_loss"] < 0.5
     losses = result.figures["losses"]
-    assert [loss["step"] for loss in losses if "validation" in loss] == [30, 60, 90]
+    assert [loss["step"] for loss in losses if "validation" in loss] == [20, 40, 60]
     trained = [loss["train"] for loss in losses if "train" in loss]
     assert trained[-1] < trained[0]
     assert not list(folder.glob("checkpoints-*")) and not list(folder.glob(".*"))
@@ -117,11 +117,11 @@ def test_an_interrupted_run_goes_on_from_its_last_checkpoint_to_the_same_weights
     curated: Curated, colours: Task, tiny: Base, tuned: tuple[Tuned, Path], tmp_path: Path
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
-        tune(curated, colours, tiny, tmp_path, QUICK, progress=Stops(40))
+        tune(curated, colours, tiny, tmp_path, QUICK, progress=Stops(30))
     assert not (tmp_path / "tuned.json").exists()
     watch = Stops(1000)
     again = tune(curated, colours, tiny, tmp_path, QUICK, progress=watch)
-    assert watch.done[0] == 30
+    assert watch.done[0] == 20
     assert again.digests == tuned[0].digests
 
 
@@ -145,7 +145,7 @@ def test_a_killed_run_goes_on(curated: Curated, colours: Task, tiny: Base, tmp_p
                 yield self
             def advance(self, amount=1, note=""):
                 self.count += amount
-                if self.count >= 40:
+                if self.count >= 30:
                     os.kill(os.getpid(), {int(signal.SIGKILL)})
         home = Path({str(tmp_path)!r})
         given = orjson.loads((home / "given.json").read_bytes())
@@ -157,7 +157,7 @@ def test_a_killed_run_goes_on(curated: Curated, colours: Task, tiny: Base, tmp_p
     assert child.returncode == -signal.SIGKILL, child.stderr.decode()
     watch = Stops(1000)
     result = tune(curated, colours, tiny, tmp_path / "out", QUICK, progress=watch)
-    assert watch.done[0] == 30
+    assert watch.done[0] == 20
     assert result.figures["steps"] == QUICK.steps
 
 
