@@ -64,18 +64,19 @@ def test_it_answers_records_and_ends_cleanly(tmp_path: Path, workers: int):
 
 def test_a_worker_that_is_killed_loses_nothing_that_was_answered(tmp_path: Path):
     home, answered = tmp_path / "home", 0
+    stand = Stand("", Fake(), home)
     with served(Fake()) as at, running(home, at, "--workers", "2") as (address, process):
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
         for number in range(60):
             if number == 20:
-                time.sleep(0.1)  # what was answered is written a moment later
+                assert len(stand.calls(answered)) == answered  # what was answered is written a moment later
                 os.kill(int(children.read_text().split()[-1]), signal.SIGKILL)
             try:
                 answered += CLIENT.post(f"{address}/v1/chat/completions", json=CHAT).status_code == 200
             except httpx.TransportError:
                 time.sleep(0.1)
     assert answered >= 55
-    assert len(Stand("", Fake(), home).calls(answered)) >= answered
+    assert len(stand.calls(answered)) >= answered
 
 
 def test_the_port_of_another_is_an_error_with_a_remedy(tmp_path: Path):
