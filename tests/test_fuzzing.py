@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from fuzzed import TARGETS
 from hypothesis import HealthCheck, given, settings
 
 EXAMPLES = {"files": 40, "graders": 60, "redactor": 60}
 """Of those that take longer."""
+
+
+ALL_CHECKS: Any = tuple(HealthCheck)
 
 
 @pytest.mark.parametrize("name", TARGETS)
@@ -18,7 +23,7 @@ def test_nothing_but_what_is_documented_happens(name: str) -> None:
         max_examples=EXAMPLES.get(name, 150),
         derandomize=True,
         deadline=None,
-        suppress_health_check=list(HealthCheck),
+        suppress_health_check=ALL_CHECKS,
     )
     @given(target.inputs)
     def tried(value: object) -> None:

@@ -25,7 +25,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "frameworks"))
 
 from desk import REPLY, TRIAGE, tickets  # noqa: E402 - the help desk of the other example
-from teacher import app  # noqa: E402
+from scripted_teacher import app  # noqa: E402
 
 UNSEEN = 100
 NODE = Path(".downloads/gateway-example")

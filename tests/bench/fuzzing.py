@@ -48,6 +48,9 @@ def timed(check: Callable[[Any], None], counted: dict[str, Any]) -> Callable[[An
     return checked
 
 
+ALL_CHECKS: Any = tuple(HealthCheck)
+
+
 def tried(target: Target, number: int, counted: dict[str, Any]) -> str:
     """One round of a target; what failed, or ""."""
     run = given(target.inputs)(timed(target.check, counted))
@@ -55,7 +58,7 @@ def tried(target: Target, number: int, counted: dict[str, Any]) -> str:
         max_examples=ROUND,
         deadline=None,
         database=None,
-        suppress_health_check=list(HealthCheck),
+        suppress_health_check=[*ALL_CHECKS],
         phases=(Phase.generate, Phase.shrink),
     )
     try:
@@ -74,7 +77,9 @@ def main() -> None:
     parser.add_argument("--megabytes", type=int, default=2000)
     asked = parser.parse_args()
     logging.disable(logging.CRITICAL)
-    state = orjson.loads(asked.state.read_bytes()) if asked.state and asked.state.exists() else {"seed": 0}
+    state: dict[str, Any] = (
+        orjson.loads(asked.state.read_bytes()) if asked.state and asked.state.exists() else {"seed": 0}
+    )
     counts = state.setdefault("targets", {})
     failures = state.setdefault("failures", [])
     number, until = state["seed"] if asked.seed is None else asked.seed, time.monotonic() + asked.seconds

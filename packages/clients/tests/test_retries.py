@@ -34,10 +34,11 @@ async def test_a_copy_of_a_client_is_counted_by_its_own_retries(
         httpx.AsyncClient(transport=failing(httpx)),
         httpx2.Client(transport=failing(httpx2)),
     )
-    one, other, third = (
+    wrapped: Any = (
         wrap(kind(api_key="none", http_client=http, max_retries=before), recorder=records, router=teacher_only)  # type: ignore[arg-type]
         for kind, http in zip(kinds, sending, strict=True)
     )
+    one, other, third = wrapped
     asked: Any = {"model": "m", "messages": ASKED}
     with pytest.raises(openai.InternalServerError):
         one.with_options(timeout=9).with_options(max_retries=after).chat.completions.create(**asked)
