@@ -247,6 +247,10 @@ def test_web_pages_may_not_ask(stand: Make):
     assert post(at, host="evil.example:8484").status_code == 403
     allowed = stand(origins=("https://mine.example",))
     assert post(allowed, origin="https://mine.example").status_code == 200
+    routed = stand(origins=("https://mine.example",), router=Keeps({"role": "assistant", "content": "x"}))
+    for path in ("/v1/chat/completions", "/nowhere"):
+        answer = post(routed, path, origin="https://mine.example")
+        assert answer.headers["access-control-allow-origin"] == "https://mine.example"
     assert at.upstream.asked == []
 
 

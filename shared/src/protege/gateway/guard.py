@@ -70,6 +70,12 @@ class Guard:
         query = "&".join(part for part in incoming.query_string.split("&") if part not in in_query)
         return Admitted(key, self._credential(incoming, address), query)
 
+    def for_pages(self, headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+        """What lets an allowed web page read an answer of the gateway's own. The upstream's have the upstream's."""
+        origin = headers.get(_ORIGIN)
+        allowed = origin is not None and origin in self._settings.origins
+        return [(b"access-control-allow-origin", origin.encode()), (b"vary", b"Origin")] if allowed and origin else []
+
     def check_browser(self, headers: Mapping[str, str]) -> None:
         """A web page must not use its visitor's gateway: not from its own origin, nor by a name that it points here."""
         origin = headers.get(_ORIGIN)

@@ -78,7 +78,7 @@ class Proxy:
             by = await self._answer(incoming, address, send)
         except Refusal as refusal:
             by = "gateway"
-            headers = [(b"content-type", b"application/json")]
+            headers = [(b"content-type", b"application/json"), *self._guard.for_pages(incoming.headers)]
             await send_whole(send, refusal.status, headers, written(refusal, address.front))
         except ClientGone:
             by = "gone"
@@ -106,15 +106,17 @@ class Proxy:
             work = self._pass(forwarded, Tee(None), send)
             return await (work if body is None else _while_there(incoming, work))
         with exchange.watch, span("protege.gateway", operation="chat", model=exchange.asked.model) as told:
-            by = await _while_there(incoming, self._decide(exchange, forwarded, send))
+            own = self._guard.for_pages(incoming.headers)
+            by = await _while_there(incoming, self._decide(exchange, forwarded, own, send))
             told.set(answered_by=by)
             return by
 
-    async def _decide(self, exchange: Exchange, forwarded: Forwarded, send: Send) -> str:
+    async def _decide(self, exchange: Exchange, forwarded: Forwarded, own: Headers, send: Send) -> str:
+        """Answer a call; who did. own: headers of the gateway's own answers."""
         if (routed := await self._routed(exchange)) is None:
             return await self._pass(forwarded, Tee(exchange), send)
         kind = exchange.dialect.content_type(exchange.asked).encode()
-        await _send_parts(send, [(b"content-type", kind)], routed)
+        await _send_parts(send, [(b"content-type", kind), *own], routed)
         return "specialist"
 
     def _url(self, incoming: Incoming, address: Address, admitted: Admitted) -> str:
