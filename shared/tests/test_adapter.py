@@ -39,6 +39,7 @@ def test_the_names_that_adapters_may_rely_on() -> None:
         "Attempt",
         "BadCall",
         "BadInput",
+        "CUT",
         "Dialect",
         "EMPTY",
         "MOST_BYTES",
@@ -59,6 +60,7 @@ def test_the_names_that_adapters_may_rely_on() -> None:
         "dialect_at",
         "finish_reason",
         "home_path",
+        "is_cut",
         "json_text",
         "loads",
         "log_once",
@@ -74,6 +76,7 @@ def test_the_names_that_adapters_may_rely_on() -> None:
         "tokens_used",
         "tool_call",
         "tool_choice",
+        "tried_id",
         "without_reasoning",
     ]
     assert all(hasattr(protege.adapter, name) for name in protege.adapter.__all__)

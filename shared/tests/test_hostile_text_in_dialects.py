@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hostile import check, forgotten, functions, in_the_agent_s, quietly
 from protege.call import Reply
-from protege.dialects import bodies, default_node, dialect_at, own_tools, paths, reading, teacher, writing
+from protege.dialects import bodies, default_node, dialect_at, own_tools, paths, reading, teacher, tried_id, writing
 from protege.errors import ProtegeError
 
 PATHS = (
@@ -74,6 +74,7 @@ CALLED: Mapping[str, Callable[[str], object]] = {
         lambda: bodies.documents(f"data:{text}".encode(errors="replace"))
     ),
     "dialects.naming.default_node": node,
+    "dialects.naming.tried_id": lambda text: tried_id(text, text.encode(errors="replace")),
     "dialects.own_tools.without_secrets": lambda text: own_tools.without_secrets({"url": text, text: f"//{text}"}),
     "dialects.paths.place_of": lambda text: [paths.place_of(t) for t in (text, f"/{text}/messages")],
     "dialects.paths.deployment_in": lambda text: paths.deployment_in(f"/openai/deployments/{text}"),

@@ -63,10 +63,7 @@ class Fake:
     async def __call__(self, scope: MutableMapping[str, Any], receive: Any, send: Send) -> None:
         if scope["type"] != "http":
             return await lifespan(receive, send)
-        body, more = b"", True
-        while more:
-            message = await receive()
-            body, more = body + message.get("body", b""), message.get("more_body", False)
+        body = await body_of(receive)
         headers = {name.decode(): value.decode("latin-1") for name, value in scope["headers"]}
         query = scope["query_string"].decode()
         self.asked.append((scope["method"], scope["raw_path"].decode() + (f"?{query}" if query else ""), headers, body))
@@ -79,6 +76,14 @@ class Fake:
                 return
         if not self.breaks:
             await send({"type": "http.response.body", "body": b""})
+
+
+async def body_of(receive: Any) -> bytes:
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body, more = body + message.get("body", b""), message.get("more_body", False)
+    return body
 
 
 async def lifespan(receive: Any, send: Send) -> None:

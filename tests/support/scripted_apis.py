@@ -7,7 +7,7 @@ from collections.abc import MutableMapping
 from typing import Any
 
 import orjson
-from gateways import Send, left, lifespan
+from gateways import Send, body_of, left, lifespan
 from protege.call import Attempt, Reply, Request, request_from, text_of
 from protege.dialects import dialect_at
 from protege.gateway.refusals import Refusal, written
@@ -38,10 +38,7 @@ class Apis:
     async def __call__(self, scope: MutableMapping[str, Any], receive: Any, send: Send) -> None:
         if scope["type"] != "http":
             return await lifespan(receive, send)
-        body, more = b"", True
-        while more:
-            message = await receive()
-            body, more = body + message.get("body", b""), message.get("more_body", False)
+        body = await body_of(receive)
         self.asked += 1
         query = dict(pair.split("=", 1) for pair in scope["query_string"].decode().split("&") if "=" in pair)
         operation = dialect_at(scope["method"], scope["path"])

@@ -10,7 +10,7 @@ from protege.chat.sandbox import compiled
 from protege.errors import CannotRender
 
 MESSAGES = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "hello <b>you</b>"}]
-LONGEST_S = 5.0
+LONGEST_S = 2.0
 """Of processor time."""
 
 

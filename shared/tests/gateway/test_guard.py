@@ -44,6 +44,14 @@ def test_a_name_that_is_none_is_refused(tmp_path: Path, name: str):
         revoke(tmp_path, name)
 
 
+def test_a_name_that_is_none_takes_no_other_key_back(tmp_path: Path):
+    new_key(tmp_path, "-")
+    for name in ("../x", "", "."):
+        with pytest.raises(BadInput):
+            revoke(tmp_path, name)
+    assert [key.name for key in keys_of(tmp_path)] == ["-"]
+
+
 def test_a_key_that_cannot_be_read_lets_nobody_in(tmp_path: Path):
     new_key(tmp_path, "ann")
     (tmp_path / FOLDER / "bob").write_text("{")

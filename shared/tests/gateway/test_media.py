@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import random
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 from gateways import CLIENT, Stand
 from gateways import stand as stand
-from protege.gateway.media import content_of, set_apart
+from protege.gateway.media import set_apart
 
 IMAGE = random.Random(1).randbytes(30_000)
 TEXT = base64.b64encode(IMAGE).decode()
@@ -45,8 +43,7 @@ def test_an_image_is_stored_once_and_the_call_names_it(stand: Callable[..., Stan
     assert [file.read_bytes() for file in files] == [IMAGE] and files[0].stat().st_mode & 0o077 == 0
     written = json.dumps(calls[0].to_record())
     assert TEXT[:100] not in written and "protege-media:" in written
-    named = written[written.index("protege-media:") :].split('"')[0]
-    assert content_of(at.home, named) == IMAGE
+    assert f"protege-media:{files[0].name}" in written
 
 
 def test_texts_stay_where_they_are():
@@ -66,14 +63,6 @@ def test_text_that_looks_like_an_image_stays_text(stand: Callable[..., Stand], t
 def test_it_takes_time_by_the_length_alone():
     for unit in ('"', "A", '"A', 'A"', "A=", '","'):
         set_apart((unit * 2_000_000).encode()[:2_000_000])
-
-
-def test_a_name_from_outside_leads_to_no_other_file(tmp_path: Path):
-    (tmp_path / "media").mkdir()
-    (tmp_path / "secret").write_text("x")
-    for name in ("../../secret", "../secret", "/etc/passwd", "a" * 39, "..%2f", os.sep):
-        assert content_of(tmp_path, f"protege-media:{name}") is None
-    assert content_of(tmp_path, "https://example.org/image.png") is None
 
 
 def test_what_is_no_base64_costs_itself_alone(stand: Callable[..., Stand]):

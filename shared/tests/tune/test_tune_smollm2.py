@@ -59,15 +59,15 @@ def test_a_few_steps_give_files_that_answer_as_the_model_in_this_process(
         tmp_path,
         TuneSettings(steps=16, batch=6, evaluations=1, validation_rows=6, warmup_steps=4),
     )
-    rows = curated.examples("test")[:6]
+    rows = curated.examples("test")[:20]
     requests = [row.request for row in rows]
     prompts = [render(smollm2, messages_for(colours, request, "slots")) for request in requests]
     generator = Generator(smollm2, tmp_path / "lora", compute_dtype())
     here = [generator.answers([prompt], 16)[0].text for prompt in prompts]
-    assert sum(answer == row.answer for answer, row in zip(here, rows, strict=True)) >= 4
+    assert sum(answer == row.answer for answer, row in zip(here, rows, strict=True)) >= 15
     for model, lora in ((tmp_path / "model.gguf", None), (Path(smollm2.path), tmp_path / "lora.gguf")):
         served = llama_cpp(model, prompts, lora)
-        assert sum(a == b for a, b in zip(served, here, strict=True)) >= 5
+        assert sum(a == b for a, b in zip(served, here, strict=True)) >= 19
 
 
 def test_tokens_are_found_by_their_texts(smollm2: Base) -> None:

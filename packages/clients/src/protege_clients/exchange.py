@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from protege.adapter import (
+    CUT,
     MOST_BYTES,
     Answerer,
     Asked,
@@ -17,14 +18,12 @@ from protege.adapter import (
     Records,
     Reply,
     Watch,
+    is_cut,
     opened,
     reply_of,
 )
 
 LEFT = "the client left before the answer's end"
-CUT = "the stream ended before its end was told"
-_DONE, _NEAR_END = b"[DONE]", 20
-"""How streams of OpenAI's kind end, also those of servers that tell no reason; and in how many of the last bytes."""
 TOO_LARGE = "the answer is too large to be recorded"
 
 
@@ -139,24 +138,22 @@ class Exchange:
         assert outcome.message is not None
         reason = "tool_calls" if outcome.message.get("tool_calls") else "stop"
         reply = Reply(outcome.message, reason, outcome.specialist_id, outcome.input_tokens, outcome.output_tokens)
-        if self.asked.streams:
-            return self._dialect.stream(reply, self.asked)
-        return [self._dialect.whole(reply, self.asked)]
+        return self._dialect.parts(reply, self.asked)
 
     def _told(self) -> tuple[dict[str, Any], bool]:
-        """What the parts of the answer tell that have come, and whether its end is among them. Raises BadCall."""
+        """What the parts of the answer tell that have come, and whether it was cut off. Raises BadCall."""
         if self._known is None or self._known[0] != self._size:
             body = self._decode(b"".join(self._parts), self._headers)
             told = self._dialect.answered(body, self._headers.get("content-type", ""))
-            self._known = self._size, told, bool(told.get("finish_reason")) or _DONE in body[-_NEAR_END:]
+            self._known = self._size, told, is_cut(self.asked, told, body)
         return self._known[1:]
 
     def _wrong(self) -> str | None:
         """What the answer itself tells that went wrong. Raises BadCall."""
-        told, ended = self._told()
+        told, cut = self._told()
         if told.get("error"):
             return str(told["error"])
-        return CUT if self.asked.streams and not ended else None
+        return CUT if cut else None
 
     def _read(self, parts: list[Any]) -> Reply:
         return reply_of(self._told()[0])

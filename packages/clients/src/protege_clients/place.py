@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
-from protege.adapter import Place, default_node
+from protege.adapter import Place, default_node, tried_id
 
 HEADERS = ("x-protege-node", "x-protege-run", "x-protege-parent")
 """A request's own word on its place, as the gateway reads it too. They go no further than here."""
@@ -65,14 +64,8 @@ def place_of(
         name,
         told.get("x-protege-run") or around.run,
         told.get("x-protege-parent") or around.parent,
-        _call_id(told[IDEMPOTENCY], body) if IDEMPOTENCY in told else None,
+        tried_id(told[IDEMPOTENCY], body) if IDEMPOTENCY in told else None,
     )
-
-
-def _call_id(key: str, body: bytes) -> str:
-    """One id for all tries of a request that are marked as such, as the gateway has it. No client can choose it, since
-    the request is part of it."""
-    return f"tried-{hashlib.blake2b(body, key=key.encode()[:64], digest_size=16).hexdigest()}"
 
 
 def taken(headers: MutableMapping[str, str]) -> dict[str, str]:

@@ -37,5 +37,5 @@ class ScriptedProvider:
         message: Mapping[str, Any] = answer_to(read, self._answers)
         reason = "tool_calls" if message.get("tool_calls") else "stop"
         reply = Reply(message, reason, None, *tokens_of(read, message))
-        parts = dialect.stream(reply, asked) if asked.streams else [dialect.whole(reply, asked)]
+        parts = dialect.parts(reply, asked)
         return library.Response(200, headers={"content-type": dialect.content_type(asked)}, content=b"".join(parts))

@@ -33,13 +33,14 @@ from ..common.plain_json import loads
 from ..common.reasons import said_once
 from ..common.usage import USAGE_NAMES, tokens_used
 from ..common.wrappers import without_reasoning
-from ..dialects.base import Asked, Dialect, reply_of
-from ..dialects.naming import default_node
+from ..dialects.base import CUT, Asked, Dialect, is_cut, reply_of
+from ..dialects.naming import default_node, tried_id
 from ..dialects.registry import dialect_at
 from ..errors import BadCall, BadInput, ProtegeError
 from ..route import Outcome
 
 __all__ = [
+    "CUT",
     "EMPTY",
     "MOST_BYTES",
     "ROLES",
@@ -65,6 +66,7 @@ __all__ = [
     "dialect_at",
     "finish_reason",
     "home_path",
+    "is_cut",
     "json_text",
     "loads",
     "log_once",
@@ -80,5 +82,6 @@ __all__ = [
     "tokens_used",
     "tool_call",
     "tool_choice",
+    "tried_id",
     "without_reasoning",
 ]

@@ -1,7 +1,10 @@
+from .base import CUT as CUT
 from .base import Asked as Asked
 from .base import Dialect as Dialect
+from .base import is_cut as is_cut
 from .base import reply_of as reply_of
 from .naming import default_node as default_node
+from .naming import tried_id as tried_id
 from .registry import DIALECTS as DIALECTS
 from .registry import Operation as Operation
 from .registry import dialect_at as dialect_at

@@ -54,6 +54,10 @@ class Dialect(ABC):
         """The media type of the answer to this request."""
         return self.stream_type if asked.streams else "application/json"
 
+    def parts(self, reply: Reply, asked: Asked) -> list[bytes]:
+        """A specialist's answer as the parts of a body: its events if a stream was asked for. Raises InvalidAnswer."""
+        return self.stream(reply, asked) if asked.streams else [self.whole(reply, asked)]
+
     @abstractmethod
     def whole(self, reply: Reply, asked: Asked) -> bytes:
         """A specialist's answer as the body of an answer. Raises InvalidAnswer if this form cannot hold it."""
@@ -82,6 +86,18 @@ def read(
         record["model"] = named
     teacher_only = next((reason for reason, holds in reasons.items() if holds), None)
     return Asked(record, named, bool(streams), teacher_only, details or {})
+
+
+CUT = "the stream ended before its end was told"
+"""What is recorded of a stream that was cut off."""
+_DONE, _NEAR_END = b"[DONE]", 20
+"""How streams of OpenAI's kind end, also those of servers that tell no reason; and in how many of the last bytes."""
+
+
+def is_cut(asked: Asked, record: Record, body: bytes) -> bool:
+    """Whether a stream was asked for and what came of it does not tell its end. record: what `answered` gives of the
+    body."""
+    return asked.streams and not record.get("finish_reason") and _DONE not in body[-_NEAR_END:]
 
 
 def reply_of(record: Record) -> Reply:

@@ -1,4 +1,5 @@
-"""The node of a call whose client names none: by the role that its prompt gives, and the form that it asks for.
+"""The node of a call whose client names none: by the role that its prompt gives, and the form that it asks for; and the
+id of one that its client marks.
 
 A framework's steps come apart by these: in a run of MetaGPT, code writing and reviewing have one system prompt, and
 became one task without them.
@@ -37,6 +38,14 @@ def default_node(record: Mapping[str, Any], agent: str | None = None) -> tuple[s
     system, prompt = _text(messages, ("system", "developer")), _text(messages, ("user",))
     parts = (agent, _role(system), _form(record) or _form_in(prompt))
     return tuple(part for part in parts if part)
+
+
+def tried_id(key: str, body: bytes) -> str:
+    """One id for all tries of a request whose client marks them by an idempotency key: it is then stored once.
+
+    No client can choose it, since the request is part of it.
+    """
+    return f"tried-{hashlib.blake2b(body, key=key.encode(errors='replace')[:64], digest_size=16).hexdigest()}"
 
 
 def _text(messages: Sequence[Any], roles: Sequence[str]) -> str:

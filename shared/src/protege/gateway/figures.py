@@ -28,7 +28,7 @@ class Figures:
         )
         self._own: Histogram = Histogram(
             "protege_gateway_own_seconds",
-            "The gateway's own time before a request is forwarded.",
+            "The gateway's own time to read a request.",
             buckets=BUCKETS_S,
             registry=registry,
         )
@@ -42,7 +42,7 @@ class Figures:
         self._unrecorded.labels(reason).inc()
 
     def took(self, seconds: float) -> None:
-        """The time from a request's last byte until it was forwarded."""
+        """The time from a request's last byte until it was read."""
         self._own.observe(seconds)
 
     def exposition(self) -> bytes:

@@ -69,10 +69,9 @@ def new_key(home: Path, name: str, nodes: Sequence[str] = ()) -> str:
 
 def revoke(home: Path, name: str) -> None:
     """Take a key back: it is refused within a second. Raises BadInput if there is none of this name."""
-    try:
-        (home / FOLDER / name if _NAME.fullmatch(name) else home / FOLDER / "-").unlink()
-    except FileNotFoundError:
-        raise BadInput(f"There is no key named {name!r}.", "`protege keys` lists them.") from None
+    if name not in (_names(home) or ()):
+        raise BadInput(f"There is no key named {name!r}.", "`protege keys` lists them.")
+    (home / FOLDER / name).unlink(missing_ok=True)
 
 
 def _names(home: Path) -> list[str] | None:

@@ -64,12 +64,3 @@ def store(home: Path, media: Media) -> Path:
 
 
 _STANDARD = bytes.maketrans(b"-_", b"+/")
-
-
-def content_of(home: Path, url: str) -> bytes | None:
-    """The bytes that a record's name stands for; None if it names none, or they are gone."""
-    name = url.rpartition(SCHEME)[2]
-    if SCHEME not in url or not re.fullmatch(r"[0-9a-f]{40}", name):
-        return None
-    path = home / FOLDER / name[:2] / name
-    return path.read_bytes() if path.exists() else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from ..capture import Answerer, OpenCall, Watch, opened, router_of
 from ..common.checks import MOST_BYTES
 from ..common.plain_json import loads
 from ..common.tracing import span
-from ..dialects import Asked, Dialect, reply_of
+from ..dialects import CUT, Asked, Dialect, is_cut, reply_of, tried_id
 from ..errors import BadCall
 from ..route import Outcome
 from .address import Address, address_of, joined
@@ -157,11 +156,12 @@ class Proxy:
 
         def read() -> OpenCall:
             place = place_of(incoming.headers, document, address.agent, asked.record)
-            place = place._replace(call_id=_call_id(incoming.headers, small))
+            if (key := incoming.headers.get("idempotency-key")) is not None:
+                place = place._replace(call_id=tried_id(key, small))
             fields = dict(asked.record)
             return OpenCall(recorder, fields.pop("messages"), fields, place)
 
-        reading = Reading(dialect, streams=asked.streams)
+        reading = Reading(dialect, asked)
         return Exchange(dialect, asked, reading, Watch(opened(read), reading))
 
     async def _routed(self, exchange: Exchange) -> list[bytes] | None:
@@ -173,10 +173,7 @@ class Proxy:
             return None
 
         def shape(outcome: Outcome) -> list[bytes]:
-            reply = specialists_reply(outcome, asked)
-            if asked.streams:
-                return list(exchange.dialect.stream(reply, asked))
-            return [exchange.dialect.whole(reply, asked)]
+            return exchange.dialect.parts(specialists_reply(outcome, asked), asked)
 
         return await watch.arouted(lambda: self._router or router_of(self._settings.home), shape)
 
@@ -276,9 +273,9 @@ class Tee:
 class Reading:
     """Reads the bytes of an upstream's answer, also of one that broke off."""
 
-    def __init__(self, dialect: Dialect, *, streams: bool) -> None:
+    def __init__(self, dialect: Dialect, asked: Asked) -> None:
         self._dialect = dialect
-        self._streams = streams
+        self._asked = asked
         self._coding = self._kind = ""
         self.whole = False
         """Whether the answer came to its end."""
@@ -293,10 +290,9 @@ class Reading:
         record = self._dialect.answered(body, self._kind)
         if record.get("error"):
             raise BadCall("the answer ended with an error.")
-        told_its_end = record.get("finish_reason") or b"[DONE]" in body[-20:]
-        if self.whole and self._streams and not told_its_end:
+        if self.whole and is_cut(self._asked, record, body):
             self.whole = False  # what came of it is read next
-            raise BadCall("the stream ended before its end was told.")
+            raise BadCall(f"{CUT}.")
         return reply_of(record)
 
 
@@ -305,16 +301,6 @@ def specialists_reply(outcome: Outcome, asked: Asked) -> Reply:
     assert outcome.message is not None
     reason = "tool_calls" if outcome.message.get("tool_calls") else "stop"
     return Reply(outcome.message, reason, asked.model, outcome.input_tokens, outcome.output_tokens)
-
-
-def _call_id(headers: Mapping[str, str], body: bytes) -> str | None:
-    """One id for all tries of a request whose client marks them as such: it is then stored once.
-
-    No client can choose it, since the request is part of it.
-    """
-    if (key := headers.get("idempotency-key")) is None:
-        return None
-    return f"tried-{hashlib.blake2b(body, key=key.encode()[:64], digest_size=16).hexdigest()}"
 
 
 def _check_scope(admitted: Admitted, exchange: Exchange | None) -> None:

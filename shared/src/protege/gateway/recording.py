@@ -23,13 +23,13 @@ Job: TypeAlias = tuple[dict[str, Any], tuple[Media, ...]] | None
 
 
 class Recording:
-    """Records the calls of one home, in order. `lost` counts those that came while the disk hung for too long; on_lost
-    is told the reason of each."""
+    """Records the calls of one home, in order. on_lost: told the reason of each that could not be held while the disk
+    hung."""
 
     def __init__(self, home: Path, on_lost: Callable[[str], object] = lambda reason: None) -> None:
-        self.lost = 0
         self._on_lost = on_lost
         self._held = 0
+        self._counting = threading.Lock()
         self._home = home
         self._recorder = Recorder(home, own_thread=True)
         self._jobs: queue.Queue[Job] = queue.Queue(MOST)
@@ -42,14 +42,12 @@ class Recording:
 
     def submit(self, call_record: dict[str, Any], media: tuple[Media, ...]) -> None:
         """Leave a call to the thread. Never waits."""
-        size = sum(len(each.written) for each in media)
         try:
-            if self._held + size > MOST_MEDIA:
+            if not self._has_room(media):
                 raise queue.Full
             self._jobs.put_nowait((call_record, media))
-            self._held += size
+            self._hold(media, 1)
         except queue.Full:
-            self.lost += 1
             self._on_lost("the disk hangs")
 
     def close(self) -> None:
@@ -68,8 +66,19 @@ class Recording:
                     store(self._home, each)
                 except (OSError, ValueError) as error:
                     log_once("Storing an image or file", error)
-            self._held -= sum(len(each.written) for each in media)
+            self._hold(media, -1)
             self._recorder.record(call_record)
+
+    def _has_room(self, media: tuple[Media, ...]) -> bool:
+        return self._held + _size(media) <= MOST_MEDIA
+
+    def _hold(self, media: tuple[Media, ...], sign: int) -> None:
+        with self._counting:  # two threads count
+            self._held += sign * _size(media)
+
+
+def _size(media: tuple[Media, ...]) -> int:
+    return sum(len(each.written) for each in media)
 
 
 class WithMedia:
