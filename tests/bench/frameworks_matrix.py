@@ -44,6 +44,7 @@ FRAMEWORKS: Mapping[str, Sequence[str]] = {
     "langgraph": ("langgraph", "langchain-core"),
     "llamaindex": ("llama-index-core", "llama-index-instrumentation"),
     "autogen": ("autogen-agentchat", "autogen-core"),
+    "clients": ("openai", "anthropic", "google-genai"),
 }
 """Adapter → the distributions that make up its framework; the first is the one it is named after."""
 

@@ -144,8 +144,9 @@ async def test_an_error(ask: Asker, live_home: LiveHome, openai_server: OpenAISe
 @pytest.mark.parametrize("ask", ["stream"], indirect=True)
 async def test_a_stream_that_breaks_off(ask: Asker, live_home: LiveHome, openai_server: OpenAIServer):
     cut = (httpx.RemoteProtocolError, httpx2.RemoteProtocolError)  # of OpenAI's client 2, and 3
-    with in_mode(live_home, "recorded"), pytest.raises(cut):
+    with in_mode(live_home, "recorded"), pytest.raises((*cut, openai.APIConnectionError)) as raised:
         await ask(asked("label", CUT))
+    assert isinstance(raised.value, cut) or isinstance(raised.value.__cause__, cut)  # newer ones put theirs around it
     call = live_home.only
     assert call.error and call.error.startswith("RemoteProtocolError")
     assert call.response and call.response["content"] == "Hello there, "
