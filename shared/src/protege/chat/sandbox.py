@@ -23,7 +23,7 @@ from .budget import MOST_CHARACTERS, NODE, STEP, Budget, current, made, shallow,
 
 MOST_BITS = 2048
 """The largest integer has this many bits."""
-LONGEST_TEMPLATE = 1 << 18
+LONGEST_TEMPLATE = 1 << 16
 
 
 def compiled(source: str) -> Callable[..., str]:
