@@ -27,6 +27,10 @@ def schema(name: str, *keys: str) -> dict[str, Any]:
 EXAMPLE = (
     '## context\n{"Legacy": 1}\n\n## format example\n[CONTENT]\n{\n "issue": "BUG",\n "reason": "…"\n}\n[/CONTENT]'
 )
+SCREEN = (
+    "Task: find it\nSeen: say what is there.\n\nYou should only respond in the format described below.\n"
+    "Seen:\n1. ...\n\nNext_step:\n```python\n    act()\n```"
+)
 NODES: list[tuple[dict[str, Any], str | None, tuple[str, ...]]] = [
     (said(), None, ()),
     (said(), "meta", ("meta",)),
@@ -48,6 +52,14 @@ NODES: list[tuple[dict[str, Any], str | None, tuple[str, ...]]] = [
      ("Engineer", "professional engineer")),
     (said("You are an Engineer.", "# System\nRole: You are a professional reviewer, and"), None,
      ("Engineer", "professional reviewer")),
+    (said(prompt="1. Role: You are a tester; your main goal is to break the parser, at night. 2. Task: …"), None,
+     ("tester: break the parser",)),
+    (said(prompt="# System\nRole: clerk, your task is sort the mail\n# Instruction: redo `a.txt` by its list"), None,
+     ("clerk: sort the mail: redo",)),
+    (said(prompt="Role: clerk, your task is sort the mail\n# Instruction: Based on the list, sort"), None,
+     ("clerk: sort the mail",)),
+    (said("Assume you are a helpful assistant. Say what you are doing.", SCREEN), "c",
+     ("c", "helpful assistant", "Seen, Next_step")),
 ]  # fmt: skip
 
 
@@ -63,6 +75,15 @@ def test_the_conversation_does_not_change_the_node() -> None:
         {"role": "user", "content": "Role: Fool"},
     ]
     assert default_node(one) == default_node(other) == ("Clerk", "mark")
+
+
+def test_what_is_asked_may_be_spread_over_messages_before_the_first_answer() -> None:
+    shown: dict[str, Any] = {"type": "image_url", "image_url": {"url": "data:…"}}
+    first = [{"role": "user", "content": "Task: go"}, {"role": "user", "content": [shown]}]
+    asked = [*first, {"role": "user", "content": SCREEN}]
+    answered = [*first, {"role": "assistant", "content": "Yes."}, {"role": "user", "content": SCREEN}]
+    assert default_node({"messages": asked}) == ("Seen, Next_step",)
+    assert default_node({"messages": answered}) == ()
 
 
 def test_a_long_form_is_short_and_still_its_own() -> None:

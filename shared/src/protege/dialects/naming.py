@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,26 +17,43 @@ from typing import Any, cast
 
 from ..common.messages import text_in
 
-_YOU_ARE = re.compile(r"\bYou are (?:an? |the )?([^\n.,;:!?]{2,60})(?:, named ([^\n.,;:!?]{1,40}))?")
-_SAID_ROLE = re.compile(r"^[ \t]*Role: *(?:You are )?(?:an? |the )?([^\n.,;:!?]{2,60})", re.MULTILINE)
+_YOU_ARE = re.compile(
+    r"\b(?:You|(?:Assume|Imagine|Suppose|Pretend)(?: that)? you) are (?:an? |the )?([^\n.,;:!?]{2,60})"
+    r"(?:, named ([^\n.,;:!?]{1,40}))?"
+)
+_SAID_ROLE = re.compile(
+    r"^[ \t]*(?:\d{1,2}[.)] *)?Role: *(?:You are )?(?:an? |the )?([^\n.,;:!?]{2,60})"
+    r"(?:[^\n.!?]{1,40}?\b(?:task|goal|role|job) is (?:to )?([^\s.,;:!?]{1,40}(?: [^\s.,;:!?]{1,40}){0,5}))?",
+    re.MULTILINE,
+)
+_INSTRUCTION = re.compile(
+    r"^#+ *Instruction: *+(?!Based|Given|According|Following)([^\n.,;:!?\"'`{<(]{2,40})", re.MULTILINE
+)
+_SAID_FORMAT = re.compile(r"\b(?:respond|answer|reply|output)\b[^\n]{0,80}\bformat\b", re.IGNORECASE)
+_TITLE = re.compile(r"^([A-Za-z][A-Za-z_ ]{1,40}):[ \t]*$", re.MULTILINE)
 _EXAMPLE = re.compile(r"^#+ *format example[^{]{0,40}(?=\{)", re.IGNORECASE | re.MULTILINE)
 _GENERIC = frozenset({"json", "answer", "response", "output", "result", "schema", "final_result"})
 """Names that frameworks give to any schema; its keys then say more."""
 _SEEN = 50_000
 """Characters of a prompt that are searched, at its beginning and its end."""
+_MOST_MESSAGES = 20
+"""Messages of an opening that are read."""
 _LONGEST = 80
 """Characters of a part of a node."""
+_MOST_TITLES, _NEAR = 8, 2_000
+"""Titles of a format that are read, and within how many characters after it is spoken of."""
 
 
 def default_node(record: Mapping[str, Any], agent: str | None = None) -> tuple[str, ...]:
     """The path of the step that made a call: agent, role and form, as far as they are known.
 
     record: as `Asked.record`. The role is that of the system prompt, "You are a X, named Y". The form is the name of
-    the tool that must or can be called, or of the schema; the schema's keys if it has no name of its own; or what a
-    prompt's format example or its line "Role: …" says. Nothing in it depends on the rest of what was said.
+    the tool that must or can be called, or of the schema; the schema's keys if it has no name of its own; or what the
+    prompt says of it: the keys of its format example, the titles of the format to answer in, or its line "Role: …" with
+    the task that this line gives. Nothing in it depends on the rest of what was said.
     """
-    messages = cast(Sequence[Any], record.get("messages") or ())
-    system, prompt = _text(messages, ("system", "developer")), _text(messages, ("user",))
+    opening = _opening(cast(Sequence[Any], record.get("messages") or ()))
+    system, prompt = _text(opening, ("system", "developer")), _text(opening, ("user",))
     parts = (agent, _role(system), _form(record) or _form_in(prompt))
     return tuple(part for part in parts if part)
 
@@ -48,13 +66,16 @@ def tried_id(key: str, body: bytes) -> str:
     return f"tried-{hashlib.blake2b(body, key=key.encode(errors='replace')[:64], digest_size=16).hexdigest()}"
 
 
-def _text(messages: Sequence[Any], roles: Sequence[str]) -> str:
-    """The first message of these roles: its beginning and its end."""
-    first = next((m for m in messages if isinstance(m, Mapping) and m.get("role") in roles), None)
-    if first is None:
-        return ""
-    held = cast(Mapping[str, Any], first)
-    text = text_in(held.get("content", held.get("parts")))
+def _opening(messages: Sequence[Any]) -> list[Mapping[str, Any]]:
+    """The messages before the first answer: what a conversation keeps while it goes on."""
+    held = [cast(Mapping[str, Any], message) for message in messages if isinstance(message, Mapping)]
+    return list(itertools.takewhile(lambda message: message.get("role") not in ("assistant", "model", "tool"), held))
+
+
+def _text(opening: Sequence[Mapping[str, Any]], roles: Sequence[str]) -> str:
+    """What these roles say: its beginning and its end."""
+    said = [message.get("content", message.get("parts")) for message in opening if message.get("role") in roles]
+    text = "\n".join(map(text_in, said[:_MOST_MESSAGES]))
     return text if len(text) <= 2 * _SEEN else f"{text[:_SEEN]}\n{text[-_SEEN:]}"
 
 
@@ -97,8 +118,21 @@ def _form_in(prompt: str) -> str | None:
     if (found := _EXAMPLE.search(prompt)) is not None:
         with contextlib.suppress(RecursionError, ValueError):
             return _keys(json.JSONDecoder().raw_decode(prompt, found.end())[0])
-    found = _SAID_ROLE.search(prompt)
-    return _short(found[1]) if found else None
+    if (titles := _titles(prompt)) is not None:
+        return titles
+    if (found := _SAID_ROLE.search(prompt)) is None:
+        return None
+    ordered = _INSTRUCTION.search(prompt)
+    return _short(": ".join(part.strip() for part in (found[1], found[2], ordered and ordered[1]) if part))
+
+
+def _titles(prompt: str) -> str | None:
+    """The titles of the format that a prompt says to answer in."""
+    ends = [match.end() for match in _SAID_FORMAT.finditer(prompt)]
+    if not ends:
+        return None
+    titles = (match[1] for match in _TITLE.finditer(prompt, ends[-1], ends[-1] + _NEAR))
+    return _keys(itertools.islice(titles, _MOST_TITLES))
 
 
 def _keys(names: Iterable[Any]) -> str | None:
