@@ -19,8 +19,8 @@ from protege.asking.ask import repeats
 from protege.asking.novelty import Novelty
 from protege.call import Call, Reply, Request, canonical_json, content_hash, request_from, text_of
 from protege.capture.calls import OpenCall, Place
-from protege.chat import answer, openai, prompt, refusal, streams
-from protege.cluster import wording
+from protege.chat import answer, openai, prompt, refusal, results, streams
+from protege.cluster import states, wording
 from protege.cluster.assign import Assigner
 from protege.collect.recorder import Recorder
 from protege.common import checks, loopback, messages, plain_json, reasons, terminal, tool_calls, usage, wrappers
@@ -33,8 +33,8 @@ from protege.task import Template, TemplatePart, offered
 
 PLACES = (
     "protege.masking", "protege.chat", "protege.asking", "protege.capture", "protege.route", "protege.call",
-    "protege.collect.recorder", "protege.collect.journal", "protege.cluster.assign", "protege.cluster.wording",
-    "protege.common", "protege.task",
+    "protege.collect.recorder", "protege.collect.journal", "protege.cluster.assign", "protege.cluster.states",
+    "protege.cluster.wording", "protege.common", "protege.task",
 )  # fmt: skip
 
 TASK = Task(id="t", name="t", kind="tool_calls", templates=(), centre={}, calls=1)
@@ -108,6 +108,7 @@ CALLED: Mapping[str, Callable[[str], object]] = {
         quietly(lambda v=value: messages.correction_from(v)) for value in (text, {text: text}, said(text), [text])
     ],
     "chat.refusal.refuses": refusal.refuses,
+    "chat.results.is_error": lambda text: [results.is_error({"content": t}) for t in (text, f'{{"error": {text}}}')],
     "chat.answer.answer_text": lambda text: answer.answer_text(said(text)),
     "chat.answer.message_from": lambda text: [
         quietly(lambda t=t: answer.message_from(t, TASK, asked(text))) for t in (text, f"[{text}")
@@ -132,6 +133,10 @@ CALLED: Mapping[str, Callable[[str], object]] = {
     "asking.ask.repeats": lambda text: [repeats(text, kind) for kind in ("json", "text")],
     "capture.calls.OpenCall()": opened,
     "cluster.assign.Assigner()": assigned,
+    "cluster.states.state_of": lambda text: [
+        states.state_of(r) for r in (asked(text), request_from(called(text)), Request((said(text), said(text))))
+    ],
+    "cluster.states.acts_of": lambda text: [states.acts_of(said(t)) for t in (text, "[" + text, f'{{"a":{text}')],
     "cluster.wording.sentences": wording.sentences,
     "cluster.wording.labels": wording.labels,
     "cluster.wording.opening_words": wording.opening_words,

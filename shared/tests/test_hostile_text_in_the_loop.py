@@ -19,7 +19,20 @@ import orjson
 import pytest
 from hostile import UNITS, check, forgotten, functions, in_the_loop_s, quietly
 from protege.call import Call, Request
-from protege.cluster import answers, correct, document, drift, free, identity, naming, survey, tally, templates, worth
+from protege.cluster import (
+    answers,
+    correct,
+    document,
+    drift,
+    free,
+    identity,
+    naming,
+    steps,
+    survey,
+    tally,
+    templates,
+    worth,
+)
 from protege.cluster.discovery import discover
 from protege.cluster.wording import Wording
 from protege.collect import correcting, draining, importing, json_files, json_lists, pricing
@@ -234,6 +247,7 @@ CALLED: Mapping[str, Callable[[str], object]] = {
     "cluster.correct.split": lambda text: quietly(lambda: correct.split([TASK], TASK, text)),
     "cluster.discovery.discover": lambda text: discover([called(text, n) for n in (0, 1)]),
     "cluster.drift.changes": lambda text: drift.changes([called(text, n) for n in (0, 40)], [TASK], {"i0": "t"}),
+    "cluster.steps.step_name": lambda text: steps.step_name(text, f"after {text}", [text]),
     "cluster.templates.templates_for": grouped,
     "cluster.free.best": lambda text: free.best(set(text.split()), [{"a": 1.0}]),
     "cluster.naming.names_for": lambda text: naming.names_for([[text]], [(text,)], [[text]], [text]),
@@ -330,10 +344,13 @@ ELSEWHERE = {
     "cluster.answers": "compares shares",
     "cluster.assign": "held by test_hostile_text",
     "cluster.correct.merge": "joins two tasks",
+    "cluster.correct.undivided": "takes tasks",
     "cluster.density": "takes what document makes, and is called by discover",
     "cluster.document": "called by grouped",
     "cluster.free": "takes words, and is called by discover",
     "cluster.identity": "called by grouped",
+    "cluster.states": "held by test_hostile_text",
+    "cluster.steps": "counts what state_of gives",
     "cluster.wording": "held by test_hostile_text",
     "cluster.worth.ranked": "sorts figures",
     "redact.conversation.redacted_text": "is a Redactor of one text",

@@ -20,6 +20,8 @@ from .call import Call, Message, Request, canonical_json, text_of
 Kind: TypeAlias = Literal["label", "json", "tool_calls", "sql", "code", "text"]
 """What a task's answers are: one of a few labels, JSON, calls of tools, SQL, code, or free text."""
 KINDS: tuple[Kind, ...] = get_args(Kind)
+ANY_STATE = "*"
+"""In `Task.whole`: the task is never divided by states."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +188,16 @@ class Task:
     """The id of the task that this one was a part of; empty if it was not split from one."""
     phrase: str = ""
     """Set if people split this task by hand: the requests of `split_from` that hold this text belong here."""
+    state: str = ""
+    """Set if this task is a step of a conversation: the requests of `split_from` that show this state belong here
+    (`cluster.states`)."""
+    whole: tuple[str, ...] = ()
+    """The states whose requests people keep in this task, by hand; `ANY_STATE` for all."""
+
+    @property
+    def is_part(self) -> bool:
+        """Whether it is a part of `split_from`, told by a text or by a state of its requests."""
+        return bool(self.phrase or self.state)
 
     @property
     def node(self) -> tuple[str, ...]:
@@ -203,7 +215,7 @@ class Task:
         plain["nodes"] = tuple(tuple(node) for node in record.get("nodes", ()))
         plain["templates"] = tuple(_template(t) for t in record.get("templates", ()))
         plain["joined"] = tuple(cls.from_record(task) for task in record.get("joined", ()))
-        for name in ("tools", "labels", "merged", "wrapper"):
+        for name in ("tools", "labels", "merged", "wrapper", "whole"):
             plain[name] = tuple(record.get(name, ()))
         return cls(**plain)
 

@@ -154,9 +154,22 @@ def _text_in(file: Path) -> str:
 
 
 @watching.command(rich_help_panel=WATCH)
-def merge(task: TaskName, other: TaskName, home: Home = None, as_json: Json = False) -> None:
-    """Make two tasks one. `protege split` undoes it."""
-    merged = loop.merge_tasks(Workspace(home), task, other, progress(as_json))
+def merge(
+    task: TaskName,
+    other: Annotated[str, typer.Argument(help="A task's name or id; a part goes back to the whole.")] = "",
+    states: Annotated[bool, typer.Option("--states", help="Keep a conversation whole: its steps go back.")] = False,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Make two tasks one, or the steps of a conversation. `protege split` undoes it."""
+    if bool(other) == states:
+        raise BadInput("There is no other task, or --states beside it.", "Give OTHER, or --states.")
+    workspace = Workspace(home)
+    merged = (
+        loop.keep_whole(workspace, task, progress(as_json))
+        if states
+        else loop.merge_tasks(workspace, task, other, progress(as_json))
+    )
     document = {"id": merged.id, "name": merged.name, "calls": merged.calls}
     done(document, f"{merged.name}: {merged.calls:,} calls.", as_json)
 

@@ -1,6 +1,7 @@
 from .assign import Assigner as Assigner
 from .correct import merge as merge
 from .correct import split as split
+from .correct import undivided as undivided
 from .discovery import Discovery as Discovery
 from .discovery import discover as discover
 from .drift import Change as Change

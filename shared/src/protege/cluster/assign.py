@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from ..call import Request, text_of
 from ..task import Task, Template
+from .states import state_of
 from .wording import BIAS, FREE, FREE_FORM, FREE_FORM_WITH_TOOLS, free_words, opening_text, opening_words, system_words
 
 NEAR = 1.0
@@ -41,11 +42,14 @@ class Assigner:
 
     def __init__(self, tasks: Sequence[Task]) -> None:
         self.tasks = tuple(tasks)
-        whole = [task for task in tasks if not task.phrase]
+        whole = [task for task in tasks if not task.is_part]
         self._parts: dict[str, list[Task]] = defaultdict(list)  # split off by hand, by the id they were part of
+        self._states: dict[str, dict[str, Task]] = defaultdict(dict)  # the steps of a conversation, likewise
         for task in tasks:
             if task.phrase:
                 self._parts[task.split_from].append(task)
+            elif task.state:
+                self._states[task.split_from][task.state] = task
         self._by_line: dict[int, dict[str, list[_Candidate]]] = {}
         self._by_edge: list[_Candidate] = []
         for task in whole:
@@ -59,7 +63,7 @@ class Assigner:
         self._free: dict[str, list[Task]] = defaultdict(list)
         self._weights: dict[str, list[tuple[int, float]]] = defaultdict(list)
         for i, task in enumerate(tasks):
-            if task.phrase:
+            if task.is_part:
                 continue
             if marks := FREE.intersection(task.centre or ()):
                 self._free[min(marks)].append(task)
@@ -71,7 +75,7 @@ class Assigner:
         """The task of a request, or None if it belongs to none of them. Never raises on odd requests."""
         match = self.fit(request)
         task = match[0] if match else self.guess(request)
-        return self._part(task, request) if task and task.id in self._parts else task
+        return self._part(task, request) if task else None
 
     def guess(self, request: Request, least: float = 1.0) -> Task | None:
         """The task of a request that fits no template; `least` as in `nearest`."""
@@ -124,9 +128,13 @@ class Assigner:
         return max(tasks, key=lambda task: (sum((task.centre or {}).get(word, 0.0) for word in said), task.id))
 
     def _part(self, task: Task, request: Request) -> Task:
-        texts = [text_of(message) for message in request.messages]
-        parts = self._parts[task.id]
-        return next((part for part in parts if any(part.phrase in text for text in texts)), task)
+        """The part of the task that the request belongs to: one told by a text goes before one told by a state."""
+        if parts := self._parts.get(task.id):
+            texts = [text_of(message) for message in request.messages]
+            if part := next((part for part in parts if any(part.phrase in text for text in texts)), None):
+                return part
+        steps = self._states.get(task.id)
+        return steps.get(state_of(request), task) if steps else task
 
 
 def weight_of(template: Template) -> int:

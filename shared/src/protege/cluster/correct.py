@@ -6,25 +6,26 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ..errors import BadInput
-from ..task import Task
+from ..task import ANY_STATE, Task
 from .identity import fresh_id
+from .steps import founding
 
 
 def merge(tasks: Sequence[Task], into: Task, other: Task) -> list[Task]:
     """The tasks, with `other` merged into `into`, whose `merged` then lists its id.
 
-    A part that was split off goes back to the task it came from. Raises BadInput if both are the same task, or if
-    either was split off from a third task.
+    A part goes back to the task it came from: that of a state for good, until `split` undoes it. Raises BadInput if
+    both are the same task, or if either is a part of a third task.
     """
     if into.id == other.id:
         raise BadInput(f"{into.name} is one task already.", "Name two tasks; `protege tasks` lists them.")
-    if into.phrase and into.split_from == other.id:
+    if into.is_part and into.split_from == other.id:
         into, other = other, into
     rest = [task for task in tasks if task.id not in (into.id, other.id)]
-    if other.phrase and other.split_from == into.id:
-        return [*rest, into]
+    if other.is_part and other.split_from == into.id:
+        return [*rest, replace(into, whole=(*into.whole, other.state)) if other.state else into]
     for task in (into, other):
-        if task.phrase:
+        if task.is_part:
             raise BadInput(f"{task.name} is a part of another task.", "Merge it into that one first.")
     both = replace(
         into,
@@ -32,18 +33,32 @@ def merge(tasks: Sequence[Task], into: Task, other: Task) -> list[Task]:
         merged=tuple(dict.fromkeys((*into.merged, other.id, *other.merged))),
         joined=(*into.joined, replace(other, joined=()), *other.joined),
     )
-    return [both, *(replace(t, split_from=into.id) if t.split_from == other.id else t for t in rest)]
+    states = {t.state for t in rest if t.state and t.split_from == into.id}
+    kept = [t for t in rest if not (t.split_from == other.id and t.state in states)]
+    return [both, *(replace(t, split_from=into.id) if t.split_from == other.id else t for t in kept)]
+
+
+def undivided(tasks: Sequence[Task], task: Task) -> list[Task]:
+    """The tasks, with one that is no longer divided by the states of its conversation.
+
+    Raises BadInput if it is itself a part of another.
+    """
+    if task.is_part:
+        raise BadInput(f"{task.name} is a part of another task.", "Name that one.")
+    rest = [other for other in tasks if other.id != task.id and not (other.state and other.split_from == task.id)]
+    return [*rest, replace(task, whole=(ANY_STATE,))]
 
 
 def split(tasks: Sequence[Task], task: Task, phrase: str = "") -> list[Task]:
     """The tasks, with one split in two: its requests that contain `phrase` become a task of their own.
 
-    Without a phrase, tasks that were merged into it by hand are separated again. Raises BadInput if nothing was merged,
-    if the task is itself a part of another, or if it is already split by this phrase.
+    Without a phrase, what was merged into it by hand is separated again: tasks, and the states of its conversation.
+    Raises BadInput if nothing was merged, if the task is itself a part of another, or if it is already split by this
+    phrase.
     """
     rest = [other for other in tasks if other.id != task.id]
     if not phrase:
-        if not task.joined:
+        if not (task.joined or task.whole):
             raise BadInput(
                 f"Nothing was merged into {task.name} by hand.", "Give a text that the part contains: --phrase."
             )
@@ -52,9 +67,12 @@ def split(tasks: Sequence[Task], task: Task, phrase: str = "") -> list[Task]:
             templates=tuple(t for t in task.templates if not any(t in joined.templates for joined in task.joined)),
             merged=tuple(i for i in task.merged if not any(i in (t.id, *t.merged) for t in task.joined)),
             joined=(),
+            whole=(),
         )
-        return [*rest, own, *task.joined]
-    if task.phrase:
+        founded = {founding(t.id, step.state): t.id for t in task.joined for step in rest if step.state}
+        ids = {fresh_id(signature, set()): task_id for signature, task_id in founded.items()}
+        return [*(replace(t, split_from=ids[t.id]) if t.id in ids else t for t in rest), own, *task.joined]
+    if task.is_part:
         raise BadInput(f"{task.name} is a part of another task.", "Split that one.")
     if any(other.phrase == phrase and other.split_from == task.id for other in tasks):
         raise BadInput(f"{task.name} is split by {phrase!r} already.", "`protege tasks` lists its part.")

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,6 +26,8 @@ from .density import group
 from .document import Document
 from .identity import fresh_id, identify, put_together
 from .naming import names_for
+from .states import state_of
+from .steps import Counted, kind_of, step_name, steps_of
 from .survey import survey
 from .tally import Tally
 from .templates import templates_for
@@ -50,6 +52,7 @@ def discover(
     calls: Iterable[Call] | Callable[[], Iterable[Call]],
     known: Sequence[Task] = (),
     on_aside: Callable[[Aside], None] | None = None,
+    undivided: Collection[str] = (),
 ) -> Discovery:
     """The kinds of call that repeat, and which of them each call is. The order of the calls makes no difference.
 
@@ -57,6 +60,7 @@ def discover(
     read into memory.
     known: the tasks of the last discovery; their ids, names and templates live on.
     on_aside: is told of each call that cannot be read: it belongs to no task, and the others go on.
+    undivided: ids of known tasks that get no new parts by state, such as those that a specialist answers.
     """
     again = _replayable(calls)
     confinement = Confinement("discovery", on_aside)
@@ -66,7 +70,7 @@ def discover(
     for i, label in enumerate(grouping.labels):
         if label >= 0:
             members[label].append(i)
-    whole = [task for task in known if not task.phrase]
+    whole = [task for task in known if not task.is_part]
     order = sorted(members)
     merged = put_together([[sample[i].request for i in members[label]] for label in order], whole)
     groups = [[label for label, g in zip(order, merged, strict=True) if g == n] for n in sorted(set(merged))]
@@ -75,7 +79,8 @@ def discover(
     documents = [[grouping.documents[i] for i in theirs] for theirs in numbers]
     centres = [_mean([grouping.centres[label] for label in labels]) for labels in groups]
     drafts = _drafts(requests, documents, centres, whole)
-    return _counted(drafts, [_constant_sentences(d) for d in documents], again(), known, confinement)
+    sentences = [_constant_sentences(d) for d in documents]
+    return _Counting(drafts, sentences, known, undivided).of(again(), confinement)
 
 
 def _read(sample: Sequence[Call], confinement: Confinement) -> tuple[list[Call], list[Wording], list[Any]]:
@@ -159,44 +164,64 @@ def _constant_sentences(documents: Sequence[Document]) -> list[str]:
     return [_RUN.sub(lambda m: m[0] if 2 * frequency[m[0]] >= len(documents) else "", s) for s in first.constant]
 
 
-def _counted(
-    drafts: Sequence[Task],
-    sentences: Sequence[list[str]],
-    calls: Iterable[Call],
-    known: Sequence[Task],
-    confinement: Confinement,
-) -> Discovery:
-    """Assign every call, and give the tasks their figures and names. Tasks without any call are dropped."""
-    taken = {i: draft for draft in drafts for i in (draft.id, *draft.merged)}
-    gone = [task for task in known if not task.phrase and task.id not in taken]
-    tasks = [*drafts, *gone]
-    whole = {**{task.id: task for task in gone}, **taken}
-    parts = [_part(task, whole[task.split_from]) for task in known if task.phrase and task.split_from in whole]
-    tasks += parts
-    assigner = Assigner(tasks)
-    tallies = {task.id: Tally() for task in tasks}
-    assignment: dict[str, str | None] = {}
-    for call in calls:
-        assignment[call.id] = None
-        with confinement.each(call.id):
-            if task := assigner.assign(call.request):
-                tallies[task.id].add(call)
-                assignment[call.id] = task.id
-    figured = [_with_figures(task, tallies[task.id]) for task in tasks]
-    said = [*sentences, *([] for _ in (*gone, *parts))]
-    named = _with_names([(t, s) for t, s in zip(figured, said, strict=True) if t.calls or t.phrase])
-    return Discovery(tuple(sorted(named, key=lambda task: (-task.calls, task.id))), assignment)
+class _Counting:
+    """Assigns every call, divides conversations into their steps, and gives the tasks their figures and names.
+
+    Tasks without any call are dropped, except parts and what they are parts of.
+    """
+
+    def __init__(
+        self, drafts: Sequence[Task], sentences: Sequence[list[str]], known: Sequence[Task], undivided: Collection[str]
+    ) -> None:
+        taken = {i: draft for draft in drafts for i in (draft.id, *draft.merged)}
+        gone = [task for task in known if not task.is_part and task.id not in taken]
+        home = {**{task.id: task for task in gone}, **taken}
+        parts = [_part(task, home[task.split_from]) for task in known if task.is_part and task.split_from in home]
+        self._whole = [*drafts, *gone]
+        self._sentences = {draft.id: said for draft, said in zip(drafts, sentences, strict=True)}
+        self._by_phrase = [part for part in parts if part.phrase]
+        self._steps = [part for part in parts if part.state]
+        self._undivided = undivided
+
+    def of(self, calls: Iterable[Call], confinement: Confinement) -> Discovery:
+        tasks = [*self._whole, *self._by_phrase]
+        assigner, counted = Assigner(tasks), {task.id: Counted() for task in tasks}
+        keys: dict[tuple[str, str], tuple[str, str]] = {}  # each pair is held once, however many calls it has
+        placed: dict[str, tuple[str, str] | None] = {}
+        for call in calls:
+            placed[call.id] = None
+            with confinement.each(call.id):
+                if task := assigner.assign(call.request):
+                    state = "" if task.phrase else state_of(call.request)
+                    key = task.id, counted[task.id].add(state, call)
+                    placed[call.id] = keys.setdefault(key, key)
+        ids = {i for task in (*tasks, *self._steps) for i in (task.id, *task.merged)}
+        figured: list[Task] = []
+        step_of: dict[tuple[str, str], str] = {}
+        for task in tasks:
+            steps = [] if task.phrase else steps_of(task, counted[task.id], self._steps, ids, self._undivided)
+            by_state = counted[task.id].by_state
+            rest = set(by_state) - {step.state for step in steps}
+            own = _with_figures(task, counted[task.id].of(sorted(rest)))
+            if own.calls or own.is_part or steps:
+                figured += [own, *(_with_figures(step, by_state.get(step.state, Tally())) for step in steps)]
+            step_of |= {(task.id, step.state): step.id for step in steps}
+            ids |= {step.id for step in steps}
+        named = _with_names([(task, self._sentences.get(task.id, [])) for task in figured if not task.state])
+        named += _with_step_names([task for task in figured if task.state], named)
+        assignment = {call_id: None if key is None else step_of.get(key, key[0]) for call_id, key in placed.items()}
+        return Discovery(tuple(sorted(named, key=lambda task: (-task.calls, task.id))), assignment)
 
 
 def _part(task: Task, whole: Task) -> Task:
-    """A task that was split off by hand, with the prompts of the task that it is a part of."""
+    """A part, with the prompts of the task that it is a part of."""
     return replace(task, split_from=whole.id, templates=whole.templates, centre=whole.centre)
 
 
 def _with_figures(task: Task, tally: Tally) -> Task:
     return replace(
         task,
-        kind=tally.kind,
+        kind=kind_of(tally) if task.state else tally.kind,
         labels=tally.label_texts(),
         nodes=tuple(node for node, _ in sorted(tally.nodes.items(), key=lambda item: (-item[1], item[0]))),
         tools=tuple(name for name, _ in sorted(tally.tools.items(), key=lambda item: (-item[1], item[0]))),
@@ -215,3 +240,15 @@ def _with_names(tasks: Sequence[tuple[Task, list[str]]]) -> list[Task]:
     new = sorted(((t, s) for t, s in tasks if not t.name), key=lambda item: (-item[0].calls, item[0].id))
     names = names_for([s for _, s in new], [t.node for t, _ in new], [t.tools for t, _ in new], [t.name for t in named])
     return named + [replace(task, name=name) for (task, _), name in zip(new, names, strict=True)]
+
+
+def _with_step_names(steps: Sequence[Task], named: Sequence[Task]) -> list[Task]:
+    """The steps, each with a name. Those that have one keep it."""
+    names = {task.id: task.name for task in named}
+    taken = {*names.values(), *(step.name for step in steps)}
+    told: list[Task] = []
+    for step in sorted(steps, key=lambda step: (-step.calls, step.id)):
+        name = step.name or step_name(names[step.split_from], step.state, taken)
+        taken.add(name)
+        told.append(replace(step, name=name))
+    return told

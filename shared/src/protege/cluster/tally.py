@@ -47,6 +47,10 @@ class Mean:
             self.total += value
             self.count += 1
 
+    def include(self, other: Mean) -> None:
+        self.total += other.total
+        self.count += other.count
+
     @property
     def value(self) -> float | None:
         return self.total / self.count if self.count else None
@@ -127,6 +131,14 @@ class Tally:
         self.cost_usd.add(_cost(call, tokens_in, tokens_out))
         if call.from_teacher:
             self._add_answer(response)
+
+    def include(self, other: Tally) -> None:
+        """Count another's calls too."""
+        self.calls += other.calls
+        for name in ("nodes", "tools", "kinds", "labels", "wrappers"):
+            getattr(self, name).update(getattr(other, name))
+        for name in ("input_tokens", "output_tokens", "cost_usd", "latency_ms"):
+            getattr(self, name).include(getattr(other, name))
 
     def _add_answer(self, response: Mapping[str, Any]) -> None:
         text, wrapper = unwrapped(text_of(response))

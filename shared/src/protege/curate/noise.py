@@ -20,30 +20,23 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import orjson
 
-from ..call import Call, Message, canonical_json, text_of
+from ..call import Call, Message, canonical_json
 from ..chat.answer import bare_text
 from ..chat.refusal import refuses
+from ..chat.results import is_error
 
 _FILTERED = frozenset({"content_filter", "safety", "recitation", "blocklist", "prohibited_content", "spii"})
 _BROKEN = frozenset({"error", "failed", "cancelled", "malformed_function_call"})
-_ERROR = re.compile(
-    r"\s*(?:[\w.]*(?:error|exception)\s*(?:[:!]|$)|error (?:executing|invoking|calling|running|while|during)\b"
-    r"|traceback \(most recent call last\))",
-    re.IGNORECASE,
-)
-_ERROR_FIELD = re.compile(r'"(?:errors?|is_?error|status|success)"', re.IGNORECASE)
 _WRONG = frozenset(
     {"wrong", "incorrect", "bad", "negative", "rejected", "thumbs_down", "down", "dislike", "no", "false", "👎"}
 )
 _RIGHT = frozenset({"right", "correct", "good", "positive", "accepted", "thumbs_up", "up", "like", "yes", "true", "👍"})
 _JUDGED = ("correct", "score", "value", "label", "verdict", "thumbs", "thumb", "sentiment")
-_LARGE = 1_000_000  # characters: a longer text is a tool's result and no error
 
 
 def noise_of(call: Call, failed: frozenset[str]) -> str | None:
@@ -104,7 +97,7 @@ def failed_tools(calls: Iterable[Call]) -> frozenset[str]:
         asked: Sequence[Mapping[str, Any]] = ()
         for message in call.request.messages:
             if message.get("role") in ("tool", "function"):
-                if _is_error(message):
+                if is_error(message):
                     failed.update(_identity(call.run, tool_call) for tool_call in _answered(message, asked))
             else:
                 asked = _tool_calls(message)
@@ -115,24 +108,6 @@ def _answered(message: Message, asked: Sequence[Mapping[str, Any]]) -> list[Mapp
     """The tool calls that a tool's message answers: those with its id, else the only one."""
     named = [call for call in asked if call.get("id") is not None and call.get("id") == message.get("tool_call_id")]
     return named or (list(asked) if len(asked) == 1 else [])
-
-
-def _is_error(message: Message) -> bool:
-    if message.get("status") == "error" or message.get("is_error") is True:
-        return True
-    text = text_of(message)
-    if _ERROR.match(text[:400]):
-        return True
-    if len(text) > _LARGE or not text.lstrip().startswith("{") or not _ERROR_FIELD.search(text):
-        return False
-    try:
-        said = cast(Mapping[str, Any], orjson.loads(text))
-    except orjson.JSONDecodeError:
-        return False
-    if said.get("status") == "error" or said.get("success") is False:
-        return True
-    errors = [said.get(name) for name in ("error", "errors", "isError", "is_error")]
-    return any(value is True or (bool(value) and not isinstance(value, int | float)) for value in errors)
 
 
 def _tool_calls(message: Message) -> Sequence[Mapping[str, Any]]:

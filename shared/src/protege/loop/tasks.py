@@ -32,12 +32,17 @@ def _discover(workspace: Workspace, known: Sequence[Task], progress: Progress | 
     key = f"tasks:{workspace.count_calls()}"
     with (progress or Silent()).step("Finding tasks"):
         asides: list[Aside] = []
-        found = cluster.discover(_readable(workspace), known, asides.append)
+        found = cluster.discover(_readable(workspace), known, asides.append, _answered(workspace))
     workspace.quarantine.add(asides)
     workspace.save_tasks(found.tasks, found.assignment)
     if workspace.routes():
         publish(workspace)
     workspace.cache(key, len(found.tasks))
+
+
+def _answered(workspace: Workspace) -> set[str]:
+    """The ids of tasks that specialists answer. They are not divided: their calls would go back to the teacher."""
+    return {specialist.task_id for specialist in workspace.specialists() if specialist.answers}
 
 
 def _readable(workspace: Workspace) -> Callable[[], Iterator[Call]]:
@@ -52,6 +57,16 @@ def merge_tasks(workspace: Workspace, into: str, other: str, progress: Progress 
     first, second = choose(tasks, [into, other])
     _discover(workspace, cluster.merge(tasks, first, second), progress)
     return next(task for task in workspace.tasks() if {first.id, second.id} & {task.id, *task.merged})
+
+
+def keep_whole(workspace: Workspace, name: str, progress: Progress | None = None) -> Task:
+    """Divide a task by the states of its conversation no longer, in later discoveries too; `split_task` undoes it.
+
+    Raises BadInput if there is no such task, or it is a part of another."""
+    tasks = find_tasks(workspace, progress)
+    [task] = choose(tasks, [name])
+    _discover(workspace, cluster.undivided(tasks, task), progress)
+    return next(other for other in workspace.tasks() if task.id in (other.id, *other.merged))
 
 
 def split_task(workspace: Workspace, name: str, phrase: str = "", progress: Progress | None = None) -> list[Task]:

@@ -76,7 +76,7 @@ class Table:
         return Table(self.assigner, given)
 
 
-TASK_FIELDS = ("id", "name", "kind", "labels", "wrapper", "templates", "centre", "split_from", "phrase")
+TASK_FIELDS = ("id", "name", "kind", "labels", "wrapper", "templates", "centre", "split_from", "phrase", "state")
 SPECIALIST_FIELDS = (
     *("id", "name", "task_id", "version", "base", "form", "state", "max_tokens", "serve_as", "engine", "placed"),
 )

@@ -1,0 +1,38 @@
+"""What a tool answered: whether it is an error."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, cast
+
+import orjson
+
+from ..call import Message, text_of
+
+_ERROR = re.compile(
+    r"\s*(?:[\w.]*(?:error|exception)\s*(?:[:!]|$)|error (?:executing|invoking|calling|running|while|during)\b"
+    r"|traceback \(most recent call last\)|❌)",
+    re.IGNORECASE,
+)
+_ERROR_FIELD = re.compile(r'"(?:errors?|is_?error|status|success)"', re.IGNORECASE)
+_LARGE = 1_000_000  # characters: a longer text is a tool's result and no error
+
+
+def is_error(message: Message) -> bool:
+    """Whether a tool's message says that the tool failed."""
+    if message.get("status") == "error" or message.get("is_error") is True:
+        return True
+    text = text_of(message)
+    if _ERROR.match(text[:400]):
+        return True
+    if len(text) > _LARGE or not text.lstrip().startswith("{") or not _ERROR_FIELD.search(text):
+        return False
+    try:
+        said = cast(Mapping[str, Any], orjson.loads(text))
+    except orjson.JSONDecodeError:
+        return False
+    if said.get("status") == "error" or said.get("success") is False:
+        return True
+    errors = [said.get(name) for name in ("error", "errors", "isError", "is_error")]
+    return any(value is True or (bool(value) and not isinstance(value, int | float)) for value in errors)

@@ -1,0 +1,155 @@
+"""Where a conversation stands, as a request shows it. Agents that call tools ask for their next step again and again.
+
+What comes next hangs on what came last: the tools that answered since the assistant's last turn, whether one failed,
+or that the user spoke, and which tool was asked for before that. Each of these is a state, a short text. It runs in the
+agent, so it reads the end of a conversation only, and nothing here is slow to import.
+
+The granularity was chosen on runs of a customer-service agent with sixteen tools: the last tools alone part what is
+nearly always followed by one tool from what may go on in many ways. Finer ones (the last two steps, how many tools were
+asked) left too few calls to each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, cast
+
+import orjson
+
+from ..call import Message, Request, text_of
+from ..chat.results import is_error
+
+OPENING = "opening"
+"""No assistant has spoken yet."""
+REPLY = "reply"
+"""The user answers a turn in words."""
+AFTER = "after"
+"""Tools answer. A state is one of these, and the tools that it names."""
+FAILED = "failed"
+MOST_TOOLS = 3
+"""So many tools that answered at once are named; more are "more"."""
+LONGEST_NAME = 40
+LOOKED_AT = 12
+"""So many of the assistant's last turns are searched for the last tool that was asked."""
+LONGEST_JSON = 20_000
+LONGEST_ERROR = 600
+"""A longer answer of a tool is no error, unless it begins as one or is marked."""
+
+_ACTS = ("action", "action_type", "action_name", "tool", "tool_name", "function")
+_LISTS = ("actions", "action", "tool_calls", "calls", "function")
+_ARGUMENTS = frozenset({"arguments", "args", "parameters", "params", "input", "action_input"})
+
+
+def state_of(request: Request) -> str:
+    """The state that a request shows, such as "opening", "after get_order", "after search, failed" or "reply after
+    get_order". Depends on the messages alone; never raises."""
+    messages = request.messages
+    last = _last_turn(messages, len(messages))
+    newer = messages[last + 1 :]
+    results = [message for message in newer if message.get("role") in ("tool", "function")]
+    if last < 0 and not results:
+        return OPENING
+    turn = messages[last] if last >= 0 else {}
+    asked = acts_of(turn)
+    if not results and not asked:
+        pending = _pending(messages, last)
+        return f"{REPLY} {AFTER} {pending}" if pending else REPLY
+    names = _named(results, turn) or asked
+    failed = any(map(_failed, results if results or _calls(turn) else newer))
+    after = f"{AFTER} {_listed(names)}".rstrip()
+    return f"{after}, {FAILED}" if failed else after
+
+
+def acts_of(message: Message) -> list[str]:
+    """The names of the tools that an assistant's turn asks for: calls of tools, or the action in its JSON."""
+    calls = _calls(message)
+    if calls:
+        return [_short(str((call.get("function") or call).get("name") or "")) for call in calls]
+    text = text_of(message).strip()
+    if text[:1] not in ("{", "[") or len(text) > LONGEST_JSON:
+        return []
+    try:
+        named = _act(orjson.loads(text), 4)
+    except orjson.JSONDecodeError:
+        return []
+    return [_short(named)] if named else []
+
+
+def _last_turn(messages: Sequence[Message], before: int) -> int:
+    """Where the assistant's last turn before this place stands; -1 without one."""
+    return next((at for at in range(before - 1, -1, -1) if messages[at].get("role") == "assistant"), -1)
+
+
+def _pending(messages: Sequence[Message], at: int) -> str:
+    """The tools that the last of the assistant's turns before this place asked for; empty if none of those looked at
+    did."""
+    for _ in range(LOOKED_AT):
+        at = _last_turn(messages, at)
+        if at < 0:
+            return ""
+        if asked := acts_of(messages[at]):
+            return _listed(asked)
+    return ""
+
+
+def _calls(message: Message) -> Sequence[Mapping[str, Any]]:
+    calls = message.get("tool_calls")
+    if isinstance(calls, list | tuple) and calls:
+        return [call for call in cast(Sequence[Any], calls) if isinstance(call, Mapping)]
+    older = message.get("function_call")
+    return [cast(Mapping[str, Any], older)] if isinstance(older, Mapping) else []
+
+
+def _named(results: Sequence[Message], turn: Message) -> list[str]:
+    """The names of the tools that these results are of: their own, else those of the calls with their ids."""
+    by_id = {str(call.get("id")): call for call in _calls(turn)}
+    names: list[str] = []
+    for result in results:
+        call: Mapping[str, Any] = by_id.get(str(result.get("tool_call_id"))) or {}
+        names.append(_short(str(result.get("name") or (call.get("function") or call).get("name") or "")))
+    return [name for name in names if name]
+
+
+def _failed(result: Message) -> bool:
+    text = text_of(result)
+    return is_error(result if len(text) <= LONGEST_ERROR else {**result, "content": text[:200]})
+
+
+def _listed(names: Iterable[str]) -> str:
+    distinct = sorted(set(names))
+    return "+".join((*distinct[:MOST_TOOLS], *(["more"] if len(distinct) > MOST_TOOLS else [])))
+
+
+def _short(name: str) -> str:
+    return "".join(c if c.isalnum() or c in "_-." else "_" for c in name[:LONGEST_NAME])
+
+
+def _act(value: Any, depth: int) -> str:
+    """The action that JSON names: `{"action": "click", …}`, `{"name": …, "arguments": …}`, `{"actions": [{"click":
+    {…}}]}` and their like; empty if it names none."""
+    if depth == 0 or not value:
+        return ""
+    if isinstance(value, list):
+        return _act(cast(list[Any], value)[0], depth - 1)
+    if not isinstance(value, dict):
+        return ""
+    fields = cast(dict[str, Any], value)
+    for key in _ACTS:
+        if isinstance(named := fields.get(key), str) and _is_name(named):
+            return named
+    if isinstance(named := fields.get("name"), str) and _is_name(named) and not _ARGUMENTS.isdisjoint(fields):
+        return named
+    for key in _LISTS:
+        inner = fields.get(key)
+        first = cast(Any, inner[0]) if isinstance(inner, list) and inner else inner
+        if isinstance(first, dict):
+            only = next(iter(cast(dict[str, Any], first)))
+            if len(first) == 1 and _is_name(only) and isinstance(first[only], dict | None):
+                return only
+            if found := _act(first, depth - 1):
+                return found
+    return ""
+
+
+def _is_name(text: str) -> bool:
+    return 0 < len(text) <= LONGEST_NAME and not text[0].isdigit() and text.replace("_", "").replace("-", "").isalnum()
