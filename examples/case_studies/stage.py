@@ -5,17 +5,22 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import protege
 from protege.report import gather
 from scripted_teacher import Answer, More, Teacher, served
@@ -35,6 +40,8 @@ class Stage:
     home: Path
     gateway: str
     """The gateway's address."""
+    scripted: str
+    """That of the scripted teacher, which also stands for what is not a model."""
     teacher: Teacher | None
     """None if a teacher of the user's answers."""
 
@@ -42,7 +49,8 @@ class Stage:
 def options(about: str, checkout: bool = False) -> argparse.ArgumentParser:
     """The options that every study has. checkout: its agent is in no registry."""
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--teacher", metavar="URL", help="a real teacher's API; by default a script answers")
+    teacher = "a real teacher's API, of all fronts or of one; by default a script answers"
+    parser.add_argument("--teacher", metavar="[FRONT=]URL", action="append", default=[], help=teacher)
     parser.add_argument("--report", type=Path, default=Path(".protege-case-studies"), metavar="FOLDER")
     parser.add_argument("--keep", action="store_true", help="keep the working folder, and tell where it is")
     if checkout:
@@ -59,8 +67,8 @@ def stage(name: str, told: argparse.Namespace, answer: Answer, more: More | None
         with contextlib.ExitStack() as stack:
             scripted = stack.enter_context(served(teacher.app))
             home = folder / "home"
-            address = stack.enter_context(gateway(home, told.teacher or scripted))
-            yield Stage(folder, home, address, None if told.teacher else teacher)
+            address = stack.enter_context(gateway(home, upstreams(told.teacher, scripted)))
+            yield Stage(folder, home, address, scripted, None if told.teacher else teacher)
     finally:
         if told.keep:
             print(f"Kept: {folder}")
@@ -68,12 +76,21 @@ def stage(name: str, told: argparse.Namespace, answer: Answer, more: More | None
             shutil.rmtree(folder, ignore_errors=True)
 
 
+def upstreams(named: Sequence[str], scripted: str) -> dict[str, str]:
+    """The address behind each front. named: as FRONT=URL, or a URL for all."""
+    found = dict.fromkeys(FRONTS, scripted)
+    for each in named:
+        front, _, url = each.partition("=")
+        found.update({front: url} if front in FRONTS else dict.fromkeys(FRONTS, each))
+    return found
+
+
 @contextmanager
-def gateway(home: Path, upstream: str) -> Iterator[str]:
+def gateway(home: Path, upstream_of: Mapping[str, str]) -> Iterator[str]:
     """`protege gateway` as its users start it; its address."""
     command = [sys.executable, "-c", "import protege.cli; protege.cli.main()", "gateway", "--json", "--port", "0"]
-    upstreams = [f"--upstream={front}={upstream}" for front in FRONTS]
-    process = subprocess.Popen([*command, "--home", home, *upstreams], stdout=subprocess.PIPE, text=True)
+    told = [f"--upstream={front}={url}" for front, url in upstream_of.items()]
+    process = subprocess.Popen([*command, "--home", home, *told], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
         lines: list[str] = []
@@ -95,6 +112,47 @@ def run(command: Sequence[str | Path], **options: Any) -> subprocess.CompletedPr
         print(done.stdout[-4000:])
         raise SystemExit(f"{command[0]} ended with {done.returncode}; above is the end of what it said.")
     return done
+
+
+@contextmanager
+def running(command: Sequence[str | Path], log: Path, **options: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """A program that runs until the block ends. log: where it writes."""
+    with log.open("wb") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=out, start_new_session=True, **options)
+        try:
+            yield process
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)  # it may have started others
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(10)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def answering(url: str, log: Path, wait_s: float = 60.0) -> None:
+    """Return once the address answers."""
+    until = time.monotonic() + wait_s
+    while time.monotonic() < until:
+        with contextlib.suppress(httpx.TransportError):
+            httpx.get(url, timeout=wait_s)
+            return
+        time.sleep(0.2)
+    raise SystemExit(f"{url} did not answer in {wait_s:.0f} s:\n{log.read_text(errors='replace')[-2000:]}")
+
+
+def needed(program: str, remedy: str) -> str:
+    """The path of a program that must be there."""
+    found = shutil.which(program)
+    if found is None:
+        raise SystemExit(f"{program} is missing. {remedy}")
+    return found
+
+
+def free_port() -> int:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        return held.getsockname()[1]
 
 
 def cloned(told: argparse.Namespace, url: str, folder: Path) -> Path:
