@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 
 import forking
+import gateway_equality
+import gateway_faults
 import hung_disk
 import killed
 import poisoned_calls
@@ -72,3 +74,17 @@ def test_a_hung_disk_holds_one_call_for_a_moment(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(hung_disk, "CALLS", 20)
     figures = hung_disk.rounds(hung_disk.Patched(tmp_path), 1)
     assert figures["ok"], figures
+
+
+def test_the_bytes_at_a_client_of_the_gateway_are_those_that_the_upstream_sent(tmp_path: Path) -> None:
+    figures = gateway_equality.sweep(4 * len(gateway_equality.REQUESTS), 5, tmp_path / "home")
+    assert figures["ok"], figures
+
+
+def test_faults_around_the_gateway_are_bounded_and_lose_nothing(tmp_path: Path) -> None:
+    figures = {
+        "faults": gateway_faults.faults(2, tmp_path / "faults"),
+        "idle": gateway_faults.idle_streams(30, tmp_path / "idle"),
+        "kills": gateway_faults.kills(1, tmp_path),
+    }
+    assert all(one["ok"] for one in figures.values()), figures

@@ -55,6 +55,17 @@ def test_a_stream_that_is_cut_off_anywhere_tells_what_had_come(path: str) -> Non
         assert dialect.answered(body)["response"]["content"] == "spam, I think"
 
 
+@pytest.mark.parametrize("path", [path for path in ASKED if "gemini" not in path])
+def test_a_part_of_a_stream_that_cannot_be_read_makes_it_no_answer(path: str) -> None:
+    dialect, body = streamed(path, {"role": "assistant", "content": "spam, I think"})
+    framed = b'data: {"no json\n\n' if dialect.stream_type == "text/event-stream" else b'{"no json\n'
+    end = b"\n\n" if dialect.stream_type == "text/event-stream" else b"\n"
+    first, rest = body.split(end, 1)
+    record = dialect.answered(first + end + framed + rest, dialect.stream_type)
+    assert "could not be read" in record["error"] and record["response"]["content"] == "spam, I think"
+    assert "error" not in dialect.answered(body.replace(end, end + b": still there\n\n", 1), dialect.stream_type)
+
+
 def test_of_counts_that_grow_the_last_is_taken() -> None:
     chunks = [
         {"choices": [{"index": 0, "text": text}], "usage": {"prompt_tokens": read, "completion_tokens": written}}

@@ -61,16 +61,11 @@ class JournalWriter:
     a file of its own. If the disk hangs, a caller waits for it `patience.WAIT_S` once and then not at all: frames are
     held in memory, BACKLOG_BYTES at most, and written once the disk is back. failed: is told the error of a frame that
     could not be written then. A journal that is full takes no more frames (`room`).
-
-    own_thread: the callers are one thread that nobody waits for. It writes by itself, and hangs with the disk.
     """
 
-    def __init__(
-        self, folder: Path, failed: Callable[[Exception], object] = lambda error: None, *, own_thread: bool = False
-    ) -> None:
+    def __init__(self, folder: Path, failed: Callable[[Exception], object] = lambda error: None) -> None:
         self.folder = folder
         self._failed = failed
-        self._own_thread = own_thread
         self._file: int | None = None
         self._size = 0
         # Re-entrant: a signal handler or a finaliser may record while this very thread writes.
@@ -97,9 +92,7 @@ class JournalWriter:
         """Write one frame. When this returns, the whole frame is in the file, unless the disk hangs. If it raises
         OSError, no part of it is."""
         frame = encode(payload)
-        if self._own_thread:
-            self._write(frame)
-        elif self._in_a_burst():
+        if self._in_a_burst():
             self._write_here(frame)
         elif self._patience.late:
             self._hold(frame)

@@ -32,13 +32,13 @@ class Recorder:
     """Records calls into the journal of `home`, from where `drain` brings them into the store.
 
     Safe for many threads and after a fork. `lost` counts the calls that could not be written; at the end of the process
-    those too that are still held in memory, because the disk hangs. own_thread: see `JournalWriter`.
+    those too that are still held in memory, because the disk hangs.
     """
 
-    def __init__(self, home: str | os.PathLike[str] | None = None, *, own_thread: bool = False) -> None:
+    def __init__(self, home: str | os.PathLike[str] | None = None) -> None:
         self.home = home_path(home)
         self.lost = 0
-        self._journal = JournalWriter(self.home / "journal", self._lose, own_thread=own_thread)
+        self._journal = JournalWriter(self.home / "journal", self._lose)
         self._told_late = False
         self._told: set[str] = set()
         _recorders.add(self)

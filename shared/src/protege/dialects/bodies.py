@@ -7,7 +7,7 @@ Streams are server-sent events (https://html.spec.whatwg.org/multipage/server-se
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
 
 from ..common.messages import text_in
@@ -53,11 +53,11 @@ def documents(body: bytes, content_type: str = "") -> Any:
     Raises BadCall if there is none."""
     body = body.removeprefix(b"\xef\xbb\xbf").lstrip()
     if body.startswith(_FIELDS) or ("event-stream" in content_type.lower() and not body.startswith((b"{", b"["))):
-        return _some(_events(body))
+        return _some(_documents(_events(body)))
     try:
         whole = loads(body)
     except ValueError:
-        return _some(_array(body) if body.startswith(b"[") else _lines(body))
+        return _some(_array(body) if body.startswith(b"[") else _documents(body.splitlines()))
     return whole if isinstance(whole, list) else object_of(whole)
 
 
@@ -67,23 +67,24 @@ def _some(found: Iterator[Any]) -> list[Any]:
     return several
 
 
-def _events(body: bytes) -> Iterator[Any]:
+def _events(body: bytes) -> Iterator[bytes]:
     for block in body.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n\n"):
         lines = [line[5:].removeprefix(b" ") for line in block.split(b"\n") if line.startswith(b"data:")]
-        yield from _loaded(b"\n".join(lines))
+        yield b"\n".join(lines)
 
 
-def _lines(body: bytes) -> Iterator[Any]:
-    for line in body.splitlines():
-        yield from _loaded(line)
-
-
-def _loaded(text: bytes) -> Iterator[Any]:
-    """The document, unless it is cut off or none, such as OpenAI's [DONE]."""
-    try:
-        yield loads(text)
-    except ValueError:
-        return
+def _documents(texts: Iterable[bytes]) -> Iterator[Any]:
+    """The documents in the parts of a stream; an error for one that cannot be read, since a part of the answer is
+    missing then. The last one may be cut off, and some are none, such as OpenAI's [DONE]."""
+    missing = False
+    for text in texts:
+        if missing:
+            yield {"error": "a part of the stream could not be read"}
+        try:
+            yield loads(text)
+            missing = False
+        except ValueError:
+            missing = text.lstrip().startswith(b"{")
 
 
 def _array(body: bytes) -> Iterator[Any]:

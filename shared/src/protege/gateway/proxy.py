@@ -178,7 +178,7 @@ class Proxy:
         return await watch.arouted(lambda: self._router or router_of(self._settings.home), shape)
 
     async def _pass(self, forwarded: Forwarded, tee: Tee, send: Send) -> str:
-        """Give the upstream's answer, byte for byte as it comes, and then record it. Raises Refusal, BrokenOff."""
+        """Give the upstream's answer, byte for byte as it comes, and record it. Raises Refusal, BrokenOff."""
         began = False
         try:
             async with self._upstreams.ask(*forwarded) as answer:
@@ -189,6 +189,8 @@ class Proxy:
                 async for part in answer.content.iter_any():
                     tee.add(part)
                     await send({"type": "http.response.body", "body": part, "more_body": True})
+                if not tee.is_long:  # before the end is told: a gateway that is killed then has lost nothing
+                    await tee.ended()
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
         except asyncio.CancelledError:
             await tee.left()
@@ -224,6 +226,11 @@ class Tee:
         self._size = 0
         self._status = 0
 
+    @property
+    def is_long(self) -> bool:
+        """Whether the answer takes a while to read, so that another thread does it."""
+        return self._size > ASIDE_BYTES
+
     def begins(self, answer: aiohttp.ClientResponse) -> None:
         """The head of the answer has come."""
         self._status = answer.status
@@ -250,7 +257,7 @@ class Tee:
             await self._aside(lambda: watch.left(GONE))
 
     async def ended(self) -> None:
-        """The whole answer is at the client: record it."""
+        """The whole answer has come: record it, once."""
         if self._exchange is None:
             return
         watch = self._exchange.watch
@@ -264,7 +271,7 @@ class Tee:
 
     async def _aside(self, record: Callable[[], None]) -> None:
         """Read the answer and record it: a long one in another thread, so that it holds nobody else up."""
-        if self._size > ASIDE_BYTES:
+        if self.is_long:
             await asyncio.shield(asyncio.to_thread(record))
         else:
             record()

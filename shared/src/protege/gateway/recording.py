@@ -1,9 +1,14 @@
-"""Calls are written by a thread of their own, so that neither a slow disk nor a large image holds the event loop up."""
+"""Calls are written as soon as their answer has left, so that a gateway that is killed loses none that was answered.
+
+What may take long is left to a thread, so that it does not hold the event loop up: images and files, and every call
+while the disk is slow.
+"""
 
 from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -13,9 +18,11 @@ from ..common.logs import log_once
 from .media import Media, store
 
 MOST = 10_000
-"""While the disk hangs, so many calls wait in memory. Further ones are lost."""
+"""So many calls wait in memory for the thread. Further ones are lost."""
 MOST_MEDIA = 256 << 20
 """Bytes of images and files that wait in memory."""
+SLOW_S = 0.01
+"""A call that took longer to write shows that the disk is slow."""
 END_S = 5.0
 """The longest wait for the disk at the end."""
 
@@ -23,15 +30,15 @@ Job: TypeAlias = tuple[dict[str, Any], tuple[Media, ...]] | None
 
 
 class Recording:
-    """Records the calls of one home, in order. on_lost: told the reason of each that could not be held while the disk
-    hung."""
+    """Records the calls of one home. on_lost: told the reason of each that could not be held while the disk hung."""
 
     def __init__(self, home: Path, on_lost: Callable[[str], object] = lambda reason: None) -> None:
         self._on_lost = on_lost
         self._held = 0
         self._counting = threading.Lock()
         self._home = home
-        self._recorder = Recorder(home, own_thread=True)
+        self._recorder = Recorder(home)
+        self._is_quick = True
         self._jobs: queue.Queue[Job] = queue.Queue(MOST)
         self._thread = threading.Thread(target=self._work, name="protege-recording", daemon=True)
         self._thread.start()
@@ -41,7 +48,10 @@ class Recording:
         return WithMedia(self, media)
 
     def submit(self, call_record: dict[str, Any], media: tuple[Media, ...]) -> None:
-        """Leave a call to the thread. Never waits."""
+        """Record a call, or leave it to the thread. Waits for the disk as `Recorder.record` does, once."""
+        if self._is_quick and not media:
+            self._record(call_record)
+            return
         try:
             if not self._has_room(media):
                 raise queue.Full
@@ -67,7 +77,12 @@ class Recording:
                 except (OSError, ValueError) as error:
                     log_once("Storing an image or file", error)
             self._hold(media, -1)
-            self._recorder.record(call_record)
+            self._record(call_record)
+
+    def _record(self, call_record: dict[str, Any]) -> None:
+        began_s = time.perf_counter()
+        self._recorder.record(call_record)
+        self._is_quick = time.perf_counter() - began_s < SLOW_S
 
     def _has_room(self, media: tuple[Media, ...]) -> bool:
         return self._held + _size(media) <= MOST_MEDIA
@@ -89,5 +104,5 @@ class WithMedia:
         self._media = media
 
     def record(self, call_record: dict[str, Any]) -> None:
-        """Leave the call to the thread."""
+        """Record the call."""
         self._recording.submit(call_record, self._media)
