@@ -78,10 +78,10 @@ def stage(name: str, told: argparse.Namespace, answer: Answer, more: More | None
 
 def upstreams(named: Sequence[str], scripted: str) -> dict[str, str]:
     """The address behind each front. named: as FRONT=URL, or a URL for all."""
-    found = dict.fromkeys(FRONTS, scripted)
+    found: dict[str, str] = {front: scripted for front in FRONTS}
     for each in named:
         front, _, url = each.partition("=")
-        found.update({front: url} if front in FRONTS else dict.fromkeys(FRONTS, each))
+        found.update({front: url} if front in FRONTS else {front: each for front in FRONTS})
     return found
 
 
@@ -115,12 +115,12 @@ def run(command: Sequence[str | Path], **options: Any) -> subprocess.CompletedPr
 
 
 @contextmanager
-def running(command: Sequence[str | Path], log: Path, **options: Any) -> Iterator[subprocess.Popen[bytes]]:
+def running(command: Sequence[str | Path], log: Path, **options: Any) -> Iterator[None]:
     """A program that runs until the block ends. log: where it writes."""
     with log.open("wb") as out:
         process = subprocess.Popen(command, stdout=out, stderr=out, start_new_session=True, **options)
         try:
-            yield process
+            yield
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGTERM)  # it may have started others

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,8 @@ def package_manager() -> Path:
 
 
 @contextlib.contextmanager
-def browser(chromium: str, port: int, place: Stage):
+def browser(chromium: str, port: int, place: Stage) -> Iterator[None]:
+    """Chromium without a window, until the block ends."""
     flags = ["--headless", "--disable-gpu", "--no-first-run", "--disable-dev-shm-usage", "--window-size=1024,768"]
     flags.append(
         "--disable-features=BackForwardCache"
@@ -73,7 +75,7 @@ def browser(chromium: str, port: int, place: Stage):
 
 
 @contextlib.contextmanager
-def agent(folder: Path, place: Stage):
+def agent(folder: Path, place: Stage) -> Iterator[str]:
     """The agent's server; its address."""
     port, log = free_port(), place.folder / "agent.log"
     environment = {
