@@ -23,12 +23,12 @@ from typing import Any
 import httpx
 import protege
 from protege.report import gather
-from scripted_teacher import Answer, More, Teacher, served
+from script_server import Answer, More, Teacher, served
 
 ROOT = Path(__file__).parents[2]
 INSTALLED = ROOT / ".downloads" / "case_studies"
 """Where agents and what they need are installed: once, and again when their versions change."""
-FRONTS = ("openai", "azure", "anthropic", "gemini")
+FRONTS: tuple[str, ...] = ("openai", "azure", "anthropic", "gemini")
 
 
 @dataclass(frozen=True)
@@ -78,10 +78,10 @@ def stage(name: str, told: argparse.Namespace, answer: Answer, more: More | None
 
 def upstreams(named: Sequence[str], scripted: str) -> dict[str, str]:
     """The address behind each front. named: as FRONT=URL, or a URL for all."""
-    found: dict[str, str] = {front: scripted for front in FRONTS}
+    found = dict.fromkeys(FRONTS, scripted)
     for each in named:
         front, _, url = each.partition("=")
-        found.update({front: url} if front in FRONTS else {front: each for front in FRONTS})
+        found.update({front: url} if front in FRONTS else dict.fromkeys(FRONTS, each))
     return found
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from cradle_answers import Script, page
-from scripted_teacher import served
+from script_server import served
 from stage import INSTALLED, Stage, cloned, needed, options, run, running, stage, tell
 
 SOURCE = "https://github.com/BAAI-Agents/Cradle"

@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import httpx
 from operator_answers import GOAL, Script, sessions, shop
-from scripted_teacher import served
+from script_server import served
 from stage import INSTALLED, Stage, answering, cloned, free_port, needed, options, run, running, stage, tell
 
 SOURCE = "https://github.com/browserbase/open-operator"
