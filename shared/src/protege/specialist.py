@@ -48,6 +48,16 @@ class Base:
     """Texts that the tokenizer reads as special tokens. Input that holds one never reaches a specialist."""
     parameters: int = 0
     """Number of weights; 0 if unknown."""
+    gguf: str = ""
+    """Of a folder: the GGUF file of the same model on this machine, which its tuned model is written by; "" if there is
+    none."""
+    gguf_sha256: str = ""
+    """Hex; of that file."""
+
+    @property
+    def served_from(self) -> tuple[str, str]:
+        """The file that LoRA weights in GGUF form go over, and its SHA-256."""
+        return (self.gguf, self.gguf_sha256) if self.gguf else (self.path, self.sha256)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +130,8 @@ class Specialist:
         base = dict(record["base"])
         for name in ("eos", "control_tokens"):
             base[name] = tuple(base[name])
-        plain["base"] = Base(**base)
+        in_base = {known.name for known in fields(Base)}  # a newer version may have written more
+        plain["base"] = Base(**{name: value for name, value in base.items() if name in in_base})
         in_ollama = plain.pop("imported", None)  # as it was written until `placed` took its place
         if in_ollama:
             plain["placed"] = {"ollama": in_ollama, **plain.get("placed", {})}

@@ -175,3 +175,18 @@ def test_it_loads_no_heavy_library(tmp_path: Path) -> None:
         "assert not {'torch', 'transformers', 'sklearn', 'sqlalchemy', 'datasets'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "home")], check=True)
+
+
+def test_bases_are_told_with_their_ways(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from protege.cli import bases_report, print_bases
+
+    told = bases_report(tmp_path / "home")
+    small = next(family for family in told["families"] if family["name"] == "Phi-3 small")
+    assert not any(cell["open"] for cell in small["ways"].values())
+    assert "never run" in small["ways"]["vllm"]["fact"]
+    assert orjson.loads(orjson.dumps(told)) == told
+    print_bases(told)
+    printed = capsys.readouterr().out
+    assert "Nemotron-H" in printed and "counterpart" in printed
+    for base in told["bases"]:
+        assert base["name"] in printed

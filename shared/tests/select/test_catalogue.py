@@ -8,7 +8,7 @@ from importlib import resources
 import pytest
 from protege.chat.prompt import render
 from protege.select import Model, catalogue
-from protege.select.models import gguf_tunable, model_of, serving_of, template_of, tuning_of
+from protege.select.models import gguf_tunable, gguf_writable, model_of, serving_of, template_of, tuning_of
 from protege.specialist import Base
 
 pytest.importorskip("transformers", reason="the catalogue's claims are checked against transformers")
@@ -85,7 +85,8 @@ def test_the_templates_kept_for_families_render() -> None:
 
 
 def test_the_gguf_architectures_are_those_that_tune_can_write() -> None:
+    from gguf.constants import MODEL_ARCH_NAMES
     from protege.gguf.names import SUPPORTED
 
-    loader = pytest.importorskip("transformers.integrations.ggml").GGUF_CONFIG_MAPPING
-    assert {architecture for architecture in loader if gguf_tunable(architecture)} == SUPPORTED
+    assert {architecture for architecture in MODEL_ARCH_NAMES.values() if gguf_writable(architecture)} == SUPPORTED
+    assert {name for name in SUPPORTED if not gguf_tunable(name)} == {"granite", "nemotron_h", "phi2", "smollm3"}

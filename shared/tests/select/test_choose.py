@@ -88,7 +88,7 @@ def test_no_base_here_names_one_to_get() -> None:
         ({"context": 8}, "reads 8 tokens; the longest call has about 12"),
         ({"parameters": 20_000_000_000}, "tuning needs about 1"),
         ({"architecture": "phi2"}, "GGUF files of architecture phi2 cannot be tuned here"),
-        ({"format": "huggingface"}, "which needs vLLM; vLLM is not installed"),
+        ({"format": "huggingface"}, "vLLM is not installed"),
         (
             {"chat_template": "{{ raise_exception('no') }}"},
             "template cannot be used: The base's chat template refused the messages: no",

@@ -43,10 +43,16 @@ def doctor(
             "--repair", help="First repair the home: set damaged rows aside, save what can be read of a damaged store."
         ),
     ] = False,
+    bases: Annotated[
+        bool, typer.Option("--bases", help="Show instead which base models can be tuned and served here, and how.")
+    ] = False,
     home: Home = None,
     as_json: Json = False,
 ) -> None:
     """Show what is missing here, and the command that fixes it."""
+    if bases:
+        ways = cli.bases_report(home)
+        return output.print_json(ways) if as_json else cli.print_bases(ways)
     repaired = watch.repair(home) if repair else None
     findings = cli.checkup(home)
     if as_json:

@@ -12,12 +12,13 @@ file can hold and against the bounds below before memory is taken for it, and th
 from __future__ import annotations
 
 import functools
+import math
 import mmap
 import struct
 import sys
 from array import array
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,15 +41,37 @@ _AGAIN = "Download it again, or copy it anew; compare its size with the source's
 
 
 @dataclass(frozen=True, slots=True)
+class TensorInfo:
+    """Where a tensor lies, and what it is."""
+
+    shape: tuple[int, ...]
+    """Rows first, as numpy and transformers have it."""
+    kind: int
+    """As `gguf.GGMLQuantizationType`."""
+    start: int
+    """The position of its first byte in the file."""
+    size: int
+    """Bytes."""
+
+    @property
+    def elements(self) -> int:
+        """The number of weights."""
+        return math.prod(self.shape)
+
+
+@dataclass(frozen=True, slots=True)
 class Header:
     """What the header of a GGUF file says."""
 
     metadata: Mapping[str, Any]
     """The file's key-value pairs."""
-    parameters: int
-    """The number of elements in all tensors."""
-    tensors: int
-    """The number of tensors."""
+    tensors: Mapping[str, TensorInfo]
+    """By name."""
+
+    @property
+    def parameters(self) -> int:
+        """The number of elements in all tensors."""
+        return sum(tensor.elements for tensor in self.tensors.values())
 
 
 def read_header(path: Path) -> Header:
@@ -93,18 +116,15 @@ def _parse(path: Path, data: mmap.mmap) -> Header:
     tensors, pairs = cursor.count(MOST_TENSORS, "tensors"), cursor.count(MOST_PAIRS, "metadata keys")
     metadata = {cursor.string(MOST_KEY): cursor.value(cursor.scalar("I")) for _ in range(pairs)}
     _check_types(metadata)
-    parameters = end = 0
-    for _ in range(tensors):
-        elements, tensor_end = _tensor(cursor)
-        parameters += elements
-        end = max(end, tensor_end)
+    infos = dict(_tensor(cursor) for _ in range(tensors))
     alignment = int(metadata.get("general.alignment") or 32)
     start = -(-cursor.position // alignment) * alignment
+    end = max((info.start + info.size for info in infos.values()), default=0)
     if start + end > len(data) and tensors:
         raise BaseModelError(
             f"{path} is cut off: its tensors need {start + end:,} bytes, the file has {len(data):,}.", _AGAIN
         )
-    return Header(metadata, parameters, tensors)
+    return Header(metadata, {name: replace(info, start=start + info.start) for name, info in infos.items()})
 
 
 _TEXTS = frozenset({"architecture", "name", "license", "type", "chat_template"})
@@ -128,15 +148,13 @@ def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 32
 
 
-def _tensor(cursor: _Cursor) -> tuple[int, int]:
-    """The number of elements of the next tensor, and where its data ends, relative to the start of all data."""
-    cursor.string(MOST_KEY)
-    elements = 1
-    for _ in range(cursor.count(MOST_DIMENSIONS, "dimensions", "I")):
-        elements *= cursor.scalar("Q")
+def _tensor(cursor: _Cursor) -> tuple[str, TensorInfo]:
+    """The next tensor's name, and what it is; its start is relative to that of all data."""
+    name = cursor.string(MOST_KEY)
+    dimensions = [cursor.scalar("Q") for _ in range(cursor.count(MOST_DIMENSIONS, "dimensions", "I"))]
     kind, offset = cursor.scalar("I"), cursor.scalar("Q")
     block, block_bytes = _block_sizes()[kind]
-    return elements, offset + elements // block * block_bytes
+    return name, TensorInfo(tuple(reversed(dimensions)), kind, offset, math.prod(dimensions) // block * block_bytes)
 
 
 @functools.cache

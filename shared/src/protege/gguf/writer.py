@@ -6,6 +6,7 @@ the base's own. Tensors are dequantised, merged and written one at a time, so me
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,7 +16,8 @@ import numpy as np
 import orjson
 from safetensors.torch import load_file
 
-from .names import Names, lora_pairs, open_gguf
+from .folder import FolderWeights
+from .names import Names, is_vector, lora_pairs, open_gguf
 
 if TYPE_CHECKING:
     from gguf import GGUFReader, GGUFWriter, ReaderTensor
@@ -30,18 +32,25 @@ _COPIED_ANEW = ("GGUF.", "general.architecture", "general.name", "general.file_t
 """Metadata that the writer sets itself."""
 
 
-def write_merged(base: Path, lora: Path, out: Path, about: Mapping[str, str], output: Output) -> None:
+def write_merged(
+    base: Path, lora: Path, out: Path, about: Mapping[str, str], output: Output, source: Path | None = None
+) -> None:
     """Write the base with LoRA weights merged in.
 
     lora: the folder of peft's LoRA weights. about: metadata to add: `general.name` and the keys of provenance.
+    source: the folder of the same model that was tuned: its weights, which are not quantised, are merged with.
     """
     reader = open_gguf(base)
-    names = Names(reader)
+    names = Names.of(reader)
     scale, pairs = _read_lora(lora)
+    whole = {} if source is None else _by_gguf_name(names, FolderWeights(source))
     changes: dict[str, Change] = {}
     for parameter, (a, b) in pairs.items():
         name = names.gguf(parameter)
-        changes[name] = _adding(scale * names.to_gguf(name, b), a)
+        plain = whole.get(name)
+        changes[name] = (
+            _adding(scale * names.to_gguf(name, b), a) if plain is None else _merging(names, name, plain, scale * b, a)
+        )
     _write(reader, changes, out, about, output)
 
 
@@ -57,7 +66,7 @@ def write_full(
     parameters: transformers' parameters (float32), by its names.
     """
     reader = open_gguf(base)
-    names = Names(reader)
+    names = Names.of(reader)
     present = {tensor.name for tensor in reader.tensors}
     changes: dict[str, Change] = {}
     for parameter, value in parameters.items():
@@ -72,7 +81,7 @@ def write_lora(base: Path, lora: Path, out: Path, about: Mapping[str, str]) -> N
 
     lora: the folder of peft's LoRA weights.
     """
-    names = Names(open_gguf(base))
+    names = Names.of(open_gguf(base))
     scale, pairs = _read_lora(lora)
     writer = gguf.GGUFWriter(None, names.architecture)
     writer.add_type("adapter")
@@ -102,6 +111,15 @@ def _read_lora(folder: Path) -> tuple[float, dict[str, tuple[np.ndarray, np.ndar
 
 def _adding(b: np.ndarray, a: np.ndarray) -> Change:
     return lambda base: base + b @ a
+
+
+def _merging(names: Names, name: str, plain: Callable[[], np.ndarray], b: np.ndarray, a: np.ndarray) -> Change:
+    return lambda _base: names.to_gguf(name, plain() + b @ a)
+
+
+def _by_gguf_name(names: Names, weights: FolderWeights) -> dict[str, Callable[[], np.ndarray]]:
+    """How each weight of a folder is read, by its name in GGUF."""
+    return {names.gguf(parameter): functools.partial(weights.rows, parameter) for parameter in weights}
 
 
 def _replacing(names: Names, name: str, value: np.ndarray) -> Change:
@@ -142,7 +160,7 @@ def _write(
 
 def _written_type(tensor: ReaderTensor, changed: bool, output: Output) -> Any:
     """The type to write a tensor in. Unchanged tensors keep theirs; so do vectors, which llama.cpp wants in float32."""
-    if not changed or len(tensor.shape) == 1:
+    if not changed or is_vector(tensor.name, len(tensor.shape)):
         return tensor.tensor_type
     if output == "q8_0" and tensor.shape[0] % 32 == 0:
         return gguf.GGMLQuantizationType.Q8_0

@@ -154,7 +154,8 @@ def select(run: Run, curated: Curated) -> tuple[Base | None, str, list[tuple[str
 def tune(run: Run, curated: Curated, base: Base) -> Specialist:
     """A specialist tuned from the base; the one that was tuned from the same inputs before if there is one."""
     task, settings = run.task, run.settings.tune or tuning.TuneSettings()
-    identity = f"sp-{hash_of(task.id, task.to_record()['templates'], curated.hash, base.sha256, settings)[:12]}"
+    made_from = (task.id, task.to_record()["templates"], curated.hash, base.sha256, settings)
+    identity = f"sp-{hash_of(*made_from, *([base.gguf_sha256] if base.gguf else []))[:12]}"
     specialists = run.workspace.specialists(task_id=task.id)
     if known := next((s for s in specialists if s.id == identity), None):
         return replace(known, serve_as=run.settings.serve_as)  # stored once it is certified so

@@ -11,3 +11,13 @@ from .models import catalogue as catalogue
 from .policy import SelectionPolicy as SelectionPolicy
 from .probing import ProbeResult as ProbeResult
 from .probing import probe as probe
+from .ways import WAYS as WAYS
+from .ways import Cell as Cell
+from .ways import Family as Family
+from .ways import Means as Means
+from .ways import families as families
+from .ways import family_of as family_of
+from .ways import means as means
+from .ways import table as table
+from .ways import way_of as way_of
+from .ways import ways_of as ways_of

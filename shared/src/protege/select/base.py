@@ -54,7 +54,7 @@ def _load_gguf(path: Path) -> Base:
     header = read_header(path)
     metadata = header.metadata
     architecture = str(metadata.get("general.architecture", ""))
-    _refuse_parts(path, metadata, architecture, header.tensors)
+    _refuse_parts(path, metadata, architecture, len(header.tensors))
     names = (path.name, str(metadata.get("general.name", "")), path.parent.name)
     model = model_of(*names)
     template = chat_template(path, metadata.get("tokenizer.chat_template"), model)

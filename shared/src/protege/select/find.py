@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import logging
 import os
@@ -14,6 +15,7 @@ from ..specialist import Base
 from .base import load_base
 from .models import Model, catalogue
 from .ollama_store import PREFIX, base_in_ollama, blobs
+from .pairing import paired
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +43,14 @@ def find_bases(home: str | os.PathLike[str] | None = None, extra: Sequence[str |
     unique: dict[str, Base] = {}
     for base in bases:
         unique.setdefault(base.sha256, base)
-    return list(unique.values())
+    return [paired(base, [*_beside(base), *unique.values()]) for base in unique.values()]
+
+
+def _beside(base: Base) -> Iterator[Base]:
+    """GGUF files in a base's own folder."""
+    for file in sorted(Path(base.path).glob("*.gguf")) if base.format == "huggingface" else ():
+        with contextlib.suppress(BaseModelError):
+            yield load_base(file)
 
 
 def base_named(name: str, home: str | os.PathLike[str] | None = None) -> Base:
@@ -53,7 +62,8 @@ def base_named(name: str, home: str | os.PathLike[str] | None = None) -> Base:
         return base_in_ollama(name.removeprefix(PREFIX))
     model = None if Path(name).exists() else _named(name)
     if model is None:
-        return load_base(name)
+        base = load_base(name)
+        return base if base.format == "gguf" else next(one for one in find_bases(home, [name]) if one.path == base.path)
     return next(base for base in find_bases(home, [name]) if base.name == model.name)
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 from dataclasses import dataclass
 
 from ..chat.prompt import render
-from ..errors import CannotRender
+from ..errors import BaseModelError, CannotRender
 from ..specialist import Base
 from .hardware import GB, Machine
-from .models import Model, gguf_tunable
+from .models import Model, gguf_writable
 from .policy import SelectionPolicy
+from .ways import means, way_of
 
 BATCH = 4
 TAUGHT_TOKENS = 2048
@@ -70,7 +70,7 @@ def obstacle_of_model(model: Model, needs: Needs, machine: Machine, policy: Sele
     return (
         _against_policy(model.licence, model.parameters, policy)
         or _against_machine(model.parameters, model.context, needs, machine)
-        or (_no_vllm() if model.serving == "vllm" else None)
+        or _not_served(model)
     )
 
 
@@ -96,17 +96,19 @@ def _against_machine(parameters: int, context: int, needs: Needs, machine: Machi
 
 
 def _not_tunable(base: Base) -> str | None:
-    if base.format == "huggingface":
-        return _no_vllm()
-    if not gguf_tunable(base.architecture):
-        return f"GGUF files of architecture {base.architecture} cannot be tuned here"
+    """Why no way leads from the base to an answer here."""
+    try:
+        way_of(base)
+    except BaseModelError as error:
+        return f"{error.fact.rstrip('.')}. {error.remedy}"
     return None
 
 
-def _no_vllm() -> str | None:
-    if importlib.util.find_spec("vllm"):
-        return None
-    return "can only be tuned and served as a folder, which needs vLLM; vLLM is not installed"
+def _not_served(model: Model) -> str | None:
+    """Why a model that can only be tuned as a folder would not be served here."""
+    if model.tuning == "huggingface" and not gguf_writable(model.architecture) and not means().vllm:
+        return "can only be tuned and served as a folder, which needs vLLM; vLLM is not installed"
+    return None
 
 
 def _template_refuses(base: Base) -> str | None:

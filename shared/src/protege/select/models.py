@@ -12,13 +12,16 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any, Literal, TypeAlias
 
+from ..errors import MissingDependency
+
 Tuning: TypeAlias = Literal["gguf", "huggingface", "catalogue only"]
 Serving: TypeAlias = Literal["llama.cpp", "vllm", "none"]
 
-_ONE_TO_ONE = frozenset({"llama", "qwen2", "qwen3", "gemma3"})
+_ONE_TO_ONE = frozenset(
+    {"llama", "qwen2", "qwen3", "gemma2", "gemma3", "phi2", "phi3", "smollm3", "granite", "nemotron_h"}
+)
 """GGUF architectures whose tensors map one to one between transformers and llama.cpp, so that a tuned file can be
-written; the tests of `tune` prove each against llama.cpp. The loader knows more (phi3, lfm2, …): those are tuned from a
-folder."""
+written; the tests of `tune` prove each against llama.cpp (`gguf.names` has the map)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,12 @@ class Model:
         """The command that fetches it onto this machine."""
         if self.tuning == "gguf" and self.ollama:
             return f"ollama pull {self.ollama}"
-        return f"hf download {self.huggingface}"
+        folder = f"hf download {self.huggingface}"
+        return f"{folder}, and its GGUF file: ollama pull {self.ollama}" if self._needs_both else folder
+
+    @property
+    def _needs_both(self) -> bool:
+        return self.serving == "llama.cpp" and bool(self.ollama)
 
 
 @functools.cache
@@ -98,17 +106,14 @@ def tuning_of(architecture: str, model_type: str) -> Tuning:
     """How the installed libraries can tune a model. Raises ImportError without transformers or gguf."""
     if gguf_tunable(architecture):
         return "gguf"
-    # transformers: heavy, an extra, and not needed to list the catalogue.
-    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
-
-    return "huggingface" if model_type in CONFIG_MAPPING else "catalogue only"
+    return "huggingface" if model_type in model_types() else "catalogue only"
 
 
 def serving_of(architecture: str, tuning: Tuning) -> Serving:
     """What serves a tuned model. Raises ImportError without gguf."""
     from gguf.constants import MODEL_ARCH_NAMES  # an extra, which loads numpy
 
-    if tuning == "gguf" and architecture in MODEL_ARCH_NAMES.values():
+    if tuning != "catalogue only" and gguf_writable(architecture) and architecture in MODEL_ARCH_NAMES.values():
         return "llama.cpp"
     return "vllm" if tuning == "huggingface" else "none"
 
@@ -124,6 +129,25 @@ def gguf_tunable(architecture: str) -> bool:
     from transformers.integrations.ggml import GGUF_CONFIG_MAPPING
 
     return architecture in _ONE_TO_ONE & GGUF_CONFIG_MAPPING.keys() & set(MODEL_ARCH_NAMES.values())
+
+
+def gguf_writable(architecture: str) -> bool:
+    """Whether a tuned GGUF file of this architecture can be written, from a file of the same model."""
+    return architecture in _ONE_TO_ONE
+
+
+@functools.cache
+def model_types() -> frozenset[str]:
+    """The architectures, as config.json names them, that the installed transformers knows without code from elsewhere.
+
+    Raises MissingDependency without transformers.
+    """
+    try:
+        # Heavy, an extra, and not needed to list the catalogue.
+        from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+    except ImportError:
+        raise MissingDependency("transformers", "tune") from None
+    return frozenset(CONFIG_MAPPING.keys())
 
 
 def spdx(licence: str) -> str:

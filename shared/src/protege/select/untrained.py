@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,9 @@ from transformers.utils import logging
 from ..errors import BaseModelError
 from ..gguf.reading import read_once
 from ..specialist import Base
+
+_CLOSED: Mapping[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+"""Nothing is downloaded, and no code that comes with a model is run."""
 
 
 def load(base: Base) -> tuple[Any, Any]:
@@ -28,8 +32,8 @@ def load(base: Base) -> tuple[Any, Any]:
     try:
         # The loader draws bars of its own, which no setting turns off.
         with contextlib.redirect_stderr(io.StringIO()), read_once() if gguf else contextlib.nullcontext():
-            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, **source)
-            model = AutoModelForCausalLM.from_pretrained(folder, dtype=_dtype(), local_files_only=True, **weights)
+            tokenizer = AutoTokenizer.from_pretrained(folder, **_CLOSED, **source)
+            model = AutoModelForCausalLM.from_pretrained(folder, dtype=_dtype(), **_CLOSED, **weights)
     except (ValueError, KeyError, OSError, RuntimeError, NotImplementedError) as error:
         raise BaseModelError(
             f"transformers cannot load {base.path}: {type(error).__name__}: {error}", "Choose another base."

@@ -14,9 +14,11 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging
 
+from ..common.digest import sha256_of
 from ..errors import BaseModelError
-from ..gguf.names import SUPPORTED, field, open_gguf
+from ..gguf.names import field, open_gguf
 from ..gguf.reading import read_once
+from ..select.ways import own_code, way_of
 from ..specialist import Base
 
 
@@ -26,23 +28,23 @@ def check_base(base: Base) -> None:
     if not path.exists():
         raise BaseModelError(f"The base model {path} does not exist.", "Choose another, or fetch it again.")
     if base.format == "huggingface":
-        if not (path / "config.json").is_file():
-            raise BaseModelError(f"{path} holds no config.json.", "Give a model folder in Hugging Face form.")
+        check_folder(base)
         return
     if not path.is_file() or _magic(path) != b"GGUF":
         raise BaseModelError(f"{path} is not a GGUF file.", "Give a .gguf file, or a folder in Hugging Face form.")
-    if base.architecture not in SUPPORTED:
+    way_of(base)
+
+
+def check_folder(base: Base) -> None:
+    """Raise BaseModelError if a folder is none, needs code of its own, or its GGUF file is another than it was."""
+    path = Path(base.path)
+    if not (path / "config.json").is_file():
+        raise BaseModelError(f"{path} holds no config.json.", "Give a model folder in Hugging Face form.")
+    if reason := own_code(base):
+        raise BaseModelError(f"{base.name} cannot be tuned: {reason}.", "Choose another base.")
+    if base.gguf and not (Path(base.gguf).is_file() and sha256_of(Path(base.gguf)) == base.gguf_sha256):
         raise BaseModelError(
-            f"GGUF files of architecture {base.architecture!r} cannot be tuned here.",
-            f"Choose a base of {', '.join(sorted(SUPPORTED))}, or its folder in Hugging Face form.",
-        )
-    reader = open_gguf(path)
-    scaling = field(reader, f"{base.architecture}.rope.scaling.type", "none")
-    if scaling != "none" or any(tensor.name.startswith("rope_freqs") for tensor in reader.tensors):
-        # transformers' GGUF loader leaves both out: the model would be taught with other positions than it is served.
-        raise BaseModelError(
-            f"{base.name} scales its rotary embedding, which is not read from GGUF files.",
-            "Choose another base, or its folder in Hugging Face form.",
+            f"{base.gguf}, by which {base.name} is written as GGUF, is gone or another file.", "Fetch it again."
         )
 
 
@@ -50,13 +52,15 @@ def load_model(base: Base, dtype: torch.dtype, **options: Any) -> PreTrainedMode
     """The base with its weights in `dtype`. Raises BaseModelError if the file does not hold the whole model."""
     if base.format == "gguf":
         options["quantization_config"] = GgufConfig(dequantize=True)
+    else:
+        options["use_safetensors"] = True  # other files of weights are pickles, which can run code
     loaded: Any
     # One of the bars that loading draws has no switch.
     with quiet(), contextlib.redirect_stderr(io.StringIO()), reading(base):
         check_base(base)
         try:
             loaded = AutoModelForCausalLM.from_pretrained(
-                **_where(base), dtype=dtype, output_loading_info=True, **options
+                **_where(base), dtype=dtype, output_loading_info=True, **NO_CODE, **options
             )
         except (ValueError, OSError, KeyError, RuntimeError) as error:
             raise BaseModelError(f"{base.path} cannot be loaded ({type(error).__name__}).", _AGAIN) from error
@@ -76,10 +80,13 @@ def load_tokenizer(base: Base) -> PreTrainedTokenizerBase:
     """The base's own tokenizer. Raises BaseModelError if the file holds none that is known."""
     with quiet(), reading(base):
         try:
-            return AutoTokenizer.from_pretrained(**_where(base))
+            return AutoTokenizer.from_pretrained(**_where(base), **NO_CODE)
         except (ValueError, OSError, KeyError) as error:
             raise BaseModelError(f"{base.path} holds no tokenizer that is known here.", _AGAIN) from error
 
+
+NO_CODE: Mapping[str, Any] = {"trust_remote_code": False, "local_files_only": True}
+"""No code of a model's is run, and nothing is downloaded."""
 
 _AGAIN = "Fetch the file again, or choose another base."
 

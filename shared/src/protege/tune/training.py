@@ -29,7 +29,7 @@ from transformers import (
     set_seed,
 )
 
-from ..errors import ProtegeError
+from ..errors import BaseModelError, ProtegeError
 from .budget import Budget
 from .examples import IGNORED, Padded, TokenRow, TrainingData, padded_length
 from .settings import TuneSettings
@@ -126,6 +126,7 @@ def train(
     )
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
+    check_logits(model, min(examples.rows, key=lambda row: len(row["input_ids"])))
     set_seed(settings.seed)
     resumed = last_checkpoint(checkpoints)
     threads = torch.get_num_threads()
@@ -175,13 +176,49 @@ class AnswerTrainer(Trainer):
 
 def answer_loss(model: Any, input_ids: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """The mean loss over the answers' tokens. input_ids, labels: (batch, length); labels IGNORED over prompts."""
+    targets = labels[:, 1:]
+    answered = targets != IGNORED
+    return cross_entropy(_logits(model, input_ids, answered).float(), targets[answered])
+
+
+def _logits(model: Any, input_ids: torch.Tensor, answered: torch.Tensor) -> torch.Tensor:
+    """The logits of the answers' tokens: (tokens, vocabulary)."""
     whole = model.get_base_model() if hasattr(model, "get_base_model") else model
     with _attention(input_ids):
         hidden = whole.get_decoder()(input_ids=input_ids, use_cache=False).last_hidden_state
-    targets = labels[:, 1:]
-    answered = targets != IGNORED
-    logits = whole.get_output_embeddings()(hidden[:, :-1][answered])
-    return cross_entropy(logits.float(), targets[answered])
+    return as_the_model_scales(whole.config, whole.get_output_embeddings()(hidden[:, :-1][answered]))
+
+
+def as_the_model_scales(config: Any, logits: torch.Tensor) -> torch.Tensor:
+    """What the model makes of its output layer's logits: Granite and Cohere scale them, Gemma 2 bounds them."""
+    if (factor := getattr(config, "logits_scaling", None)) is not None:
+        logits = logits / factor
+    if (factor := getattr(config, "logit_scale", None)) is not None:
+        logits = logits * factor
+    if (bound := getattr(config, "final_logit_softcapping", None)) is not None:
+        logits = bound * torch.tanh(logits / bound)
+    return logits
+
+
+@torch.no_grad()
+def check_logits(model: Any, row: TokenRow) -> None:
+    """Raise BaseModelError if the model's own logits are not those that are trained on: another architecture may do
+    more with them. Reads one row twice."""
+    whole = model.get_base_model() if hasattr(model, "get_base_model") else model
+    ids, labels = (torch.tensor([row[name]], device=whole.device) for name in ("input_ids", "labels"))
+    answered, training = labels[:, 1:] != IGNORED, model.training
+    model.eval()
+    own = whole(input_ids=ids, use_cache=False).logits[:, :-1][answered].float()
+    ours = _logits(model, ids, answered).float()
+    model.train(training)
+    if float((own - ours).abs().max()) > SAME_LOGITS * max(1.0, float(own.abs().max())):
+        raise BaseModelError(
+            f"Of {whole.config.model_type} it is not known what it makes of its logits.", "Choose another base."
+        )
+
+
+SAME_LOGITS = 0.03
+"""The largest difference between two ways to compute a logit, relative to the largest: bfloat16 keeps 8 bits."""
 
 
 def budget_of(settings: TuneSettings, rows: int) -> Budget:

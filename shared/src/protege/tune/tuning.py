@@ -84,6 +84,7 @@ def inputs_hash(curated: Curated, task: Task, base: Base, settings: TuneSettings
         base.sha256,
         base.chat_template,
         asdict(settings),
+        *([base.gguf_sha256] if base.gguf else []),
     ]
     return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
 

@@ -185,13 +185,13 @@ def _plan(
     planned: list[_Server] = []
     for specialist in {s.id: s for s in specialists}.values():
         if (as_ or specialist.serve_as) == "lora":
-            shared.setdefault(specialist.base.sha256, []).append(specialist)
+            shared.setdefault(specialist.base.served_from[1], []).append(specialist)
         else:
             model = weights(workspace, specialist, "gguf")
             planned.append(_Server(_load(model, (), specialist, options), (model,), {specialist.id: None}))
     for group in shared.values():
-        base = group[0].base
-        model = checked_file(Path(base.path), base.sha256, f"The base {base.name}")
+        path, digest = group[0].base.served_from
+        model = checked_file(Path(path), digest, f"The base {group[0].base.name}")
         loras = tuple(weights(workspace, specialist, "lora_gguf") for specialist in group)
         numbers: dict[str, int | None] = {specialist.id: number for number, specialist in enumerate(group)}
         planned.append(_Server(_load(model, loras, group[0], options), (model, *loras), numbers))

@@ -10,7 +10,7 @@ from transformers import PreTrainedModel
 
 from ...gguf.writer import write_full
 from ...specialist import Base
-from ..model import load_model
+from ..model import load_model, load_tokenizer
 from ..resources import Needs, activations, disk_bytes
 from ..settings import TuneSettings
 from ..tuner import Lesson
@@ -18,7 +18,7 @@ from .gradient import GradientTuner
 
 
 class Full(GradientTuner):
-    """Gives the whole model: GGUF of a GGUF base, else a folder in Hugging Face form."""
+    """Gives the whole model: GGUF of a GGUF base, a folder in Hugging Face form of such a one."""
 
     name = "full"
 
@@ -27,14 +27,18 @@ class Full(GradientTuner):
         return load_model(base, torch.float32)
 
     def write(self, model: Any, lesson: Lesson) -> dict[str, str]:
-        """`model.gguf`, or the folder `model`."""
+        """`model.gguf`, or the folder `model`; both of a folder of which there is a GGUF file."""
+        files: dict[str, str] = {}
         if lesson.base.format != "gguf":
             model.save_pretrained(lesson.folder / "model")
-            return {"model": "model"}
+            load_tokenizer(lesson.base).save_pretrained(lesson.folder / "model")
+            files["model"] = "model"
+            if not lesson.base.gguf:
+                return files
         weights = {name: value.detach().float().cpu().numpy() for name, value in model.named_parameters()}
         path = lesson.folder / "model.gguf"
-        write_full(Path(lesson.base.path), weights, path, lesson.about, lesson.settings.output)
-        return {"gguf": "model.gguf"}
+        write_full(Path(lesson.base.served_from[0]), weights, path, lesson.about, lesson.settings.output)
+        return {**files, "gguf": "model.gguf"}
 
     def needs(self, weights: int, settings: TuneSettings) -> Needs:
         """Weights, gradients and optimiser in 32 bits."""

@@ -74,7 +74,7 @@ class GradientTuner(Tuner):
         with quiet():
             if "lora" in specialist.files:
                 return Generator(specialist.base, folder / specialist.files["lora"], compute_dtype())
-            whole = specialist.files.get("gguf") or specialist.files["model"]
+            whole = specialist.files.get("model") or specialist.files["gguf"]
             return Generator(replace(specialist.base, path=str(folder / whole)), None, compute_dtype())
 
 

@@ -21,7 +21,7 @@ LONG_ANSWERS = 64
 
 
 class Lora(GradientTuner):
-    """Gives peft's folder; of a GGUF base also LoRA weights for llama.cpp, and the merged model."""
+    """Gives peft's folder; where the base has a GGUF file also LoRA weights for llama.cpp, and the merged model."""
 
     name = "lora"
 
@@ -30,13 +30,15 @@ class Lora(GradientTuner):
         return with_lora(load_model(base, compute_dtype()), settings)
 
     def write(self, model: Any, lesson: Lesson) -> dict[str, str]:
-        """`lora/`; of a GGUF base also `lora.gguf` and `model.gguf`."""
+        """`lora/`; where there is a GGUF file of the base also `lora.gguf` and `model.gguf`."""
         base, folder = lesson.base, lesson.folder
         model.save_pretrained(folder / "lora")
-        if base.format != "gguf":
+        if base.format != "gguf" and not base.gguf:
             return {"lora": "lora"}
-        write_lora(Path(base.path), folder / "lora", folder / "lora.gguf", lesson.about)
-        write_merged(Path(base.path), folder / "lora", folder / "model.gguf", lesson.about, lesson.settings.output)
+        file, source = Path(base.served_from[0]), Path(base.path) if base.gguf else None
+        output = lesson.settings.output
+        write_lora(file, folder / "lora", folder / "lora.gguf", lesson.about)
+        write_merged(file, folder / "lora", folder / "model.gguf", lesson.about, output, source)
         return {"lora": "lora", "lora_gguf": "lora.gguf", "gguf": "model.gguf"}
 
     def needs(self, weights: int, settings: TuneSettings) -> Needs:
@@ -61,9 +63,19 @@ class Lora(GradientTuner):
 def with_lora(model: PreTrainedModel, settings: TuneSettings) -> PeftModel:
     """The model with LoRA matrices on all linear layers, which alone are trained."""
     config = LoraConfig(
-        r=settings.rank, lora_alpha=2 * settings.rank, target_modules="all-linear", task_type="CAUSAL_LM"
+        r=settings.rank,
+        lora_alpha=2 * settings.rank,
+        target_modules="all-linear",
+        exclude_modules=_read_by_kernels(model),
+        task_type="CAUSAL_LM",
     )
     return get_peft_model(model, config)  # type: ignore[return-value]
+
+
+def _read_by_kernels(model: PreTrainedModel) -> list[str] | None:
+    """The layers of a Mamba mixer whose weights its kernels read past the layer, so that LoRA would have no effect."""
+    mamba = any(name.endswith(".conv1d") for name, _ in model.named_modules())
+    return ["conv1d", "out_proj"] if mamba else None
 
 
 def lora_weights(weights: int, rank: int) -> int:

@@ -1,0 +1,208 @@
+"""A folder in Hugging Face form is tuned and written by the GGUF file of the same model: llama.cpp answers alike."""
+
+from __future__ import annotations
+
+import importlib
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import gguf
+import orjson
+import pytest
+import torch
+from protege.chat.prompt import messages_for, render
+from protege.curate import Curated
+from protege.errors import BaseModelError
+from protege.gguf.same import difference
+from protege.select.base import load_base
+from protege.select.pairing import paired
+from protege.specialist import Base
+from protege.task import Task
+from protege.tune import TuneSettings, tune
+from tiny_models import CONFIGS, to_gguf, write_folder
+
+TEN = TuneSettings(
+    steps=10, batch=8, learning_rate=5e-3, warmup_steps=2, evaluations=1, validation_rows=8, output="f16"
+)
+MakePair = Callable[[str], Base]
+
+
+@pytest.fixture(scope="session")
+def make_pair(tmp_path_factory: pytest.TempPathFactory) -> MakePair:
+    """A folder of an architecture, and the GGUF file of the same model; each made once."""
+    made: dict[str, Base] = {}
+
+    def make(model_type: str) -> Base:
+        if model_type not in made:
+            folder = write_folder(tmp_path_factory.mktemp(model_type) / "tiny", model_type)
+            file = to_gguf(folder, folder.parent / "tiny.gguf")
+            made[model_type] = paired(replace(load_base(folder), licence="Apache-2.0"), [load_base(file)])
+        return made[model_type]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def next_token() -> Callable[..., dict[int, float]]:
+    """llama.cpp's log-probabilities of the first token of an answer, by the token's id."""
+
+    def told(model: Path, prompt: str, lora: Path | None = None) -> dict[int, float]:
+        xllamacpp: Any = importlib.import_module("xllamacpp")
+        params = xllamacpp.CommonParams()
+        params.model.path = str(model)
+        params.n_ctx, params.n_parallel, params.warmup, params.verbosity = 512, 1, False, -1
+        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
+        if lora:
+            info = xllamacpp.CommonAdapterLoraInfo()
+            info.path, info.scale = str(lora), 1.0
+            params.lora_adapters = [info]
+        asked = {"prompt": prompt, "n_predict": 1, "temperature": 0, "n_probs": 1000, "cache_prompt": False}
+        answer = xllamacpp.Server(params).handle_completions(asked)
+        record = orjson.loads(answer) if isinstance(answer, str | bytes) else answer
+        choice = record["choices"][0] if "choices" in record else record
+        (first,) = choice.get("completion_probabilities") or choice["logprobs"]["content"]
+        return {top["id"]: top["logprob"] for top in first["top_logprobs"]}
+
+    return told
+
+
+def here(base: Base, lora: Path | None, prompt: str) -> Sequence[float]:
+    """transformers' log-probabilities of that token."""
+    from protege.tune.inprocess import Generator
+
+    generator = Generator(base, lora)
+    with torch.inference_mode():
+        logits = generator.model(torch.tensor([generator.encoder.prompt(prompt)])).logits[0, -1]
+    return logits.float().log_softmax(-1).tolist()
+
+
+def apart(told: dict[int, float], known: Sequence[float]) -> float:
+    """By how much the two differ at most, in nats, where either is above one in a thousand."""
+    return max(abs(value - known[i]) for i, value in told.items() if max(value, known[i]) > math.log(1e-3))
+
+
+@pytest.mark.parametrize("model_type", CONFIGS)
+def test_llama_cpp_answers_as_the_tuned_folder(
+    model_type: str,
+    make_pair: MakePair,
+    curated: Curated,
+    colours: Task,
+    tmp_path: Path,
+    next_token: Callable[..., dict[int, float]],
+) -> None:
+    base = make_pair(model_type)
+    assert base.gguf.endswith("tiny.gguf")
+    tuned = tune(curated, colours, base, tmp_path, TEN)
+    assert dict(tuned.files) == {"lora": "lora", "lora_gguf": "lora.gguf", "gguf": "model.gguf"}
+    prompt = render(base, messages_for(colours, curated.examples("validation")[0].request, "slots"))
+    known, untuned = here(base, tmp_path / "lora", prompt), here(base, None, prompt)
+    assert max(abs(a - b) for a, b in zip(known, untuned, strict=True)) > 0.5, "ten steps changed it"
+    assert apart(next_token(tmp_path / "model.gguf", prompt), known) < 0.05
+    assert apart(next_token(Path(base.gguf), prompt, tmp_path / "lora.gguf"), known) < 0.05
+
+
+@pytest.mark.parametrize(
+    ("model_type", "changes"), [("phi3", {}), ("gemma2", {"head_dim": 256, "query_pre_attn_scalar": 256})]
+)
+def test_llama_cpp_answers_as_the_tuned_gguf_file(
+    model_type: str,
+    changes: dict[str, Any],
+    curated: Curated,
+    colours: Task,
+    tmp_path: Path,
+    next_token: Callable[..., dict[int, float]],
+) -> None:
+    """What transformers' own loader reads; tests of four more architectures stand in test_tune."""
+    folder = write_folder(tmp_path / "tiny", model_type, **changes)
+    base = load_base(to_gguf(folder, tmp_path / "tiny.gguf"))
+    tune(curated, colours, base, tmp_path / "out", TEN)
+    prompt = render(base, messages_for(colours, curated.examples("validation")[0].request, "slots"))
+    known = here(base, tmp_path / "out" / "lora", prompt)
+    assert apart(next_token(tmp_path / "out" / "model.gguf", prompt), known) < 0.05
+    assert apart(next_token(Path(base.path), prompt, tmp_path / "out" / "lora.gguf"), known) < 0.05
+
+
+def test_every_weight_of_a_folder_can_be_tuned_and_written(
+    make_pair: MakePair, curated: Curated, colours: Task, tmp_path: Path, next_token: Callable[..., dict[int, float]]
+) -> None:
+    for model_type in ("nemotron_h", "phi"):
+        base, out = make_pair(model_type), tmp_path / model_type
+        tuned = tune(curated, colours, base, out, replace(TEN, method="full", learning_rate=2e-3))
+        assert dict(tuned.files) == {"model": "model", "gguf": "model.gguf"}
+        prompt = render(base, messages_for(colours, curated.examples("validation")[0].request, "slots"))
+        known = here(replace(base, path=str(out / "model")), None, prompt)
+        assert apart(next_token(out / "model.gguf", prompt), known) < 0.05
+
+
+def changed(
+    folder: Path, file: Path, change: Callable[[str, Any], Any], kind: Any = gguf.GGMLQuantizationType.F32
+) -> Path:
+    """The GGUF file of a model that differs from the folder's."""
+    import safetensors.numpy
+
+    other = folder.parent / f"other-{file.stem}"
+    other.mkdir()
+    for path in folder.iterdir():
+        (other / path.name).write_bytes(path.read_bytes())
+    weights = safetensors.numpy.load_file(other / "model.safetensors")
+    safetensors.numpy.save_file(
+        {name: change(name, value) for name, value in weights.items()}, other / "model.safetensors", {"format": "pt"}
+    )
+    return to_gguf(other, file, kind)
+
+
+def test_a_gguf_file_of_another_model_is_told_from_the_same_one_quantised(make_pair: MakePair, tmp_path: Path) -> None:
+    base = make_pair("qwen2")
+    folder = Path(base.path)
+    kinds = gguf.GGMLQuantizationType
+    for kind in (kinds.F16, kinds.BF16, kinds.Q8_0, kinds.Q5_0, kinds.Q4_0):
+        assert difference(to_gguf(folder, tmp_path / f"{kind.name}.gguf", kind), folder) is None
+    others = {
+        "tuned-norm": lambda name, value: value + 0.01 if name.endswith("layers.1.input_layernorm.weight") else value,
+        "tuned-embedding": lambda name, value: value + 0.1 if "embed_tokens" in name else value,
+    }
+    for name, change in others.items():
+        file = changed(folder, tmp_path / f"{name}.gguf", change)
+        assert difference(file, folder)
+        assert not paired(replace(base, gguf="", gguf_sha256=""), [load_base(file)]).gguf
+    wider = write_folder(tmp_path / "wider", "qwen2", intermediate_size=128)
+    assert "ffn" in str(difference(to_gguf(wider, tmp_path / "wider.gguf"), folder))
+    deeper = write_folder(tmp_path / "deeper", "qwen2", num_hidden_layers=3)
+    assert "blk.2" in str(difference(to_gguf(deeper, tmp_path / "deeper.gguf"), folder))
+
+
+def test_a_gguf_file_that_changed_since_is_refused_before_any_work(
+    make_pair: MakePair, curated: Curated, colours: Task, tmp_path: Path
+) -> None:
+    base = replace(make_pair("llama"), gguf_sha256="0" * 64)
+    with pytest.raises(BaseModelError, match="another file"):
+        tune(curated, colours, base, tmp_path / "out", TEN)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("file", "model_type"), [("config.json", "my_own"), ("tokenizer_config.json", "llama")])
+def test_code_that_comes_with_a_folder_is_never_run(
+    file: str, model_type: str, curated: Curated, colours: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_TRUST_REMOTE_CODE", "1")
+    folder, ran = write_folder(tmp_path / "code", "llama"), tmp_path / "ran"
+    for name in ("own.py", "modeling_own.py"):
+        (folder / name).write_text(f"open({str(ran)!r}, 'w').close()\nclass Own: ...\n")
+    document = orjson.loads((folder / file).read_bytes())
+    document["auto_map"] = {
+        "AutoConfig": "own.Own",
+        "AutoModelForCausalLM": "own.Own",
+        "AutoTokenizer": ["own.Own", None],
+    }
+    if file == "config.json":
+        document["model_type"] = model_type
+    else:
+        document["tokenizer_class"] = "Own"
+    (folder / file).write_bytes(orjson.dumps(document))
+    base = replace(load_base(folder), licence="Apache-2.0")
+    with pytest.raises(BaseModelError, match=r"code of its own|no tokenizer"):
+        tune(curated, colours, base, tmp_path / "out", TEN)
+    assert not ran.exists() and not (tmp_path / "out").exists()
