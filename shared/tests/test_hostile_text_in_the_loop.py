@@ -358,6 +358,7 @@ ELSEWHERE = {
     "redact.model": "read in windows by a model of fixed size; takes no part in this test",
     "redact.weights": "takes no text",
     "curate.curated": "writes files",
+    "curate.retries": "called by curated; parses as rows.canonical does",
     "curate.near.components": "takes numbers",
     "curate.redacting.kept_words": "called by redacted",
     "curate.rows.has_structure": "calls message_from, held by test_hostile_text",

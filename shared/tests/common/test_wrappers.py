@@ -24,6 +24,12 @@ ANSWER = '{"a": 1, "b": 2}'
         f"<answer>{ANSWER}</answer>",
         f"<output>\n```json\n{ANSWER}\n```\n</output>",
         f"<think>Is it?\nYes.</think>\n\n```json\n{ANSWER}\n```",
+        f"Sure.\n[CONTENT]\n{ANSWER}\n[/CONTENT]\nDone.",
+        f"[CONTENT]\n```json\n{ANSWER}\n```\n[/CONTENT]",
+        f"Here you are:\n<json>{ANSWER}</json>",
+        f"The invoice says:\n\n- Payee: Ann\n- City: Bonn\n\nAs JSON:\n{ANSWER}",
+        f"{ANSWER}\n\nI hope that this helps.",
+        f"By [1] this is:\n{ANSWER}\nSay if more is wanted.",
     ],
 )
 def test_what_stands_around_json_is_taken_off_and_can_be_put_back(text: str) -> None:
@@ -59,6 +65,16 @@ def test_labels_and_sql_too(text: str, inside: str) -> None:
         "First:\n```json\n{}\n```\nSecond:\n```json\n{}\n```",
         "<answer>half",
         "",
+        'Thought: look it up\nAction: search\nAction Input:\n{"q": "lamp"}',
+        'Action: search\n```json\n{"q": "lamp"}\n```',
+        '{"q": 1}\nStatus: done',
+        'First:\n{"q": 1}\nThen:\n{"q": 2}',
+        "See\n[1]\nfor more.",
+        "Nothing is known:\n{}",
+        "It is\n{not: json}",
+        'The value {"q": 1} stands in a sentence.',
+        "<article><content>{}</content></article>",
+        f"{'word ' * 80}\n{ANSWER}",
     ],
 )
 def test_what_is_itself_the_answer_stays(text: str) -> None:
@@ -94,6 +110,25 @@ def test_an_agent_gets_the_wrapper_that_its_teacher_used() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "marks"),
+    [
+        ("Here is {n}:\n```json\n{a}\n```\nMore?", "```json\n{a}\n```"),
+        ("Here is {n}:\n[CONTENT]\n{a}\n[/CONTENT]", "[CONTENT]\n{a}\n[/CONTENT]"),
+        ("No. {n}\n<output>\n```json\n{a}\n```\n</output> so", "<output>\n```json\n{a}\n```\n</output>"),
+        ("Number {n} is:\n{a}", "{a}"),
+    ],
+)
+def test_of_words_that_vary_an_agent_gets_none_but_the_marks_around_the_answer(text: str, marks: str) -> None:
+    tally = Tally()
+    for number in range(10):
+        content = text.replace("{n}", str(number)).replace("{a}", f'{{"team": {number}}}')
+        record = {"messages": [{"role": "user", "content": "x"}], "response": {"role": "assistant", "content": content}}
+        tally.add(Call.from_record(record))
+    assert tally.kind == "json"
+    assert tally.wrapper.around("{}") == marks.replace("{a}", "{}")
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "Run this on the replica, never on the primary:\n```sql\nSELECT 1\n```\nIt takes a minute.",
@@ -102,19 +137,3 @@ def test_an_agent_gets_the_wrapper_that_its_teacher_used() -> None:
 )
 def test_words_around_a_query_or_a_step_are_part_of_the_answer(text: str) -> None:
     assert bare(text) == text
-
-
-def test_where_the_words_around_vary_an_agent_still_gets_the_fence() -> None:
-    tally = Tally()
-    for number in range(10):
-        content = f'Here is ticket {number}:\n```json\n{{"team": "a{number}"}}\n```\nAnything else?'
-        tally.add(
-            Call.from_record(
-                {
-                    "messages": [{"role": "user", "content": f"ticket {number}"}],
-                    "response": {"role": "assistant", "content": content},
-                }
-            )
-        )
-    assert tally.kind == "json"
-    assert tally.wrapper.around("{}") == "```json\n{}\n```"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import random
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -210,6 +211,33 @@ def test_samples_of_one_prompt_vote_instead(fields: dict[str, Any]):
     curated = curate(task("label"), given, SMALL)
     assert set(curated.train["answer"]) == {"a"}
     assert curated.provenance["agreement"] == {"prompts": 80, "calls": 240, "share": pytest.approx(1 / 3)}
+
+
+WHOLE = '[CONTENT]\n{"plan": "go", "reason": "time"}\n[/CONTENT]'
+LACKING = ('[CONTENT]\n{"plan": "go"}\n[/CONTENT]', '[CONTENT]\n{"plan": \n[/CONTENT]')
+
+
+def tried(said: Sequence[str], apart_s: float) -> list[Call]:
+    """Eighty prompts, each asked as often as there are answers, by an agent that names no run."""
+    times = ((10 * i + k, answer, 2000 * i + apart_s * k) for i in range(80) for k, answer in enumerate(said))
+    return [attempt(number, answer, start, run=None) for number, answer, start in times]
+
+
+@pytest.mark.parametrize("failed", LACKING)
+def test_tries_that_an_agent_without_runs_could_not_parse_teach_nothing(failed: str):
+    curated = curate(task("json"), tried((failed, failed, WHOLE), 30), SMALL)
+    assert set(curated.train["answer"]) == {'{"plan": "go", "reason": "time"}'}
+    assert sum(counts(curated).values()) == 2 * len(curated.train)
+
+
+def test_without_runs_what_was_asked_again_much_later_was_asked_by_another():
+    curated = curate(task("json"), tried((LACKING[0], LACKING[0], WHOLE), 400), SMALL)
+    assert set(curated.train["answer"]) == {'{"plan": "go"}'}
+
+
+def test_of_tries_at_code_the_last_is_learnt():
+    tries = ("I would add them.", "```python\ndef add(a, b): ...\n```")
+    assert set(curate(task("code"), tried(tries, 5), SMALL).train["answer"]) == {tries[1]}
 
 
 def test_an_answer_that_is_cut_off_is_held_out_but_not_learnt():

@@ -164,18 +164,18 @@ class Tally:
 
     @property
     def wrapper(self) -> Wrapper:
-        """What stands around more than half of the answers; their fence alone, where the words around it vary."""
-        for wrappers in (self.wrappers, self._fences()):
+        """What stands around more than half of the answers; their fence and tags alone, if the words around vary."""
+        for wrappers in (self.wrappers, self._marks()):
             ((wrapper, count),) = wrappers.most_common(1) or [(Wrapper(), 0)]
             if 2 * count > wrappers.total():
                 return wrapper
         return Wrapper()
 
-    def _fences(self) -> Counter[Wrapper]:
-        fences = Counter[Wrapper]()
+    def _marks(self) -> Counter[Wrapper]:
+        marks = Counter[Wrapper]()
         for wrapper, count in self.wrappers.items():
-            fences[wrapper.fence] += count
-        return fences
+            marks[wrapper.marks] += count
+        return marks
 
     def label_texts(self) -> tuple[str, ...]:
         """The labels, most frequent first; none if the answers are of another kind."""

@@ -1,7 +1,8 @@
-"""What models put around an answer: fences of Markdown, tags, and their reasoning. The one place that takes it off.
+"""What models put around an answer: fences, tags, words, and their reasoning. The one place that takes it off.
 
 An agent whose teacher writes ```json … ``` takes that off itself, so an answer that it gets is wrapped again
-(`Wrapper.around`). Reasoning is no wrapper: it differs each time, and nobody waits for it.
+(`Wrapper.around`). Reasoning is no wrapper: it differs each time, and nobody waits for it. Words beside JSON are for
+nobody, as long as there are few of them and one JSON: who reads JSON out of prose does not read the prose.
 
 All of it is read in linear time: models that loop write a fence and then thousands of blanks, and a pattern tries each
 blank as the end of the block.
@@ -9,8 +10,10 @@ blank as the end of the block.
 
 from __future__ import annotations
 
+import itertools
+import json
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 FENCES = ("```", "~~~")
 _LANGUAGE = re.compile(r"\w*")
@@ -19,6 +22,7 @@ _TAG = re.compile(r"\[([A-Za-z][A-Za-z_ ]{0,30})\]|<([A-Za-z][A-Za-z_]{0,30})>")
 _TAG_NAMES = "answer final_answer final output result response content json sql label reply"
 _TAGS = frozenset(_TAG_NAMES.split())
 """The names of tags around an answer, in square or pointed brackets. Other tags may be the answer itself."""
+_LONGEST_TAG = 40
 _THOUGHTS = (
     ("<think>", "</think>"),
     ("<thinking>", "</thinking>"),
@@ -37,7 +41,18 @@ _PLAIN = frozenset({"", "json", "json5", "jsonc", "jsonl", "sql", "text", "txt",
 """The languages whose fence is taken off. What a fence of another language holds is code: the fence says which."""
 _SQL = re.compile(r"\s*(?:select|with|insert|update|delete|create)\b", re.IGNORECASE)
 _MOST_AROUND = 300
-"""So many characters may stand around a fence that holds the answer."""
+"""So many characters may stand around a fence, a tag or JSON that is the answer."""
+_JSON_LINE = re.compile(r"^[{\[]", re.MULTILINE)
+_LABELLED = re.compile(r"^\w[\w ]{0,30}:[ \t]*\S", re.MULTILINE)
+"""A line "Action: search" beside JSON is a part of the answer."""
+_DECIDES = re.compile(
+    r"^\W{0,4}(?:action|tool|function|command|decision|verdict|status|label|category|intent)\b[\w ]{0,20}:[ \t]*\S",
+    re.MULTILINE | re.IGNORECASE,
+)
+"""So is this beside a fence."""
+_MOST_TRIED = 3
+"""In so many places JSON is looked for in prose."""
+_DECODER = json.JSONDecoder()
 _MOST_WRAPPERS = 3
 
 
@@ -63,13 +78,15 @@ class Wrapper(NamedTuple):
         return f"{self.before}{text}{self.after}"
 
     @property
-    def fence(self) -> Wrapper:
-        """Its fence alone, without words around it; nothing without a fence."""
-        for fence in FENCES:
-            opens, closes = self.before.rfind(fence), self.after.find(fence)
-            if opens >= 0 and closes >= 0:
-                return Wrapper(self.before[opens:], self.after[: closes + len(fence)])
-        return Wrapper()
+    def marks(self) -> Wrapper:
+        """Its fence and tags alone, without the words around them; nothing without either."""
+        begins = [at for fence in FENCES if (at := self.before.find(fence)) >= 0]
+        ends = [at + len(fence) for fence in FENCES if (at := self.after.rfind(fence)) >= 0]
+        for tag in _TAG.finditer(self.before):
+            if _holds_an_answer(tag) and (at := self.after.rfind(_closing(tag))) >= 0:
+                begins.append(tag.start())
+                ends.append(at + len(_closing(tag)))
+        return Wrapper(self.before[min(begins) :], self.after[: max(ends)]) if begins and ends else Wrapper()
 
     @property
     def language(self) -> str:
@@ -92,7 +109,7 @@ def unwrapped(text: str) -> Bare:
     text = without_reasoning(text).strip()
     before, after = "", ""
     for _ in range(_MOST_WRAPPERS):
-        found = _fence_around(text) or _tag_around(text)
+        found = _fence_around(text) or _tag_around(text) or _prose_around(text)
         if found is None:
             break
         start, end = found
@@ -155,15 +172,59 @@ def _fence_around(text: str) -> tuple[int, int] | None:
             continue
         # Words around JSON are for nobody. Words around a query, or in a list of steps, may be what is read.
         is_sql = language == "sql" or _SQL.match(inside) is not None
-        if inside[0] in "{[" or (not around and (is_sql or "\n" not in inside)):
+        decides = around and (_DECIDES.search(text[:opens]) or _DECIDES.search(text[closes + 3 :]))
+        if (inside[0] in "{[" and not decides) or (not around and (is_sql or "\n" not in inside)):
             return start, closes
     return None
 
 
 def _tag_around(text: str) -> tuple[int, int] | None:
-    """Where the inside of a tag begins and ends, if the text is one."""
-    tag = _TAG.match(text)
-    if tag is None or (tag[1] or tag[2]).lower().replace(" ", "_") not in _TAGS:
+    """Where the inside of a tag begins and ends, if the text is one; with a few words around it if it holds JSON."""
+    for tag in _TAG.finditer(text, 0, _MOST_AROUND + _LONGEST_TAG):
+        if not _holds_an_answer(tag):
+            if tag.start() == 0:
+                return None
+            continue
+        closes = text.rfind(_closing(tag))
+        around = tag.start() + len(text) - closes - len(_closing(tag))
+        is_json = text[tag.end() : tag.end() + _MOST_AROUND].lstrip()[:1] in ("{", "[")
+        if closes > tag.end() and (not around or (is_json and around <= _MOST_AROUND)):
+            return tag.end(), closes
+    return None
+
+
+def _holds_an_answer(tag: re.Match[str]) -> bool:
+    return (tag[1] or tag[2]).lower().replace(" ", "_") in _TAGS
+
+
+def _closing(tag: re.Match[str]) -> str:
+    return f"[/{tag[1]}]" if tag[1] else f"</{tag[2]}>"
+
+
+def _prose_around(text: str) -> tuple[int, int] | None:
+    """Where JSON begins and ends that stands on lines of its own with a few words around it, if it is the only one."""
+    whole = text[:1] in ("{", "[") and text[-1] in ("}", "]")
+    if whole or any(fence in text for fence in FENCES):
         return None
-    end = f"[/{tag[1]}]" if tag[1] else f"</{tag[2]}>"
-    return (tag.end(), len(text) - len(end)) if text.endswith(end) and len(text) > tag.end() + len(end) else None
+    for begin in itertools.islice(_JSON_LINE.finditer(text, 0, _MOST_AROUND), _MOST_TRIED):
+        try:
+            value, end = _DECODER.raw_decode(text, begin.start())
+        except (ValueError, RecursionError):
+            continue
+        if _is_structured(value):
+            return (begin.start(), end) if _is_prose(text[: begin.start()], text[end:]) else None
+    return None
+
+
+def _is_prose(before: str, after: str) -> bool:
+    """Whether what stands before and after JSON is a few words for nobody."""
+    ends_its_line = not after.partition("\n")[0].strip()
+    parts = (before, after)
+    told = any(_LABELLED.search(part) or _JSON_LINE.search(part) for part in parts)
+    return ends_its_line and not told and len(before) + len(after) <= _MOST_AROUND
+
+
+def _is_structured(value: Any) -> bool:
+    """Whether JSON is an object or a list of objects, and not empty: "[1]" in prose is a reference."""
+    items = [value] if isinstance(value, dict) else value
+    return bool(value) and all(isinstance(item, dict) for item in items)

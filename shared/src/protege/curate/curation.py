@@ -50,6 +50,7 @@ from .curated import PARTS, Curated, made
 from .near import ALIKE, CLOSE, Pairs, components, near_pairs
 from .noise import failed_tools, noise_of
 from .redacting import redact
+from .retries import retried
 from .rows import COMPARED, Row, canonical, has_structure, row_from, taught
 from .settings import CurateSettings
 from .split import Quotas, split
@@ -175,7 +176,7 @@ def _filtered(
     rejected: dict[str, str] = {}
     for step in (
         lambda left: _noise(left, task, confinement),
-        _retried,
+        lambda left: retried(left, task),
         lambda left: _repeats(left, task),
         lambda left: _surplus(left, close, settings),
         lambda left: _too_many(left, task, settings.max_train),
@@ -209,23 +210,6 @@ def _structure(rows: Sequence[Row], task: Task, confinement: Confinement) -> flo
         with confinement.each(row.id):
             right += has_structure(row, task)
     return right / len(rows) if rows else None
-
-
-def _retried(rows: Sequence[Row]) -> dict[str, str]:
-    """Rows whose prompt the same run asked again after their answer had come, and whose last answer differs."""
-    asked: dict[tuple[str, str], list[Row]] = {}
-    for row in rows:
-        if row.run and row.started is not None:
-            asked.setdefault((row.run, row.prompt), []).append(row)
-    retried: dict[str, str] = {}
-    for group in asked.values():
-        last = max(group, key=lambda row: (row.started or 0, row.id))
-        answer = canonical(last.answer)
-        for row in group:
-            before = row.ended is not None and row.ended <= (last.started or 0)
-            if row is not last and before and not row.corrected and canonical(row.answer) != answer:
-                retried[row.id] = "replaced by a retry"
-    return retried
 
 
 def _repeats(rows: Sequence[Row], task: Task) -> dict[str, str]:
