@@ -12,10 +12,12 @@ from typing import Any
 import gguf
 import orjson
 import pytest
+import tiny_models
 import torch
 from protege.chat.prompt import messages_for, render
 from protege.curate import Curated
 from protege.errors import BaseModelError
+from protege.gguf.header import read_header
 from protege.gguf.same import difference
 from protege.select.base import load_base
 from protege.select.pairing import paired
@@ -206,3 +208,62 @@ def test_code_that_comes_with_a_folder_is_never_run(
     with pytest.raises(BaseModelError, match=r"code of its own|no tokenizer"):
         tune(curated, colours, base, tmp_path / "out", TEN)
     assert not ran.exists() and not (tmp_path / "out").exists()
+
+
+IN_OLLAMA = ("llama", "qwen2", "gemma2", "gemma3_text", "phi3", "nemotron_h")
+
+
+@pytest.fixture
+def own_ollama(ollama_server: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setenv("OLLAMA_HOST", ollama_server.url)
+    monkeypatch.setenv("OLLAMA_MODELS", str(ollama_server.models))
+    return ollama_server
+
+
+@pytest.mark.parametrize("model_type", IN_OLLAMA)
+def test_an_ollama_that_converts_makes_a_file_by_which_llama_cpp_answers_as_the_tuned_folder(
+    model_type: str,
+    make_pair: MakePair,
+    curated: Curated,
+    colours: Task,
+    tmp_path: Path,
+    own_ollama: Any,
+    next_token: Callable[..., dict[int, float]],
+) -> None:
+    base = replace(make_pair(model_type), gguf="", gguf_sha256="")
+    tuned = tune(curated, colours, base, tmp_path, TEN)
+    assert dict(tuned.files) == {"lora": "lora", "gguf": "model.gguf"} and not (tmp_path / "merged").exists()
+    prompt = render(base, messages_for(colours, curated.examples("validation")[0].request, "slots"))
+    assert apart(next_token(tmp_path / "model.gguf", prompt), here(base, tmp_path / "lora", prompt)) < 0.05
+    assert own_ollama.client().models() == {}
+    metadata = read_header(tmp_path / "model.gguf").metadata
+    assert metadata["protege.task"] == "colours" and metadata["general.file_type"] == gguf.LlamaFileType.MOSTLY_F16
+
+
+def test_a_converter_on_the_path_makes_the_file_too_and_of_a_model_tuned_whole(
+    make_pair: MakePair,
+    curated: Curated,
+    colours: Task,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    next_token: Callable[..., dict[int, float]],
+) -> None:
+    """The script stands in for llama.cpp's, with its arguments; what it writes is proven above."""
+    base = replace(make_pair("granite"), gguf="", gguf_sha256="")
+    script = tmp_path / "convert_hf_to_gguf.py"
+    support = str(Path(tiny_models.__file__).parent)
+    script.write_text(
+        f"import sys; sys.path.insert(0, {support!r})\nfrom pathlib import Path\nfrom tiny_models import to_gguf\n"
+        "assert sys.argv[2] == '--outfile' and sys.argv[4:] == ['--outtype', 'f16']\n"
+        "to_gguf(Path(sys.argv[1]), Path(sys.argv[3]))\n"
+    )
+    monkeypatch.setenv("PROTEGE_CONVERT", str(script))
+    tuned = tune(curated, colours, base, tmp_path / "out", replace(TEN, method="full", learning_rate=2e-3))
+    assert dict(tuned.files) == {"model": "model", "gguf": "model.gguf"}
+    prompt = render(base, messages_for(colours, curated.examples("validation")[0].request, "slots"))
+    known = here(replace(base, path=str(tmp_path / "out" / "model")), None, prompt)
+    assert apart(next_token(tmp_path / "out" / "model.gguf", prompt), known) < 0.05
+    script.write_text("raise SystemExit('no such architecture')")
+    with pytest.raises(BaseModelError, match="no such architecture"):
+        tune(curated, colours, base, tmp_path / "again", TEN)
+    assert not (tmp_path / "again" / "merged").exists()

@@ -101,12 +101,25 @@ def write_lora(base: Path, lora: Path, out: Path, about: Mapping[str, str]) -> N
     partial.replace(out)
 
 
+def rewrite(source: Path, out: Path, about: Mapping[str, str], output: Output) -> None:
+    """Write a file anew with our metadata, its matrices of 16 and 32 bits in the type that is asked for."""
+    reader = open_gguf(source)
+    wide = {"F32", "F16", "BF16"}
+    changes: dict[str, Change] = {t.name: _as_it_is for t in reader.tensors if t.tensor_type.name in wide}
+    _write(reader, changes, out, about, output)
+
+
+def _as_it_is(values: np.ndarray) -> np.ndarray:
+    return values
+
+
 def _read_lora(folder: Path) -> tuple[float, dict[str, tuple[np.ndarray, np.ndarray]]]:
     config = orjson.loads((folder / "adapter_config.json").read_bytes())
     # Loaded through torch, because numpy has no bfloat16.
     path = folder / "adapter_model.safetensors"
     tensors = {name: tensor.float().numpy() for name, tensor in load_file(path).items()}
-    return config["lora_alpha"] / config["r"], lora_pairs(tensors)
+    rank = config["r"] ** 0.5 if config.get("use_rslora") else config["r"]
+    return config["lora_alpha"] / rank, lora_pairs(tensors)
 
 
 def _adding(b: np.ndarray, a: np.ndarray) -> Change:
@@ -142,7 +155,9 @@ def _write(
     file_type = gguf.LlamaFileType.MOSTLY_Q8_0 if output == "q8_0" else gguf.LlamaFileType.MOSTLY_F16
     writer.add_file_type(file_type)
     _describe(writer, about)
-    plan = [(tensor, _written_type(tensor, tensor.name in changes, output)) for tensor in reader.tensors]
+    # A converter of Ollama's leaves tensors without any element, which llama.cpp refuses.
+    tensors = [tensor for tensor in reader.tensors if tensor.n_elements]
+    plan = [(tensor, _written_type(tensor, tensor.name in changes, output)) for tensor in tensors]
     for tensor, kind in plan:
         shape = [int(n) for n in reversed(tensor.shape)]
         block, block_bytes = gguf.GGML_QUANT_SIZES[kind]

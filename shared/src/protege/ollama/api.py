@@ -157,16 +157,20 @@ class Ollama:
         licence: Sequence[str] = (),
     ) -> None:
         """Make a model from a blob that the server has."""
+        self._create(model, {"model.gguf": digest}, parameters=dict(parameters), license=list(licence))
+
+    def convert(self, model: str, files: Mapping[str, str]) -> None:
+        """Make a model from a folder in Hugging Face form. Versions from 0.34 on cannot.
+
+        files: the SHA-256 (hex) of each file's blob, which the server has, by its name. Raises EngineError.
+        """
+        self._create(model, files)
+
+    def _create(self, model: str, files: Mapping[str, str], **given: Any) -> None:
         with self._connection.package(CREATE_S) as package:
-            steps = package.create(
-                model=model,
-                files={"model.gguf": f"sha256:{digest}"},
-                parameters=dict(parameters),
-                license=list(licence),
-                stream=True,
-            )
+            named = {name: f"sha256:{digest}" for name, digest in files.items()}
             last = ""
-            for step in steps:
+            for step in package.create(model=model, files=named, stream=True, **given):
                 last = step.status or last
         if last != "success":
             raise EngineError(f"Ollama at {self.url} did not finish making {model}.", "Try again.")

@@ -84,10 +84,27 @@ def _from_manifests(name: str) -> Path | None:
     return None
 
 
-def _checked(blob: Path, name: str) -> Base:
-    expected = _BLOB.search(blob.name)
+def blob_of(server: Ollama, name: str) -> Path:
+    """The file of a model's weights in the store of a server on this machine.
+
+    Raises NotServed, and BaseModelError if it cannot be read.
+    """
+    blob = _from_server(server, name)
+    if blob is None or (readable := _readable(blob)) is None:
+        raise BaseModelError(
+            f"The weights of {name} in Ollama's store cannot be read.",
+            "Let this user read them (sudo usermod -aG ollama $USER, then log in again), or set OLLAMA_MODELS.",
+        )
+    return readable
+
+
+def _readable(blob: Path) -> Path | None:
     candidates = (blob, *(store / "blobs" / blob.name for store in _stores()))
-    readable = next((path for path in candidates if os.access(path, os.R_OK)), None)
+    return next((path for path in candidates if os.access(path, os.R_OK)), None)
+
+
+def _checked(blob: Path, name: str) -> Base:
+    expected, readable = _BLOB.search(blob.name), _readable(blob)
     if readable is None or expected is None:
         raise BaseModelError(
             f"The weights of {name} are at {blob}, which cannot be read.",

@@ -10,6 +10,8 @@ from transformers import PreTrainedModel
 
 from ...gguf.writer import write_full
 from ...specialist import Base
+from ..converting import converted
+from ..merging import published
 from ..model import load_model, load_tokenizer
 from ..resources import Needs, activations, disk_bytes
 from ..settings import TuneSettings
@@ -34,7 +36,7 @@ class Full(GradientTuner):
             load_tokenizer(lesson.base).save_pretrained(lesson.folder / "model")
             files["model"] = "model"
             if not lesson.base.gguf:
-                return files
+                return {**files, **converted(lesson, lambda out: published(lesson.base, lesson.folder / "model", out))}
         weights = {name: value.detach().float().cpu().numpy() for name, value in model.named_parameters()}
         path = lesson.folder / "model.gguf"
         write_full(Path(lesson.base.served_from[0]), weights, path, lesson.about, lesson.settings.output)

@@ -10,6 +10,8 @@ from transformers import PreTrainedModel
 
 from ...gguf.writer import write_lora, write_merged
 from ...specialist import Base
+from ..converting import converted
+from ..merging import merge
 from ..model import compute_dtype, load_model
 from ..resources import Needs, activations, disk_bytes
 from ..settings import TuneSettings
@@ -30,11 +32,11 @@ class Lora(GradientTuner):
         return with_lora(load_model(base, compute_dtype()), settings)
 
     def write(self, model: Any, lesson: Lesson) -> dict[str, str]:
-        """`lora/`; where there is a GGUF file of the base also `lora.gguf` and `model.gguf`."""
+        """`lora/`; also `lora.gguf` and `model.gguf` by a GGUF file of the base, or the latter by a converter."""
         base, folder = lesson.base, lesson.folder
         model.save_pretrained(folder / "lora")
         if base.format != "gguf" and not base.gguf:
-            return {"lora": "lora"}
+            return {"lora": "lora", **converted(lesson, lambda out: merge(base, folder / "lora", out))}
         file, source = Path(base.served_from[0]), Path(base.path) if base.gguf else None
         output = lesson.settings.output
         write_lora(file, folder / "lora", folder / "lora.gguf", lesson.about)
