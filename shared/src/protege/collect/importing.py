@@ -305,4 +305,6 @@ def _call(record: Mapping[str, Any], seen: Counter[str]) -> Call:
         seen[content] += 1
         default_id = f"{content}-{seen[content]}"
     call = Call.from_record(record, default_id=default_id)
-    return priced(replace(call, attempts=(), claims=(*call.attempts, *call.claims), decision=None))
+    if call.attempts or call.decision is not None:
+        call = replace(call, attempts=(), claims=(*call.attempts, *call.claims), decision=None)
+    return priced(call)

@@ -246,7 +246,7 @@ def _parsed(line: bytes | bytearray | Unreadable) -> Any:
         document = loads(line)
     except ValueError:
         return Unreadable(_why(line))
-    if checks.too_deep(document):
+    if line.count(b"{") + line.count(b"[") > checks.MOST_LEVELS and checks.too_deep(document):
         return Unreadable(f"nested more than {checks.MOST_LEVELS} levels deep")
     return document
 

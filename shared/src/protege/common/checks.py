@@ -112,14 +112,18 @@ def _is_usage(usage: Any) -> bool:
 
 def too_deep(value: Any, levels: int = MOST_LEVELS) -> bool:
     """Whether more than `levels` objects and lists stand inside each other, or a value holds itself."""
-    level: list[Any] = [value]
-    for _ in range(levels + 1):
-        level = [item for item in level if isinstance(item, dict | list | tuple)]
+    level: list[Any] = [value] if isinstance(value, _NESTING) else []
+    for _ in range(levels):
         if not level:
             return False
-        # Each once: a value that holds itself twice would else double the level each time.
-        level = list({id(child): child for item in level for child in _children(item)}.values())
-    return True
+        level = [child for item in level for child in _children(item) if isinstance(child, _NESTING)]
+        if len(level) > _MANY:  # each once: a value that holds itself twice would else double the level each time
+            level = list({id(child): child for child in level}.values())
+    return bool(level)
+
+
+_NESTING = (dict, list, tuple)
+_MANY = 1000
 
 
 def without_deep_parts(value: Any) -> Any:

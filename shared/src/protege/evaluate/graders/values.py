@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeGuard, TypeVar
 
+from ...common.checks import too_deep
 from ...common.wrappers import bare
 
 T = TypeVar("T")
@@ -145,20 +146,7 @@ def parsed(text: str) -> tuple[Any] | None:
         value = json.loads(bare(text), parse_constant=_refuse, parse_float=_finite, object_pairs_hook=_once)
     except (ValueError, RecursionError):
         return None
-    return None if _too_deep(value) else (value,)
-
-
-def _too_deep(value: Any) -> bool:
-    level = [value]
-    for _ in range(MOST_NESTED):
-        level = [child for item in level if isinstance(item, dict | list) for child in _children(item)]
-        if not level:
-            return False
-    return True
-
-
-def _children(item: dict[str, Any] | list[Any]) -> Collection[Any]:
-    return item.values() if isinstance(item, dict) else item
+    return None if too_deep(value, MOST_NESTED) else (value,)
 
 
 def _is_number(value: Any) -> TypeGuard[float]:
