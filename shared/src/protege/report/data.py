@@ -119,6 +119,18 @@ class Doubted:
 
 
 @dataclass(frozen=True, slots=True)
+class Pictures:
+    """Images in a task's latest calls."""
+
+    calls: int
+    """Calls that hold images."""
+    shown: tuple[str, ...]
+    """Thumbnails of some, in which no text can be read: data URLs, those of the latest calls first."""
+    note: str = ""
+    """Why none is shown; empty if some are."""
+
+
+@dataclass(frozen=True, slots=True)
 class TaskReport:
     """One task. Latencies are medians in ms; costs are US dollars for 1,000 calls; tokens are means for one call."""
 
@@ -176,6 +188,8 @@ class TaskReport:
     fields: tuple[FieldDifference, ...] = ()
     worst: tuple[ShownExample, ...] = ()
     """Wrong answers, the most confident first."""
+    pictures: Pictures | None = None
+    """None if its latest calls hold no images."""
     over_time: OverTime = field(default_factory=OverTime)
 
     @property

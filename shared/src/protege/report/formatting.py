@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from ..cluster.worth import Worth
 from ..measure.agents import EndToEnd, Runs
 from ..measure.ceiling import Ceiling
-from .data import Doubted, Incident, TaskReport
+from .data import Doubted, Incident, Pictures, TaskReport
 from .over_time import OverTime, Period, Unit
 
 UNKNOWN = "not measured"
@@ -244,6 +244,13 @@ def confidence_figures(task: TaskReport) -> str:
     if task.reliability:
         known |= {"ECE": task.reliability.ece, "Brier": task.reliability.brier}
     return ", ".join(f"{name} {number(value, 3)}" for name, value in known.items() if value is not None) or UNKNOWN
+
+
+def pictures(found: Pictures) -> str:
+    """How many calls hold images, and why none is shown."""
+    some = f"{count(found.calls)} of the latest calls hold" if found.calls != 1 else "One of the latest calls holds"
+    how = found.note or "shown so small that no text in them can be read."
+    return f"{some} images{'.' if found.note else ','} {how}"
 
 
 def runs(group: Runs) -> str:

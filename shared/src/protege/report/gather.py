@@ -27,6 +27,7 @@ from ..workspace import Workspace
 from . import tuning
 from .data import Agreement, Certified, Incident, ReportData, TaskReport
 from .over_time import HOUR_S, HourlyCounts, OverTime
+from .thumbnails import pictures
 
 _STAGES = ("live", "canary", "shadow")
 """Of a task's specialists, the one that is furthest says how far the task is."""
@@ -315,6 +316,7 @@ def _task_report(workspace: Workspace, task: Task, stand_in: bool, counts: Hourl
         slices=tuple(_slice(one) for one in evaluation.get("slices") or () if _may_show(task, one)),
         confusions=tuple(Confusion(**one) for one in evaluation.get("confusions") or () if task.kind == "label"),
         fields=_fields(evaluation),
+        pictures=pictures(workspace, task),
         over_time=counts.over_time(task.id),
     )
 

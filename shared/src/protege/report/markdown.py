@@ -76,6 +76,7 @@ def _task(task: TaskReport) -> Iterator[str]:
         ("Median latency", formatting.latencies(task)),
         ("Cost of 1,000 calls", formatting.costs(task)),
         ("Tokens in", formatting.tokens(task)),
+        *([("Images", formatting.pictures(task.pictures))] if task.pictures else []),
     ]
     yield from (f"- {name}: {plain(value)}" for name, value in facts)
     yield ""
