@@ -20,7 +20,7 @@ openai)
 anthropic)
     version=${3:-2.14.0}
     base=
-    resources=(messages test_{messages,completions,models}.py)
+    resources=(test_messages.py test_models.py)
     ;;
 *)
     echo "There is no suite for $name: name openai or anthropic." >&2
