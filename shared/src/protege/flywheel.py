@@ -88,8 +88,7 @@ def improved(run: Run) -> Improvement:
     if base is None:
         return run.stays(reason, passed_over=passed_over)
     specialist = steps.tune(run, curated, base)
-    specialist = steps.place(run, specialist)
-    parity = steps.parity(run, specialist, curated)
+    specialist, parity = steps.served_alike(run, specialist, curated)
     if not parity.holds:
         return run.stays(parity.reason, specialist.id, passed_over)
     promise = run.settings.promise

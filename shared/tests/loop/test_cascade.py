@@ -127,8 +127,7 @@ def second(monkeypatch: pytest.MonkeyPatch) -> Any:
         return made.answers(curated)
 
     monkeypatch.setattr(steps, "tune", tune)
-    monkeypatch.setattr(steps, "place", lambda run, one: one)
-    monkeypatch.setattr(steps, "parity", lambda *_: PARITY)
+    monkeypatch.setattr(steps, "served_alike", lambda run, one, curated: (one, PARITY))
     monkeypatch.setattr("protege.serve.check_room", lambda *_: None)
     monkeypatch.setattr(steps, "answers", answers)
     monkeypatch.setattr(cascade, "refuse", lambda workspace, one: made.refused.append(one.name))
@@ -305,7 +304,7 @@ def test_what_fails_at_the_second_is_a_reason_and_the_first_goes_on(
     def fails(*_: Any) -> Any:
         raise EngineError("Ollama does not answer.", "Start it.")
 
-    monkeypatch.setattr(steps, "place", fails)
+    monkeypatch.setattr(steps, "served_alike", fails)
     found = extended(workspace)
     assert found.decision == "live" and "No second specialist: Ollama does not answer." in found.reason
     assert states(workspace)["colour-v1"] == "live"

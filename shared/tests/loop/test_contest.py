@@ -77,8 +77,7 @@ def staged(monkeypatch: pytest.MonkeyPatch, stage: Stage) -> Stage:
 
     monkeypatch.setattr(steps, "select", lambda *_: (BASE, "", []))
     monkeypatch.setattr(steps, "tune", tune)
-    monkeypatch.setattr(steps, "place", lambda run, one: one)
-    monkeypatch.setattr(steps, "parity", parity)
+    monkeypatch.setattr(steps, "served_alike", lambda run, one, curated: (one, parity(run)))
     monkeypatch.setattr(steps, "validated", validated)
     monkeypatch.setattr(contest, "refuse", lambda workspace, one: stage.let_go.append(one.name))
     return stage

@@ -103,9 +103,8 @@ def _second(run: Run, first: Candidate, handed: HandedOn) -> Second:
     base = selecting.base_named(run.settings.cascade or "", workspace.home)
     if reason := _unfit(base, handed, promise):
         return Second(f"No second specialist: {reason}", share=handed.share)
-    specialist = steps.place(run, steps.tune(run, first.curated, base))
+    specialist, parity = steps.served_alike(run, steps.tune(run, first.curated, base), first.curated)
     serve.check_room(workspace, [handed.first, specialist])
-    parity = steps.parity(run, specialist, first.curated)
     if not parity.holds:
         return Second(f"{specialist.name}: {parity.reason}", specialist.id, share=handed.share)
     answers = steps.answers(run, specialist, handed.curated, promise)

@@ -117,8 +117,7 @@ def _specialist(run: Run, curated: Curated) -> Specialist:
     base, reason, _ = steps.select(run, curated)
     if base is None:
         raise ProtegeError(reason, "`protege doctor` tells what is missing.")
-    specialist = steps.place(run, steps.tune(run, curated, base))
-    parity = steps.parity(run, specialist, curated)
+    specialist, parity = steps.served_alike(run, steps.tune(run, curated, base), curated)
     if not parity.holds:
         raise ProtegeError(parity.reason, "`protege improve --retrain` makes it again.")
     return specialist

@@ -193,8 +193,34 @@ def place(run: Run, specialist: Specialist) -> Specialist:
 
 
 @traced
-def parity(run: Run, specialist: Specialist, curated: Curated) -> Parity:
-    """Whether what is served is what was tuned, on validation calls; if not, the specialist may not serve.
+def served_alike(run: Run, specialist: Specialist, curated: Curated) -> tuple[Specialist, Parity]:
+    """The specialist in its engine, and whether what is served there is what was tuned; if not, it may not serve.
+
+    Weights that are less rounded are tried first, where the engine's kind has any: the result says which were taken and
+    why.
+    """
+    specialist, refused_at = place(run, specialist), ""
+    while True:
+        key, compared = parity(run, specialist, curated)
+        if compared.holds or not 0 < compared.n == compared.prompts:  # no weights make another prompt of it
+            break
+        finer = serve.engine_kind(specialist.engine).finer(run.workspace, specialist)
+        if finer is None:
+            break
+        refused_at += f" As {serve.precision(specialist)}: {compared.reason}"
+        specialist = place(run, finer)
+    if refused_at:
+        compared = replace(compared, reason=f"{serve.precision(specialist)} was taken: {compared.reason}{refused_at}")
+        run.workspace.cache(key, compared.to_record())
+        if not specialist.answers:
+            keep_record(run.workspace, specialist)
+    if not compared.holds:
+        refuse(run.workspace, serve.remove(run.workspace, specialist))
+    return specialist, compared
+
+
+def parity(run: Run, specialist: Specialist, curated: Curated) -> tuple[str, Parity]:
+    """Whether what is served is what was tuned, on validation calls; and the key that it is cached under.
 
     Cached under the engine's fingerprint: another engine or version is compared anew.
     """
@@ -208,9 +234,7 @@ def parity(run: Run, specialist: Specialist, curated: Curated) -> Parity:
             examples = curated.examples("validation")
             compared = measure.check_parity(run.workspace, run.task, specialist, engine, examples, run.progress)
             run.workspace.cache(key, compared.to_record())
-    if not compared.holds:
-        refuse(run.workspace, serve.remove(run.workspace, specialist))
-    return compared
+    return key, compared
 
 
 @traced

@@ -9,6 +9,7 @@ from .engine import Completer as Completer
 from .engine import Completion as Completion
 from .engine import Engine as Engine
 from .engine import acomplete as acomplete
+from .finer import precision as precision
 from .kind import Access as Access
 from .kind import EngineKind as EngineKind
 from .kind import Host as Host

@@ -15,6 +15,7 @@ from ..common.finding import Finding
 from ..common.progress import Progress
 from ..specialist import ServeAs, Specialist
 from .engine import Engine
+from .finer import as_f16
 from .replicas import Replicas
 
 if TYPE_CHECKING:
@@ -100,6 +101,13 @@ class EngineKind(ABC):
         Raises BaseModelError, ResourceError, EngineError.
         """
         return specialist.placed_in(self.name)
+
+    def finer(self, workspace: Workspace, specialist: Specialist) -> Specialist | None:
+        """The specialist, to be placed again with weights that are less rounded than those that it was placed with.
+
+        None if there are none. Asked for where what is served is not what was tuned. Raises BaseModelError.
+        """
+        return as_f16(workspace, specialist)
 
     @abstractmethod
     def open(self, workspace: Workspace, specialist: Specialist) -> Engine:

@@ -51,6 +51,10 @@ class OllamaKind(EngineKind):
         with contextlib.closing(asked_for()) as server:
             return models.bring(workspace, specialist, server, keep_alive=keep_alive, progress=progress)
 
+    def finer(self, workspace: Workspace, specialist: Specialist) -> Specialist | None:
+        """As it was tuned, where it was quantised for Ollama; else as `as_f16`."""
+        return models.as_tuned(specialist) or super().finer(workspace, specialist)
+
     def open(self, workspace: Workspace, specialist: Specialist) -> OllamaEngine:
         """Connections to where it was imported. An Ollama is one engine, and uses all cores for each answer."""
         engine = OllamaEngine()

@@ -26,6 +26,7 @@ from ...gguf.header import check_gguf
 from ...ollama.address import CONNECT_S, address
 from ...ollama.api import GREEDY, NAMESPACE, Ollama
 from ...specialist import Specialist
+from ..finer import type_of
 from ..registry import check_keep_alive
 from ..weights import weights
 from .quantise import FROM_PARAMETERS, TYPE, quantised, quantiser
@@ -269,17 +270,25 @@ def remove(workspace: Workspace, specialist: Specialist) -> bool:
     return True
 
 
+def as_tuned(specialist: Specialist) -> Specialist | None:
+    """The specialist, to be brought here again with its weights as tuned; None if they are."""
+    where = imported(specialist)
+    if where.quantisation != TYPE:
+        return None
+    return specialist.placed_in(NAME, asdict(replace(where, quantisation=type_of(specialist))))
+
+
 def _file(workspace: Workspace, specialist: Specialist, again: Imported | None) -> tuple[Path, str]:
     """The merged GGUF and its quantisation: as tuned, or Q4_K_M where it is large and llama.cpp's quantiser is here.
 
-    again: as it was before, whatever is here now.
+    again: as it was before, whatever is here now. What was brought here before keeps its quantisation.
     """
-    path = weights(workspace, specialist, "gguf")
-    tuned = str(specialist.settings.get("output", "q8_0")).upper()
-    large = specialist.base.parameters > FROM_PARAMETERS
-    program = quantiser() if large and (again is None or again.quantisation == TYPE) else None
+    path, tuned = weights(workspace, specialist, "gguf"), type_of(specialist)
+    large = specialist.base.parameters > FROM_PARAMETERS and tuned != "F16"
+    before = again or (imported(specialist) if NAME in specialist.placed else None)
+    program = quantiser() if large and (before is None or before.quantisation == TYPE) else None
     if program is None:
-        if large and again is None:
+        if large and before is None:
             log.warning("%s stays %s: llama.cpp's llama-quantize is not here to make it %s.", path, tuned, TYPE)
         return path, tuned
     return quantised(path, path.with_name(f"model-{TYPE.lower()}.gguf"), program), TYPE
