@@ -29,7 +29,7 @@ from .common import (
     specialist_named,
     task_named,
 )
-from .summaries import answerer, answers_of, comparison_lines, figure_lines, figures_only
+from .summaries import answerer, answers_of, comparison_lines, cost_lines, figure_lines, figures_only
 
 if TYPE_CHECKING:
     from ..loop.run import Improvement
@@ -228,6 +228,27 @@ def ceiling(
             f" That is not a ceiling: the recorded answers are from {', '.join(measured.teachers)}, not from {model}."
         )
     done({"task": chosen.name, **measured.to_record()}, line, as_json)
+
+
+@learning.command(rich_help_panel=LEARN)
+def cost(
+    task: TaskName,
+    beside: Annotated[
+        list[str] | None, typer.Option(help="Another model, at its list price; may be given several times.")
+    ] = None,
+    watts: Annotated[
+        float | None, typer.Option(min=0, help="What this machine takes at work. Default: its meter, else an estimate.")
+    ] = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Tell what a task's specialist costs with everything in, and from how many calls on it pays."""
+    workspace = Workspace(home)
+    power = measure.machine_power() if watts is None else measure.Power(watts, "given")
+    found = measure.cost_of(workspace, task_named(workspace, task), power, tuple(beside or ()))
+    if as_json:
+        return output.print_json(found.to_record())
+    output.print_block(f"{found.specialist}: what it costs", cost_lines(found))
 
 
 @learning.command(rich_help_panel=LEARN)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from .. import report
 
 if TYPE_CHECKING:
     from ..cluster import Change
+    from ..measure import Cost
     from ..task import Task
 
 
@@ -93,4 +95,22 @@ def comparison_lines(pair: Mapping[str, Any]) -> list[str]:
     )
     if compared["latency_ms"] is not None:
         lines.append(f"Latency, {first} minus {second}: {compared['latency_ms']:+.0f} ms (median).")
+    return lines
+
+
+def cost_lines(cost: Cost) -> list[str]:
+    """What a specialist costs, and beside which prices it pays."""
+    once_s, money = cost.tuning_s + cost.evaluation_s, report.formatting.money
+    how = {"meter": "by its meter", "estimate": "an estimate", "given": "as you say"}[cost.power.source]
+    lines = [
+        f"It answers {cost.kept:.1%} of the calls for good; {cost.audited:.0%} are audited.",
+        f"Once: {once_s:,.0f} s of this machine, {money(cost.once_usd)}, {cost.once_wh:.2g} Wh. 1,000 calls: "
+        f"{money(1000 * cost.machine_usd)}, {1000 * cost.call_wh:.2g} Wh ({cost.power.watts:.0f} W, {how}).",
+    ]
+    for price in cost.beside:
+        calls = price.break_even_calls
+        pays = "never pays" if calls is None else f"has paid for itself after {math.ceil(calls):,} calls"
+        name = f"At {price.model}'s list price" if price.model else "Beside the teacher"
+        usd, with_it = money(1000 * price.usd), money(1000 * price.with_specialist_usd)
+        lines.append(f"{name}: 1,000 calls {usd} → {with_it}; it {pays}.")
     return lines

@@ -3,8 +3,12 @@ from .ceiling import Ceiling as Ceiling
 from .ceiling import examples_to_ask as examples_to_ask
 from .ceiling import known_ceiling as known_ceiling
 from .ceiling import measure_ceiling as measure_ceiling
+from .cost import Cost as Cost
+from .cost import cost_of as cost_of
 from .parity import RULE as RULE
 from .parity import check_parity as check_parity
+from .power import Power as Power
+from .power import machine_power as machine_power
 from .specialists import held_out_examples as held_out_examples
 from .specialists import measure as measure
 from .specialists import measure_pair as measure_pair
