@@ -19,7 +19,7 @@ from protege.asking.ask import repeats
 from protege.asking.novelty import Novelty
 from protege.call import Call, Reply, Request, canonical_json, content_hash, request_from, text_of
 from protege.capture.calls import OpenCall, Place
-from protege.chat import answer, openai, prompt, refusal, results, streams
+from protege.chat import acts, answer, openai, prompt, refusal, results, streams
 from protege.cluster import states, wording
 from protege.cluster.assign import Assigner
 from protege.collect.recorder import Recorder
@@ -38,6 +38,7 @@ PLACES = (
 )  # fmt: skip
 
 TASK = Task(id="t", name="t", kind="tool_calls", templates=(), centre={}, calls=1)
+STEP = Task(id="v", name="v", kind="tool_calls", state="reply")
 CONSTANT = (TemplatePart(0, "system", lines=("You name", "a colour.")), TemplatePart(1, "user", prefix="Of: "))
 FITTED = Task(
     id="u", name="u", kind="text", templates=(Template("s", CONSTANT),), centre={"colour": 1.0}, calls=1
@@ -108,6 +109,11 @@ CALLED: Mapping[str, Callable[[str], object]] = {
         quietly(lambda v=value: messages.correction_from(v)) for value in (text, {text: text}, said(text), [text])
     ],
     "chat.refusal.refuses": refusal.refuses,
+    "chat.acts.acts_of": lambda text: [acts.acts_of(said(t)) for t in (text, "[" + text, f'{{"a":{text}')],
+    "chat.acts.acts_in": lambda text: acts.acts_in(f'{{"actions": [{{"{text}": {{}}}}]}}'),
+    "chat.acts.act_in": lambda text: acts.act_in({"action": text, "function": {"function": {text: {}}}}),
+    "chat.acts.plain_name": acts.plain_name,
+    "chat.acts.calls_of": lambda text: acts.calls_of({"tool_calls": text, "function_call": text}),
     "chat.results.is_error": lambda text: [results.is_error({"content": t}) for t in (text, f'{{"error": {text}}}')],
     "chat.answer.answer_text": lambda text: answer.answer_text(said(text)),
     "chat.answer.message_from": lambda text: [
@@ -116,6 +122,7 @@ CALLED: Mapping[str, Callable[[str], object]] = {
     "chat.answer.tool_calls_of": lambda text: quietly(
         lambda: answer.tool_calls_of({"tool_calls": [{"arguments": text}]})
     ),
+    "chat.answer.taught_text": lambda text: answer.taught_text(STEP, text),
     "chat.answer.breaks": lambda text: answer.breaks(text, {"type": "string", "pattern": "^(.+)+$"}),
     "chat.openai.tool_call": lambda text: openai.tool_call(text, text, text),
     "chat.openai.tool_choice": openai.tool_choice,
@@ -136,7 +143,6 @@ CALLED: Mapping[str, Callable[[str], object]] = {
     "cluster.states.state_of": lambda text: [
         states.state_of(r) for r in (asked(text), request_from(called(text)), Request((said(text), said(text))))
     ],
-    "cluster.states.acts_of": lambda text: [states.acts_of(said(t)) for t in (text, "[" + text, f'{{"a":{text}')],
     "cluster.wording.sentences": wording.sentences,
     "cluster.wording.labels": wording.labels,
     "cluster.wording.opening_words": wording.opening_words,
@@ -243,6 +249,7 @@ ELSEWHERE = {
     "route.link": "takes an address of ours",
     "route.sealing.seal": "hashes bytes",
     "route.table.to_bytes": "writes JSON",
+    "chat.answer.is_words": "looks an entry up",
     "chat.answer.schema_of": "looks an entry up",
     "chat.openai.sampling": "looks entries up",
     "chat.openai.schema_format": "wraps a schema",

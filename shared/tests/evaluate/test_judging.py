@@ -14,6 +14,7 @@ from protege import Base, Request, Specialist, Task, Template
 from protege.asking.ask import ask
 from protege.asking.confidence import Scorer
 from protege.asking.novelty import novelty_from
+from protege.chat.answer import TO_TEACHER, taught_text
 from protege.errors import EngineError
 from protege.evaluate import answer_all, evaluate, judged_from, judged_to, rescored, with_corrections
 from protege.evaluate.graders import grader_for
@@ -244,3 +245,19 @@ def test_figures_of_a_real_split_come_together() -> None:
     assert (evaluation.n, evaluation.agreed) == (3, 2)
     assert evaluation.kept and evaluation.kept.disagreed == 1
     json.dumps(evaluation.to_record())
+
+
+def test_words_in_a_step_of_a_conversation_are_the_teachers():
+    step = replace(TASK, kind="tool_calls", labels=(), state="after find")
+    tools = ({"type": "function", "function": {"name": "find", "parameters": {"type": "object"}}},)
+    request = replace(rows("a")[0].request, tools=tools)
+    for text, task, fault in (
+        ("To the teacher.", step, "free text"),
+        ("I found it.", step, "free text"),
+        ("I found it.", replace(step, state=""), ""),
+        ('{"name": "find", "arguments": {}}', step, ""),
+    ):
+        answered = ask(Engine(lambda prompt, text=text: text), SPECIALIST, task, request, timeout_s=1.0)
+        assert answered.fault == fault and (answered.message is None) is bool(fault)
+    assert taught_text(step, "I found it.") == TO_TEACHER
+    assert taught_text(step, '{"name": "find"}') == '{"name": "find"}' and taught_text(TASK, "red") == "red"

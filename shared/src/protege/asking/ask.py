@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..call import Message, Request
-from ..chat.answer import message_from
+from ..chat.answer import is_words, message_from
 from ..chat.prompt import messages_for, render
 from ..chat.refusal import refuses
 from ..common.wrappers import bare
@@ -38,7 +38,8 @@ class Answered:
     message: Message | None
     """The assistant message in OpenAI chat form; None if the answer cannot be kept."""
     fault: str
-    """Why there is no message: "cut off", "invalid structure", "refusal" or "repetition"; empty if there is one."""
+    """Why there is no message: "cut off", "invalid structure", "free text", "refusal" or
+    "repetition"; empty if there is one."""
     confidence: float | None
     """0 to 1; None without a message."""
     latency_ms: float
@@ -94,6 +95,8 @@ def _checked(completion: Completion, task: Task, request: Request) -> tuple[Mess
         message = message_from(completion.text, task, request)
     except InvalidAnswer:
         return None, "invalid structure"
+    if is_words(task, message):
+        return None, "free text"
     text = bare(completion.text)
     if text in task.labels:
         return message, ""

@@ -19,6 +19,9 @@ from ..common.wrappers import Wrapper, bare
 from ..errors import InvalidAnswer
 from ..task import Task
 
+TO_TEACHER = "To the teacher."
+"""What a specialist learns to write where the teacher answers a step of a conversation in words."""
+
 
 def tool_calls_of(message: Message) -> tuple[tuple[str, Mapping[str, Any]], ...]:
     """Name and arguments of each tool call in an assistant message.
@@ -51,6 +54,18 @@ def answer_text(message: Message) -> str:
 def bare_text(message: Message) -> str:
     """The text of an assistant message without reasoning, and without what stands around the answer."""
     return bare(text_of(message))
+
+
+def is_words(task: Task, message: Message) -> bool:
+    """Whether the message is words in a step of a conversation where tools are called. Words are the teacher's to say:
+    a specialist that writes some says that the turn is none of its own."""
+    return bool(task.state) and task.kind == "tool_calls" and not message.get("tool_calls")
+
+
+def taught_text(task: Task, answer: str) -> str:
+    """The answer as a specialist learns it: `TO_TEACHER` for words that it is not to say (`is_words`)."""
+    words = bool(task.state) and task.kind == "tool_calls" and answer.strip()[:1] not in ("{", "[")
+    return TO_TEACHER if words else answer
 
 
 def message_from(text: str, task: Task, request: Request) -> Message:

@@ -60,8 +60,8 @@ def improve(
         typer.Option(
             "--kind",
             "--method",
-            help="lora, full, qlora (needs a GPU), head (chooses among known answers; no base), or auto: head or lora, "
-            "whichever saves more on validation calls.",
+            help="lora, full, qlora (needs a GPU), head (chooses among known answers; no base), pointer (an agent's "
+            "next action, arguments copied; no base), or auto: whichever saves most on validation calls.",
         ),
     ] = "auto",
     embedder: Annotated[

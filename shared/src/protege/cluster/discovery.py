@@ -202,9 +202,9 @@ class _Counting:
             steps = [] if task.phrase else steps_of(task, counted[task.id], self._steps, ids, self._undivided)
             by_state = counted[task.id].by_state
             rest = set(by_state) - {step.state for step in steps}
-            own = _with_figures(task, counted[task.id].of(sorted(rest)))
+            own = _with_figures(task, counted[task.id].of(sorted(rest)), bool(steps))
             if own.calls or own.is_part or steps:
-                figured += [own, *(_with_figures(step, by_state.get(step.state, Tally())) for step in steps)]
+                figured += [own, *(_with_figures(step, by_state.get(step.state, Tally()), True) for step in steps)]
             step_of |= {(task.id, step.state): step.id for step in steps}
             ids |= {step.id for step in steps}
         named = _with_names([(task, self._sentences.get(task.id, [])) for task in figured if not task.state])
@@ -218,10 +218,10 @@ def _part(task: Task, whole: Task) -> Task:
     return replace(task, split_from=whole.id, templates=whole.templates, centre=whole.centre)
 
 
-def _with_figures(task: Task, tally: Tally) -> Task:
+def _with_figures(task: Task, tally: Tally, divided: bool = False) -> Task:
     return replace(
         task,
-        kind=kind_of(tally) if task.state else tally.kind,
+        kind=kind_of(tally) if divided else tally.kind,
         labels=tally.label_texts(),
         nodes=tuple(node for node, _ in sorted(tally.nodes.items(), key=lambda item: (-item[1], item[0]))),
         tools=tuple(name for name, _ in sorted(tally.tools.items(), key=lambda item: (-item[1], item[0]))),

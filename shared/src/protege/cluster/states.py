@@ -12,11 +12,10 @@ asked) left too few calls to each.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, cast
-
-import orjson
+from typing import Any
 
 from ..call import Message, Request, text_of
+from ..chat.acts import acts_of, calls_of, plain_name
 from ..chat.results import is_error
 
 OPENING = "opening"
@@ -28,16 +27,10 @@ AFTER = "after"
 FAILED = "failed"
 MOST_TOOLS = 3
 """So many tools that answered at once are named; more are "more"."""
-LONGEST_NAME = 40
 LOOKED_AT = 12
 """So many of the assistant's last turns are searched for the last tool that was asked."""
-LONGEST_JSON = 20_000
 LONGEST_ERROR = 600
 """A longer answer of a tool is no error, unless it begins as one or is marked."""
-
-_ACTS = ("action", "action_type", "action_name", "tool", "tool_name", "function")
-_LISTS = ("actions", "action", "tool_calls", "calls", "function")
-_ARGUMENTS = frozenset({"arguments", "args", "parameters", "params", "input", "action_input"})
 
 
 def state_of(request: Request) -> str:
@@ -55,24 +48,9 @@ def state_of(request: Request) -> str:
         pending = _pending(messages, last)
         return f"{REPLY} {AFTER} {pending}" if pending else REPLY
     names = _named(results, turn) or asked
-    failed = any(map(_failed, results if results or _calls(turn) else newer))
+    failed = any(map(_failed, results if results or calls_of(turn) else newer))
     after = f"{AFTER} {_listed(names)}".rstrip()
     return f"{after}, {FAILED}" if failed else after
-
-
-def acts_of(message: Message) -> list[str]:
-    """The names of the tools that an assistant's turn asks for: calls of tools, or the action in its JSON."""
-    calls = _calls(message)
-    if calls:
-        return [_short(str((call.get("function") or call).get("name") or "")) for call in calls]
-    text = text_of(message).strip()
-    if text[:1] not in ("{", "[") or len(text) > LONGEST_JSON:
-        return []
-    try:
-        named = _act(orjson.loads(text), 4)
-    except orjson.JSONDecodeError:
-        return []
-    return [_short(named)] if named else []
 
 
 def _last_turn(messages: Sequence[Message], before: int) -> int:
@@ -92,21 +70,13 @@ def _pending(messages: Sequence[Message], at: int) -> str:
     return ""
 
 
-def _calls(message: Message) -> Sequence[Mapping[str, Any]]:
-    calls = message.get("tool_calls")
-    if isinstance(calls, list | tuple) and calls:
-        return [call for call in cast(Sequence[Any], calls) if isinstance(call, Mapping)]
-    older = message.get("function_call")
-    return [cast(Mapping[str, Any], older)] if isinstance(older, Mapping) else []
-
-
 def _named(results: Sequence[Message], turn: Message) -> list[str]:
     """The names of the tools that these results are of: their own, else those of the calls with their ids."""
-    by_id = {str(call.get("id")): call for call in _calls(turn)}
+    by_id = {str(call.get("id")): call for call in calls_of(turn)}
     names: list[str] = []
     for result in results:
         call: Mapping[str, Any] = by_id.get(str(result.get("tool_call_id"))) or {}
-        names.append(_short(str(result.get("name") or (call.get("function") or call).get("name") or "")))
+        names.append(plain_name(str(result.get("name") or (call.get("function") or call).get("name") or "")))
     return [name for name in names if name]
 
 
@@ -118,38 +88,3 @@ def _failed(result: Message) -> bool:
 def _listed(names: Iterable[str]) -> str:
     distinct = sorted(set(names))
     return "+".join((*distinct[:MOST_TOOLS], *(["more"] if len(distinct) > MOST_TOOLS else [])))
-
-
-def _short(name: str) -> str:
-    return "".join(c if c.isalnum() or c in "_-." else "_" for c in name[:LONGEST_NAME])
-
-
-def _act(value: Any, depth: int) -> str:
-    """The action that JSON names: `{"action": "click", …}`, `{"name": …, "arguments": …}`, `{"actions": [{"click":
-    {…}}]}` and their like; empty if it names none."""
-    if depth == 0 or not value:
-        return ""
-    if isinstance(value, list):
-        return _act(cast(list[Any], value)[0], depth - 1)
-    if not isinstance(value, dict):
-        return ""
-    fields = cast(dict[str, Any], value)
-    for key in _ACTS:
-        if isinstance(named := fields.get(key), str) and _is_name(named):
-            return named
-    if isinstance(named := fields.get("name"), str) and _is_name(named) and not _ARGUMENTS.isdisjoint(fields):
-        return named
-    for key in _LISTS:
-        inner = fields.get(key)
-        first = cast(Any, inner[0]) if isinstance(inner, list) and inner else inner
-        if isinstance(first, dict):
-            only = next(iter(cast(dict[str, Any], first)))
-            if len(first) == 1 and _is_name(only) and isinstance(first[only], dict | None):
-                return only
-            if found := _act(first, depth - 1):
-                return found
-    return ""
-
-
-def _is_name(text: str) -> bool:
-    return 0 < len(text) <= LONGEST_NAME and not text[0].isdigit() and text.replace("_", "").replace("-", "").isalnum()

@@ -81,7 +81,8 @@ def founding(task_id: str, state: str) -> str:
 
 
 def kind_of(tally: Tally) -> Kind:
-    """What a step's answers are. Where some call tools they count, since words are the teacher's to say."""
+    """What the answers of a step, or of the rest, are. Calls of tools count where there are some: words are the
+    teacher's."""
     acts = tally.kinds["tool_calls"] >= ACTS * max(1, tally.kinds.total())
     return "tool_calls" if acts and tally.kind == "text" else tally.kind
 

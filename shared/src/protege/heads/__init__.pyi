@@ -12,3 +12,4 @@ from .head import Vocabulary as Vocabulary
 from .near import Near as Near
 from .near import likeness as likeness
 from .near import shown_of as shown_of
+from .pointer import Pointer as Pointer

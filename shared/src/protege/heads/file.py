@@ -16,9 +16,11 @@ import orjson
 from numpy.typing import NDArray
 
 from ..common.files import write_private
+from . import pointer
 from .features import VERSION, Floats
 from .head import Head, Vocabulary, outputs_of, shapes_from, to_record
 from .near import Near
+from .pointer import Pointer
 
 FILE = "head.bin"
 """Its name in a specialist's folder."""
@@ -45,8 +47,11 @@ def write(head: Head, path: Path) -> None:
     write_private(path, b"".join([MAGIC, _LENGTH.pack(len(header)), header, *body]))
 
 
-def read(body: bytes) -> Head:
-    """The head in a file's bytes. Raises ValueError where they are damaged, too many, or of another version."""
+def read(body: bytes) -> Head | Pointer:
+    """The head or pointer in a file's bytes. Raises ValueError where they are damaged, too many, or of another
+    version."""
+    if body.startswith(pointer.MAGIC):
+        return pointer.from_bytes(body)
     try:
         return _read(body)
     except (KeyError, TypeError, struct.error) as error:

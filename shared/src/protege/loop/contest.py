@@ -1,10 +1,11 @@
 """Which kind of specialist a task gets, and which prompt it sees, where there is a choice.
 
-A head chooses among known answers: it learns in a second and answers in a millisecond. A tuned model makes its answers,
-and takes some minutes and a hundred times as long. Which of the two answers more of a task's calls as the teacher did
-cannot be told beforehand, so each is made, cheapest first, and asked the validation calls; the one that saves most
-there goes on. The calibration and test calls have no part in it: they are looked at once, for the one that was chosen,
-so its certificate is worth what it would be without a choice.
+A head chooses among known answers: it learns in a second and answers in a millisecond. A pointer chooses the next
+action of an agent and copies its arguments. A tuned model makes its answers, and takes some minutes and a hundred times
+as long. Which of them answers more of a task's calls as the teacher did cannot be told beforehand, so each is made,
+cheapest first, and asked the validation calls; the one that saves most there goes on. The calibration and test calls
+have no part in it: they are looked at once, for the one that was chosen, so its certificate is worth what it would be
+without a choice.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from ..common.hashing import hash_of
 from ..common.tracing import traced
 from ..errors import NotClosed, NotEnoughCalls, ProtegeError
 from ..rollout.lifecycle import refuse
+from ..rollout.policy import fields_of
 from ..specialist import PromptForm, Specialist
 from ..tune import TuneSettings
 from . import steps
@@ -30,7 +32,9 @@ from .worth import saving_usd
 if TYPE_CHECKING:
     from ..curate import Curated
 
-HEAD = "head"
+HEAD, POINTER = "head", "pointer"
+POINTS = ("tool_calls", "json")
+"""Kinds of answers that a pointer can write."""
 LASTING = (NotClosed, NotEnoughCalls)
 """What stands in a contender's way as long as the data set is the same."""
 
@@ -54,13 +58,16 @@ def contenders(run: Run) -> dict[str, Run]:
     """The run as each kind and prompt would have it, cheapest first."""
     settings = run.settings.tune or TuneSettings()
     forms: tuple[PromptForm, ...] = ("slots", "whole") if run.settings.compare_prompts else (settings.form,)
-    methods = (HEAD, settings.method) if run.settings.compete and settings.method != HEAD else (settings.method,)
+    heads = (HEAD, POINTER) if run.task.kind in POINTS else (HEAD,)
+    methods = (*heads, settings.method) if run.settings.compete and settings.method not in heads else (settings.method,)
     named = {f"{m}, {f} prompt" if len(forms) > 1 else m: (m, f) for m in methods for f in forms}
     return {name: _as(run, replace(settings, method=m, form=f).decided()) for name, (m, f) in named.items()}
 
 
 def _as(run: Run, tune: TuneSettings) -> Run:
-    if tune.method != HEAD or (run.settings.tune or tune).method == HEAD:
+    if tune.method == POINTER:
+        tune = replace(tune, fields=fields_of(run.workspace, run.task))
+    if tune.method not in (HEAD, POINTER) or (run.settings.tune or tune).method == tune.method:
         return replace(run, settings=replace(run.settings, tune=tune))
     engine = serve.choose("auto", "head").name
     return replace(run, settings=replace(run.settings, tune=tune, base=None, serve_as="head", engine=engine))

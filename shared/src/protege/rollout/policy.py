@@ -92,6 +92,13 @@ def price_as_of(workspace: Workspace, task_id: str = EVERY) -> str | None:
     return policy_of(workspace, task_id).price_as or None
 
 
+def fields_of(workspace: Workspace, task: Task) -> str:
+    """The fields of JSON answers that alone count, by the grader that the task's policy names, with commas between:
+    "*" for all that agents act on, empty for all."""
+    grader = grader_of(workspace, task)
+    return (",".join(grader.fields) or "*") if isinstance(grader, graders.DecisiveFields) else ""
+
+
 def grader_of(workspace: Workspace, task: Task) -> Grader:
     """The grader that the task's policy names, else the one of its kind of output."""
     return graders.grader_for(task, policy_of(workspace, task.id).grader)

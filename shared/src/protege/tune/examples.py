@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 import torch
 
+from ..chat.answer import taught_text
 from ..chat.prompt import messages_for, render
 from ..errors import CannotRender
 from ..specialist import Base, PromptForm
@@ -69,7 +70,7 @@ def encode(
         if any(token in example.answer for token in base.control_tokens):
             left_out["control token in the answer"] = left_out.get("control token in the answer", 0) + 1
             continue
-        answer = encoder.answer(example.answer)
+        answer = encoder.answer(taught_text(task, example.answer))
         if len(prompt) + len(answer) > max_tokens:
             left_out["too long"] = left_out.get("too long", 0) + 1
             continue

@@ -18,6 +18,7 @@ tuners: Registry[Any] = Registry(
         "full": "protege.tune.methods.full:Full",
         "qlora": "protege.tune.methods.qlora:QLora",
         "head": "protege.tune.methods.head:HeadTuner",
+        "pointer": "protege.tune.methods.pointer:PointerTuner",
     },
 )
 """Of `Tuner`s. Not typed as such: settings name a method, and tuners take settings."""

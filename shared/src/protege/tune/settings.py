@@ -18,7 +18,8 @@ class TuneSettings:
 
     method: str = "lora"
     """A tuner (`tune.tuner_names`): "lora"; "full" (every weight); "qlora" (LoRA over a 4-bit base: CUDA GPUs
-    only); "head" (answers out of a finite set, without a base model)."""
+    only); "head" (answers out of a finite set), "pointer" (the next action, its arguments copied), both without a base
+    model."""
     form: PromptForm = "slots"
     """Whether the specialist is shown the task's slots or the whole prompt."""
     rank: int = 16
@@ -47,6 +48,9 @@ class TuneSettings:
     embedder: str = embedding.AUTO
     """What a head may learn from besides n-grams (`embedding.embedder_names`): "packaged"; "ollama:NAME", a model that
     an Ollama has; "none"; "auto": packaged where it is installed. It is used where rows left out gain by it."""
+    fields: str = ""
+    """The fields of JSON answers that count, if the task's grader compares some only (`pointer`): paths with commas
+    between, or "*" for all but those that are only read (`chat.acts.READ`); empty for all."""
     seed: int = 17
     """Of initial weights, order and dropout."""
 

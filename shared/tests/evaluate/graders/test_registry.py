@@ -111,7 +111,7 @@ def test_a_grader_of_ones_own_is_named_by_its_module(monkeypatch: pytest.MonkeyP
         ":Mine": "cannot be imported",
         "..up:Mine": "cannot be imported",
         "my_graders.Mine": "There is no grader",
-        "nonsense": "Choose one of: code, exact, json",
+        "nonsense": "Choose one of: code, decisive, exact, json",
     }.items():
         with pytest.raises(BadInput, match=re.escape(said)) as raised:
             grader_for(task(), wrong)

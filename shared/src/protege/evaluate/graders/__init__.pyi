@@ -1,6 +1,7 @@
 from .base import Exact as Exact
 from .base import Grader as Grader
 from .code.grader import Code as Code
+from .decisive import DecisiveFields as DecisiveFields
 from .json_fields import JsonFields as JsonFields
 from .label import Label as Label
 from .llm_judge import LlmJudge as LlmJudge

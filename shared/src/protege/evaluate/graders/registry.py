@@ -10,6 +10,7 @@ from ...errors import BadInput
 from ...task import Task
 from .. import graders
 from .base import Exact, Grader
+from .decisive import PREFIX
 
 # Factories, so that a grader's module (with sqlglot, for one) is loaded by the first task that it judges.
 _FACTORIES: dict[str, Callable[[], Grader]] = {
@@ -17,6 +18,7 @@ _FACTORIES: dict[str, Callable[[], Grader]] = {
     "label": lambda: graders.Label(),
     "label any case": lambda: graders.Label(ignore_case=True),
     "json": lambda: graders.JsonFields(),
+    "decisive": lambda: graders.DecisiveFields(),
     "json any order": lambda: graders.JsonFields(unordered=True),
     "tool calls": lambda: graders.ToolCalls(),
     "sql": lambda: graders.Sql(),
@@ -34,20 +36,30 @@ _graders: dict[str, Grader] = {}
 def grader_for(task: Task, chosen: str = "") -> Grader:
     """The grader of a task: the one of its kind of output, or the one that is `chosen`.
 
-    chosen: a registered name (`grader_names`), or "package.module:Name" of a Grader or of a class of graders that
-    needs no arguments. Raises BadInput if there is no such grader.
+    chosen: a registered name (`grader_names`), "fields: actions, state.next" for the fields of JSON that count, or
+    "package.module:Name" of a Grader or of a class of graders that needs no arguments. Raises BadInput if there is
+    no such grader.
     """
     name = _plain(chosen if chosen.strip() else task.kind)
     if name in _graders:
         return _graders[name]
     if name in _FACTORIES:
         return _graders.setdefault(name, _FACTORIES[name]())
+    if chosen.strip().lower().startswith(PREFIX):
+        return _fields(chosen.strip()[len(PREFIX) :])
     if ":" in chosen:
         return _loaded(chosen.strip())
     raise BadInput(
         f"There is no grader {chosen!r}.",
         f"Choose one of: {', '.join(grader_names())}; or name your own as package.module:Class.",
     )
+
+
+def _fields(names: str) -> Grader:
+    fields = [name for name in names.split(",") if name.strip()]
+    if not fields:
+        raise BadInput("No field is named.", "Name those that count, such as: fields: actions, state.next")
+    return graders.DecisiveFields(fields)
 
 
 def grader_names() -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from ...common.forks import tell_of_forks
 from ...embedding import Embedder, embedder_named
 from ...errors import BadInput, DoesNotFit, EngineTimeout, MissingDependency, NotServed
-from ...heads import FILE, Chosen, Head, read, shown_of
+from ...heads import FILE, Chosen, Head, Pointer, read, shown_of
 from ...heads.features import MOST_CHARACTERS, VERSION
 from ...heads.head import NO_OTHER
 from ...specialist import Specialist
@@ -32,7 +32,7 @@ class HeadEngine:
 
     def __init__(self, home: Path) -> None:
         self._home = home
-        self._heads: dict[str, Head] = {}
+        self._heads: dict[str, Head | Pointer] = {}
         self.forked()
         tell_of_forks(self)
 
@@ -64,7 +64,7 @@ class HeadEngine:
             raise EngineTimeout("The head did not answer in time.")
         return _completion(chosen, specialist.max_tokens, took_s)
 
-    def _chosen(self, specialist: Specialist, head: Head, prompt: str, timeout_s: float) -> Chosen:
+    def _chosen(self, specialist: Specialist, head: Head | Pointer, prompt: str, timeout_s: float) -> Chosen:
         if (near := head.near) is None:
             return head.answer(prompt)
         by = _embedder_of(specialist)
@@ -81,7 +81,7 @@ class HeadEngine:
         with self._lock:
             self._heads.clear()
 
-    def _head(self, specialist: Specialist, digest: str) -> Head:
+    def _head(self, specialist: Specialist, digest: str) -> Head | Pointer:
         head = self._heads.get(digest)
         if head is None:
             head = _read_head(self._home / "specialists" / specialist.id / FILE, digest, specialist.name)
@@ -107,7 +107,7 @@ def _embedder_of(specialist: Specialist) -> Embedder:
         raise NotServed(f"{specialist.name}'s embedder is not here: {error.fact}", error.remedy) from None
 
 
-def _read_head(path: Path, digest: str, name: str) -> Head:
+def _read_head(path: Path, digest: str, name: str) -> Head | Pointer:
     """The head in the file, if it is the one that was tuned. Raises NotServed."""
     try:
         body = path.read_bytes()
