@@ -7,6 +7,7 @@ import typer
 from .gateway import standing
 from .learning import learning
 from .serving import serving
+from .travelling import travelling
 from .upkeep import upkeep
 from .watching import watching
 
@@ -17,5 +18,5 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-for group in (watching, learning, serving, standing, upkeep):
+for group in (watching, learning, serving, standing, travelling, upkeep):
     app.add_typer(group)

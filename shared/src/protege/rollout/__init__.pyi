@@ -21,3 +21,5 @@ from .switching import set_policy as set_policy
 from .switching import settle as settle
 from .switching import switch as switch
 from .switching import switch_of as switch_of
+from .travelling import arrive as arrive
+from .travelling import export as export
