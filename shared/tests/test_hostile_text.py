@@ -19,7 +19,7 @@ from protege.asking.ask import repeats
 from protege.asking.novelty import Novelty
 from protege.call import Call, Reply, Request, canonical_json, content_hash, request_from, text_of
 from protege.capture.calls import OpenCall, Place
-from protege.chat import acts, answer, openai, prompt, refusal, results, streams
+from protege.chat import acts, answer, copied, openai, prompt, refusal, results, streams
 from protege.cluster import states, wording
 from protege.cluster.assign import Assigner
 from protege.collect.recorder import Recorder
@@ -29,7 +29,7 @@ from protege.common.shapes import fits
 from protege.masking import masking
 from protege.route import decision, sealing, table
 from protege.serve.engine import Completion
-from protege.task import Template, TemplatePart, offered
+from protege.task import Example, Template, TemplatePart, offered
 
 PLACES = (
     "protege.masking", "protege.chat", "protege.asking", "protege.capture", "protege.route", "protege.call",
@@ -123,6 +123,13 @@ CALLED: Mapping[str, Callable[[str], object]] = {
         lambda: answer.tool_calls_of({"tool_calls": [{"arguments": text}]})
     ),
     "chat.answer.taught_text": lambda text: answer.taught_text(STEP, text),
+    "chat.answer.history_text": lambda text: answer.history_text({"tool_calls": [{"arguments": text}]}),
+    "chat.copied.copied_in": lambda text: copied.copied_in([Example("1", Call(id="1", request=asked(text)), text)]),
+    "chat.copied.made_up": lambda text: [
+        copied.made_up(t, asked(text), ("a", "a[]", text)) for t in (text, orjson.dumps({"a": text}).decode())
+    ],
+    "chat.copied.conversation": lambda text: copied.conversation(request_from(called(text))),
+    "chat.copied.stands": lambda text: [copied.stands(v, text) for v in (text, text[:3] or "x", f"{text[1:]}x")],
     "chat.answer.breaks": lambda text: answer.breaks(text, {"type": "string", "pattern": "^(.+)+$"}),
     "chat.openai.tool_call": lambda text: openai.tool_call(text, text, text),
     "chat.openai.tool_choice": openai.tool_choice,

@@ -99,6 +99,9 @@ class Specialist:
     """Where engines have it, by kind of engine; what stands there is the kind's own. See `address`."""
     created: float = 0.0
     """Seconds since 1970."""
+    copied: tuple[str, ...] = ()
+    """Arguments ("tool.argument") and fields of its answers whose values must stand in the conversation: the teacher
+    copied them in every answer that it was taught by (`chat.copied`)."""
 
     @property
     def answers(self) -> bool:
@@ -132,6 +135,7 @@ class Specialist:
             base[name] = tuple(base[name])
         in_base = {known.name for known in fields(Base)}  # a newer version may have written more
         plain["base"] = Base(**{name: value for name, value in base.items() if name in in_base})
+        plain["copied"] = tuple(record.get("copied", ()))
         in_ollama = plain.pop("imported", None)  # as it was written until `placed` took its place
         if in_ollama:
             plain["placed"] = {"ollama": in_ollama, **plain.get("placed", {})}

@@ -10,6 +10,7 @@ from dataclasses import replace
 import orjson
 import pytest
 from protege.call import Attempt, Call, Request
+from protege.chat.prompt import as_messages
 from protege.curate import PARTS, Curated, CurateSettings
 from protege.curate import curate as curate_with
 from protege.errors import BadInput, NotEnoughCalls
@@ -103,11 +104,12 @@ def test_a_call_that_can_be_neither_learnt_from_nor_compared_with_is_left_out_an
     assert "c00900" not in ids(curated)
 
 
-def test_a_history_with_broken_tool_arguments_is_left_out():
+def test_a_history_with_broken_tool_arguments_is_shown_as_it_was_written():
     task = replace(TASK, templates=(Template("open"),))
     broken = {"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "{"}}]}
     bad = replace(call(900, "a"), request=Request(({"role": "user", "content": "a"}, broken)))
-    assert reasons(curate(task, [*calls(50), bad], SMALL)) == {"a history that a specialist cannot be shown": 1}
+    assert reasons(curate(task, [*calls(50), bad], SMALL)) == {}
+    assert as_messages(bad.request.messages)[-1]["content"] == '{"name":"f","arguments":"{"}'
 
 
 def test_unlike_answers_are_taken_from_train_alone():

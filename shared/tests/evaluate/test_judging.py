@@ -261,3 +261,14 @@ def test_words_in_a_step_of_a_conversation_are_the_teachers():
         assert answered.fault == fault and (answered.message is None) is bool(fault)
     assert taught_text(step, "I found it.") == TO_TEACHER
     assert taught_text(step, '{"name": "find"}') == '{"name": "find"}' and taught_text(TASK, "red") == "red"
+
+
+def test_an_argument_that_is_made_up_is_never_kept():
+    task = replace(TASK, kind="tool_calls", labels=())
+    tools = ({"type": "function", "function": {"name": "find", "parameters": {"type": "object"}}},)
+    request = replace(rows("W12345")[0].request, tools=tools)
+    copies = replace(SPECIALIST, copied=("find.id",))
+    for specialist, order, fault in ((copies, "W12345", ""), (copies, "W99999", "made up"), (SPECIALIST, "W99999", "")):
+        engine = Engine(lambda prompt, order=order: json.dumps({"name": "find", "arguments": {"id": order}}))
+        assert ask(engine, specialist, task, request, timeout_s=1.0).fault == fault
+    assert Specialist.from_record(json.loads(json.dumps(copies.to_record()))) == copies

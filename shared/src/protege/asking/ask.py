@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..call import Message, Request
 from ..chat.answer import is_words, message_from
+from ..chat.copied import made_up
 from ..chat.prompt import messages_for, render
 from ..chat.refusal import refuses
 from ..common.wrappers import bare
@@ -38,7 +39,8 @@ class Answered:
     message: Message | None
     """The assistant message in OpenAI chat form; None if the answer cannot be kept."""
     fault: str
-    """Why there is no message: "cut off", "invalid structure", "free text", "refusal" or
+    """Why there is no message: "cut off", "invalid structure", "free text", "made up" (an
+    argument that is copied elsewhere), "refusal" or
     "repetition"; empty if there is one."""
     confidence: float | None
     """0 to 1; None without a message."""
@@ -73,7 +75,7 @@ def ask(
         completion = engine.complete(specialist, prompt, timeout_s=timeout_s)
     except DoesNotFit as error:  # the engine is well, so this must not count as its failure
         raise CannotRender(error.fact) from None
-    message, fault = _checked(completion, task, request)
+    message, fault = _checked(completion, task, request, specialist.copied)
     features = features_of(completion, task.kind, shown_text(shown), scorer.novelty)
     return Answered(
         text=bare(completion.text),
@@ -87,7 +89,7 @@ def ask(
     )
 
 
-def _checked(completion: Completion, task: Task, request: Request) -> tuple[Message | None, str]:
+def _checked(completion: Completion, task: Task, request: Request, copied: Sequence[str]) -> tuple[Message | None, str]:
     """The message that may be kept and no fault, or None and the fault."""
     if completion.finish_reason != "stop":
         return None, "cut off"
@@ -97,6 +99,8 @@ def _checked(completion: Completion, task: Task, request: Request) -> tuple[Mess
         return None, "invalid structure"
     if is_words(task, message):
         return None, "free text"
+    if made_up(bare(completion.text), request, copied):
+        return None, "made up"
     text = bare(completion.text)
     if text in task.labels:
         return message, ""

@@ -51,6 +51,22 @@ def answer_text(message: Message) -> str:
     return bare_text(message)
 
 
+def history_text(message: Message) -> str:
+    """The text of an assistant's earlier turn: as `answer_text`; arguments that are no JSON as they were written."""
+    try:
+        return answer_text(message)
+    except InvalidAnswer:
+        functions = [call.get("function") or call for call in message.get("tool_calls") or ()]
+        calls = [{"name": str(f.get("name", "")), "arguments": _written(f.get("arguments"))} for f in functions]
+        return orjson.dumps(calls[0] if len(calls) == 1 else calls).decode()
+
+
+def _written(arguments: Any) -> Any:
+    if isinstance(arguments, bytes):
+        arguments = arguments.decode(errors="replace")
+    return arguments if arguments is None or isinstance(arguments, str | Mapping) else str(arguments)
+
+
 def bare_text(message: Message) -> str:
     """The text of an assistant message without reasoning, and without what stands around the answer."""
     return bare(text_of(message))

@@ -13,10 +13,10 @@ import orjson
 
 from ..call import Message, Request, text_of
 from ..common.forks import importing
-from ..errors import CannotRender, InvalidAnswer
+from ..errors import CannotRender
 from ..specialist import Base, PromptForm
 from ..task import Task, Template
-from .answer import answer_text
+from .answer import history_text
 
 
 def messages_for(task: Task, request: Request, form: PromptForm) -> tuple[Message, ...]:
@@ -86,10 +86,7 @@ def _plain(message: Message) -> tuple[str, str]:
         raise CannotRender("A message holds content that is not text.")
     role = str(message["role"])
     if role == "assistant":
-        try:
-            return "assistant", answer_text(message)
-        except InvalidAnswer as error:
-            raise CannotRender(f"A message of the history cannot be shown: {error}.") from None
+        return "assistant", history_text(message)
     if role in ("tool", "function"):
         return "user", f"Result: {content or ''}"
     return ("system" if role == "developer" else role), content or ""

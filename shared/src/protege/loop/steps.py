@@ -17,6 +17,7 @@ from .. import tune as tuning
 from ..asking.confidence import Scorer
 from ..asking.novelty import novelty_from
 from ..certify import as_routed, pool_size, refused
+from ..chat.copied import copied_in
 from ..common.confinement import Aside
 from ..common.hashing import hash_of
 from ..common.tracing import traced
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from ..tune import Tuner
     from ..workspace import Workspace
 
+COPIES = ("tool_calls", "json")
+"""Kinds of answers that have arguments or fields."""
 ANEW = 500
 """With this many of the teacher's answers since a change, learn from them alone: what was right before may be wrong
 now, and teaching both teaches neither."""
@@ -177,6 +180,7 @@ def tune(run: Run, curated: Curated, base: Base) -> Specialist:
         max_tokens=tuned.max_tokens,
         serve_as=run.settings.serve_as,
         created=time.time(),
+        copied=copied_in(curated.examples("train")) if task.kind in COPIES else (),
     )
     run.workspace.save_specialist(specialist)
     return specialist
