@@ -9,7 +9,19 @@ from typing import Any
 import pytest
 from hostile import check, forgotten, functions, in_the_agent_s, quietly
 from protege.call import Reply
-from protege.dialects import bodies, default_node, dialect_at, own_tools, paths, reading, teacher, tried_id, writing
+from protege.dialects import (
+    Asked,
+    bodies,
+    default_node,
+    dialect_at,
+    own_tools,
+    paths,
+    reading,
+    teacher,
+    tried_id,
+    without_images,
+    writing,
+)
 from protege.errors import ProtegeError
 
 PATHS = (
@@ -66,6 +78,12 @@ def node(text: str) -> None:
         default_node({"messages": messages, "tools": body(text)["tools"]}, text)
 
 
+def unseen(text: str) -> None:
+    parts = [{"type": "text", "text": text}, {"type": "image_url", "image_url": {"url": text}}]
+    said = [{"role": "user", "content": parts}, {"role": "user", "content": text, "images": [text]}]
+    without_images(Asked({"messages": said}, text, False, teacher.MEDIA))
+
+
 CALLED: Mapping[str, Callable[[str], object]] = {
     "dialects.base.Dialect.asked()": asked,
     "dialects.base.Dialect.whole()": written,
@@ -82,6 +100,7 @@ CALLED: Mapping[str, Callable[[str], object]] = {
     "dialects.registry.dialect_at": lambda text: dialect_at(text, f"/{text}"),
     "dialects.reading.request_of": lambda text: quietly(lambda: reading.request_of(body(text))),
     "dialects.reading.response_of": lambda text: quietly(lambda: reading.response_of({"message": {"content": text}})),
+    "dialects.seeing.without_images": unseen,
     "dialects.teacher.searches": lambda text: teacher.searches(text),
     "dialects.teacher.gives_more_than_text": lambda text: teacher.gives_more_than_text(text),
     "dialects.teacher.signs_calls": lambda text: teacher.signs_calls(f"gemini-{text}", [1]),
@@ -92,6 +111,7 @@ TIMES = {
     "dialects.base.Dialect.whole()": 60,
     "dialects.base.Dialect.answered()": 6,
     "dialects.naming.default_node": 20,
+    "dialects.seeing.without_images": 3,
 }
 """How often the text stands in what the function is given."""
 ELSEWHERE = {

@@ -71,3 +71,27 @@ def test_what_is_no_base64_costs_itself_alone(stand: Callable[..., Stand]):
     body = {"model": "m", "messages": [{"role": "user", "content": [part]}]}
     assert CLIENT.post(f"{at.url}/v1/chat/completions", json=body).status_code == 200
     assert len(at.calls()) == 1
+
+
+@pytest.mark.parametrize(("node", "seen"), [("desk", False), ("desk/clerk", False), ("other", True)])
+def test_where_the_text_suffices_specialists_are_shown_it_and_the_teacher_all(
+    stand: Callable[..., Stand], keeping: Callable[..., Any], node: str, seen: bool
+):
+    part: dict[str, Any] = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{TEXT}"}}
+    shown = [{"type": "text", "text": "[3] link"}, part]
+    body = {
+        "model": "m",
+        "messages": [{"role": "system", "content": "You are a clerk."}, {"role": "user", "content": shown}],
+    }
+    router = keeping({"role": "assistant", "content": "click 3"})
+    for answers in (None, router):
+        at = stand(router=answers, text_suffices=(node,))
+        answer = CLIENT.post(f"{at.url}/a/desk/v1/chat/completions", json=body).json()
+        content = answer["choices"][0]["message"]["content"]
+        assert content == ("Hello" if seen or answers is None else "click 3")
+        for asked in at.upstream.asked:
+            assert json.loads(asked[3]) == body
+    asked_of = [request for request, _ in router.asked]
+    assert [request.messages[1]["content"] for request in asked_of] == ([] if seen else ["[3] link\n[image left out]"])
+    calls = at.calls(2)
+    assert [isinstance(call.request.messages[1]["content"], str) for call in calls] == [not seen] * len(calls)

@@ -31,6 +31,13 @@ def gateway(
         list[str] | None,
         typer.Option(help="FRONT=VARIABLE: the environment variable with the upstream's key, for clients with ours."),
     ] = None,
+    text_suffices: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NODE",
+            help="A node, by the beginning of its path, whose images are left out of what specialists are shown.",
+        ),
+    ] = None,
     private: Annotated[
         bool, typer.Option("--private", help="Allow upstreams whose name leads to a private address.")
     ] = False,
@@ -47,6 +54,7 @@ def gateway(
         port=port,
         private=private,
         origins=tuple(origin or ()),
+        text_suffices=tuple(text_suffices or ()),
     )
     try:
         from ..gateway import running  # it needs the extra

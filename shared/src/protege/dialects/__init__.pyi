@@ -8,3 +8,5 @@ from .naming import tried_id as tried_id
 from .registry import DIALECTS as DIALECTS
 from .registry import Operation as Operation
 from .registry import dialect_at as dialect_at
+from .seeing import LEFT_OUT as LEFT_OUT
+from .seeing import without_images as without_images

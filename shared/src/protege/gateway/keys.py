@@ -44,8 +44,13 @@ class Key:
 
     def allows(self, node: Sequence[str]) -> bool:
         """Whether it may be used for this node."""
-        path = "/".join(node)
-        return not self.nodes or any(path == each or path.startswith(f"{each}/") for each in self.nodes)
+        return not self.nodes or begins_so(node, self.nodes)
+
+
+def begins_so(node: Sequence[str], beginnings: Sequence[str]) -> bool:
+    """Whether the path of a node begins with one of these."""
+    path = "/".join(node)
+    return any(path == each or path.startswith(f"{each}/") for each in beginnings)
 
 
 def keys_of(home: Path) -> tuple[Key, ...]:

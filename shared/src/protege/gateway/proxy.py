@@ -16,13 +16,14 @@ from ..capture import Answerer, OpenCall, Watch, opened, router_of
 from ..common.checks import MOST_BYTES
 from ..common.plain_json import loads
 from ..common.tracing import span
-from ..dialects import CUT, Asked, Dialect, is_cut, reply_of, tried_id
+from ..dialects import CUT, Asked, Dialect, is_cut, reply_of, tried_id, without_images
 from ..errors import BadCall
 from ..route import Outcome
 from .address import Address, address_of, joined
 from .coding import decoded
 from .figures import Figures
 from .guard import PICKED, Admitted, Guard
+from .keys import begins_so
 from .media import set_apart
 from .places import place_of
 from .recording import Recording
@@ -145,10 +146,10 @@ class Proxy:
         small, media = set_apart(body)
         try:
             document = loads(small)
-            asked = dialect.asked(path, query, document)
+            asked = self._as_seen(dialect.asked(path, query, document), incoming, document, address)
             if media and asked.teacher_only is None:  # what was set apart is text, which a specialist may be shown
                 small, media, document = body, (), loads(body)
-                asked = dialect.asked(path, query, document)
+                asked = self._as_seen(dialect.asked(path, query, document), incoming, document, address)
         except (BadCall, ValueError):  # the upstream says what is wrong with it
             self._figures.unrecorded("not read")
             return None
@@ -163,6 +164,14 @@ class Proxy:
 
         reading = Reading(dialect, asked)
         return Exchange(dialect, asked, reading, Watch(opened(read), reading))
+
+    def _as_seen(self, asked: Asked, incoming: Incoming, document: Any, address: Address) -> Asked:
+        """The request without its images, if the settings say that the text of its node is enough. Raises BadCall."""
+        nodes = self._settings.text_suffices
+        if not nodes or asked.teacher_only is None:
+            return asked
+        place = place_of(incoming.headers, document, address.agent, asked.record)
+        return without_images(asked) if begins_so(place.node, nodes) else asked
 
     async def _routed(self, exchange: Exchange) -> list[bytes] | None:
         """A specialist's answer in the dialect that was asked for; None if the upstream must answer."""

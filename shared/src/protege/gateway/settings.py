@@ -61,6 +61,8 @@ class Settings:
     credentials: tuple[tuple[str, str], ...] = ()
     """FRONT or FRONT/NAME, and the environment variable that holds that upstream's key, for clients that have only a
     key of ours."""
+    text_suffices: tuple[str, ...] = ()
+    """Nodes, by the beginning of their path, whose images specialists need not see."""
     wait_s: float = 600.0
     """The longest wait for the next byte of an upstream."""
     connect_s: float = 10.0
@@ -83,6 +85,7 @@ class Settings:
         credentials = tuple((front, variable) for front, variable in record["credentials"])
         fields: dict[str, Any] = {**record, "upstreams": upstreams, "credentials": credentials}
         fields |= {"home": Path(record["home"]), "origins": tuple(record["origins"])}
+        fields["text_suffices"] = tuple(record["text_suffices"])
         return cls(**fields)
 
 

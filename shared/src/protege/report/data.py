@@ -123,7 +123,7 @@ class Pictures:
     """Images in a task's latest calls."""
 
     calls: int
-    """Calls that hold images."""
+    """Calls that hold images; 0 if they were left out when the calls were recorded."""
     shown: tuple[str, ...]
     """Thumbnails of some, in which no text can be read: data URLs, those of the latest calls first."""
     note: str = ""

@@ -248,6 +248,8 @@ def confidence_figures(task: TaskReport) -> str:
 
 def pictures(found: Pictures) -> str:
     """How many calls hold images, and why none is shown."""
+    if not found.calls:
+        return found.note
     some = f"{count(found.calls)} of the latest calls hold" if found.calls != 1 else "One of the latest calls holds"
     how = found.note or "shown so small that no text in them can be read."
     return f"{some} images{'.' if found.note else ','} {how}"

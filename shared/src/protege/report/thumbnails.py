@@ -16,7 +16,8 @@ from typing import Any
 import orjson
 
 from ..common.media import FOLDER, media_path, names_in
-from ..task import Task
+from ..dialects import LEFT_OUT
+from ..task import Task, TemplatePart
 from ..workspace import Workspace
 from .data import Pictures
 
@@ -29,11 +30,14 @@ LONGEST, LEAST_TIMES = 32, 8
 MOST_PIXELS = 50_000_000
 """A larger image is not opened: it would take the memory of a whole machine."""
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
+TEXT_ALONE = "Its calls hold images. They are left out of what specialists are shown, by --text-suffices."
 MISSING = "They are not shown: Pillow is not installed (pip install 'protege[images]')."
 
 
 def pictures(workspace: Workspace, task: Task) -> Pictures | None:
-    """The images of the task's latest calls; None if these hold none that was stored."""
+    """The images of the task's latest calls; None if these hold none that was stored, and none was left out."""
+    if any(LEFT_OUT in text for template in task.templates for part in template.parts for text in _constant(part)):
+        return Pictures(0, (), TEXT_ALONE)
     if not (workspace.home / FOLDER).is_dir():
         return None
     with_images = [names for names in _named(workspace, task) if names]
@@ -45,6 +49,10 @@ def pictures(workspace: Workspace, task: Task) -> Pictures | None:
     except ImportError:
         return Pictures(len(with_images), (), MISSING)
     return Pictures(len(with_images), shown, "" if shown else "None of them can be opened.")
+
+
+def _constant(part: TemplatePart) -> tuple[str, ...]:
+    return (part.prefix, part.suffix, *part.lines)
 
 
 def _named(workspace: Workspace, task: Task) -> Iterator[list[str]]:
