@@ -153,8 +153,13 @@ def _head(reply: Reply, asked: Asked, kind: str) -> dict[str, Any]:
         "created": now(),
         "model": asked.model,
         "service_tier": "default",
-        "system_fingerprint": f"fp_{reply.model}" if reply.model else None,
+        **fingerprint(reply),
     }
+
+
+def fingerprint(reply: Reply) -> dict[str, str]:
+    """The field that names the model; none if nobody told it, since the API's schema allows no null there."""
+    return {"system_fingerprint": f"fp_{reply.model}"} if reply.model else {}
 
 
 def _reason(answer: Said) -> str:

@@ -11,7 +11,7 @@ from ..call import Reply
 from ..errors import BadCall, InvalidAnswer
 from . import teacher
 from .base import Asked, Dialect, read
-from .openai_chat import usage
+from .openai_chat import fingerprint, usage
 from .paths import deployment_in
 from .writing import DONE, Said, event, new_id, now, said
 
@@ -69,11 +69,10 @@ def _choice(answer: Said) -> dict[str, Any]:
 
 
 def _head(reply: Reply, asked: Asked) -> dict[str, Any]:
-    fingerprint = f"fp_{reply.model}" if reply.model else None
     return {
         "id": new_id("cmpl-"),
         "object": "text_completion",
         "created": now(),
         "model": asked.model,
-        "system_fingerprint": fingerprint,
+        **fingerprint(reply),
     }
