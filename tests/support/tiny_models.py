@@ -6,6 +6,7 @@ Folders are made by each architecture's own config class. `to_gguf` is a convert
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -236,3 +237,27 @@ def _nemotron(config: Any, names: Any, parameter: str, value: np.ndarray) -> tup
         return f"blk.{parameter.split('.')[2]}.{name}", change(config, value)
     module, _, ending = parameter.rpartition(".")
     return f"{names.get_name(module)}.{ending}", value
+
+
+_reader = functools.lru_cache(maxsize=2)(gguf.GGUFReader)
+"""Reading the vocabulary of a real model takes seconds."""
+
+
+def write_lora(base: Path, path: Path, seed: int, rank: int = 4, scale: float = 0.3) -> Path:
+    """Random LoRA weights in llama.cpp's form, as float16, on all matrices of the layers of a GGUF file."""
+    reader, random = _reader(base), np.random.default_rng(seed)
+    writer = gguf.GGUFWriter(path, str(reader.fields["general.architecture"].contents()))
+    writer.add_type("adapter")
+    writer.add_string("adapter.type", "lora")
+    writer.add_float32("adapter.lora.alpha", float(rank))
+    for tensor in reader.tensors:
+        if tensor.name.startswith("blk.") and len(tensor.shape) == 2:
+            columns, rows = (int(n) for n in tensor.shape)
+            a, b = random.normal(0, columns**-0.5, (rank, columns)), random.normal(0, scale, (rows, rank))
+            writer.add_tensor(f"{tensor.name}.lora_a", a.astype(np.float16))
+            writer.add_tensor(f"{tensor.name}.lora_b", b.astype(np.float16))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path

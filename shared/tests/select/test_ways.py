@@ -75,7 +75,7 @@ def test_only_an_ollama_that_is_known_to_convert_is_taken_for_one(version: str) 
     assert not replace(NOTHING, ollama=version).ollama_converts
     with pytest.raises(BaseModelError, match="cannot be tuned and served here") as refused:
         way_of(folder("llama"), replace(NOTHING, ollama=version))
-    for opener in ("GGUF file", "vllm", "convert_hf_to_gguf.py", "0.34"):
+    for opener in ("GGUF file", "vLLM", "convert_hf_to_gguf.py", "0.34"):
         assert opener in refused.value.remedy
 
 

@@ -102,10 +102,10 @@ class TestToyKind(TestEmbeddedKind):
 
 def test_an_unknown_engine_is_refused_and_those_known_are_named(toy_on_path: None) -> None:
     assert engine_names()[:3] == ("ollama", "embedded", "head") and "toy" in engine_names()
-    with pytest.raises(BadInput, match=r"no engine 'vllm'.*auto, ollama, embedded.*toy"):
-        choose("vllm", "merged")
-    with pytest.raises(BadInput, match=r"no engine 'vllm'.*ollama, embedded"):
-        engine_kind("vllm")
+    with pytest.raises(BadInput, match=r"no engine 'sglang'.*auto, ollama, embedded.*toy"):
+        choose("sglang", "merged")
+    with pytest.raises(BadInput, match=r"no engine 'sglang'.*ollama, embedded"):
+        engine_kind("sglang")
 
 
 def test_nobodys_engine_is_chosen_unasked(toy_on_path: None) -> None:

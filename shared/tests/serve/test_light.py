@@ -20,6 +20,7 @@ HEAVY = ("numpy", "scipy", "sklearn", "datasets", "sqlalchemy", "torch", "transf
         "protege.serve.embedded.starting",
         "protege.serve.ollama.kind",
         "protege.serve.head.kind",
+        "protege.serve.vllm.kind",
         "protege.route.link",
     ],
 )

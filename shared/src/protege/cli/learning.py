@@ -88,7 +88,7 @@ def improve(
     engine: Annotated[
         str,
         typer.Option(
-            help="ollama, embedded, head, or auto: Ollama if one answers (see OLLAMA_HOST), and head for heads."
+            help="ollama, embedded, head, vllm, or auto: Ollama if one answers (see OLLAMA_HOST), and head for heads."
         ),
     ] = "auto",
     keep_alive: Annotated[str, typer.Option(help="How long Ollama keeps a specialist in memory: 30m, 1h, -1.")] = "30m",

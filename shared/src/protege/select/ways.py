@@ -40,6 +40,8 @@ WAYS: dict[WayName, str] = {
 
 CONVERTER = "PROTEGE_CONVERT"
 """Environment variable: the path of llama.cpp's `convert_hf_to_gguf.py`, if that is not on the PATH."""
+VLLM = "PROTEGE_VLLM"
+"""Environment variable: the URL of a vLLM server, which the engine of that name asks."""
 SCRIPT = "convert_hf_to_gguf.py"
 CONVERTS_UNTIL = (0, 34)
 """Ollama's versions from this one on take GGUF only (0.34.1; of 0.34.0 it is not known)."""
@@ -86,6 +88,7 @@ class Means:
     """What this machine has for the ways."""
 
     vllm: bool
+    """Whether it is installed, or a server of it is named."""
     ollama: str
     """The version of the Ollama on loopback; "" if none answers."""
     converter: str
@@ -100,7 +103,8 @@ class Means:
 
 def means() -> Means:
     """Look at this machine. Asks the Ollama on loopback, half a second at most. Raises BadInput (OLLAMA_HOST)."""
-    return Means(importlib.util.find_spec("vllm") is not None, _ollama_version(), converter() or "")
+    vllm = bool(os.environ.get(VLLM)) or importlib.util.find_spec("vllm") is not None
+    return Means(vllm, _ollama_version(), converter() or "")
 
 
 def converter() -> str | None:
@@ -222,7 +226,11 @@ def _gguf(family: Family, here: Means) -> tuple[bool, str, str]:
 def _vllm(family: Family, here: Means) -> tuple[bool, str, str]:
     if (reason := _unread(family)) is not None:
         return False, reason, ""
-    return (True, "vLLM is here", "") if here.vllm else (False, "vLLM is not installed", "pip install vllm, on a GPU")
+    return (
+        (True, "vLLM is here", "")
+        if here.vllm
+        else (False, "vLLM is not installed", f"vLLM, or its server named by {VLLM}")
+    )
 
 
 def _counterpart(family: Family, here: Means) -> tuple[bool, str, str]:

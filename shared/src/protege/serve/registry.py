@@ -24,6 +24,7 @@ _kinds: Registry[EngineKind] = Registry(
         "ollama": "protege.serve.ollama.kind:OllamaKind",
         "embedded": "protege.serve.embedded.kind:EmbeddedKind",
         "head": "protege.serve.head.kind:HeadKind",
+        "vllm": "protege.serve.vllm.kind:VllmKind",
     },
 )
 _DURATION = re.compile(r"-1|0|(\d+(\.\d+)?(ms|s|m|h))+")

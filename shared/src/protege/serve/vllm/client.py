@@ -1,0 +1,173 @@
+"""The client of one vLLM server: OpenAI's completions with log-probabilities, and what vLLM tells of itself.
+
+Written after vLLM's documentation and source (0.9 to 0.20). Prompts are ours, rendered as in tuning.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+import orjson
+
+from ...common.loopback import is_loopback_url
+from ...errors import (
+    BadInput,
+    DoesNotFit,
+    EngineBusy,
+    EngineError,
+    EngineTimeout,
+    EngineUnreachable,
+    NotServed,
+)
+from ..engine import Completion
+
+if TYPE_CHECKING:
+    import httpx
+
+ADDRESS, KEY = "PROTEGE_VLLM", "PROTEGE_VLLM_KEY"
+"""Environment variables: the server's URL, and the key that it was started with (`--api-key`)."""
+DEFAULT = "http://127.0.0.1:8000"
+LOOK_S = 5.0
+
+
+def address() -> str:
+    """The server's URL: PROTEGE_VLLM, else vLLM's own on loopback. Raises BadInput if it is none."""
+    named = os.environ.get(ADDRESS, DEFAULT).rstrip("/")
+    if not named.startswith(("http://", "https://")):
+        raise BadInput(f"{ADDRESS} is no URL.", f"Write {DEFAULT}.")
+    return named
+
+
+def allowed(url: str) -> str:
+    """The URL, if it is on loopback or named by PROTEGE_VLLM: a file in a home must not send prompts elsewhere.
+
+    Raises EngineError.
+    """
+    if not is_loopback_url(url) and url != address():
+        raise EngineError(f"The specialist is in a vLLM elsewhere, {url}.", f"Allow it: {ADDRESS}={url}")
+    return url
+
+
+class Client:
+    """One server. Safe for many threads; a forked process makes a connection of its own."""
+
+    def __init__(self, url: str) -> None:
+        self.url = allowed(url)
+        self._made: tuple[int, httpx.Client] | None = None
+
+    def version(self, timeout_s: float = LOOK_S) -> str:
+        """The server's version. Raises EngineError."""
+        return str(self._json("GET", "/version", None, timeout_s)["version"])
+
+    def base(self, timeout_s: float = LOOK_S) -> tuple[str, str, int]:
+        """The base that it serves: its name there, its path or repository, and the tokens that it reads at most."""
+        for model in self._json("GET", "/v1/models", None, timeout_s)["data"]:
+            if not model.get("parent"):
+                return str(model["id"]), str(model.get("root") or model["id"]), int(model.get("max_model_len") or 0)
+        raise EngineError(f"The vLLM at {self.url} serves no base.", "Start it with a model.")
+
+    def adds_tokens(self, model: str) -> bool:
+        """Whether its tokenizer puts a token of its own before a prompt."""
+        body = {"model": model, "prompt": "", "add_special_tokens": True}
+        return int(self._json("POST", "/tokenize", body, LOOK_S)["count"]) > 0
+
+    def complete(
+        self, model: str, prompt: str, ends: tuple[str, ...], *, max_tokens: int, timeout_s: float
+    ) -> Completion:
+        """The likeliest answer. ends: texts of the tokens that end one. Raises as `Completer.complete`."""
+        begin_s = time.perf_counter()
+        body = {"model": model, "prompt": prompt, "max_tokens": max_tokens, "temperature": 0, "logprobs": 2}
+        answer = self._json("POST", "/v1/completions", {**body, "seed": 0, "stop": list(ends)}, timeout_s)
+        try:
+            return _completion(answer, ends, (time.perf_counter() - begin_s) * 1000)
+        except (KeyError, TypeError, ValueError, IndexError):
+            raise EngineError("vLLM's answer lacks fields that this version of Protégé needs.") from None
+
+    def close(self) -> None:
+        """Give the connections back."""
+        if self._made is not None:
+            self._made[1].close()
+
+    def _json(self, method: str, path: str, body: Mapping[str, Any] | None, timeout_s: float) -> dict[str, Any]:
+        import httpx  # 0.14 s to load, which an agent without vLLM does not pay
+
+        content = None if body is None else orjson.dumps(body)
+        headers = {"Content-Type": "application/json"}
+        if key := os.environ.get(KEY):
+            headers["Authorization"] = f"Bearer {key}"
+        until_s, received = time.perf_counter() + timeout_s, bytearray()
+        try:
+            with self._http.stream(
+                method, f"{self.url}{path}", content=content, headers=headers, timeout=max(timeout_s, 0.001)
+            ) as reply:
+                for chunk in reply.iter_bytes():
+                    received += chunk
+                    if time.perf_counter() > until_s:
+                        raise EngineTimeout("vLLM did not answer in time.")
+        except httpx.TimeoutException:
+            raise EngineTimeout("vLLM did not answer in time.") from None
+        except (httpx.HTTPError, httpx.StreamError) as error:
+            fact = f"No vLLM answers at {self.url} ({type(error).__name__})."
+            raise EngineUnreachable(fact, f"Start it, or set {ADDRESS}.") from None
+        return self._checked(reply.status_code, bytes(received))
+
+    def _checked(self, status: int, received: bytes) -> dict[str, Any]:
+        answer: Any = None
+        with contextlib.suppress(orjson.JSONDecodeError):
+            answer = orjson.loads(received)
+        if status == 200 and isinstance(answer, dict):
+            return answer
+        said = received[:2000].decode(errors="replace").lower()
+        if status == 404:
+            raise NotServed(f"The vLLM at {self.url} does not know this model.", "`protege serve` brings it back.")
+        if status in (429, 503):
+            raise EngineBusy(f"The vLLM at {self.url} is full.")
+        if status == 400 and ("context length" in said or "max_tokens" in said or "maximum model length" in said):
+            raise DoesNotFit("The prompt and its answer are longer than vLLM's context.")
+        # The server's message is left out: it may quote the prompt.
+        raise EngineError(f"The vLLM at {self.url} refused the request (HTTP {status}).", "Its log says more.")
+
+    @property
+    def _http(self) -> httpx.Client:
+        if self._made is None or self._made[0] != os.getpid():
+            import httpx  # as above
+
+            from ...common.transport import CheckedTransport  # takes httpx along
+
+            limits = httpx.Limits(max_keepalive_connections=8, max_connections=None)
+            transport = CheckedTransport(self._check, limits=limits)
+            self._made = os.getpid(), httpx.Client(transport=transport, trust_env=False, follow_redirects=False)
+        return self._made[1]
+
+    def _check(self, connection: socket.socket) -> None:
+        """Raise EngineError if it leads to another user's server on this machine, and nobody vouched for that."""
+        from ...common.peers import is_here, own_uids, owners  # only where a connection is made
+
+        strangers = is_here(connection) and owners(connection) - own_uids()
+        if strangers and os.environ.get(ADDRESS, "").rstrip("/") != self.url:
+            raise EngineError(f"What listens at {self.url} is another user's.", f"Vouch for it: {ADDRESS}={self.url}")
+
+
+def _completion(answer: Mapping[str, Any], ends: tuple[str, ...], latency_ms: float) -> Completion:
+    choice, usage = answer["choices"][0], answer["usage"]
+    text, told = str(choice["text"]), choice["logprobs"]
+    tokens = [str(token) for token in told["tokens"]]
+    logprobs = tuple(min(0.0, float(value)) for value in told["token_logprobs"])
+    finish: Literal["stop", "length"] = "length" if choice["finish_reason"] == "length" else "stop"
+    if finish == "stop":
+        if not tokens or tokens[-1] not in (*ends, ""):
+            raise ValueError("the end is not told")
+        tokens[-1] = ""
+    others: list[float] = []
+    tops: list[Mapping[str, Any]] = list(told.get("top_logprobs") or [])
+    for token, own, top in zip(told["tokens"], logprobs, tops, strict=False):
+        below = [float(value) for name, value in top.items() if name != token]
+        others.append(min(own, max(below)) if below else own)
+    whole = tuple(others) if len(others) == len(logprobs) else ()
+    counts = int(usage["prompt_tokens"]), int(usage["completion_tokens"])
+    return Completion(text, tuple(tokens), logprobs, finish, *counts, latency_ms, whole)
