@@ -22,6 +22,7 @@ from typing import Any
 
 import httpx
 import protege
+from protege.dialects.teacher import MEDIA
 from protege.report import gather
 from script_server import Answer, More, Teacher, served
 
@@ -183,10 +184,24 @@ def tell(name: str, place: Stage, folder: Path, replaced: Sequence[str] = ()) ->
         print(f"  replaced: {sentence}")
     _tell_sites(calls)
     _tell_tasks(workspace)
-    path = protege.write_report(folder / f"{name}.html", gather(workspace))
+    data = gather(workspace)
+    path = protege.write_report(folder / f"{name}.html", data)
+    figures = {**shares(calls, data.share_kept), "answered": place.teacher.calls if place.teacher else None}
+    (folder / f"{name}.json").write_text(json.dumps(figures, indent=1))
     print(f"\nReport: {path}")
     if place.teacher and len(calls) != place.teacher.calls:
         raise SystemExit("Not all calls were recorded.")
+
+
+def shares(calls: Sequence[protege.Call], by_specialists: float) -> dict[str, Any]:
+    """The figures of the table that `table.py` prints. by_specialists: the share of calls that they answer now."""
+    return {
+        "calls": len(calls),
+        "sites": len({call.node for call in calls}),
+        "named": sum(len(call.node) > 1 for call in calls),
+        "text_alone": sum(call.decision != MEDIA for call in calls),
+        "by_specialists": by_specialists,
+    }
 
 
 def _tell_sites(calls: Sequence[protege.Call]) -> None:
