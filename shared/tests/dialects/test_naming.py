@@ -60,6 +60,8 @@ NODES: list[tuple[dict[str, Any], str | None, tuple[str, ...]]] = [
      ("clerk: sort the mail",)),
     (said("Assume you are a helpful assistant. Say what you are doing.", SCREEN), "c",
      ("c", "helpful assistant", "Seen, Next_step")),
+    (said("You are a coder.", "Answer in the format below.\n## Code\nclass A:\n    pass\nTitle:\n"), None, ("coder",)),
+    (said("You are a coder.", "Reply in this format:\n\nclass Game:\n    pass\nTitle:\n"), None, ("coder",)),
 ]  # fmt: skip
 
 

@@ -29,8 +29,12 @@ _SAID_ROLE = re.compile(
 _INSTRUCTION = re.compile(
     r"^#+ *Instruction: *+(?!Based|Given|According|Following)([^\n.,;:!?\"'`{<(]{2,40})", re.MULTILINE
 )
+_BLANK = re.compile(r"\s*")
 _SAID_FORMAT = re.compile(r"\b(?:respond|answer|reply|output)\b[^\n]{0,80}\bformat\b", re.IGNORECASE)
-_TITLE = re.compile(r"^([A-Za-z][A-Za-z_ ]{1,40}):[ \t]*$", re.MULTILINE)
+_TITLE = re.compile(
+    r"^(?!(?:class|def|else|try|finally|if|for|while|with|async)\b)([A-Za-z][A-Za-z_ ]{1,40}):[ \t]*$", re.MULTILINE
+)
+"""A line that ends with a colon and opens no block of Python."""
 _EXAMPLE = re.compile(r"^#+ *format example[^{]{0,40}(?=\{)", re.IGNORECASE | re.MULTILINE)
 _GENERIC = frozenset({"json", "answer", "response", "output", "result", "schema", "final_result"})
 """Names that frameworks give to any schema; its keys then say more."""
@@ -127,12 +131,14 @@ def _form_in(prompt: str) -> str | None:
 
 
 def _titles(prompt: str) -> str | None:
-    """The titles of the format that a prompt says to answer in."""
-    ends = [match.end() for match in _SAID_FORMAT.finditer(prompt)]
-    if not ends:
-        return None
-    titles = (match[1] for match in _TITLE.finditer(prompt, ends[-1], ends[-1] + _NEAR))
-    return _keys(itertools.islice(titles, _MOST_TITLES))
+    """The titles of the format that a prompt says to answer in, of which the first follows at once."""
+    for said in _SAID_FORMAT.finditer(prompt):
+        line_ends = prompt.find("\n", said.end())
+        blank = _BLANK.match(prompt, line_ends) if line_ends >= 0 else None
+        if blank is not None and _TITLE.match(prompt, blank.end()):
+            titles = (match[1] for match in _TITLE.finditer(prompt, blank.end(), blank.end() + _NEAR))
+            return _keys(itertools.islice(titles, _MOST_TITLES))
+    return None
 
 
 def _keys(names: Iterable[Any]) -> str | None:
