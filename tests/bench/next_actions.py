@@ -98,7 +98,7 @@ def cells(options: argparse.Namespace, calls: Sequence[Call], way: str, ends_s: 
     home = options.folder / way
     home.mkdir(parents=True, exist_ok=True)
     workspace = Workspace(home)
-    (home / "redaction.toml").write_text("types = []\n")
+    (home / "redaction.toml").write_text("types = []\nmodel = false\n")
     if not workspace.tasks():
         workspace.add_calls(calls)
         found = discover(calls)
@@ -142,8 +142,7 @@ def measured(workspace: Workspace, task: Task, kind: str) -> Cell:
         base, reason, _ = steps.select(run, curated)
         if base is None:
             return Cell(task.name, task.calls, kind, reason)
-        specialist = steps.place(run, steps.tune(run, curated, base))
-        parity = steps.parity(run, specialist, curated)
+        specialist, parity = steps.served_alike(run, steps.tune(run, curated, base), curated)
         answers = steps.answers(run, specialist, curated, Promise(0.5, DELTA))
     except ProtegeError as error:
         return Cell(task.name, task.calls, kind, str(error))

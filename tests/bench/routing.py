@@ -12,6 +12,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from protege import Base, Request, Route, Specialist, Task, Template, Workspace
@@ -47,6 +48,12 @@ def decisions(workspace: Workspace) -> None:
     line("another task is live", Router(workspace.home), lambda n: make_request(7, n))
     line("another wording", Router(workspace.home), lambda n: make_request(99, n))
     line("its task is live", Router(workspace.home), lambda n: make_request(0, n))
+    line("a conversation, whole", Router(workspace.home), lambda n: conversation(7, n))
+    whole = tasks[7]
+    step = replace(whole, id="step", name="step", split_from=whole.id, state="after find_order")
+    workspace.save_tasks([*tasks, step], {})
+    publish(workspace)
+    line("a step of a conversation", Router(workspace.home), lambda n: conversation(7, n))
 
 
 def line(what: str, router: Router, request: Callable[[int], Request]) -> None:
@@ -129,6 +136,19 @@ def instruction(number: int) -> str:
 def make_request(number: int, n: int) -> Request:
     text = f"Order {n} came late, and the box was damaged in two places. What can I do about it? " * 3
     return Request(({"role": "system", "content": instruction(number)}, {"role": "user", "content": text}))
+
+
+def conversation(number: int, n: int) -> Request:
+    """Twelve turns; the last of them are calls of a tool, whose results have some 1,500 characters."""
+    asked = make_request(number, n).messages
+    function = {"name": "find_order", "arguments": f'{{"id": {n}}}'}
+    call = {"role": "assistant", "content": None, "tool_calls": [{"id": "c", "type": "function", "function": function}]}
+    result = {
+        "role": "tool",
+        "tool_call_id": "c",
+        "content": f'{{"id": {n}, "status": "sent", "items": "{"x" * 1500}"}}',
+    }
+    return Request((*asked, *({"role": "assistant", "content": "Which one?"}, asked[1]) * 3, *(call, result) * 3))
 
 
 def make_task(number: int) -> Task:

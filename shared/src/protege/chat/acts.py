@@ -87,6 +87,8 @@ def act_in(value: Any, depth: int = DEEPEST) -> str:
 
 def plain_name(name: str) -> str:
     """A tool's name as it can stand in a task's."""
+    if name.isidentifier() and len(name) <= LONGEST_NAME:
+        return name
     return "".join(c if c.isalnum() or c in "_-." else "_" for c in name[:LONGEST_NAME])
 
 

@@ -16,17 +16,19 @@ _ERROR = re.compile(
     re.IGNORECASE,
 )
 _ERROR_FIELD = re.compile(r'"(?:errors?|is_?error|status|success)"', re.IGNORECASE)
-_LARGE = 1_000_000  # characters: a longer text is a tool's result and no error
 
 
-def is_error(message: Message) -> bool:
-    """Whether a tool's message says that the tool failed."""
+def is_error(message: Message, longest: int = 1_000_000) -> bool:
+    """Whether a tool's message says that the tool failed.
+
+    longest: a longer text, in characters, is a result and no error, unless it begins as one.
+    """
     if message.get("status") == "error" or message.get("is_error") is True:
         return True
     text = text_of(message)
     if _ERROR.match(text[:400]):
         return True
-    if len(text) > _LARGE or not text.lstrip().startswith("{") or not _ERROR_FIELD.search(text):
+    if len(text) > longest or not text.lstrip().startswith("{") or not _ERROR_FIELD.search(text):
         return False
     try:
         said = cast(Mapping[str, Any], orjson.loads(text))

@@ -4,9 +4,8 @@ What comes next hangs on what came last: the tools that answered since the assis
 or that the user spoke, and which tool was asked for before that. Each of these is a state, a short text. It runs in the
 agent, so it reads the end of a conversation only, and nothing here is slow to import.
 
-The granularity was chosen on runs of a customer-service agent with sixteen tools: the last tools alone part what is
-nearly always followed by one tool from what may go on in many ways. Finer ones (the last two steps, how many tools were
-asked) left too few calls to each.
+The granularity was chosen by counts over runs of a customer-service agent with sixteen tools: told by the last tools alone,
+nine states have 80 calls or more of 2,848.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ..call import Message, Request, text_of
+from ..call import Message, Request
 from ..chat.acts import acts_of, calls_of, plain_name
 from ..chat.results import is_error
 
@@ -48,7 +47,7 @@ def state_of(request: Request) -> str:
         pending = _pending(messages, last)
         return f"{REPLY} {AFTER} {pending}" if pending else REPLY
     names = _named(results, turn) or asked
-    failed = any(map(_failed, results if results or calls_of(turn) else newer))
+    failed = any(is_error(message, LONGEST_ERROR) for message in (results if results or calls_of(turn) else newer))
     after = f"{AFTER} {_listed(names)}".rstrip()
     return f"{after}, {FAILED}" if failed else after
 
@@ -78,11 +77,6 @@ def _named(results: Sequence[Message], turn: Message) -> list[str]:
         call: Mapping[str, Any] = by_id.get(str(result.get("tool_call_id"))) or {}
         names.append(plain_name(str(result.get("name") or (call.get("function") or call).get("name") or "")))
     return [name for name in names if name]
-
-
-def _failed(result: Message) -> bool:
-    text = text_of(result)
-    return is_error(result if len(text) <= LONGEST_ERROR else {**result, "content": text[:200]})
 
 
 def _listed(names: Iterable[str]) -> str:
