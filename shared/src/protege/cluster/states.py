@@ -4,8 +4,8 @@ What comes next hangs on what came last: the tools that answered since the assis
 or that the user spoke, and which tool was asked for before that. Each of these is a state, a short text. It runs in the
 agent, so it reads the end of a conversation only, and nothing here is slow to import.
 
-The granularity was chosen by counts over runs of a customer-service agent with sixteen tools: told by the last tools alone,
-nine states have 80 calls or more of 2,848.
+The granularity was chosen by counts over runs of a customer-service agent with sixteen tools: told by the last tools
+alone, nine states have 80 calls or more of 2,848.
 """
 
 from __future__ import annotations
