@@ -295,6 +295,32 @@ def test_too_little_memory_or_disk_is_said_before_anything_is_written(
     assert not (tmp_path / "model.gguf").exists()
 
 
+def test_where_memory_asks_for_it_activations_are_computed_again_to_the_same_losses(
+    curated: Curated, colours: Task, tiny: Base, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from types import SimpleNamespace
+
+    import torch
+    from protege.tune import resources
+    from protege.tune.methods.lora import Lora
+
+    plain = tune(curated, colours, tiny, tmp_path / "plain", SHORT)
+    needs = Lora().needs(resources.count_weights(tiny), SHORT)
+    free = resources._RUNTIME_BYTES + needs.memory_bytes - needs.activations_bytes // 2
+    monkeypatch.setattr(resources.psutil, "virtual_memory", lambda: SimpleNamespace(available=free))
+    again: list[None] = []
+    checkpoint = torch.utils.checkpoint.checkpoint
+
+    def watched(*given: Any, **named: Any) -> Any:
+        again.append(None)
+        return checkpoint(*given, **named)
+
+    monkeypatch.setattr("transformers.modeling_utils.checkpoint", watched)
+    thrifty = tune(curated, colours, tiny, tmp_path / "thrifty", SHORT)
+    assert thrifty.figures["gradient_checkpointing"] and not plain.figures["gradient_checkpointing"] and again
+    assert thrifty.figures["validation_loss"] == pytest.approx(plain.figures["validation_loss"], rel=0.01)
+
+
 def test_a_loss_that_is_not_finite_stops_the_run(curated: Curated, colours: Task, tiny: Base, tmp_path: Path) -> None:
     with pytest.raises(ProtegeError, match="not a finite number"):
         tune(curated, colours, tiny, tmp_path, replace(QUICK, learning_rate=math.inf))

@@ -24,13 +24,25 @@ class Needs(NamedTuple):
 
     memory_bytes: int
     disk_bytes: int
+    activations_bytes: int = 0
+    """Of the memory, what is kept of the way forward for the way back."""
 
 
-def check_resources(base: Base, folder: Path, needs_of: Callable[[int], Needs]) -> None:
-    """Raise ResourceError if tuning would run out of memory or disk. needs_of: by the number of weights."""
+CHECKPOINTED = 0.25
+"""The share of activations that is left where each layer's are computed again on the way back (gradient checkpointing;
+Chen et al., 2016, arXiv:1604.06174): a layer's input, and all of one layer. The steps take about a third longer."""
+
+
+def check_resources(base: Base, folder: Path, needs_of: Callable[[int], Needs]) -> bool:
+    """Whether tuning must compute activations again to fit into memory.
+
+    needs_of: by the number of weights. Raises ResourceError if it would run out of memory or disk all the same.
+    """
     needs = needs_of(count_weights(base))
-    needed = _RUNTIME_BYTES + needs.memory_bytes
     free = torch.cuda.mem_get_info()[0] if torch.cuda.is_available() else psutil.virtual_memory().available
+    whole = _RUNTIME_BYTES + needs.memory_bytes
+    thrifty = whole > free
+    needed = whole - int((1 - CHECKPOINTED) * needs.activations_bytes) if thrifty else whole
     if needed > free:
         raise ResourceError(
             f"Tuning {base.name} needs about {_gb(needed)} of memory; {_gb(free)} are free.",
@@ -42,6 +54,7 @@ def check_resources(base: Base, folder: Path, needs_of: Callable[[int], Needs]) 
             f"Tuning {base.name} needs about {_gb(needed)} of disk; {_gb(free)} are free in {folder}.",
             "Free some, or choose another home.",
         )
+    return thrifty
 
 
 def count_weights(base: Base) -> int:

@@ -184,7 +184,8 @@ def answer_loss(model: Any, input_ids: torch.Tensor, labels: torch.Tensor) -> to
 def _logits(model: Any, input_ids: torch.Tensor, answered: torch.Tensor) -> torch.Tensor:
     """The logits of the answers' tokens: (tokens, vocabulary)."""
     whole = model.get_base_model() if hasattr(model, "get_base_model") else model
-    with _attention(input_ids):
+    again = bool(getattr(whole, "is_gradient_checkpointing", False))  # on the way back, outside of this block
+    with contextlib.nullcontext() if again else _attention(input_ids):
         hidden = whole.get_decoder()(input_ids=input_ids, use_cache=False).last_hidden_state
     return as_the_model_scales(whole.config, whole.get_output_embeddings()(hidden[:, :-1][answered]))
 

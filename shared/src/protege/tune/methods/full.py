@@ -44,8 +44,9 @@ class Full(GradientTuner):
 
     def needs(self, weights: int, settings: TuneSettings) -> Needs:
         """Weights, gradients and optimiser in 32 bits."""
-        memory = weights * (torch.float32.itemsize + 12) + activations(weights, settings)
-        return Needs(memory, disk_bytes(weights, weights, settings))
+        kept = activations(weights, settings)
+        memory = weights * (torch.float32.itemsize + 12) + kept
+        return Needs(memory, disk_bytes(weights, weights, settings), kept)
 
     def learning_rate(self, answer_tokens: float) -> float:
         """The customary one (not measured here)."""

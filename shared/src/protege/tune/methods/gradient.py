@@ -55,19 +55,21 @@ class GradientTuner(Tuner):
         settings, name = lesson.settings, lesson.about["general.name"]
         data = encoded(lesson)
         lesson.begin()
-        check_resources(lesson.base, lesson.folder, lambda weights: self.needs(weights, settings))
+        thrifty = check_resources(lesson.base, lesson.folder, lambda weights: self.needs(weights, settings))
         answer_tokens = settings.batch * data.train.answer_tokens / len(data.train.rows)
         rate = self.learning_rate(answer_tokens) if settings.learning_rate is None else settings.learning_rate
         with quiet():
             set_seed(settings.seed)
             model = self.student(lesson.base, settings)
+            if thrifty:
+                model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
             with progress.step(f"{name}: tuning", settings.steps) as bar:
                 run = train(model, data, settings, rate, lesson.checkpoints, bar)
             with progress.step(f"{name}: writing the tuned model"), reading(lesson.base):
                 files = self.write(model, lesson)
         longest = max(data.train.longest_answer, data.validation.longest_answer)
         # Room for answers somewhat longer than any that was taught.
-        return Learned(files, longest * 5 // 4 + 8, figures_of(run, data))
+        return Learned(files, longest * 5 // 4 + 8, {**figures_of(run, data), "gradient_checkpointing": thrifty})
 
     def reference(self, specialist: Specialist, folder: Path) -> Generator:
         """From the LoRA weights, or from the whole model where every weight was tuned."""

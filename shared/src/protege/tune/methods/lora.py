@@ -50,8 +50,8 @@ class Lora(GradientTuner):
     def needs_beside(self, held: int, weights: int, settings: TuneSettings) -> Needs:
         """held: bytes of the base's weights in memory."""
         trained = lora_weights(weights, settings.rank)
-        memory = held + 16 * trained + activations(weights, settings)
-        return Needs(memory, disk_bytes(weights, trained, settings))
+        kept = activations(weights, settings)
+        return Needs(held + 16 * trained + kept, disk_bytes(weights, trained, settings), kept)
 
     def learning_rate(self, answer_tokens: float) -> float:
         """By how many answer tokens a batch holds: few of them make a noisy gradient.
