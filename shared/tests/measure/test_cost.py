@@ -12,6 +12,7 @@ from protege import Specialist, Task, Workspace
 from protege.cli import commands
 from protege.errors import BadInput
 from protege.measure import Power, cost_of, machine_power, power
+from protege.rollout import set_policy
 from typer.testing import CliRunner
 
 FIGURES = {
@@ -46,6 +47,12 @@ def test_everything_is_counted_once(workspace: Workspace) -> None:
         saved = 0.49 * each.usd - cost.machine_usd
         assert each.with_specialist_usd == pytest.approx(each.usd - saved)
         assert each.break_even_calls == pytest.approx(cost.once_usd / saved)
+
+
+def test_the_share_of_audits_is_the_policys(workspace: Workspace) -> None:
+    set_policy(workspace, TASK, {"audit": 0.1})
+    cost = cost_of(workspace, TASK, POWER)
+    assert cost.audited == 0.1 and cost.kept == pytest.approx(0.45)
 
 
 def test_where_a_call_gets_no_cheaper_it_never_pays(workspace: Workspace) -> None:

@@ -15,8 +15,8 @@ from typing import Any
 from ..cluster import MACHINE_USD_PER_HOUR, teacher_usd
 from ..common.prices import cost_usd
 from ..errors import BadInput
+from ..rollout.lifecycle import audit_rate
 from ..rollout.policy import price_as_of
-from ..rollout.rules import Rules
 from ..specialist import Specialist
 from ..task import Task
 from ..workspace import Workspace
@@ -77,7 +77,7 @@ def cost_of(workspace: Workspace, task: Task, power: Power, models: tuple[str, .
     tuning_s = float((figures.get("tuning") or {}).get("seconds") or 0.0)
     asked = int(evaluation["n"]) + int(figures["certificate"]["n"])
     evaluation_s = asked * latency_ms / 1000
-    audited = Rules().audit
+    audited = audit_rate(workspace, specialist)
     kept = float(figures["certified_coverage"]) * (1 - audited)
     once_usd = (tuning_s + evaluation_s) / 3600 * MACHINE_USD_PER_HOUR
     machine_usd = latency_ms / HOUR_MS * MACHINE_USD_PER_HOUR
