@@ -256,6 +256,7 @@ ELSEWHERE = {
     "route.link": "takes an address of ours",
     "route.sealing.seal": "hashes bytes",
     "route.table.to_bytes": "writes JSON",
+    "chat.acts.function_of": "looks an entry up",
     "chat.answer.is_words": "looks an entry up",
     "chat.answer.schema_of": "looks an entry up",
     "chat.openai.sampling": "looks entries up",

@@ -69,6 +69,22 @@ CASES = {
     ],
     "reply ": [ASKS, {"role": "assistant", "content": '{"name": "Anna Kim", "age": 3}'}, ASKS],
     "reply  ": [ASKS, {"role": "assistant", "content": '{"not": json'}, ASKS],
+    "after find+show": [
+        ASKS,
+        calls("find", "show", ids=False),
+        {"role": "tool", "tool_name": "find"},
+        {"role": "tool"},
+    ],
+    "after find+show, failed": [
+        *(
+            ASKS,
+            calls("find"),
+            GREETS,
+            {**calls("find", "show"), "tool_calls": calls("find", "show")["tool_calls"][1:]},
+        ),
+        *(result("Error: no"), result("W1", 1)),
+    ],
+    "after find   ": [ASKS, calls("find"), GREETS, result("W1")],
     "after do_it_now": [ASKS, calls("do it;now"), result("1")],
 }
 
@@ -93,10 +109,11 @@ def test_the_same_conversation_has_the_same_state_in_any_form(messages):
         {"role": "assistant", "content": "[" * 5_000},
         {"role": "assistant", "content": '{"actions": [[[[{}]]]], "function": {"function": {"function": {}}}}'},
         {"role": "assistant", "function_call": []},
+        {"role": "assistant", "tool_calls": [{"function": "find", "id": "c0"}, {"function": ["find"]}]},
         {"role": "tool", "content": None, "tool_call_id": ["c0"]},
         {"content": "no role"},
     ],
 )
 def test_odd_messages_have_a_state_too(odd):
-    for messages in ([odd], [ASKS, odd], [ASKS, odd, ASKS], [ASKS, calls("find"), odd]):
+    for messages in ([odd], [ASKS, odd], [ASKS, odd, ASKS], [ASKS, calls("find"), odd], [ASKS, odd, result("W1")]):
         assert state_of(Request(tuple(messages)))

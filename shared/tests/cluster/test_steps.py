@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 from protege.call import Call
 from protege.cluster import Assigner, discover, merge, split, undivided
-from protege.cluster.steps import LEAST
+from protege.cluster.steps import LEAST, MOST_STATES
 from protege.errors import BadInput
+from protege.heads import NGRAMS
 from protege.loop.tasks import find_tasks, keep_whole, merge_tasks, split_task
+from protege.specialist import Specialist
 from protege.task import Task
 from protege.workspace import Workspace
 
@@ -119,6 +122,54 @@ def test_steps_follow_a_task_that_is_merged_into_another(found, calls, agents):
     assert {t.split_from for t in merged if t.state} == {triage.id}
     apart = split(merged, next(t for t in merged if t.id == triage.id))
     assert {t.split_from for t in apart if t.state} == {whole.id}
+
+
+def test_known_steps_are_counted_however_many_states_come_before_them(found, calls, agents):
+    odd = [
+        Call.from_record(
+            {**call.to_record(), "id": f"odd-{n}", "messages": [*call.request.messages[:2], asks(f"t{n}", n)]}
+        )
+        for n, call in enumerate(calls[: MOST_STATES + 5])
+    ]
+    again = discover([*odd, *calls], found.tasks)
+    assert {again.assignment[call.id] for call in odd} == {states(found)[""].id}
+    assert {call.id: again.assignment[call.id] for call in calls} == found.assignment
+
+
+def test_where_two_divided_tasks_become_one_no_step_is_lost(found, calls, agents):
+    prompt = "You write travel plans for families.\nLook at prices first, and book nothing at all."
+    told = [c for n in range(500, 500 + LEAST) for c in conversation(agents, n, prompt)]
+    mine, theirs = found.tasks, discover(told).tasks
+    whole, other = states(found)[""], next(task for task in theirs if not task.is_part)
+    for tasks in (
+        [*mine, *theirs],
+        merge([*mine, *theirs], whole, other),
+    ):  # these prompts become one by themselves too
+        both = states(discover([*calls, *told], tasks))
+        lives_on = mine if both[""].id == whole.id else theirs
+        assert {task.id for task in both.values()} == {task.id for task in lives_on}
+        assert {i for task in both.values() for i in task.merged} == {t.id for t in (*mine, *theirs)} - {
+            task.id for task in lives_on
+        }
+        assert {task.calls for state, task in both.items() if state} == {2 * LEAST + 10}
+    apart = split(list(both.values()), both[""])
+    assert not any(task.merged for task in apart) and {t.id for t in apart} == {*(t.id for t in mine), other.id}
+
+
+def test_a_task_is_not_divided_whatever_part_of_it_is_answered(calls):
+    whole = replace(discover(calls[: 4 * (LEAST - 20)]).tasks[0], merged=("t-old",))
+    assert [t.state for t in discover(calls, [whole], undivided=["t-old"]).tasks] == [""]
+
+
+@pytest.mark.parametrize(("state", "divided"), [("shadow", False), ("live", False), ("candidate", True)])
+def test_what_is_shown_in_the_shadow_is_not_divided(tmp_path, calls, state, divided):
+    workspace = Workspace(tmp_path)
+    workspace.add_calls(calls[: 4 * (LEAST - 20)])
+    [whole] = find_tasks(workspace)
+    workspace.save_specialist(Specialist("s", "s-v1", whole.id, 1, NGRAMS, "slots", state=state))
+    workspace.add_calls(calls)
+    assert (len(find_tasks(workspace)) > 1) is divided
+    workspace.close()
 
 
 def test_people_keep_a_conversation_whole(tmp_path, calls):

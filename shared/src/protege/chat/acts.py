@@ -31,7 +31,7 @@ _ARGUMENTS = frozenset({"arguments", "args", "parameters", "params", "input", "a
 def acts_of(message: Message) -> list[str]:
     """The names of the tools that an assistant's turn asks for, as they can stand in a name; empty if it is words."""
     if calls := calls_of(message):
-        return [plain_name(str((call.get("function") or call).get("name") or "")) for call in calls]
+        return [plain_name(str(function_of(call).get("name") or "")) for call in calls]
     return acts_in(text_of(message))
 
 
@@ -56,6 +56,12 @@ def calls_of(message: Message) -> Sequence[Mapping[str, Any]]:
         return [call for call in cast(Sequence[Any], calls) if isinstance(call, Mapping)]
     older = message.get("function_call")
     return [cast(Mapping[str, Any], older)] if isinstance(older, Mapping) else []
+
+
+def function_of(call: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Name and arguments of a call of a tool, which stand under `function` or in the call itself."""
+    function = call.get("function")
+    return cast(Mapping[str, Any], function) if isinstance(function, Mapping) else call
 
 
 def act_in(value: Any, depth: int = DEEPEST) -> str:

@@ -11,7 +11,7 @@ import orjson
 
 from ..call import Request, text_of
 from ..task import Example
-from .acts import calls_of
+from .acts import calls_of, function_of
 
 LEAST = 20
 """Training answers that show that an argument is always copied."""
@@ -49,7 +49,7 @@ def conversation(request: Request) -> str:
     said: list[str] = []
     for message in request.messages:
         said.append(text_of(message))
-        said += [str((call.get("function") or call).get("arguments") or "") for call in calls_of(message)]
+        said += [str(function_of(call).get("arguments") or "") for call in calls_of(message)]
     return "\n".join(said)
 
 

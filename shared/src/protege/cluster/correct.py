@@ -8,7 +8,7 @@ from dataclasses import replace
 from ..errors import BadInput
 from ..task import ANY_STATE, Task
 from .identity import fresh_id
-from .steps import founding
+from .steps import founding, known_steps
 
 
 def merge(tasks: Sequence[Task], into: Task, other: Task) -> list[Task]:
@@ -33,9 +33,10 @@ def merge(tasks: Sequence[Task], into: Task, other: Task) -> list[Task]:
         merged=tuple(dict.fromkeys((*into.merged, other.id, *other.merged))),
         joined=(*into.joined, replace(other, joined=()), *other.joined),
     )
-    states = {t.state for t in rest if t.state and t.split_from == into.id}
-    kept = [t for t in rest if not (t.split_from == other.id and t.state in states)]
-    return [both, *(replace(t, split_from=into.id) if t.split_from == other.id else t for t in kept)]
+    parts = [t for t in rest if t.is_part and t.split_from in (into.id, other.id)]
+    home = {into.id: both, other.id: both}
+    by_phrase = [replace(t, split_from=into.id) for t in parts if t.phrase]
+    return [both, *(t for t in rest if t not in parts), *by_phrase, *known_steps(parts, home)]
 
 
 def undivided(tasks: Sequence[Task], task: Task) -> list[Task]:
@@ -69,9 +70,7 @@ def split(tasks: Sequence[Task], task: Task, phrase: str = "") -> list[Task]:
             joined=(),
             whole=(),
         )
-        founded = {founding(t.id, step.state): t.id for t in task.joined for step in rest if step.state}
-        ids = {fresh_id(signature, set()): task_id for signature, task_id in founded.items()}
-        return [*(replace(t, split_from=ids[t.id]) if t.id in ids else t for t in rest), own, *task.joined]
+        return [*_apart(rest, task), own, *task.joined]
     if task.is_part:
         raise BadInput(f"{task.name} is a part of another task.", "Split that one.")
     if any(other.phrase == phrase and other.split_from == task.id for other in tasks):
@@ -79,3 +78,12 @@ def split(tasks: Sequence[Task], task: Task, phrase: str = "") -> list[Task]:
     taken = {i for other in tasks for i in (other.id, *other.merged)}
     part = Task(fresh_id(f"{task.id} {phrase}", taken), "", task.kind, split_from=task.id, phrase=phrase)
     return [*tasks, part]
+
+
+def _apart(tasks: Sequence[Task], whole: Task) -> list[Task]:
+    """The tasks, with the steps of what was merged into one by hand back where they came from. A step that had become
+    part of another is found again."""
+    steps = {t.state for t in tasks if t.state and t.split_from == whole.id}
+    ids = {fresh_id(founding(t.id, state), set()): t.id for t in whole.joined for state in steps}
+    kept = [replace(t, merged=tuple(i for i in t.merged if i not in ids)) if t.state else t for t in tasks]
+    return [replace(t, split_from=ids[t.id]) if t.id in ids else t for t in kept]

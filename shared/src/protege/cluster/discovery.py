@@ -27,7 +27,7 @@ from .document import Document
 from .identity import fresh_id, identify, put_together
 from .naming import names_for
 from .states import state_of
-from .steps import Counted, kind_of, step_name, steps_of
+from .steps import Counted, kind_of, known_steps, step_name, steps_of
 from .survey import survey
 from .tally import Tally
 from .templates import templates_for
@@ -176,16 +176,19 @@ class _Counting:
         taken = {i: draft for draft in drafts for i in (draft.id, *draft.merged)}
         gone = [task for task in known if not task.is_part and task.id not in taken]
         home = {**{task.id: task for task in gone}, **taken}
-        parts = [_part(task, home[task.split_from]) for task in known if task.is_part and task.split_from in home]
         self._whole = [*drafts, *gone]
         self._sentences = {draft.id: said for draft, said in zip(drafts, sentences, strict=True)}
-        self._by_phrase = [part for part in parts if part.phrase]
-        self._steps = [part for part in parts if part.state]
+        self._by_phrase = [_part(t, home[t.split_from]) for t in known if t.phrase and t.split_from in home]
+        self._steps = known_steps(known, home)
         self._undivided = undivided
 
     def of(self, calls: Iterable[Call], confinement: Confinement) -> Discovery:
         tasks = [*self._whole, *self._by_phrase]
-        assigner, counted = Assigner(tasks), {task.id: Counted() for task in tasks}
+        assigner = Assigner(tasks)
+        states = {
+            task.id: frozenset(step.state for step in self._steps if step.split_from == task.id) for task in tasks
+        }
+        counted = {task.id: Counted(states[task.id]) for task in tasks}
         keys: dict[tuple[str, str], tuple[str, str]] = {}  # each pair is held once, however many calls it has
         placed: dict[str, tuple[str, str] | None] = {}
         for call in calls:

@@ -10,11 +10,12 @@ alone, nine states have 80 calls or more of 2,848.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..call import Message, Request
-from ..chat.acts import acts_of, calls_of, plain_name
+from ..chat.acts import acts_of, calls_of, function_of, plain_name
 from ..chat.results import is_error
 
 OPENING = "opening"
@@ -41,13 +42,14 @@ def state_of(request: Request) -> str:
     results = [message for message in newer if message.get("role") in ("tool", "function")]
     if last < 0 and not results:
         return OPENING
-    turn = messages[last] if last >= 0 else {}
-    asked = acts_of(turn)
+    turns = _turns_up_to(messages, last) if results else messages[last : last + 1]
+    asked = [name for turn in turns for name in acts_of(turn)]
     if not results and not asked:
         pending = _pending(messages, last)
         return f"{REPLY} {AFTER} {pending}" if pending else REPLY
-    names = _named(results, turn) or asked
-    failed = any(is_error(message, LONGEST_ERROR) for message in (results if results or calls_of(turn) else newer))
+    calls = [call for turn in turns for call in calls_of(turn)]
+    names = _named(results, calls) or asked
+    failed = any(is_error(message, LONGEST_ERROR) for message in (results if results or calls else newer))
     after = f"{AFTER} {_listed(names)}".rstrip()
     return f"{after}, {FAILED}" if failed else after
 
@@ -55,6 +57,14 @@ def state_of(request: Request) -> str:
 def _last_turn(messages: Sequence[Message], before: int) -> int:
     """Where the assistant's last turn before this place stands; -1 without one."""
     return next((at for at in range(before - 1, -1, -1) if messages[at].get("role") == "assistant"), -1)
+
+
+def _turns_up_to(messages: Sequence[Message], last: int) -> list[Message]:
+    """The assistant's turns that end at this place with nothing between them: some APIs write each call, and the words
+    beside it, as a turn of its own. `LOOKED_AT` of them at most, oldest first."""
+    before = (messages[at] for at in range(last, -1, -1))
+    turns = itertools.takewhile(lambda turn: turn.get("role") == "assistant", before)
+    return list(itertools.islice(turns, LOOKED_AT))[::-1]
 
 
 def _pending(messages: Sequence[Message], at: int) -> str:
@@ -69,14 +79,16 @@ def _pending(messages: Sequence[Message], at: int) -> str:
     return ""
 
 
-def _named(results: Sequence[Message], turn: Message) -> list[str]:
-    """The names of the tools that these results are of: their own, else those of the calls with their ids."""
-    by_id = {str(call.get("id")): call for call in calls_of(turn)}
+def _named(results: Sequence[Message], calls: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The names of the tools that these results are of: their own, else those of the calls with their ids. Empty unless
+    all are known."""
+    by_id = {str(call["id"]): call for call in calls if call.get("id") is not None}
     names: list[str] = []
     for result in results:
         call: Mapping[str, Any] = by_id.get(str(result.get("tool_call_id"))) or {}
-        names.append(plain_name(str(result.get("name") or (call.get("function") or call).get("name") or "")))
-    return [name for name in names if name]
+        own = result.get("name") or result.get("tool_name")
+        names.append(plain_name(str(own or function_of(call).get("name") or "")))
+    return names if all(names) else []
 
 
 def _listed(names: Iterable[str]) -> str:

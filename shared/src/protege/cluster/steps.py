@@ -23,18 +23,19 @@ GOES_ON = 0.5
 ACTS = 0.1
 """… and at least this share of its answers calls tools, or is JSON. A mere chat has no easy steps."""
 MOST_STATES = 300
-"""Of one task are counted; calls of others stay with the rest."""
+"""Of one task are counted beside those of its known steps; calls of others stay with the rest."""
 
 
 @dataclass(slots=True)
 class Counted:
-    """A task's calls, by the state that they show."""
+    """A task's calls, by the state that they show. known: the states of its known steps."""
 
+    known: Collection[str] = ()
     by_state: dict[str, Tally] = field(default_factory=dict[str, Tally])
 
     def add(self, state: str, call: Call) -> str:
         """Count a call; the state under which it was counted."""
-        if state not in self.by_state and len(self.by_state) >= MOST_STATES:
+        if state not in self.by_state and state not in self.known and len(self.by_state) >= MOST_STATES:
             state = ""
         self.by_state.setdefault(state, Tally()).add(call)
         return state
@@ -56,13 +57,13 @@ def steps_of(
 ) -> list[Task]:
     """The steps of a conversation, without names and figures; the known ones live on, however few calls they have.
 
-    known: tasks of the last discovery. taken: ids that no new step may get. undivided: ids of tasks that get no new
-    steps.
+    known: the steps of the last discovery (`known_steps`). taken: ids that no new step may get. undivided: ids of tasks
+    that get no new steps, or of tasks that became part of them.
     """
     if ANY_STATE in task.whole:
         return []
-    steps = {part.state: part for part in known if part.state and part.split_from == task.id}
-    new = _new_states(counted) if task.id not in undivided else ()
+    steps = {part.state: part for part in known if part.split_from == task.id}
+    new = () if any(i in undivided for i in (task.id, *task.merged)) else _new_states(counted)
     ids = {*taken, *(part.id for part in steps.values())}
     for state in new:
         if state not in steps:
@@ -73,6 +74,28 @@ def steps_of(
         for state, part in sorted(steps.items())
         if state not in task.whole
     ]
+
+
+def known_steps(known: Sequence[Task], home: Mapping[str, Task]) -> list[Task]:
+    """The steps among the known tasks, each a part of what the task that it was a part of has become.
+
+    Where several tasks have become one, a state has one step: that of the task whose id lives on, else the largest. The
+    others become part of it.
+
+    home: by the id of a task, what it has become.
+    """
+    steps = [task for task in known if task.state and task.split_from in home]
+    steps.sort(key=lambda step: (home[step.split_from].id != step.split_from, -step.calls, step.id))
+    one: dict[tuple[str, str], Task] = {}
+    for step in steps:
+        place = home[step.split_from].id, step.state
+        one[place] = with_merged(one[place], step) if place in one else replace(step, split_from=place[0])
+    return list(one.values())
+
+
+def with_merged(step: Task, other: Task) -> Task:
+    """A step that another has become part of."""
+    return replace(step, merged=tuple(dict.fromkeys((*step.merged, other.id, *other.merged))))
 
 
 def founding(task_id: str, state: str) -> str:

@@ -41,8 +41,9 @@ def _discover(workspace: Workspace, known: Sequence[Task], progress: Progress | 
 
 
 def _answered(workspace: Workspace) -> set[str]:
-    """The ids of tasks that specialists answer. They are not divided: their calls would go back to the teacher."""
-    return {specialist.task_id for specialist in workspace.specialists() if specialist.answers}
+    """The ids of tasks that specialists answer, or are shown in the shadow to answer. They are not divided: their calls
+    would go back to the teacher, and what was certified would be of other calls."""
+    return {s.task_id for s in workspace.specialists() if s.answers or s.state == "shadow"}
 
 
 def _readable(workspace: Workspace) -> Callable[[], Iterator[Call]]:
