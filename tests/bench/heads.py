@@ -148,6 +148,7 @@ def measured(rows: Sequence[Shown], seed: int, count: int, name: str, embeds: An
         write(head, Path(folder) / FILE)
         body = (Path(folder) / FILE).read_bytes()
     served = read(body)
+    assert isinstance(served, Head)
     judged = answered(served, test, embeds)
     right, sure = [one.agreed for one in judged], [(one.features or {})["sum"] for one in judged]
     certified, kept, wrong = divided(judged, seed)

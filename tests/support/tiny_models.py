@@ -95,7 +95,9 @@ def tokenizer() -> Any:
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
-    made = Tokenizer(models.BPE({t: i for i, t in enumerate(vocabulary())}, [tuple(m.split()) for m in MERGES]))
+    made = Tokenizer(
+        models.BPE({t: i for i, t in enumerate(vocabulary())}, [(a, b) for a, b in map(str.split, MERGES)])
+    )
     made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     made.decoder = decoders.ByteLevel()
     made.add_special_tokens([AddedToken(text, special=True) for text in SPECIAL])

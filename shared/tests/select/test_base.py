@@ -144,6 +144,12 @@ def test_noise_in_the_head_is_refused_and_never_crashes(write_gguf: Write, tmp_p
             assert error.remedy
 
 
+@pytest.mark.parametrize("count", [1_001, 65_535, "many"])
+def test_more_blocks_than_any_model_has_are_refused(write_gguf: Write, count: object) -> None:
+    with pytest.raises(BaseModelError, match="no number of blocks"):
+        load_base(write_gguf(extra={"other.block_count": count}))
+
+
 def test_lora_weights_are_no_base(write_gguf: Write) -> None:
     with pytest.raises(BaseModelError, match="holds LoRA weights"):
         load_base(write_gguf(extra={"general.type": "adapter", "adapter.type": "lora"}))
@@ -246,4 +252,52 @@ def test_a_folder_without_whole_weights_is_refused(folder: Path) -> None:
 def test_a_damaged_config_is_refused(folder: Path) -> None:
     (folder / "config.json").write_text("{")
     with pytest.raises(BaseModelError, match=r"config.json is damaged"):
+        load_base(folder)
+
+
+ODD: dict[str, tuple[object, ...]] = {
+    "config.json": (
+        {"text_config": "x"},
+        {"text_config": [1]},
+        {"model_type": "own", "max_position_embeddings": "x"},
+        {"eos_token_id": [[]]},
+    ),
+    "tokenizer_config.json": (
+        {"chat_template": "x", "added_tokens_decoder": 5},
+        {"chat_template": "x", "added_tokens_decoder": {"a": {}}},
+        {"chat_template": "x", "added_tokens_decoder": {"1": 1}},
+        {"chat_template": [1]},
+    ),
+    "generation_config.json": ({"eos_token_id": {}},),
+    "tokenizer.json": ({"added_tokens": True}, {"added_tokens": [{}]}, {"added_tokens": [{"id": None, "content": 1}]}),
+    "model.safetensors": (
+        [],
+        "x",
+        {"w": 1},
+        {"w": {"shape": None, "data_offsets": [0, 0]}},
+        {"w": {"shape": [-1], "data_offsets": [0, 0]}},
+        {"w": {"shape": [1], "data_offsets": "x"}},
+        {"w": {"shape": ["x"], "data_offsets": [0, 0]}},
+    ),
+}
+
+
+@pytest.mark.parametrize(("file", "content"), [(file, content) for file, odd in ODD.items() for content in odd])
+def test_values_that_no_model_has_are_refused_and_never_crash(folder: Path, file: str, content: object) -> None:
+    if file == "tokenizer.json":  # it is looked into where the other has no tokens
+        (folder / "tokenizer_config.json").write_text('{"chat_template": "x"}')
+    if file == "config.json":
+        (folder / "generation_config.json").unlink()
+    body = json.dumps(content).encode()
+    if file == "model.safetensors":
+        body = struct.pack("<Q", len(body)) + body
+    (folder / file).write_bytes(body)
+    with pytest.raises(BaseModelError) as refused:
+        load_base(folder)
+    assert refused.value.remedy
+
+
+def test_a_template_that_is_no_text_is_refused(folder: Path) -> None:
+    (folder / "chat_template.jinja").write_bytes(b"\xff\xfe")
+    with pytest.raises(BaseModelError, match="UnicodeDecodeError"):
         load_base(folder)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
 from protege.errors import BadInput, BaseModelError
 from protege.select import Means, catalogue, families, family_of, find_bases, load_base, table, way_of, ways_of
-from protege.select.ways import WAYS, converter
+from protege.select.ways import WAYS, converter, own_code
 from protege.specialist import Base
 from tiny_models import CONFIGS, GGUF_NAMES
 
@@ -20,9 +21,9 @@ NOTHING = Means(vllm=False, ollama="", converter="")
 EVERYTHING = Means(vllm=True, ollama="0.24.0", converter="/opt/convert_hf_to_gguf.py")
 
 
-def folder(model_type: str, name: str = "some-model", **changes: object) -> Base:
+def folder(model_type: str, name: str = "some-model", **changes: Any) -> Base:
     base = Base(name, "/nowhere", "d", "huggingface", model_type, "Apache-2.0", 512, "{{ x }}")
-    return replace(base, **changes)  # type: ignore[arg-type]
+    return replace(base, **changes)
 
 
 def test_the_five_models_of_the_paper_have_a_row_each_and_the_families_asked_for_too() -> None:
@@ -154,3 +155,19 @@ def test_families_are_told_apart_by_name_first() -> None:
     ):
         found = family_of(folder(model_type, name))
         assert found is not None and found.name == family
+
+
+@pytest.mark.parametrize(
+    ("config", "names"),
+    [
+        ({"auto_map": {"AutoModel": "own.Own", "AutoTokenizer": ["other.Tok", None]}}, "(other.py, own.py)"),
+        ({"auto_map": "x"}, "(auto_map)"),
+        ({"auto_map": [1]}, "(auto_map)"),
+        ([], None),
+        ({"auto_map": {}}, None),
+    ],
+)
+def test_the_files_of_code_that_a_folder_needs_are_named(config: object, names: str | None, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_bytes(orjson.dumps(config))
+    told = own_code(folder("my-own", path=str(tmp_path)))
+    assert (told is None) if names is None else (told is not None and names in told)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import math
+import shutil
+import struct
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,11 +21,13 @@ from protege.curate import Curated
 from protege.errors import BaseModelError
 from protege.gguf.header import read_header
 from protege.gguf.same import difference
+from protege.select import untrained
 from protege.select.base import load_base
 from protege.select.pairing import paired
 from protege.specialist import Base
 from protege.task import Task
 from protege.tune import TuneSettings, tune
+from protege.tune.model import load_model, load_tokenizer
 from tiny_models import CONFIGS, to_gguf, write_folder
 
 TEN = TuneSettings(
@@ -165,6 +169,8 @@ def test_a_gguf_file_of_another_model_is_told_from_the_same_one_quantised(make_p
     others = {
         "tuned-norm": lambda name, value: value + 0.01 if name.endswith("layers.1.input_layernorm.weight") else value,
         "tuned-embedding": lambda name, value: value + 0.1 if "embed_tokens" in name else value,
+        "nan-norm": lambda name, value: value * math.nan if name.endswith("model.norm.weight") else value,
+        "nan-embedding": lambda name, value: value * math.nan if "embed_tokens" in name else value,
     }
     for name, change in others.items():
         file = changed(folder, tmp_path / f"{name}.gguf", change)
@@ -174,6 +180,56 @@ def test_a_gguf_file_of_another_model_is_told_from_the_same_one_quantised(make_p
     assert "ffn" in str(difference(to_gguf(wider, tmp_path / "wider.gguf"), folder))
     deeper = write_folder(tmp_path / "deeper", "qwen2", num_hidden_layers=3)
     assert "blk.2" in str(difference(to_gguf(deeper, tmp_path / "deeper.gguf"), folder))
+
+
+def test_a_file_that_announces_what_no_model_has_is_told_and_never_crashes(make_pair: MakePair, tmp_path: Path) -> None:
+    base = make_pair("llama")
+    good = Path(base.gguf).read_bytes()
+    for key in (b"llama.block_count", b"llama.attention.head_count"):
+        file = tmp_path / "odd.gguf"
+        file.write_bytes(good.replace(struct.pack("<Q", len(key)) + key, struct.pack("<Q", len(key)) + key[:-1] + b"X"))
+        with pytest.raises(BaseModelError, match="tells no"):
+            difference(file, Path(base.path))
+    empty = tmp_path / "empty"
+    shutil.copytree(base.path, empty)
+    weights = (empty / "model.safetensors").read_bytes()
+    (length,) = struct.unpack_from("<Q", weights)
+    head = orjson.loads(weights[8 : 8 + length])
+    head["model.norm.weight"] |= {"shape": [0], "data_offsets": [0, 0]}
+    body = orjson.dumps(head)
+    (empty / "model.safetensors").write_bytes(struct.pack("<Q", len(body)) + body + weights[8 + length :])
+    at = good.index(b"output_norm.weight") + len("output_norm.weight") + 4
+    (tmp_path / "empty.gguf").write_bytes(good[:at] + bytes(8) + good[at + 8 :])
+    assert difference(tmp_path / "empty.gguf", empty) == "output_norm.weight is empty"
+
+
+def test_weights_that_are_pickled_are_not_read(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "pickled", "llama")
+    (folder / "model.safetensors").rename(folder / "weights.safetensors")
+    torch.save({}, folder / "pytorch_model.bin")
+    base = load_base(folder)
+    for load in (lambda: untrained.load(base), lambda: load_model(base, torch.float32)):
+        with pytest.raises(BaseModelError, match="cannot"):
+            load()
+
+
+@pytest.mark.parametrize(
+    ("file", "changes"),
+    [
+        ("config.json", {"tie_word_embeddings": []}),
+        ("tokenizer.json", {"model": 5}),
+        ("tokenizer_config.json", {"tokenizer_class": []}),
+        ("generation_config.json", {"pad_token_id": "x"}),
+    ],
+)
+def test_a_folder_that_the_libraries_cannot_load_is_refused(file: str, changes: dict[str, Any], tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "odd", "llama")
+    document = orjson.loads((folder / file).read_bytes())
+    (folder / file).write_bytes(orjson.dumps({**document, **changes}))
+    with pytest.raises(BaseModelError):
+        untrained.load(load_base(folder))
+    with pytest.raises(BaseModelError):
+        load_tokenizer(load_base(folder)) if "tokenizer" in file else load_model(load_base(folder), torch.float32)
 
 
 def test_a_gguf_file_that_changed_since_is_refused_before_any_work(

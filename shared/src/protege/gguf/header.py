@@ -28,6 +28,8 @@ MOST_PAIRS, MOST_TENSORS = 10_000, 100_000
 """Real models have some 40 pairs and up to a few thousand tensors."""
 MOST_DIMENSIONS = 8
 """llama.cpp has at most 4."""
+MOST_BLOCKS = 1_000
+"""Llama 3.1 405B has 126. Whoever reads a model makes something for each block that it announces."""
 MOST_LEVELS = 4
 """Of arrays in arrays; real models have one."""
 MOST_ELEMENTS = 1 << 21
@@ -140,6 +142,8 @@ def _check_types(metadata: Mapping[str, Any]) -> None:
             raise _Unlikely(f"{key} is no text")
         if (name in _COUNTS or name.endswith("_token_id")) and not _is_count(value):
             raise _Unlikely(f"{key} is no count")
+        if name == "block_count" and not (_is_count(value) and value <= MOST_BLOCKS):
+            raise _Unlikely(f"{key} is no number of blocks, at most {MOST_BLOCKS:,}")
         if key in _LISTS and not (isinstance(value, list | array) and set(map(type, value)) <= {_LISTS[key]}):
             raise _Unlikely(f"{key} is no list of {_LISTS[key].__name__}")
 

@@ -45,7 +45,8 @@ _MAMBA: Mapping[str, str] = {
 class Names:
     """The names and layouts of one base's tensors.
 
-    metadata: of its GGUF file. Raises BaseModelError for an architecture that is not supported.
+    metadata: of its GGUF file. Raises BaseModelError for an architecture that is not supported, and where its numbers
+    of blocks and heads are not told.
     """
 
     def __init__(self, metadata: Mapping[str, Any]) -> None:
@@ -56,13 +57,19 @@ class Names:
                 f"Choose a base of {', '.join(sorted(SUPPORTED))}.",
             )
         known = {name: arch for arch, name in gguf.MODEL_ARCH_NAMES.items()}[self.architecture]
-        self._map = gguf.get_tensor_name_map(known, int(metadata[f"{self.architecture}.block_count"]))
+        self._map = gguf.get_tensor_name_map(known, self._count(metadata, "block_count"))
         self._groups = int(metadata.get(f"{self.architecture}.ssm.group_count") or 1)
         self._heads: dict[str, int] = {}
         if self.architecture in _PERMUTED:
-            heads = int(metadata[f"{self.architecture}.attention.head_count"])
+            heads = self._count(metadata, "attention.head_count")
             both = int(metadata.get(f"{self.architecture}.attention.head_count_kv") or heads)
             self._heads = {"attn_q": heads, "attn_k": both}
+
+    def _count(self, metadata: Mapping[str, Any], key: str) -> int:
+        count = metadata.get(f"{self.architecture}.{key}")
+        if not isinstance(count, int | np.integer) or not count:
+            raise BaseModelError(f"The GGUF file tells no {key}.", "Fetch it again.")
+        return int(count)
 
     @classmethod
     def of(cls, reader: GGUFReader) -> Names:

@@ -66,6 +66,8 @@ def _other_shapes(header: Header, weights: FolderWeights, names: Names, mapped: 
         info = header.tensors.get(name)
         if info is not None and _size(name, info.shape) != _size(name, weights.shape(parameter)):
             return f"{name} is {info.shape} there and {weights.shape(parameter)} in the folder"
+        if info is not None and not info.elements:
+            return f"{name} is empty"
     return None
 
 
@@ -95,6 +97,7 @@ def _vocabulary(folder: Path) -> dict[str, int]:
         return {}
 
 
+@np.errstate(invalid="ignore", over="ignore")  # what is no number is told as a difference
 def _other_values(
     path: Path, header: Header, weights: FolderWeights, names: Names, mapped: dict[str, str]
 ) -> str | None:
@@ -106,7 +109,7 @@ def _other_values(
         if len(_size("", weights.shape(parameter))) == 1:
             ours = names.to_gguf(name, weights[parameter]).reshape(-1)
             theirs = _rows(stored, info, 0, info.shape[0]).reshape(-1)
-            if np.abs(ours - theirs).max() > VECTOR_ERROR * max(np.abs(ours).max(), 1e-6):
+            if not np.abs(ours - theirs).max() <= VECTOR_ERROR * max(np.abs(ours).max(), 1e-6):  # nor NaN
                 return f"{name} has other values there"
         elif (error := _error(stored, info, weights, names, name, parameter)) is not None:
             return f"{name} differs by {error:.0%} there, more than {_kind(info)} explains"
@@ -126,7 +129,7 @@ def _error(
         ours, theirs = weights.rows(parameter, first, ROWS), _rows(stored, info, first, ROWS)
         size = float(np.sqrt(np.mean(ours**2)))
         error = float(np.sqrt(np.mean((ours - theirs) ** 2))) / max(size, 1e-9)
-        if size > 0 and error > most:
+        if not error <= most:  # nor NaN
             return error
     return None
 

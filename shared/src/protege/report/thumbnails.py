@@ -79,8 +79,8 @@ def thumbnail(path: Path) -> bytes | None:
     from PIL import Image  # an extra: only who wants to see images needs it
 
     try:
-        with warnings.catch_warnings(), Image.open(path, formats=FORMATS) as image:
-            warnings.simplefilter("ignore")  # of files that are not as they should be; they are shown or not
+        # Warnings tell of files that are not as they should be; they are shown or not.
+        with warnings.catch_warnings(action="ignore"), Image.open(path, formats=FORMATS) as image:
             if max(image.size) < LEAST_TIMES or image.width * image.height > MOST_PIXELS:
                 return None
             return _reduced(image, Image.Resampling.BOX)

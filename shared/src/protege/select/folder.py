@@ -24,8 +24,17 @@ _AGAIN = "Fetch the whole snapshot again: hf download ORGANISATION/MODEL"
 def load_folder(folder: Path) -> Base:
     """Read what the folder holds.
 
-    Raises BaseModelError if there are no weights or no chat template, or if a file is cut off or damaged.
+    Raises BaseModelError if there are no weights or no chat template, or if a file is cut off, damaged, or holds
+    values that no model has.
     """
+    try:
+        return _read(folder)
+    except (AttributeError, LookupError, OSError, OverflowError, TypeError, ValueError) as error:
+        # A folder may come from anywhere: each value in its files may be of any type.
+        raise BaseModelError(f"The folder {folder} is damaged, or no model ({type(error).__name__}).", _AGAIN) from None
+
+
+def _read(folder: Path) -> Base:
     config = _json(folder / "config.json")
     text = config.get("text_config") or config
     tokenizer = _json(folder / "tokenizer_config.json")
@@ -132,4 +141,6 @@ def _parameters(file: Path) -> int:
         raise BaseModelError(
             f"{file} is cut off: its tensors need {end:,} bytes, the file has {file.stat().st_size:,}.", _AGAIN
         )
+    if any(type(size) is not int or size < 0 for tensor in tensors for size in tensor["shape"]):
+        raise ValueError("a size that is none")
     return sum(math.prod(tensor["shape"]) for tensor in tensors)

@@ -27,14 +27,15 @@ def load(base: Base) -> tuple[Any, Any]:
     path = Path(base.path)
     gguf = base.format == "gguf"
     source: dict[str, Any] = {"gguf_file": path.name} if gguf else {}
-    weights = {**source, "quantization_config": GgufConfig(dequantize=True)} if gguf else source
+    # Other files of weights are pickles, and the base's digest is not over them.
+    weights = {**source, "quantization_config": GgufConfig(dequantize=True)} if gguf else {"use_safetensors": True}
     folder = path.parent if gguf else path
     try:
         # The loader draws bars of its own, which no setting turns off.
         with contextlib.redirect_stderr(io.StringIO()), read_once() if gguf else contextlib.nullcontext():
             tokenizer = AutoTokenizer.from_pretrained(folder, **_CLOSED, **source)
             model = AutoModelForCausalLM.from_pretrained(folder, dtype=_dtype(), **_CLOSED, **weights)
-    except (ValueError, KeyError, OSError, RuntimeError, NotImplementedError) as error:
+    except Exception as error:  # of a damaged file the libraries raise whatever, also bare exceptions
         raise BaseModelError(
             f"transformers cannot load {base.path}: {type(error).__name__}: {error}", "Choose another base."
         ) from error

@@ -192,10 +192,13 @@ def own_code(base: Base) -> str | None:
         config = orjson.loads((Path(base.path) / "config.json").read_bytes())
     except (OSError, orjson.JSONDecodeError):
         return None
-    files = sorted({str(place).partition(".")[0] for place in (config.get("auto_map") or {}).values()})
-    if base.architecture in model_types() or not files:
+    places = config.get("auto_map") if isinstance(config, dict) else None
+    if base.architecture in model_types() or not places:
         return None
-    return f"it needs code of its own ({', '.join(files)}.py), which is never run"
+    named = places.values() if isinstance(places, dict) else ()
+    classes = [name for place in named for name in (place if isinstance(place, list) else [place]) if name]
+    files = sorted({f"{str(name).partition('.')[0]}.py" for name in classes})
+    return f"it needs code of its own ({', '.join(files) or 'auto_map'}), which is never run"
 
 
 def _unknown(base: Base) -> Family:

@@ -62,7 +62,7 @@ def load_model(base: Base, dtype: torch.dtype, **options: Any) -> PreTrainedMode
             loaded = AutoModelForCausalLM.from_pretrained(
                 **_where(base), dtype=dtype, output_loading_info=True, **NO_CODE, **options
             )
-        except (ValueError, OSError, KeyError, RuntimeError) as error:
+        except Exception as error:  # of a damaged file the libraries raise whatever
             raise BaseModelError(f"{base.path} cannot be loaded ({type(error).__name__}).", _AGAIN) from error
     model, loading = loaded
     if loading["missing_keys"] or loading["mismatched_keys"]:
@@ -81,7 +81,7 @@ def load_tokenizer(base: Base) -> PreTrainedTokenizerBase:
     with quiet(), reading(base):
         try:
             return AutoTokenizer.from_pretrained(**_where(base), **NO_CODE)
-        except (ValueError, OSError, KeyError) as error:
+        except Exception as error:  # as above; tokenizers raises bare exceptions
             raise BaseModelError(f"{base.path} holds no tokenizer that is known here.", _AGAIN) from error
 
 
