@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 FIGURES = {
     "tuning": {"seconds": 350.0},
-    "evaluation": {"n": 100, "latency_p50_ms": 36.0},
+    "evaluation": {"n": 250, "latency_p50_ms": 36.0},
     "certificate": {"n": 150},
     "certified_coverage": 0.5,
 }

@@ -15,7 +15,7 @@ from protege.common.progress import Silent
 from protege.curate import Curated, CurateSettings, curate
 from protege.errors import BaseModelError, NotClosed
 from protege.heads import NGRAMS, read
-from protege.heads.conversation import Conversation, shape
+from protege.heads.conversation import LONGEST, Conversation, leaves, shape
 from protege.heads.pointer import MAGIC, to_bytes
 from protege.specialist import Base, Specialist
 from protege.task import Task, Template, TemplatePart
@@ -117,6 +117,31 @@ def test_what_is_not_compared_is_as_the_assistant_wrote_it_last() -> None:
     assert answer["actions"] == json.loads(new.answer)["actions"]
     assert answer["state"] == {"memory": "note 77 of 5929", "seen": []} and list(answer) == ["state", "actions"]
     assert learnt.answer(new.prompt.replace("note 77", "\\u0000")).text  # a text that looks like a gap carries nothing
+
+
+def clicks(n: int, clicked: str = "", memory: str = "none") -> Shown:
+    prompt = render(NGRAMS, as_messages([{"role": "user", "content": f"Page {n}: take A{n:03} now"}]))
+    return Shown(prompt, json.dumps({"memory": memory, "action": {"click": clicked or f"A{n:03}"}}), str(n))
+
+
+def test_an_answer_that_holds_what_stands_for_a_gap_is_not_written() -> None:
+    learnt = taught([clicks(n, memory="\0") for n in range(40)], fields="action")
+    assert [act.template for act in learnt.acts] == [""] and read(to_bytes(learnt)) == learnt
+
+
+def test_what_cannot_be_pointed_at_counts_as_wrong() -> None:
+    rows = [pointer._read(clicks(n, "" if n % 10 else "Z999"), "action") for n in range(40)]
+    with Silent().step("", 1) as bar:
+        _, figures = pointer._taught(rows, *pointer._kinds(rows), bar)
+    assert figures["agreement_left_out"] == 0.9
+
+
+def test_long_keys_are_read_at_their_end() -> None:
+    deep = json.loads('{"name":' * 300 + "[1,2]" + "}" * 300)
+    for value in ({"k" * 30_000: {"id": [1, 2]}}, deep):
+        told = list(leaves(value))
+        assert [text for _, text in told] == ["1", "2"] and {len(path) for path, _ in told} == {LONGEST}
+        assert told[0][0].endswith(("k.id[]", "name.name[]"))
 
 
 def test_the_file_is_the_same_each_time_and_is_checked(learnt: pointer.Pointer) -> None:

@@ -39,9 +39,8 @@ class Answered:
     message: Message | None
     """The assistant message in OpenAI chat form; None if the answer cannot be kept."""
     fault: str
-    """Why there is no message: "cut off", "invalid structure", "free text", "made up" (an
-    argument that is copied elsewhere), "refusal" or
-    "repetition"; empty if there is one."""
+    """Why there is no message: "cut off", "invalid structure", "free text" (where tools are called), "made up" (an
+    argument that the teacher always copied), "refusal" or "repetition"; empty if there is one."""
     confidence: float | None
     """0 to 1; None without a message."""
     latency_ms: float

@@ -17,6 +17,7 @@ from ..errors import CannotRender
 from ..specialist import Base, PromptForm
 from ..task import Task, Template
 from .answer import history_text
+from .results import RESULT
 
 
 def messages_for(task: Task, request: Request, form: PromptForm) -> tuple[Message, ...]:
@@ -88,7 +89,7 @@ def _plain(message: Message) -> tuple[str, str]:
     if role == "assistant":
         return "assistant", history_text(message)
     if role in ("tool", "function"):
-        return "user", f"Result: {content or ''}"
+        return "user", f"{RESULT}{content or ''}"
     return ("system" if role == "developer" else role), content or ""
 
 

@@ -1,4 +1,4 @@
-"""What a tool answered: whether it is an error."""
+"""What a tool answered: how a specialist is shown it, and whether it is an error."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from typing import Any, cast
 import orjson
 
 from ..call import Message, text_of
+
+RESULT = "Result: "
+"""What it begins with in a prompt, where it is the user's turn."""
 
 _ERROR = re.compile(
     r"\s*(?:[\w.]*(?:error|exception)\s*(?:[:!]|$)|error (?:executing|invoking|calling|running|while|during)\b"

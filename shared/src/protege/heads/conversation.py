@@ -13,14 +13,13 @@ from typing import Any, cast
 import orjson
 
 from ..chat.acts import act_in
+from ..chat.results import RESULT
 from .features import ROLE, TURN
 
-RESULT = "Result: "
-"""What a tool's answer begins with, as `chat.prompt` shows it."""
 MOST_FOUND = 4_000
 """Texts of a prompt, the newest first, that are looked at."""
 LONGEST = 200
-"""Characters of a text that an argument may copy."""
+"""Characters of a text that an argument may copy, and of the keys that lead to it."""
 LINE_WORDS = 12
 
 _TOKEN = re.compile(r"[^\s,;()<>{}\[\]\"'“”‘’`*=|]+")
@@ -131,15 +130,16 @@ def shape(text: str) -> str:
 
 
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """Each text and number in JSON, with the keys that lead to it."""
+    """Each text and number in JSON, with the keys that lead to it: `LONGEST` characters of them, the last ones."""
     stack: list[tuple[str, Any]] = [(path, value)]
     while stack:
         path, value = stack.pop()
         if isinstance(value, Mapping):
             fields = cast(Mapping[str, Any], value)
-            stack += [(f"{path}.{key}" if path else key, fields[key]) for key in reversed(list(fields))]
+            stack += [((f"{path}.{key}" if path else key)[-LONGEST:], fields[key]) for key in reversed(list(fields))]
         elif isinstance(value, list):
-            stack += [(f"{path}[]", item) for item in reversed(cast(list[Any], value))]
+            inner = f"{path}[]"[-LONGEST:]
+            stack += [(inner, item) for item in reversed(cast(list[Any], value))]
         elif isinstance(value, str):
             yield path, value
         elif isinstance(value, int | float) and not isinstance(value, bool):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -141,9 +142,10 @@ def candidates(found: Sequence[Found], gap: Gap, conversation: Conversation, act
 def course(conversation: Conversation, found: Sequence[Found]) -> Marks:
     """The features by which an action is chosen: the course of the conversation, and what was said last."""
     names = [name for name, _ in conversation.acts]
+    times = Counter(names)
     parts = conversation.parts
     structure = {"bias", *(f"{n} {name}" for n, name in enumerate(reversed(names[-3:])))}
-    structure |= {f"ever {name}" for name in names} | {f"twice {name}" for name in names if names.count(name) > 1}
+    structure |= {f"ever {name}" for name in times} | {f"twice {name}" for name in times if times[name] > 1}
     structure.add(f"last by {parts[-1].who}" if parts else "empty")
     structure.add(f"users {min(4, sum(part.who == 'user' for part in parts))}")
     fresh: dict[str, int] = {}

@@ -75,8 +75,7 @@ def cost_of(workspace: Workspace, task: Task, power: Power, models: tuple[str, .
     evaluation: Mapping[str, Any] = figures["evaluation"]
     latency_ms = float(evaluation["latency_p50_ms"] or 0.0)
     tuning_s = float((figures.get("tuning") or {}).get("seconds") or 0.0)
-    asked = int(evaluation["n"]) + int(figures["certificate"]["n"])
-    evaluation_s = asked * latency_ms / 1000
+    evaluation_s = int(evaluation["n"]) * latency_ms / 1000  # the certificate's calls are among these
     audited = audit_rate(workspace, specialist)
     kept = float(figures["certified_coverage"]) * (1 - audited)
     once_usd = (tuning_s + evaluation_s) / 3600 * MACHINE_USD_PER_HOUR

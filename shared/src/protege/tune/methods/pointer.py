@@ -124,22 +124,26 @@ def _taught(
 
 
 def _gap(rows: Sequence[Row], place: Place) -> tuple[Gap, list[int]]:
-    """The gap at a place, and the rows whose text is not pointed at by weights that did not see the row."""
+    """The gap at a place, and the rows whose text is not among the candidates, or is not pointed at by weights that did
+    not see the row."""
     values = [row.leaves[place] for row in rows]
     quoted = any(isinstance(value, str) for value in values)
     texts = [_text(value) for value in values]
     empty = Gap(quoted, frozenset(map(shape, texts)), {})
     asked: list[logit.Asked] = []
     places: list[int] = []
+    wrong: list[int] = []
     for n in range(0, len(rows), -(-len(rows) // MOST_POINTED)):
         row, text = rows[n], texts[n]
         told = candidates(row.conversation.found(), empty, row.conversation, row.name)
         if (at := next((i for i, (other, _) in enumerate(told) if other == text), None)) is not None:
             asked.append(([marks for _, marks in told], at))
             places.append(n)
+        else:
+            wrong.append(n)
     weights, held_out = logit.pointing(asked)
-    hit = {places[n] for n, (logs, (_, at)) in enumerate(zip(held_out, asked, strict=True)) if logs.argmax() == at}
-    return Gap(quoted, empty.shapes, weights), [n for n in places if n not in hit]
+    wrong += [n for n, logs, (_, at) in zip(places, held_out, asked, strict=True) if logs.argmax() != at]
+    return Gap(quoted, empty.shapes, weights), wrong
 
 
 def _kinds(rows: Sequence[Row]) -> tuple[list[Kind], list[int]]:
@@ -181,6 +185,8 @@ def _written(rows: Sequence[Row], numbers: Sequence[int], places: Sequence[Place
         first = rows[those[0]]
         carried, text = _with_carried([rows[n].whole for n in those], first.value, template)
         order = tuple(place for place in places if place in gaps)
+        if text.count(GAP) != len(order):  # the answers themselves hold what stands for a gap
+            continue
         kinds |= {numbers[n]: Kind(first.name, text, order, carried) for n in those}
     return kinds
 
