@@ -137,6 +137,29 @@ def test_a_task_that_is_here_takes_it_as_its_next_version(
     assert (arrived.task_id, arrived.name, len(there.tasks())) == ("own", "paints-v4", 2)
 
 
+def test_the_specialist_of_a_step_goes_to_that_step_alone_and_copies_as_it_did(
+    here: tuple[Workspace, Base], there: Workspace, tmp_path: Path
+) -> None:
+    workspace, _ = here
+    [task], head = workspace.tasks(), workspace.specialists()[1]
+    with contextlib.closing(Workspace(tmp_path / "steps")) as stepped:
+        stepped.save_tasks([replace(task, id="step", split_from="colours", state="after find")], {})
+        folder = stepped.specialist_folder(head)
+        shutil.copytree(workspace.specialist_folder(head), folder)
+        file = export(stepped, replace(head, task_id="step", copied=("find.id",)), tmp_path / "step.protege")
+    whole = replace(task, id="whole")
+    there.save_tasks([whole], {})
+    with pytest.raises(BadInput, match="is a step of a conversation"):
+        arrive(there, file)
+    assert not there.specialists() and not list((there.home / "specialists").glob("*"))
+    steps = [
+        replace(whole, id=f"s{n}", split_from="whole", state=f"after {tool}") for n, tool in enumerate(("ask", "find"))
+    ]
+    there.save_tasks([whole, *steps], {})
+    arrived = arrive(there, file)
+    assert (arrived.task_id, arrived.copied) == ("s1", ("find.id",))
+
+
 Harm = Callable[[dict[str, Any], dict[str, bytes]], None]
 
 
@@ -218,6 +241,8 @@ HARMS: dict[str, Harm] = {
     "task's id": told("task", "id", value="../x"),
     "labels": told("task", "labels", value=[1]),
     "kind": told("task", "kind", value="shell"),
+    "copied": told("specialist", "copied", value="find.id"),
+    "state": told("task", "state", value=["after"]),
 }
 
 

@@ -37,7 +37,7 @@ _SETTINGS = ("method", "form", "rank", "steps", "batch", "learning_rate", "max_t
 _EVALUATION = ("grader", "n", "agreed", "agreement", "interval", "score", "valid", "auroc", "latency_p50_ms")
 _CERTIFICATE = ("epsilon", "delta", "coverage", "threshold")
 _TUNING = ("steps", "seconds", "validation_loss", "examples", "tokens_per_second")
-_TASK = ("id", "name", "kind", "labels", "wrapper", "templates")
+_TASK = ("id", "name", "kind", "labels", "wrapper", "templates", "state")
 """Of a task; its `centre` is words of calls, its nodes are the agent's."""
 _NAME = re.compile(r"[^\x00-\x1f\x7f/\\]{1,120}")
 _ID = re.compile(r"[\w.:-]{1,80}")
@@ -132,6 +132,7 @@ def _plain(specialist: Specialist) -> dict[str, Any]:
         "serve_as": specialist.serve_as,
         "engine": specialist.engine,
         "max_tokens": specialist.max_tokens,
+        "copied": list(specialist.copied),
         "files": dict(specialist.files),
         "settings": _some(specialist.settings, _SETTINGS),
         "data": specialist.lineage.get("curated"),
@@ -151,6 +152,8 @@ def _read(manifest: Mapping[str, Any], bases: Sequence[Base]) -> tuple[Specialis
         raise ValueError("files")
     if about["form"] not in ("slots", "whole") or about["serve_as"] not in ("lora", "merged", "head"):
         raise ValueError("form")
+    if not isinstance(about["copied"], list) or not all(isinstance(path, str) for path in about["copied"]):
+        raise ValueError("copied")
     specialist = Specialist(
         id=f"sp-{hash_of(manifest)[:12]}",
         name=task.name,
@@ -162,6 +165,7 @@ def _read(manifest: Mapping[str, Any], bases: Sequence[Base]) -> tuple[Specialis
         settings=_some(about["settings"], _SETTINGS),
         lineage={"curated": str(about.get("data")), "arrived": manifest["report"]},
         max_tokens=min(max(int(about["max_tokens"]), 1), 1 << 16),
+        copied=tuple(about["copied"]),
         serve_as=about["serve_as"],
         engine=about["engine"] if about["engine"] in engine_names() and about["engine"] != "ollama" else EMBEDDED,
     )
@@ -172,7 +176,7 @@ def _checked_task(record: Mapping[str, Any]) -> Task:
     """The task that it was taught, each field of its type: agents' calls are compared with it."""
     task = Task.from_record(_some(record, _TASK))
     parts = [part for template in task.templates for part in template.parts]
-    texts = [task.id, task.name, *task.labels, *task.wrapper]
+    texts = [task.id, task.name, task.state, *task.labels, *task.wrapper]
     texts += [text for part in parts for text in (part.role, part.prefix, part.suffix, *part.lines)]
     texts += [text for t in task.templates for text in (t.signature, t.offered or "")]
     right = all(isinstance(text, str) for text in texts) and len(task.wrapper) == 2 and task.kind in KINDS
@@ -221,10 +225,10 @@ def _check_weights(folder: Path, parcel: Parcel) -> None:
 def _place(workspace: Workspace, specialist: Specialist, task: Task, folder: Path) -> Specialist:
     with workspace.lock(), workspace.change():
         tasks = workspace.tasks()
-        signatures = {template.signature for template in task.templates}
-        own = next(
-            (t for t in tasks if t.id == task.id or signatures & {template.signature for template in t.templates}), None
-        )
+        own = _alike(tasks, task)
+        if own is None and task.state:
+            fact = f"{task.name} is a step of a conversation, and this home knows no such step."
+            raise BadInput(fact, "Record the agent's calls here first: `protege tasks` finds its steps.")
         if own is None:
             taken = {known.name for known in tasks}
             name = next(n for n in (task.name, *(f"{task.name}-{i}" for i in range(2, 1000))) if n not in taken)
@@ -237,3 +241,11 @@ def _place(workspace: Workspace, specialist: Specialist, task: Task, folder: Pat
         arrived = engine_kind(arrived.engine).place(workspace, arrived, keep_alive=KEEP_ALIVE)
         workspace.save_specialist(arrived)
     return arrived
+
+
+def _alike(tasks: Sequence[Task], task: Task) -> Task | None:
+    """The task with this id; else one with a wording in common that is the same step of its conversation."""
+    signatures = {template.signature for template in task.templates}
+    same = [t for t in tasks if t.id == task.id]
+    same += [t for t in tasks if t.state == task.state and not t.phrase]
+    return next((t for t in same if t.id == task.id or signatures & {one.signature for one in t.templates}), None)
