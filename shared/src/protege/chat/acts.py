@@ -14,18 +14,22 @@ LONGEST_JSON = 20_000
 """A longer turn, in characters, is not read."""
 DEEPEST = 4
 
-READ = frozenset(
+THOUGHTS = frozenset({"thought", "thoughts", "thinking", "think", "reasoning"})
+"""Fields in which a model thinks aloud: no tool does anything by them either."""
+READ = THOUGHTS.union(
     (
-        *("thought", "thoughts", "thinking", "think", "reasoning", "reason", "reasons", "rationale", "explanation"),
+        *("reason", "reasons", "rationale", "explanation"),
         *("analysis", "reflection", "memory", "summary", "page_summary", "observation", "evaluation"),
         *("previous_goal_eval", "next_goal", "comment", "comments", "note", "notes", "scratchpad"),
     )
 )
-"""Fields of JSON that agents write for themselves or for people: an agent's code does nothing by them."""
+"""Fields of JSON that agents write for themselves or for people: an agent's code does nothing by them. Among arguments
+they are what a tool was asked for, such as the reason of a cancellation, but for `THOUGHTS`."""
 
 _ACTS = ("action", "action_type", "action_name", "tool", "tool_name", "function")
 _LISTS = ("actions", "action", "tool_calls", "calls", "function")
-_ARGUMENTS = frozenset({"arguments", "args", "parameters", "params", "input", "action_input"})
+ARGUMENTS = frozenset({"arguments", "args", "parameters", "params", "input", "action_input"})
+"""Fields that hold the arguments of an action."""
 
 
 def acts_of(message: Message) -> list[str]:
@@ -77,7 +81,7 @@ def act_in(value: Any, depth: int = DEEPEST) -> str:
     for key in _ACTS:
         if isinstance(named := fields.get(key), str) and _is_name(named):
             return named
-    if isinstance(named := fields.get("name"), str) and _is_name(named) and not _ARGUMENTS.isdisjoint(fields):
+    if isinstance(named := fields.get("name"), str) and _is_name(named) and not ARGUMENTS.isdisjoint(fields):
         return named
     for key in _LISTS:
         inner = fields.get(key)

@@ -47,6 +47,27 @@ def test_some_fields_count(chosen, other, same):
     assert (grader.score(step(**other), step()) == 1.0) is same or chosen == "fields: nowhere"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "same"),
+    [
+        ({"id": "W1", "reason": "no longer needed", "thought": "It says so."}, True),
+        ({"id": "W1", "reason": "ordered by mistake", "thought": "It is late."}, False),
+        ({"id": "W1", "reason": "no longer needed", "note": "By phone"}, False),
+    ],
+)
+def test_what_a_tool_is_asked_for_counts_but_not_what_was_thought(arguments, same):
+    teacher = {"id": "W1", "reason": "no longer needed", "thought": "It is late."}
+    grader = grader_for(TASK, "decisive")
+    for form in (
+        lambda given: {"name": "cancel", "arguments": given},
+        lambda given: {"reason": given["id"], "action": "cancel", "action_input": given},
+    ):
+        answers = json.dumps(form(arguments)), json.dumps(form(teacher))
+        assert grader.agree(*answers) is same and (grader.score(*answers) == 1.0) is same
+    beside = [json.dumps({"reason": reason, "action": "cancel"}) for reason in ("It is late.", "It says so.")]
+    assert grader.agree(*beside)
+
+
 def test_structure_and_schema_count_whatever_the_fields():
     grader = grader_for(TASK, "fields: actions")
     assert not grader.agree("not JSON", step()) and grader.agree("not  JSON", "not JSON")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from copy import copy
 from typing import Any, Self, cast
 
 from ...call import Request
-from ...chat.acts import READ
+from ...chat.acts import ARGUMENTS, READ, THOUGHTS
 from ...chat.answer import breaks, schema_of
 from .base import Grader
 from .text import TextSimilarity
@@ -23,7 +23,8 @@ class DecisiveFields(Grader):
 
     fields: the paths that count, such as "actions" or "state.next"; all else is not compared. Without any they are
     found: numbers, true and false, null and texts of less than eight words are compared exactly, longer texts by
-    likeness (chrF of .8 or more), and fields such as `thought` or `memory` (`chat.acts.READ`) not at all.
+    likeness (chrF of .8 or more), and fields such as `thought` or `memory` (`chat.acts.READ`; among an action's
+    arguments `chat.acts.THOUGHTS` alone) not at all.
 
     If the request asks for a schema, an answer that breaks it agrees with none. Text that is not JSON agrees only with
     the same text. Score: of the fields that count, the share that is equal.
@@ -70,19 +71,22 @@ class DecisiveFields(Grader):
         if self.fields:
             value = {path: _at(value, path) for path in self.fields}
         for place, leaf in self._rules.leaves(value):
-            if self.fields or not any(str(key).lower() in READ for key in place):
+            read = READ if ARGUMENTS.isdisjoint(place) else THOUGHTS
+            if self.fields or not any(str(key).lower() in read for key in place):
                 yield place, leaf
 
-    def _alike(self, mine: Any, theirs: Any) -> bool:
+    def _alike(self, mine: Any, theirs: Any, read: Set[str] = READ) -> bool:
         if isinstance(mine, dict) and isinstance(theirs, dict):
             ours, others = (
-                {key: item for key, item in cast(dict[str, Any], value).items() if key.lower() not in READ}
+                {key: item for key, item in cast(dict[str, Any], value).items() if key.lower() not in read}
                 for value in (mine, theirs)
             )
-            return ours.keys() == others.keys() and all(self._alike(ours[key], others[key]) for key in ours)
+            return ours.keys() == others.keys() and all(
+                self._alike(ours[key], others[key], THOUGHTS if key in ARGUMENTS else read) for key in ours
+            )
         if isinstance(mine, list) and isinstance(theirs, list):
             pairs = cast(list[Any], mine), cast(list[Any], theirs)
-            return len(pairs[0]) == len(pairs[1]) and all(map(self._alike, *pairs))
+            return len(pairs[0]) == len(pairs[1]) and all(self._alike(*pair, read) for pair in zip(*pairs, strict=True))
         if isinstance(mine, str) and isinstance(theirs, str) and not self.fields and len(theirs.split()) >= PROSE:
             return self._likeness.agree(mine, theirs)
         return self._rules.same(mine, theirs)
