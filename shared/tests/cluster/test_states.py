@@ -84,6 +84,11 @@ CASES = {
         ),
         *(result("Error: no"), result("W1", 1)),
     ],
+    "after find    ": [
+        ASKS,
+        calls("find", "show", ids=False),
+        {"role": "tool", "tool_call_id": "find", "content": "W1"},
+    ],
     "after find   ": [ASKS, calls("find"), GREETS, result("W1")],
     "after do_it_now": [ASKS, calls("do it;now"), result("1")],
 }

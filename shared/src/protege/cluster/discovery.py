@@ -54,7 +54,8 @@ def discover(
     on_aside: Callable[[Aside], None] | None = None,
     undivided: Collection[str] = (),
 ) -> Discovery:
-    """The kinds of call that repeat, and which of them each call is. The order of the calls makes no difference.
+    """The kinds of call that repeat, and which of them each call is. The order of the calls makes no difference, but to
+    which states are counted of a conversation that has more than `steps.MOST_STATES`.
 
     calls: read twice. A function that starts them anew (`workspace.calls`) needs no memory for them; a generator is
     read into memory.

@@ -80,14 +80,14 @@ def _pending(messages: Sequence[Message], at: int) -> str:
 
 
 def _named(results: Sequence[Message], calls: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The names of the tools that these results are of: their own, else those of the calls with their ids. Empty unless
-    all are known."""
-    by_id = {str(call["id"]): call for call in calls if call.get("id") is not None}
-    names: list[str] = []
-    for result in results:
-        call: Mapping[str, Any] = by_id.get(str(result.get("tool_call_id"))) or {}
-        own = result.get("name") or result.get("tool_name")
-        names.append(plain_name(str(own or function_of(call).get("name") or "")))
+    """The names of the tools that these results are of: their own, else those of the calls with their ids, which is the
+    tool's name where calls have none. Empty unless all are known."""
+    asked = [(call.get("id"), str(function_of(call).get("name") or "")) for call in calls]
+    by_id = {str(name if call_id is None else call_id): name for call_id, name in asked}
+    names = [
+        plain_name(str(each.get("name") or each.get("tool_name") or by_id.get(str(each.get("tool_call_id"))) or ""))
+        for each in results
+    ]
     return names if all(names) else []
 
 

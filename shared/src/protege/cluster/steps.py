@@ -47,10 +47,6 @@ class Counted:
             total.include(self.by_state.get(state, Tally()))
         return total
 
-    @property
-    def all(self) -> Tally:
-        return self.of(self.by_state)
-
 
 def steps_of(
     task: Task, counted: Counted, known: Sequence[Task], taken: Collection[str], undivided: Collection[str] = ()
