@@ -254,6 +254,8 @@ def test_words_in_a_step_of_a_conversation_are_the_teachers():
     for text, task, fault in (
         ("To the teacher.", step, "free text"),
         ("I found it.", step, "free text"),
+        ("To the teacher.", replace(step, kind="text"), "free text"),
+        ("I found it.", replace(step, kind="text"), ""),
         ("I found it.", replace(step, state=""), ""),
         ('{"name": "find", "arguments": {}}', step, ""),
     ):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..call import Message, Request
-from ..chat.answer import is_words, message_from
+from ..chat.answer import TO_TEACHER, is_words, message_from
 from ..chat.copied import made_up
 from ..chat.prompt import messages_for, render
 from ..chat.refusal import refuses
@@ -96,11 +96,11 @@ def _checked(completion: Completion, task: Task, request: Request, copied: Seque
         message = message_from(completion.text, task, request)
     except InvalidAnswer:
         return None, "invalid structure"
-    if is_words(task, message):
-        return None, "free text"
-    if made_up(bare(completion.text), request, copied):
-        return None, "made up"
     text = bare(completion.text)
+    if is_words(task, message) or text == TO_TEACHER:  # taught while the task's answers were calls of tools
+        return None, "free text"
+    if made_up(text, request, copied):
+        return None, "made up"
     if text in task.labels:
         return message, ""
     if refuses(text):  # curation takes the teacher's refusals out of train, so no specialist was taught one
