@@ -27,13 +27,11 @@ import zstandard
 sys.path.insert(0, str(Path(__file__).parents[2] / "support"))
 
 from gateways import CLIENT, Send, body_of, lifespan, served
-from protege import Workspace
 from protege.call import Reply, request_from, text_of
-from protege.collect import drain
 from protege.dialects import dialect_at
 from protege.gateway.app import app
 from protege.gateway.settings import Settings, Upstream
-from sweeping import command_line, eventually, told
+from sweeping import calls_of, command_line, told
 
 FRONTS = ("openai", "azure", "anthropic", "gemini", "ollama")
 TEXTS = ("billing", "Zażółć gęślą jaźń", "它下雨了", 'a\nb\t"c"\\', "🙂 done", "\u2028 line", " ", "x" * 5000)
@@ -130,22 +128,10 @@ def sweep(exchanges: int, seed: int, home: Path) -> dict[str, Any]:
                 same = came == upstream.sent[number][1] and sent == upstream.came[number]
                 if not same or answer.headers["x-number"] != str(number):
                     wrong[name] = wrong.get(name, 0) + 1
-            texts = recorded(home, exchanges)
+            texts = [text_of(call.response) for call in calls_of(home, exchanges) if call.response]
     lost = sum(upstream.sent[number][0] not in texts for number in range(exchanges))
     ok = not wrong and not lost and len(texts) == exchanges
     return {"exchanges": exchanges, "unequal": wrong, "recorded": len(texts), "lost": lost, "ok": ok}
-
-
-def recorded(home: Path, least: int) -> list[str]:
-    """The texts of all answers that were recorded."""
-    with_home = Workspace(home)
-
-    def there() -> bool:
-        drain(with_home)
-        return len(list(with_home.calls())) >= least
-
-    eventually(there, 30, 0.2)
-    return [text_of(call.response) for call in with_home.calls() if call.response]
 
 
 def main() -> None:

@@ -33,19 +33,18 @@ import httpx
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "support"))
 
-from gateways import served
-from protege import Workspace
-from protege.call import Call, text_of
-from protege.collect import drain
+from gateways import CLIENT, served
+from protege.call import text_of
 from protege.gateway.app import app
 from protege.gateway.settings import Settings, Upstream
-from sweeping import command_line, eventually, percentile, told
+from sweeping import calls_of, command_line, eventually, percentile, told
 
 KEY = "sk-kept-out-of-every-file-0123456789"
 WAIT_S, HELD_S = 0.5, 5.0
 """The gateway waits so long for a byte; no client may wait longer than the second, on a busy machine."""
 LATE_S = 0.05
-LARGE = "y" * (10 << 20)
+LARGE = b'{"choices":[{"message":{"role":"assistant","content":"%s' + b"y" * (10 << 20)
+LARGE += b'"},"finish_reason":"stop"}]}'
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: %s\r\ntransfer-encoding: chunked\r\n\r\n"
 SSE, JSON = b"text/event-stream", b"application/json"
 RESET = struct.pack("ii", 1, 0)
@@ -79,10 +78,7 @@ class Misbehaving:
             writer.write(b"HTTP/1.1 500 Oh\r\ncontent-length: 2\r\n\r\nno")
             return True
         if mode == "large":
-            whole = json.dumps(
-                {"choices": [{"message": {"role": "assistant", "content": text + LARGE}, "finish_reason": "stop"}]}
-            ).encode()
-            writer.write(HEAD % JSON + chunk(whole) + chunk(b""))
+            writer.write(HEAD % JSON + chunk(LARGE % text.encode()) + chunk(b""))
             await writer.drain()
             return True
         return await self._stream(mode, text, writer)
@@ -156,20 +152,6 @@ def asked(client: httpx.Client, url: str, text: str) -> str:
     except httpx.HTTPError as error:
         return type(error).__name__
     return str(answer.status_code)
-
-
-def calls_of(home: Path, least: int) -> list[Call]:
-    """What was recorded, once there is so much."""
-    workspace = Workspace(home)
-
-    def there() -> bool:
-        drain(workspace)
-        return len(list(workspace.calls())) >= least
-
-    eventually(there, 20, 0.1)
-    calls = list(workspace.calls())
-    workspace.close()
-    return calls
 
 
 def keys_in(folder: Path) -> int:
@@ -362,7 +344,7 @@ def _process(home: Path, at: str, folder: Path) -> Iterator[tuple[str, subproces
         )
     url = f"http://127.0.0.1:{port}"
     try:
-        assert eventually(lambda: _healthy(url), 60, 0.05), "the gateway does not start"
+        assert eventually(lambda: _healthy(url), 120, 0.1), "the gateway does not start"
         yield url, process
     finally:
         process.send_signal(signal.SIGKILL)
@@ -371,7 +353,7 @@ def _process(home: Path, at: str, folder: Path) -> Iterator[tuple[str, subproces
 
 def _healthy(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/protege/health").status_code == 200
+        return CLIENT.get(f"{url}/protege/health").status_code == 200
     except httpx.HTTPError:
         return False
 

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from protege import Base, Request, Route, Router, Specialist, Task, Template, Workspace
+from protege import Base, Call, Request, Route, Router, Specialist, Task, Template, Workspace
+from protege.collect import drain
 from protege.rollout import publish
 from protege.specialist import State
 from protege.task import TemplatePart
@@ -65,6 +66,20 @@ def eventually(condition: Callable[[], bool], limit_s: float, every_s: float = 0
             return True
         time.sleep(every_s)
     return condition()
+
+
+def calls_of(home: Path, least: int) -> list[Call]:
+    """What was recorded, once there is so much, or after half a minute."""
+    workspace = Workspace(home)
+
+    def there() -> bool:
+        drain(workspace)
+        return len(list(workspace.calls())) >= least
+
+    eventually(there, 30, 0.1)
+    calls = list(workspace.calls())
+    workspace.close()
+    return calls
 
 
 def percentile(values: list[float], share: float) -> float:

@@ -21,7 +21,7 @@ MOST = 10_000
 """So many calls wait in memory for the thread. Further ones are lost."""
 MOST_MEDIA = 256 << 20
 """Bytes of images and files that wait in memory."""
-SLOW_S = 0.01
+SLOW_S = 0.1
 """A call that took longer to write shows that the disk is slow."""
 END_S = 5.0
 """The longest wait for the disk at the end."""
