@@ -24,6 +24,8 @@ class FakeVllm:
         self.fault = 0
         """An HTTP status that completions are refused with; 0 for none, -1 to hang up in the middle."""
         self.asked: list[dict[str, Any]] = []
+        self.instead: dict[str, Any] = {}
+        """By path, what is answered there instead."""
         fake = self
 
         class Handler(_Handler):
@@ -82,6 +84,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         fake = self.server_of
+        if self.path in fake.instead:
+            return self._send(200, fake.instead[self.path])
         if self.path == "/version":
             return self._send(200, {"version": fake.version})
         if self.path == "/v1/models":
@@ -95,6 +99,8 @@ class _Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if fake.key and self.headers.get("Authorization") != f"Bearer {fake.key}":
             return self._send(401, _error(401, "Unauthorized"))
+        if self.path in fake.instead:
+            return self._send(200, fake.instead[self.path])
         if self.path == "/tokenize":
             return self._send(200, {"count": len(body["prompt"].split()) + 1, "tokens": []})
         if self.path != "/v1/completions":

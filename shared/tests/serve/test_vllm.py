@@ -20,7 +20,8 @@ from protege.errors import (
     ProtegeError,
 )
 from protege.serve import Engine, choose, engine_kind, open_engine
-from protege.serve.vllm.client import Client
+from protege.serve.vllm.client import Client, address
+from protege.serve.vllm.kind import VllmEngine
 from protege.specialist import Base, Specialist
 from protege.testing.engines import EngineConformance, EngineKindConformance, asked, complete
 from protege.workspace import Workspace
@@ -195,3 +196,69 @@ def test_a_model_that_is_gone_is_brought_back(workspace: Workspace, candidate: S
             engine.complete(placed, asked(placed, "Hi."), timeout_s=5)
         assert kind.bring_back(workspace, placed, fingerprint) == placed
         assert complete(engine, placed, "Hi.").text
+
+
+ODD_LOGPROBS = {"tokens": ["a", END], "token_logprobs": [-0.1, -0.1], "top_logprobs": None}
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        {"text": None},
+        {"logprobs": None},
+        {"logprobs": {**ODD_LOGPROBS, "token_logprobs": [-0.1]}},
+        {"logprobs": {**ODD_LOGPROBS, "token_logprobs": ["nan", -0.1]}},
+        {"logprobs": {**ODD_LOGPROBS, "token_logprobs": [None, -0.1]}},
+        {"logprobs": {**ODD_LOGPROBS, "tokens": ["a", "b"]}},
+        {"logprobs": {**ODD_LOGPROBS, "top_logprobs": [1, 2]}},
+    ],
+)
+def test_an_answer_that_is_none_is_an_error_and_no_text(choice: dict[str, object], server: FakeVllm) -> None:
+    whole = {"text": "a", "finish_reason": "stop", "logprobs": ODD_LOGPROBS, **choice}
+    server.instead["/v1/completions"] = {"choices": [whole], "usage": {"prompt_tokens": 1, "completion_tokens": 2}}
+    with contextlib.closing(Client(server.url)) as client, pytest.raises(EngineError, match="lacks fields"):
+        client.complete("base", "x", (END,), max_tokens=2, timeout_s=5)
+
+
+@pytest.mark.parametrize("answer", [{}, {"data": 1}, {"data": [1]}, {"data": [{"id": "x", "max_model_len": "x"}]}])
+def test_another_server_at_its_address_is_told(answer: object, workspace: Workspace, server: FakeVllm) -> None:
+    server.instead = dict.fromkeys(("/version", "/v1/models", "/tokenize"), answer)
+    with contextlib.closing(Client(server.url)) as client:
+        for ask in (client.version, client.base, lambda: client.adds_tokens("base")):
+            with pytest.raises(EngineError):
+                ask()
+        assert not VllmEngine().answers(server.url)
+        assert [finding.ok for finding in engine_kind("vllm").findings(workspace.home)] == [False]
+
+
+def test_an_answer_without_an_end_is_not_kept(server: FakeVllm, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("protege.serve.vllm.client.MOST_BYTES", 1000)
+    server.instead["/version"] = {"version": "x" * 2000}
+    with contextlib.closing(Client(server.url)) as client, pytest.raises(EngineError, match="without an end"):
+        client.version()
+
+
+def test_nothing_is_left_where_it_could_not_be_placed(
+    workspace: Workspace, candidate: Specialist, server: FakeVllm
+) -> None:
+    server.instead["/tokenize"] = {}
+    with pytest.raises(EngineError):
+        engine_kind("vllm").place(workspace, candidate, keep_alive="5m")
+    assert not list(server.loras.iterdir())
+
+
+def test_a_key_goes_to_the_server_that_is_named_alone_and_never_stands_in_an_address(
+    server: FakeVllm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.key = "secret"
+    monkeypatch.setenv("PROTEGE_VLLM_KEY", "secret")
+    with contextlib.closing(Client(server.url)) as client:
+        assert client.adds_tokens("base")
+        monkeypatch.setenv("PROTEGE_VLLM", "http://192.0.2.1:8000")
+        with pytest.raises(EngineError, match="401"):
+            client.adds_tokens("base")
+    for named in ("http://me:secret@127.0.0.1:8000", "http://127.0.0.1:8000?key=secret", "ftp://x"):
+        monkeypatch.setenv("PROTEGE_VLLM", named)
+        with pytest.raises(BadInput) as refused:
+            address()
+        assert "secret" not in str(refused.value)

@@ -6,11 +6,13 @@ Written after vLLM's documentation and source (0.9 to 0.20). Prompts are ours, r
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
 
 import orjson
 
@@ -33,6 +35,8 @@ ADDRESS, KEY = "PROTEGE_VLLM", "PROTEGE_VLLM_KEY"
 """Environment variables: the server's URL, and the key that it was started with (`--api-key`)."""
 DEFAULT = "http://127.0.0.1:8000"
 LOOK_S = 5.0
+MOST_BYTES = 16 << 20
+"""Of an answer. With two log-probabilities a token, 4,096 tokens take less than one."""
 
 
 def address() -> str:
@@ -40,6 +44,9 @@ def address() -> str:
     named = os.environ.get(ADDRESS, DEFAULT).rstrip("/")
     if not named.startswith(("http://", "https://")):
         raise BadInput(f"{ADDRESS} is no URL.", f"Write {DEFAULT}.")
+    parts = urlsplit(named)
+    if "@" in parts.netloc or parts.query or parts.fragment:  # it is stored, and told in messages
+        raise BadInput(f"{ADDRESS} holds more than an address.", f"Give a key by {KEY} alone.")
     return named
 
 
@@ -62,19 +69,28 @@ class Client:
 
     def version(self, timeout_s: float = LOOK_S) -> str:
         """The server's version. Raises EngineError."""
-        return str(self._json("GET", "/version", None, timeout_s)["version"])
+        answer = self._json("GET", "/version", None, timeout_s)
+        with _understood():
+            return str(answer["version"])
 
     def base(self, timeout_s: float = LOOK_S) -> tuple[str, str, int]:
-        """The base that it serves: its name there, its path or repository, and the tokens that it reads at most."""
-        for model in self._json("GET", "/v1/models", None, timeout_s)["data"]:
-            if not model.get("parent"):
-                return str(model["id"]), str(model.get("root") or model["id"]), int(model.get("max_model_len") or 0)
+        """The base that it serves: its name there, its path or repository, and the tokens that it reads at most.
+
+        Raises EngineError.
+        """
+        answer = self._json("GET", "/v1/models", None, timeout_s)
+        with _understood():
+            for model in answer["data"]:
+                if not model.get("parent"):
+                    return str(model["id"]), str(model.get("root") or model["id"]), int(model.get("max_model_len") or 0)
         raise EngineError(f"The vLLM at {self.url} serves no base.", "Start it with a model.")
 
     def adds_tokens(self, model: str) -> bool:
-        """Whether its tokenizer puts a token of its own before a prompt."""
+        """Whether its tokenizer puts a token of its own before a prompt. Raises EngineError."""
         body = {"model": model, "prompt": "", "add_special_tokens": True}
-        return int(self._json("POST", "/tokenize", body, LOOK_S)["count"]) > 0
+        answer = self._json("POST", "/tokenize", body, LOOK_S)
+        with _understood():
+            return int(answer["count"]) > 0
 
     def complete(
         self, model: str, prompt: str, ends: tuple[str, ...], *, max_tokens: int, timeout_s: float
@@ -83,10 +99,8 @@ class Client:
         begin_s = time.perf_counter()
         body = {"model": model, "prompt": prompt, "max_tokens": max_tokens, "temperature": 0, "logprobs": 2}
         answer = self._json("POST", "/v1/completions", {**body, "seed": 0, "stop": list(ends)}, timeout_s)
-        try:
+        with _understood():
             return _completion(answer, ends, (time.perf_counter() - begin_s) * 1000)
-        except (KeyError, TypeError, ValueError, IndexError):
-            raise EngineError("vLLM's answer lacks fields that this version of Protégé needs.") from None
 
     def close(self) -> None:
         """Give the connections back."""
@@ -98,7 +112,7 @@ class Client:
 
         content = None if body is None else orjson.dumps(body)
         headers = {"Content-Type": "application/json"}
-        if key := os.environ.get(KEY):
+        if (key := os.environ.get(KEY)) and self.url == address():  # it is that server's, and no other's
             headers["Authorization"] = f"Bearer {key}"
         until_s, received = time.perf_counter() + timeout_s, bytearray()
         try:
@@ -109,6 +123,8 @@ class Client:
                     received += chunk
                     if time.perf_counter() > until_s:
                         raise EngineTimeout("vLLM did not answer in time.")
+                    if len(received) > MOST_BYTES:
+                        raise EngineError(f"What answers at {self.url} answers without an end.", "Is it vLLM?")
         except httpx.TimeoutException:
             raise EngineTimeout("vLLM did not answer in time.") from None
         except (httpx.HTTPError, httpx.StreamError) as error:
@@ -153,11 +169,23 @@ class Client:
             raise EngineError(f"What listens at {self.url} is another user's.", f"Vouch for it: {ADDRESS}={self.url}")
 
 
+@contextlib.contextmanager
+def _understood() -> Iterator[None]:
+    """Whatever reading an answer raises, told as an EngineError: what listens there may be anything."""
+    try:
+        yield
+    except (AttributeError, LookupError, OverflowError, TypeError, ValueError):
+        raise EngineError("vLLM's answer lacks fields that this version of Protégé needs.", "Is it vLLM?") from None
+
+
 def _completion(answer: Mapping[str, Any], ends: tuple[str, ...], latency_ms: float) -> Completion:
     choice, usage = answer["choices"][0], answer["usage"]
-    text, told = str(choice["text"]), choice["logprobs"]
+    text, told = choice["text"], choice["logprobs"]
     tokens = [str(token) for token in told["tokens"]]
-    logprobs = tuple(min(0.0, float(value)) for value in told["token_logprobs"])
+    values = [float(value) for value in told["token_logprobs"]]
+    if not isinstance(text, str) or len(tokens) != len(values) or any(map(math.isnan, values)):
+        raise ValueError("no text, or not the log-probabilities of its tokens")
+    logprobs = tuple(min(0.0, value) for value in values)
     finish: Literal["stop", "length"] = "length" if choice["finish_reason"] == "length" else "stop"
     if finish == "stop":
         if not tokens or tokens[-1] not in (*ends, ""):

@@ -107,6 +107,7 @@ class VllmKind(EngineKind):
         with contextlib.closing(Client(address())) as client:
             base, root, context = client.base()
             _check_base(specialist, root)
+            adds_tokens = client.adds_tokens(base)
             _copy(weights, target, base)
             where = {
                 "address": client.url,
@@ -115,7 +116,7 @@ class VllmKind(EngineKind):
                 "root": root,
                 "context": context,
                 "weights": sha256_of(weights / FILES[1]),
-                "adds_tokens": client.adds_tokens(base),
+                "adds_tokens": adds_tokens,
             }
             try:
                 client.complete(model, "x", specialist.base.eos, max_tokens=1, timeout_s=LOAD_S)
@@ -127,7 +128,11 @@ class VllmKind(EngineKind):
     def open(self, workspace: Workspace, specialist: Specialist) -> VllmEngine:
         """Connections to where it was placed."""
         engine = VllmEngine()
-        engine.fingerprint(specialist)
+        try:
+            engine.fingerprint(specialist)
+        except EngineError:
+            engine.close()
+            raise
         return engine
 
     def bring_back(
