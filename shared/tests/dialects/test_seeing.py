@@ -45,6 +45,16 @@ def test_each_image_becomes_a_mark_and_a_specialist_may_answer(given: Asked) -> 
 
 RESULT = {"type": "tool_result", "tool_use_id": "t", "content": [{"type": "image", "source": SOURCE}]}
 
+CALLED = {
+    "role": "assistant",
+    "content": None,
+    "tool_calls": [{"id": "c", "type": "function", "function": {"name": "look", "arguments": "{}"}}],
+}
+FUNCTION = {"type": "function_call", "call_id": "c", "name": "look", "arguments": "{}"}
+FUNCTION_OUTPUT = {"type": "function_call_output", "call_id": "c"}
+SAID = {"role": "user", "content": "Go on."}
+PDF = {"inlineData": {"mimeType": "application/pdf", "data": "AAAA"}}
+
 
 @pytest.mark.parametrize(
     "given",
@@ -54,8 +64,24 @@ RESULT = {"type": "tool_result", "tool_use_id": "t", "content": [{"type": "image
         chat(TEXT, {"type": "input_audio", "input_audio": {"data": "AA", "format": "wav"}}),
         chat(IMAGE, {"type": "file", "file": {"file_id": "f"}}),
         asked("/v1/messages", max_tokens=9, messages=[{"role": "user", "content": [RESULT]}]),
+        asked("/v1/chat/completions", messages=[CALLED, {"role": "tool", "tool_call_id": "c", "content": [IMAGE]}]),
+        asked("/v1/responses", store=False, input=[FUNCTION, {**FUNCTION_OUTPUT, "output": [RESPONSES[1]]}]),
+        asked("/v1/chat/completions", messages=[{"role": "assistant", "content": None, "audio": {"id": "a"}}, SAID]),
+        asked("/v1beta/models/g:generateContent", contents=[{"role": "user", "parts": [{**GEMINI[0], **PDF}]}]),
+        asked("/v1beta/models/g:generateContent", contents=[{"role": "user", "parts": [GEMINI[1], PDF]}]),
     ],
-    ids=["text alone", "several answers", "audio", "a file", "in a tool's result"],
+    ids=[
+        "text alone",
+        "several answers",
+        "audio",
+        "a file",
+        "in a tool's result",
+        "in a tool's message",
+        "in a function's output",
+        "audio of an answer",
+        "a file beside its text",
+        "a file beside an image",
+    ],
 )
 def test_other_requests_stay_as_they_are(given: Asked) -> None:
     assert without_images(given) is given

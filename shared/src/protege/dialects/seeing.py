@@ -18,6 +18,7 @@ from .base import Asked
 LEFT_OUT = "[image left out]"
 """What stands in an image's place."""
 _IMAGES = frozenset({"image", "image_url", "input_image"})
+_BOXES = ("inlineData", "inline_data", "fileData", "file_data")
 
 
 def without_images(asked: Asked) -> Asked:
@@ -28,18 +29,43 @@ def without_images(asked: Asked) -> Asked:
     """
     if asked.teacher_only != teacher.MEDIA:
         return asked
-    messages = [_as_text(message) for message in flattened(cast(Sequence[Any], asked.record["messages"]))]
+    said = cast(Sequence[Any], asked.record["messages"])
+    if teacher.holds_media([_besides_images(message) for message in said]):
+        return asked
+    messages = [_as_text(message) for message in flattened(said)]
     if any(message is None for message in messages):
         return asked
     return replace(asked, record={**asked.record, "messages": messages}, teacher_only=None)
+
+
+def _besides_images(message: Any) -> Any:
+    """A message, as it was asked in any dialect, without the images of its own; a tool's result as it is."""
+    if not isinstance(message, Mapping) or cast(Message, message).get("role") in ("tool", "function"):
+        return message
+    rest = {name: value for name, value in cast(Message, message).items() if name != "images"}
+    for name in ("content", "parts"):
+        held: Any = rest.get(name)
+        parts: list[Any] = [held] if isinstance(held, Mapping) else held if isinstance(held, list) else []
+        rest[name] = [part for part in parts if not _is_image(part)]
+    return rest
+
+
+def _is_image(part: Any) -> bool:
+    """Whether a part is an image and nothing else; in Gemini's form a box tells what it holds."""
+    if not isinstance(part, Mapping):
+        return False
+    held = cast(Mapping[str, Any], part)
+    box: Any = teacher.named(held, *_BOXES)
+    if box is None:
+        return held.get("type") in _IMAGES
+    kind = teacher.named(box, "mimeType", "mime_type") if isinstance(box, Mapping) else None
+    return str(kind).startswith("image/") and sum(name in held for name in _BOXES) == 1
 
 
 def _as_text(message: Message) -> dict[str, Any] | None:
     """The message as text; None if it holds what cannot be left out."""
     plain = {name: value for name, value in message.items() if name != "images"}
     content: Any = message.get("content")
-    if message.get("role") in ("tool", "function") and isinstance(content, str) and '"image' in content:
-        return None
     said = [content] if isinstance(content, str) else [_said(part) for part in content or ()]
     said += [LEFT_OUT] * len(cast(Sequence[Any], message.get("images") or ()))
     if any(part is None for part in said):
