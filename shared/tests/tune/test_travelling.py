@@ -12,15 +12,17 @@ from typing import Any
 
 import orjson
 import pytest
+from protege.call import Call
 from protege.chat.prompt import messages_for, render
+from protege.cluster.assign import Assigner
 from protege.curate import Curated
-from protege.errors import BadInput, ProtegeError
+from protege.errors import BadInput, ProtegeError, ResourceError
 from protege.rollout import arrive, export, promote
 from protege.rollout.parcel import FILES, MANIFEST, is_plain
 from protege.select.base import load_base
 from protege.serve import engine_kind, open_engine
 from protege.specialist import Base, Route, Specialist
-from protege.task import Task
+from protege.task import Task, Template, TemplatePart
 from protege.tune import TuneSettings, tune, tuner_named
 from protege.workspace import Workspace
 from tiny_models import to_gguf, write_folder
@@ -234,6 +236,9 @@ HARMS: dict[str, Harm] = {
     "form": told("specialist", "form", value="code"),
     "long": told("specialist", "max_tokens", value="many"),
     "base": told("specialist", "base", value={"name": 1}),
+    "base's licence": told("specialist", "base", "licence", value=True),
+    "base's context": told("specialist", "base", "context", value=1e308),
+    "base's parameters": told("specialist", "base", "parameters", value=-1),
     "base's type": told("specialist", "base", "chat_template", value=["x"]),
     "task": told(
         "task", "templates", value=[{"signature": "s", "parts": [{"position": 0, "role": "user", "prefix": 5}]}]
@@ -277,6 +282,103 @@ def test_bombs_doubles_and_files_that_are_no_archive_are_refused(
     for path in (bomb, double, cut_off, other, tmp_path / "none", tmp_path):
         with pytest.raises(BadInput):
             arrive(there, path)
+
+
+def test_a_name_of_a_member_that_is_no_text_is_refused(
+    here: tuple[Workspace, Base], there: Workspace, tmp_path: Path
+) -> None:
+    workspace, _ = here
+    body = bytearray(export(workspace, workspace.specialists()[1], tmp_path / "good.protege").read_bytes())
+    at = body.index(b"PK\x01\x02")  # the directory's first entry: its flags, and its name
+    body[at + 8 : at + 10] = (0x800).to_bytes(2, "little")
+    body[at + 46] = 0xFF
+    (tmp_path / "odd").write_bytes(body)
+    with pytest.raises(BadInput, match="damaged"):
+        arrive(there, tmp_path / "odd")
+
+
+def test_a_disk_that_cannot_be_written_is_no_fault_of_the_archive(
+    here: tuple[Workspace, Base], there: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace, _ = here
+    good = export(workspace, workspace.specialists()[1], tmp_path / "good.protege")
+
+    def full(self: Path, *arguments: Any, **named: Any) -> Any:
+        if self.name == "head.bin":
+            raise OSError(28, "No space left on device")
+        return opens(self, *arguments, **named)
+
+    opens = Path.open
+    monkeypatch.setattr(Path, "open", full)
+    with pytest.raises(ResourceError, match="No space left"):
+        arrive(there, good)
+    monkeypatch.undo()
+    assert not there.specialists() and arrive(there, good).state == "candidate"
+
+
+def test_an_export_names_a_file_and_leaves_nothing_where_it_fails(here: tuple[Workspace, Base], tmp_path: Path) -> None:
+    workspace, _ = here
+    one = workspace.specialists()[1]
+    for target in (tmp_path, Path(), Path("/")):
+        with pytest.raises(BadInput, match="folder"):
+            export(workspace, one, target)
+    with pytest.raises(ResourceError):
+        export(workspace, one, tmp_path / "none" / "x.protege")
+    with pytest.raises(ResourceError):
+        export(workspace, one, tmp_path / ("x" * 250 + ".protege"))
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_arrival_changes_nothing_about_who_answers_the_calls_that_are_here(
+    here: tuple[Workspace, Base], there: Workspace, tmp_path: Path
+) -> None:
+    workspace, _ = here
+    own = Task("own", "paints", "label", templates=(Template("mine", (TemplatePart(0, "user", prefix="Paint: "),)),))
+    there.save_tasks([own], {})
+    for number in range(3):
+        message = {"role": "user", "content": f"Paint: {number}"}
+        there.add_calls(
+            [
+                Call.from_record(
+                    {"id": f"c{number}", "messages": [message], "response": {"role": "assistant", "content": "red"}}
+                )
+            ]
+        )
+    part = {"position": 0, "role": "user", "prefix": "Paint: "}
+    wider = {"parts": [{**part, "prefix": "P"}]}
+    narrower = {"parts": [{**part, "prefix": "Paint: 2"}]}
+    all_calls = {"parts": []}
+    good = export(workspace, workspace.specialists()[1], tmp_path / "good.protege")
+    for place, template, to in ((1, narrower, "own"), (2, wider, "new-2"), (3, all_calls, "new-3")):
+
+        def harm(
+            manifest: dict[str, Any], members: dict[str, bytes], template: Any = template, place: int = place
+        ) -> None:
+            manifest["task"] |= {
+                "id": f"new-{place}",
+                "name": f"new-{place}",
+                "templates": [{**template, "signature": f"s{place}"}],
+            }
+
+        before = [Assigner(there.tasks()).assign(call.request) for call in there.calls()]
+        arrived = arrive(there, rewritten(good, tmp_path / f"{place}.protege", harm))
+        after = [Assigner(there.tasks()).assign(call.request) for call in there.calls()]
+        assert [task and task.id for task in before] == [task and task.id for task in after]
+        assert arrived.task_id == to
+
+
+def test_what_a_base_that_is_here_says_of_itself_is_believed_and_not_the_archive(
+    here: tuple[Workspace, Base], there: Workspace, tmp_path: Path
+) -> None:
+    workspace, base = here
+
+    def harm(manifest: dict[str, Any], members: dict[str, bytes]) -> None:
+        manifest["specialist"]["base"] |= {"context": 1, "licence": "CC0-1.0", "parameters": 7}
+
+    good = export(workspace, workspace.specialists()[0], tmp_path / "good.protege")
+    arrived = arrive(there, rewritten(good, tmp_path / "lies", harm), [base])
+    known = (base.context, base.licence, base.parameters)
+    assert (arrived.base.context, arrived.base.licence, arrived.base.parameters) == known
 
 
 def test_settings_of_lora_weights_that_name_code_or_places_are_left_out(

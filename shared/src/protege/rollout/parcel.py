@@ -11,11 +11,11 @@ leads out, nothing that Python would run when it is read), their sizes and diges
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 import zipfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -42,11 +42,16 @@ def is_plain(path: str) -> bool:
 
 
 def pack(target: Path, manifest: Mapping[str, Any], card: str, files: Mapping[str, Path]) -> None:
-    """Write an archive, whole or not at all. files: by the names that `is_plain` allows. Raises ResourceError."""
-    listed = {name: {"bytes": path.stat().st_size, "sha256": _sha256(path)} for name, path in sorted(files.items())}
-    document = {"format": FORMAT, **manifest, "files": listed}
-    partial = target.with_name(f".{target.name}.part")
+    """Write an archive, whole or not at all. files: by the names that `is_plain` allows.
+
+    Raises BadInput where the target names no file, ResourceError where it cannot be written or a file not be read.
+    """
+    partial = target.parent / f".{target.name}.part"
     try:
+        if target.is_dir():
+            raise BadInput(f"{target} is a folder.", "Name a file: --to FILE.")
+        listed = {name: {"bytes": path.stat().st_size, "sha256": _sha256(path)} for name, path in sorted(files.items())}
+        document = {"format": FORMAT, **manifest, "files": listed}
         with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
             archive.writestr(_entry(MANIFEST), orjson.dumps(document, option=orjson.OPT_INDENT_2))
             archive.writestr(_entry(CARD), card)
@@ -56,8 +61,10 @@ def pack(target: Path, manifest: Mapping[str, Any], card: str, files: Mapping[st
                         write.write(chunk)
         partial.replace(target)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise ResourceError(f"{target} cannot be written: {error.strerror}.", "Name another place: --to.") from None
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink()
 
 
 class Parcel:
@@ -73,32 +80,53 @@ class Parcel:
         return {name: int(file["bytes"]) for name, file in self.manifest["files"].items()}
 
     def unpack(self, folder: Path) -> None:
-        """Write the files into a folder that is there. Raises BadInput where one is not what the manifest says."""
+        """Write the files into a folder that is there.
+
+        Raises BadInput where one is not what the manifest says, ResourceError where it cannot be written.
+        """
         for name, size in self.files.items():
             target = folder / name
-            target.parent.mkdir(mode=0o700, exist_ok=True)
-            digest, left = hashlib.sha256(), size
-            with self._archive.open(FILES + name) as read, target.open("xb") as write:
-                while chunk := read.read(min(_CHUNK, left + 1)):
-                    left -= len(chunk)
-                    if left < 0:
-                        break
-                    digest.update(chunk)
-                    write.write(chunk)
-            if left or digest.hexdigest() != self.manifest["files"][name]["sha256"]:
+            try:
+                target.parent.mkdir(mode=0o700, exist_ok=True)
+                whole = self._write(name, target, size)
+            except _DAMAGED:
+                whole = False
+            except OSError as error:
+                raise ResourceError(
+                    f"{target} cannot be written: {error.strerror}.", "Free disk, or repair it."
+                ) from None
+            if not whole:
                 raise BadInput(f"{name} in the archive is damaged.", _AGAIN)
 
+    def _write(self, name: str, target: Path, left: int) -> bool:
+        """Whether the file is as long as it should be, and of the digest that the manifest names."""
+        digest = hashlib.sha256()
+        with self._archive.open(FILES + name) as read, target.open("xb") as write:
+            while chunk := read.read(min(_CHUNK, left + 1)):
+                left -= len(chunk)
+                if left < 0:
+                    break
+                digest.update(chunk)
+                write.write(chunk)
+        return left == 0 and digest.hexdigest() == self.manifest["files"][name]["sha256"]
 
-@contextmanager
+
+_DAMAGED = (zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError, ValueError)
+"""What zipfile raises of a damaged archive, and (the fourth) of an encrypted one."""
+
+
+@contextlib.contextmanager
 def opened(path: Path) -> Iterator[Parcel]:
     """An archive, for reading. Raises BadInput if it is none, is damaged, or holds what no specialist has."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            yield Parcel(archive, _checked(path, archive))
-    except OSError as error:
-        raise BadInput(f"{path} cannot be read: {error.strerror}.", "Check the path.") from None
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError):  # the last: an encrypted one
-        raise BadInput(f"{path} is no archive of a specialist, or is damaged.", _AGAIN) from None
+    with contextlib.ExitStack() as stack:
+        try:
+            archive = stack.enter_context(zipfile.ZipFile(path))
+            parcel = Parcel(archive, _checked(path, archive))
+        except OSError as error:
+            raise BadInput(f"{path} cannot be read: {error.strerror}.", "Check the path.") from None
+        except _DAMAGED:
+            raise BadInput(f"{path} is no archive of a specialist, or is damaged.", _AGAIN) from None
+        yield parcel
 
 
 def _checked(path: Path, archive: zipfile.ZipFile) -> Mapping[str, Any]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import shutil
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 
 import orjson
 
+from ..cluster.assign import Assigner
 from ..common.digest import sha256_of
 from ..common.hashing import hash_of
 from ..common.trust import check_trusted
@@ -39,6 +41,12 @@ _CERTIFICATE = ("epsilon", "delta", "coverage", "threshold")
 _TUNING = ("steps", "seconds", "validation_loss", "examples", "tokens_per_second")
 _TASK = ("id", "name", "kind", "labels", "wrapper", "templates", "state")
 """Of a task; its `centre` is words of calls, its nodes are the agent's."""
+LOOKED_AT = 1_000
+"""So many of a home's latest calls tell whether an arriving task would take calls of one that is here."""
+MOST_JSON = 128 << 20
+"""Bytes of a file of JSON, which is read whole."""
+MOST_COUNT = 1 << 48
+"""Of a base's tokens and weights."""
 _NAME = re.compile(r"[^\x00-\x1f\x7f/\\]{1,120}")
 _ID = re.compile(r"[\w.:-]{1,80}")
 
@@ -173,7 +181,7 @@ def _read(manifest: Mapping[str, Any], bases: Sequence[Base]) -> tuple[Specialis
 
 
 def _checked_task(record: Mapping[str, Any]) -> Task:
-    """The task that it was taught, each field of its type: agents' calls are compared with it."""
+    """The task that it was taught, each field of its type: agents' requests are compared with it."""
     task = Task.from_record(_some(record, _TASK))
     parts = [part for template in task.templates for part in template.parts]
     texts = [task.id, task.name, task.state, *task.labels, *task.wrapper]
@@ -192,14 +200,16 @@ def _base_here(about: Mapping[str, Any], bases: Sequence[Base]) -> Base:
     record = dict(about["base"])
     for name in ("eos", "control_tokens"):
         record[name] = tuple(str(text) for text in record[name])
-    for name in ("context", "parameters"):
-        record[name] = int(record[name])
-    base = replace(Base(**record), path="", gguf="")
-    if not all(isinstance(value, str | int | tuple) for value in asdict(base).values()):
+    counts = {name: record.pop(name) for name in ("context", "parameters")}
+    if not all(type(count) is int and 0 <= count < MOST_COUNT for count in counts.values()):
         raise ValueError("base")
+    if not all(isinstance(value, str | tuple) for value in record.values()):
+        raise ValueError("base")
+    base = replace(Base(**record, **counts), path="", gguf="")
     for here in bases:
-        if here.sha256 == base.sha256:
-            return replace(base, path=here.path, gguf=here.gguf, gguf_sha256=here.gguf_sha256)
+        if here.sha256 == base.sha256:  # what it says of itself, not what the archive says of it
+            facts = {"licence": here.licence, "context": here.context, "parameters": here.parameters}
+            return replace(base, path=here.path, gguf=here.gguf, gguf_sha256=here.gguf_sha256, **facts)
         if here.sha256 == base.gguf_sha256:
             return replace(base, gguf=here.path)
     if about["serve_as"] == "lora":
@@ -214,6 +224,10 @@ def _check_weights(folder: Path, parcel: Parcel) -> None:
         if name.endswith(".gguf"):
             check_gguf(path)
         elif name.endswith(".json"):
+            if parcel.files[name] > MOST_JSON:
+                raise BadInput(
+                    f"{name} in the archive is larger than {MOST_JSON >> 20} MB.", "Do not trust its source."
+                )
             try:
                 document = orjson.loads(path.read_bytes())
             except orjson.JSONDecodeError:
@@ -229,6 +243,7 @@ def _place(workspace: Workspace, specialist: Specialist, task: Task, folder: Pat
         if own is None and task.state:
             fact = f"{task.name} is a step of a conversation, and this home knows no such step."
             raise BadInput(fact, "Record the agent's calls here first: `protege tasks` finds its steps.")
+        own = own or _would_lose(workspace, tasks, task)
         if own is None:
             taken = {known.name for known in tasks}
             name = next(n for n in (task.name, *(f"{task.name}-{i}" for i in range(2, 1000))) if n not in taken)
@@ -249,3 +264,17 @@ def _alike(tasks: Sequence[Task], task: Task) -> Task | None:
     same = [t for t in tasks if t.id == task.id]
     same += [t for t in tasks if t.state == task.state and not t.phrase]
     return next((t for t in same if t.id == task.id or signatures & {one.signature for one in t.templates}), None)
+
+
+def _would_lose(workspace: Workspace, tasks: Sequence[Task], task: Task) -> Task | None:
+    """The task here of which the arriving one would take the most calls, were it a task of its own.
+
+    Agents would then leave these calls to the teacher: an arrival must not change who answers.
+    """
+    before, after = Assigner(tasks), Assigner([*tasks, task])
+    by_id, lost = {known.id: known for known in tasks}, Counter[str]()
+    for call in workspace.calls(after=max(0, workspace.last_call() - LOOKED_AT)):
+        now, then = before.assign(call.request), after.assign(call.request)
+        if now is not None and then is not None and then.id == task.id:
+            lost[now.split_from if now.is_part else now.id] += 1
+    return by_id.get(lost.most_common(1)[0][0]) if lost else None
