@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from protege.call import Call
 from protege.chat.prompt import as_messages, render
+from protege.common.checks import MOST_LEVELS
 from protege.common.progress import Silent
 from protege.curate import Curated, CurateSettings, curate
 from protege.errors import BaseModelError, NotClosed
@@ -134,6 +135,17 @@ def test_what_cannot_be_pointed_at_counts_as_wrong() -> None:
     with Silent().step("", 1) as bar:
         _, figures = pointer._taught(rows, *pointer._kinds(rows), bar)
     assert figures["agreement_left_out"] == 0.9
+
+
+@pytest.mark.parametrize("levels", [MOST_LEVELS, 300, 900])
+def test_json_that_is_nested_too_deeply_is_words(levels: int) -> None:
+    deep = '{"memory":' * levels + "1" + "}" * levels
+    odd = [Shown(clicks(n).prompt, deep, str(n)) for n in range(40, 46)]
+    learnt = taught([*(clicks(n) for n in range(40)), *odd], fields="action")
+    assert [bool(act.template) for act in learnt.acts] == [False, True]
+    asked = {"role": "user", "content": "Page 7: take A007 now"}
+    prompt = render(NGRAMS, as_messages([asked, {"role": "assistant", "content": deep}, asked]))
+    assert json.loads(learnt.answer(prompt).text)["action"] == {"click": "A007"}
 
 
 def test_long_keys_are_read_at_their_end() -> None:

@@ -52,10 +52,11 @@ def answer_text(message: Message) -> str:
 
 
 def history_text(message: Message) -> str:
-    """The text of an assistant's earlier turn: as `answer_text`; arguments that are no JSON as they were written."""
+    """The text of an assistant's earlier turn: as `answer_text`; arguments that are no JSON, or are nested too deeply,
+    as they were written."""
     try:
         return answer_text(message)
-    except InvalidAnswer:
+    except (InvalidAnswer, TypeError):
         functions = [call.get("function") or call for call in message.get("tool_calls") or ()]
         calls = [{"name": str(f.get("name", "")), "arguments": _written(f.get("arguments"))} for f in functions]
         return orjson.dumps(calls[0] if len(calls) == 1 else calls).decode()

@@ -14,6 +14,7 @@ import orjson
 
 from ..chat.acts import act_in
 from ..chat.results import RESULT
+from ..common.checks import MOST_LEVELS, too_deep
 from .features import ROLE, TURN
 
 MOST_FOUND = 4_000
@@ -62,7 +63,7 @@ class Conversation:
         for turn in prompt.split(TURN)[1:]:
             role, _, text = turn.partition(ROLE)
             if role == "assistant":
-                parts.append(Said("assistant", text, _json(text)))
+                parts.append(Said("assistant", text, json_in(text)))
             elif role != "system":
                 parts += _user_parts(text)
         return cls(tuple(parts))
@@ -155,16 +156,18 @@ def _user_parts(text: str) -> list[Said]:
     """A user's turn: what tools answered, and what the user says."""
     first, *results = f"\n{text}".split(f"\n{RESULT}")
     said = [Said("user", first.strip())] if first.strip() else []
-    return [*said, *(Said("result", result, _json(result)) for result in results)]
+    return [*said, *(Said("result", result, json_in(result)) for result in results)]
 
 
-def _json(text: str) -> Any:
+def json_in(text: str) -> Any:
+    """The object or list that a text is; None if it is none, or is nested too deeply to be read by recursion."""
     if text[:1] not in ("{", "["):
         return None
     try:
-        return orjson.loads(text)
+        value = orjson.loads(text)
     except orjson.JSONDecodeError:
         return None
+    return None if text.count("{") + text.count("[") > MOST_LEVELS and too_deep(value) else value
 
 
 def _texts(part: Said) -> Iterator[tuple[str, Sequence[str]]]:

@@ -19,7 +19,7 @@ from ...common.files import write_private
 from ...common.progress import Bar, Progress
 from ...errors import NotClosed, NotEnoughCalls
 from ...heads import FILE
-from ...heads.conversation import Conversation, shape
+from ...heads.conversation import Conversation, json_in, shape
 from ...heads.pointer import GAP, Act, Gap, Marks, Pointer, candidates, course, to_bytes
 from ..tuner import Learned, Lesson
 from . import logit
@@ -231,7 +231,7 @@ def _template(value: Any, gaps: set[Place], place: Place = ()) -> str:
 
 def _read(example: Shown, fields: str) -> Row:
     conversation = Conversation.of(example.prompt)
-    whole = _json(example.answer)
+    whole = json_in(example.answer)
     value = whole
     if fields and isinstance(whole, dict):
         tops = {path.partition(".")[0] for path in fields.split(",")}
@@ -241,13 +241,6 @@ def _read(example: Shown, fields: str) -> Row:
     texts = {_text(leaf) for _, leaf in _leaves(value)}
     stands = frozenset(texts.intersection(one.text for one in found))
     return Row(conversation, course(conversation, found), stands, value, whole, name)
-
-
-def _json(text: str) -> Any:
-    try:
-        return orjson.loads(text) if text[:1] in ("{", "[") else None
-    except orjson.JSONDecodeError:
-        return None
 
 
 def _leaves(value: Any, place: Place = ()) -> Iterator[tuple[Place, Leaf]]:
