@@ -205,7 +205,7 @@ def _with_carried(wholes: Sequence[Any], counts: Any, template: str) -> tuple[tu
 
 
 def _usual(values: Sequence[Any]) -> Any:
-    """The value that more than half have; else what is empty of its sort."""
+    """The value that more than half have; else the commonest of numbers, and what is empty of any other sort."""
     if all(isinstance(value, dict) for value in values):
         return {key: _usual([value.get(key) for value in values]) for key in values[0]}
     most, count = Counter(orjson.dumps(value) for value in values).most_common(1)[0]
