@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from agent_shapes import Sent, cradle, metagpt, open_operator
 from gateways import CLIENT, Fake, Stand, served
@@ -61,3 +62,18 @@ def test_every_call_is_recorded_and_every_call_site_named(
     assert len({call.node for call in calls}) == sites
     assert all(call.node[0] == agent and len(call.node) > 1 and call.response for call in calls)
     assert len([call for call in calls if "images" in call.decision]) == 2 * only_the_teacher
+
+
+def test_a_command_that_is_given_up_leaves_none_of_its_programs(
+    scripts: Mapping[str, Callable[[], Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from stage import run
+
+    run(["bash", "-c", "echo fine"], timeout=30)
+    with pytest.raises(SystemExit, match="ended with 3"):
+        run(["bash", "-c", "echo why; exit 3"])
+    assert capsys.readouterr().out == "why\n\n"
+    with pytest.raises(SystemExit, match="did not end"):
+        run(["bash", "-c", "sleep 300 & echo $! > child; wait"], timeout=1, cwd=tmp_path)
+    child = int((tmp_path / "child").read_text())
+    assert not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE

@@ -94,6 +94,8 @@ def served(app: Any) -> Iterator[str]:
     thread.start()
     while not server.started:
         thread.join(0.01)
+        if not thread.is_alive():
+            raise SystemExit("The server could not start; above is why.")
     try:
         yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     finally:

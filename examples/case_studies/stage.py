@@ -61,7 +61,8 @@ def options(about: str, checkout: bool = False) -> argparse.ArgumentParser:
 
 @contextmanager
 def stage(name: str, told: argparse.Namespace, answer: Answer, more: More | None = None) -> Iterator[Stage]:
-    """A folder, a teacher and a gateway in front of it; all are gone afterwards."""
+    """A folder, a teacher and a gateway in front of it; all are gone afterwards, also where the study is terminated."""
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     folder = Path(tempfile.mkdtemp(prefix=f"protege-{name}-"))
     teacher = Teacher(answer, more)
     try:
@@ -91,7 +92,9 @@ def gateway(home: Path, upstream_of: Mapping[str, str]) -> Iterator[str]:
     """`protege gateway` as its users start it; its address."""
     command = [sys.executable, "-c", "import protege.cli; protege.cli.main()", "gateway", "--json", "--port", "0"]
     told = [f"--upstream={front}={url}" for front, url in upstream_of.items()]
-    process = subprocess.Popen([*command, "--home", home, *told], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [*command, "--home", home, *told], stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
     assert process.stdout is not None
     try:
         lines: list[str] = []
@@ -101,18 +104,23 @@ def gateway(home: Path, upstream_of: Mapping[str, str]) -> Iterator[str]:
                 break
         yield json.loads("".join(lines))["address"]
     finally:
-        process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(15)
+        ended(process, 15)
 
 
-def run(command: Sequence[str | Path], **options: Any) -> subprocess.CompletedProcess[str]:
-    """A command that must succeed. Its output is shown only if it fails."""
-    done = subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options)
-    if done.returncode:
-        print(done.stdout[-4000:])
-        raise SystemExit(f"{command[0]} ended with {done.returncode}; above is the end of what it said.")
-    return done
+def run(command: Sequence[str | Path], timeout: float | None = None, **options: Any) -> None:
+    """A command that must succeed, within so many seconds. Its output is shown only if it fails."""
+    process = subprocess.Popen(
+        command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True, **options
+    )
+    try:
+        said, _ = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        raise SystemExit(f"{command[0]} did not end in {timeout:.0f} s.") from None
+    finally:
+        ended(process, 10)
+    if process.returncode:
+        print(said[-4000:])
+        raise SystemExit(f"{command[0]} ended with {process.returncode}; above is the end of what it said.")
 
 
 @contextmanager
@@ -123,12 +131,18 @@ def running(command: Sequence[str | Path], log: Path, **options: Any) -> Iterato
         try:
             yield
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGTERM)  # it may have started others
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(10)
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+            ended(process, 10)
+
+
+def ended(process: subprocess.Popen[Any], wait_s: float) -> None:
+    """End a program that was started in a session of its own, and those that it started."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(wait_s)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def answering(url: str, log: Path, wait_s: float = 60.0) -> None:
