@@ -301,3 +301,9 @@ def test_a_template_that_is_no_text_is_refused(folder: Path) -> None:
     (folder / "chat_template.jinja").write_bytes(b"\xff\xfe")
     with pytest.raises(BaseModelError, match="UnicodeDecodeError"):
         load_base(folder)
+
+
+def test_a_link_whose_file_is_gone_is_named(folder: Path, tmp_path: Path) -> None:
+    (folder / "merges.txt").symlink_to(tmp_path / "gone")
+    with pytest.raises(BaseModelError, match=r"merges\.txt cannot be read"):
+        load_base(folder)

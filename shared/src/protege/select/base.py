@@ -33,7 +33,11 @@ def load_base(path: str | os.PathLike[str]) -> Base:
     if path.is_dir() and not (path / "config.json").exists():
         path = _only_gguf(path)
     files = path.iterdir() if path.is_dir() else (path,)
-    return _load(path, tuple(sorted((file.stat().st_mtime_ns, file.stat().st_size) for file in files)))
+    try:
+        stamp = tuple(sorted((file.stat().st_mtime_ns, file.stat().st_size) for file in files))
+    except OSError as error:  # a link of the Hub's cache whose file is gone
+        raise BaseModelError(f"{error.filename} cannot be read: {error.strerror}.", "Fetch it again.") from None
+    return _load(path, stamp)
 
 
 @functools.lru_cache(maxsize=64)
