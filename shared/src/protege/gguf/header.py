@@ -142,7 +142,7 @@ def _check_types(metadata: Mapping[str, Any]) -> None:
             raise _Unlikely(f"{key} is no text")
         if (name in _COUNTS or name.endswith("_token_id")) and not _is_count(value):
             raise _Unlikely(f"{key} is no count")
-        if name == "block_count" and not (_is_count(value) and value <= MOST_BLOCKS):
+        if name == "block_count" and not (isinstance(value, int) and _is_count(value) and value <= MOST_BLOCKS):
             raise _Unlikely(f"{key} is no number of blocks, at most {MOST_BLOCKS:,}")
         if key in _LISTS and not (isinstance(value, list | array) and set(map(type, value)) <= {_LISTS[key]}):
             raise _Unlikely(f"{key} is no list of {_LISTS[key].__name__}")
