@@ -300,16 +300,15 @@ def test_where_memory_asks_for_it_activations_are_computed_again_to_the_same_los
 ) -> None:
     from types import SimpleNamespace
 
-    import torch
     from protege.tune import resources
     from protege.tune.methods.lora import Lora
+    from torch.utils.checkpoint import checkpoint
 
     plain = tune(curated, colours, tiny, tmp_path / "plain", SHORT)
     needs = Lora().needs(resources.count_weights(tiny), SHORT)
     free = resources._RUNTIME_BYTES + needs.memory_bytes - needs.activations_bytes // 2
     monkeypatch.setattr(resources.psutil, "virtual_memory", lambda: SimpleNamespace(available=free))
     again: list[None] = []
-    checkpoint = torch.utils.checkpoint.checkpoint
 
     def watched(*given: Any, **named: Any) -> Any:
         again.append(None)
