@@ -85,7 +85,7 @@ def test_improve_takes_an_engine_and_a_method_of_another_package(
 
 
 def test_what_nobody_brings_is_refused_before_any_work(tmp_path: Path) -> None:
-    for option, name in (("--engine", "vllm"), ("--method", "prompt")):
+    for option, name in (("--engine", "nobodys"), ("--method", "prompt")):
         run = subprocess.run(
             [sys.executable, "-c", "from protege.cli import main; main()", "improve", option, name, "--json"],
             capture_output=True,
