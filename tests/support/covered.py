@@ -24,10 +24,13 @@ import slipcover
 
 ROOT = Path(__file__).resolve().parents[2]
 PRODUCT = [str(folder) for folder in (ROOT / "shared/src", *sorted(ROOT.glob("packages/*/src")))]
-ENGINES = ("packages", "shared/tests/tune", "shared/tests/serve", "shared/tests/measure", "shared/tests/ollama")
-"""The tests of one of the processes: of the frameworks, and those that run models. The other has all others, which take
-as long."""
-PARTS = (ENGINES, ("tests", "shared/tests", *(f"--ignore={folder}" for folder in ENGINES)))
+FIRST = (
+    *("packages", "shared/tests/tune", "shared/tests/serve", "shared/tests/measure", "shared/tests/ollama"),
+    *("shared/tests/cli", "shared/tests/cluster", "shared/tests/curate"),
+)
+"""The tests of one of the processes: of the frameworks, those that run models, and some more. The other has all others,
+which take about as long."""
+PARTS = (FIRST, ("tests", "shared/tests", *(f"--ignore={folder}" for folder in FIRST)))
 LEAST = 10
 """Files that are listed, those with the most missing lines first."""
 
