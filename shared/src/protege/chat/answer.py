@@ -18,6 +18,7 @@ from ..common.forks import importing
 from ..common.wrappers import Wrapper, bare
 from ..errors import InvalidAnswer
 from ..task import Task
+from .acts import function_of
 
 TO_TEACHER = "To the teacher."
 """What a specialist learns to write where the teacher answers a step of a conversation in words."""
@@ -57,7 +58,7 @@ def history_text(message: Message) -> str:
     try:
         return answer_text(message)
     except (InvalidAnswer, TypeError):
-        functions = [call.get("function") or call for call in message.get("tool_calls") or ()]
+        functions = [function_of(call) for call in message.get("tool_calls") or ()]
         calls = [{"name": str(f.get("name", "")), "arguments": _written(f.get("arguments"))} for f in functions]
         return orjson.dumps(calls[0] if len(calls) == 1 else calls).decode()
 

@@ -1,4 +1,4 @@
-"""Calls are written as soon as their answer has left, so that a gateway that is killed loses none that was answered.
+"""Calls are written as soon as their answer has come, so that a gateway that is killed loses none that was answered.
 
 What may take long is left to a thread, so that it does not hold the event loop up: images and files, and every call
 while the disk is slow.

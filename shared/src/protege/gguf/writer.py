@@ -42,7 +42,7 @@ def write_merged(
     """
     reader = open_gguf(base)
     names = Names.of(reader)
-    scale, pairs = _read_lora(lora)
+    scale, pairs = read_lora(lora)
     whole = {} if source is None else _by_gguf_name(names, FolderWeights(source))
     changes: dict[str, Change] = {}
     for parameter, (a, b) in pairs.items():
@@ -82,7 +82,7 @@ def write_lora(base: Path, lora: Path, out: Path, about: Mapping[str, str]) -> N
     lora: the folder of peft's LoRA weights.
     """
     names = Names.of(open_gguf(base))
-    scale, pairs = _read_lora(lora)
+    scale, pairs = read_lora(lora)
     writer = gguf.GGUFWriter(None, names.architecture)
     writer.add_type("adapter")
     writer.add_string("adapter.type", "lora")
@@ -113,7 +113,8 @@ def _as_it_is(values: np.ndarray) -> np.ndarray:
     return values
 
 
-def _read_lora(folder: Path) -> tuple[float, dict[str, tuple[np.ndarray, np.ndarray]]]:
+def read_lora(folder: Path) -> tuple[float, dict[str, tuple[np.ndarray, np.ndarray]]]:
+    """The scale of peft's LoRA weights, and A and B (float32) of each parameter that they change."""
     config = orjson.loads((folder / "adapter_config.json").read_bytes())
     # Loaded through torch, because numpy has no bfloat16.
     path = folder / "adapter_model.safetensors"

@@ -11,7 +11,7 @@ from ..specialist import Base
 from .hardware import GB, Machine
 from .models import Model, gguf_writable
 from .policy import SelectionPolicy
-from .ways import means, way_of
+from .ways import has_vllm, way_of
 
 BATCH = 4
 TAUGHT_TOKENS = 2048
@@ -106,7 +106,7 @@ def _not_tunable(base: Base) -> str | None:
 
 def _not_served(model: Model) -> str | None:
     """Why a model that can only be tuned as a folder would not be served here."""
-    if model.tuning == "huggingface" and not gguf_writable(model.architecture) and not means().vllm:
+    if model.tuning == "huggingface" and not gguf_writable(model.architecture) and not has_vllm():
         return "can only be tuned and served as a folder, which needs vLLM; vLLM is not installed"
     return None
 

@@ -103,8 +103,12 @@ class Means:
 
 def means() -> Means:
     """Look at this machine. Asks the Ollama on loopback, half a second at most. Raises BadInput (OLLAMA_HOST)."""
-    vllm = bool(os.environ.get(VLLM)) or importlib.util.find_spec("vllm") is not None
-    return Means(vllm, _ollama_version(), converter() or "")
+    return Means(has_vllm(), _ollama_version(), converter() or "")
+
+
+def has_vllm() -> bool:
+    """Whether vLLM is installed, or a server of it is named. Asks nobody."""
+    return bool(os.environ.get(VLLM)) or importlib.util.find_spec("vllm") is not None
 
 
 def converter() -> str | None:

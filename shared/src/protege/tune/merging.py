@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from ..errors import BaseModelError
-from ..gguf.names import lora_pairs
+from ..gguf.writer import read_lora
 from ..specialist import Base
 
 KEPT = ("tokenizer.json", "tokenizer.model", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt")
@@ -28,10 +28,8 @@ def merge(base: Base, lora: Path, out: Path) -> Path:
     source = Path(base.path)
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(mode=0o700)
-    config = orjson.loads((lora / "adapter_config.json").read_bytes())
-    scale = config["lora_alpha"] / (config["r"] ** 0.5 if config.get("use_rslora") else config["r"])
-    tensors = {name: tensor.float().numpy() for name, tensor in load_file(lora / "adapter_model.safetensors").items()}
-    pairs = {_layer(name): pair for name, pair in lora_pairs(tensors).items()}
+    scale, tuned = read_lora(lora)
+    pairs = {_layer(name): pair for name, pair in tuned.items()}
     for file in sorted(source.glob("*.safetensors")):
         weights = load_file(file)
         for name in weights:
