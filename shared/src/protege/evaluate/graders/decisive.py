@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence, Set
-from copy import copy
-from typing import Any, Self, cast
+from collections.abc import Iterator, Sequence, Set
+from typing import Any, cast
 
-from ...call import Request
 from ...chat.acts import ARGUMENTS, READ, THOUGHTS
-from ...chat.answer import breaks, schema_of
-from .base import Grader
+from ...chat.answer import breaks
+from .json_fields import JsonFields
 from .text import TextSimilarity
-from .values import Rules, parsed
+from .values import parsed
 
 PROSE = 8
 """A text of so many words or more beside them is prose too, and compared by likeness."""
 PREFIX = "fields:"
 
 
-class DecisiveFields(Grader):
+class DecisiveFields(JsonFields):
     """The same JSON, or the same tools called, in the fields that an agent's code acts on.
 
     fields: the paths that count, such as "actions" or "state.next"; all else is not compared. Without any they are
@@ -32,18 +30,13 @@ class DecisiveFields(Grader):
 
     def __init__(self, fields: Sequence[str] = ()) -> None:
         self.fields = tuple(dict.fromkeys(name.strip() for name in fields if name.strip()))
-        self._rules, self._likeness = Rules(), TextSimilarity()
-        self._schema: Mapping[str, Any] | None = None
+        super().__init__()
+        self._likeness = TextSimilarity()
         if self.fields:
             self.name = f"the fields {', '.join(self.fields)} alone"
         else:
             self.name = "decisive fields: texts of eight words or more by chrF, thoughts and notes not compared"
             self.similarity = True
-
-    def for_request(self, request: Request) -> Self:
-        bound = copy(self)
-        bound._schema = schema_of(request)
-        return bound
 
     def agree(self, answer: str, teacher: str) -> bool:
         mine, theirs = parsed(answer), parsed(teacher)
@@ -55,8 +48,8 @@ class DecisiveFields(Grader):
             return self._alike(mine[0], theirs[0])
         ours, others = ([_at(value[0], path) for path in self.fields] for value in (mine, theirs))
         if all(other == MISSING for other in others):  # the teacher's answer has none of them
-            return self._rules.same(mine[0], theirs[0])
-        return all(map(self._rules.same, ours, others))
+            return self.rules.same(mine[0], theirs[0])
+        return all(map(self.rules.same, ours, others))
 
     def score(self, answer: str, teacher: str) -> float:
         mine, theirs = parsed(answer), parsed(teacher)
@@ -70,7 +63,7 @@ class DecisiveFields(Grader):
     def _counted(self, value: Any) -> Iterator[tuple[Any, Any]]:
         if self.fields:
             value = {path: _at(value, path) for path in self.fields}
-        for place, leaf in self._rules.leaves(value):
+        for place, leaf in self.rules.leaves(value):
             read = READ if ARGUMENTS.isdisjoint(place) else THOUGHTS
             if self.fields or not any(str(key).lower() in read for key in place):
                 yield place, leaf
@@ -89,7 +82,7 @@ class DecisiveFields(Grader):
             return len(pairs[0]) == len(pairs[1]) and all(self._alike(*pair, read) for pair in zip(*pairs, strict=True))
         if isinstance(mine, str) and isinstance(theirs, str) and not self.fields and len(theirs.split()) >= PROSE:
             return self._likeness.agree(mine, theirs)
-        return self._rules.same(mine, theirs)
+        return self.rules.same(mine, theirs)
 
 
 def _at(value: Any, path: str) -> Any:
