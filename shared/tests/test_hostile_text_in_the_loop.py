@@ -206,6 +206,7 @@ def in_every_form(text: str) -> None:
         {"id": text, "type": "GENERATION", "usageDetails": text, "input": text, "output": text, "startTime": text},
         {"id": text, "run_type": "llm", "inputs": {"messages": [[message]]}, "outputs": {"generations": [said]}},
         {"call_type": "completion", "spend": 0, "messages": text, "response": f"[{text}", "startTime": 1.0},
+        {"task_id": text, "termination_reason": text, "id": text, "messages": [message, {**said, "timestamp": text}]},
         {"text": f"<|im_start|>system\n<tools>{text}</tools><|im_end|><|im_start|>user\n{text}<|im_end|>" * 2},
         {"text": f"<|im_start|>user\n{text}<|im_end|><|im_start|>assistant\n<tool_call>{text}</tool_call><|im_end|>"},
         {"request_id": text, "request_created_at": text, "request_body": request, "response_body": text},
@@ -321,9 +322,9 @@ ELSEWHERE = {
     "curate.rows.taught": "puts one field in the place of another",
     "collect.correcting.correct": "takes what a person writes; a home is needed",
     **{
-        f"collect.formats.{name}": "called by in_every_form" for name in ("corrections", "mlflow", "helicone", "chatml")
+        f"collect.formats.{name}": "called by in_every_form"
+        for name in ("corrections", "mlflow", "helicone", "chatml", "trajectories", "tau2")
     },
-    "collect.formats.trajectories": "called by in_every_form",
     "collect.draining": "reads journals; what they hold is read_call's",
     "collect.importing": "see test_a_file_takes_bounded_time",
     "collect.journal": "frames bytes; what they hold is not read",

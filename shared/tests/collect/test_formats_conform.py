@@ -41,10 +41,37 @@ TAU = {
     "task_id": 3, "trial": 0, "reward": 1.0, "info": {},
     "traj": [*HISTORY[:1], HISTORY[3], LOOKS, {**SEEN, "tool_call_id": "c1", "name": "bash"}, DONE],
 }  # fmt: skip
+SIMULATION = {
+    "id": "sim-1", "task_id": "7", "trial": 0, "termination_reason": "user_stop", "reward_info": {"reward": 1.0},
+    "messages": [
+        {"role": "assistant", "content": "Hi! How can I help you today?", "turn_idx": 0, "cost": 0.0},
+        {"role": "user", "content": "My line is dead.", "turn_idx": 1},
+        {"role": "user", "content": None, "turn_idx": 2, "tool_calls": [
+            {"id": "u1", "name": "toggle_roaming", "arguments": {}, "requestor": "user"}]},
+        {"role": "tool", "id": "u1", "content": "on", "requestor": "user", "turn_idx": 3},
+        {"role": "user", "content": "Roaming is on.", "turn_idx": 4},
+        {"role": "assistant", "content": None, "turn_idx": 5, "timestamp": "2026-05-01T10:00:02", "cost": 0.25,
+         "generation_time_seconds": 2.0, "usage": {"prompt_tokens": 9, "completion_tokens": 1},
+         "raw_data": {"model": "gpt-x-2026"},
+         "tool_calls": [{"id": "c1", "name": "line", "arguments": {"n": 1}, "requestor": "assistant"},
+                        {"id": "c2", "name": "bill", "arguments": {}, "requestor": "assistant"}]},
+        {"role": "tool", "tool_messages": [
+            {"role": "tool", "id": "c1", "content": "ok", "requestor": "assistant", "error": False},
+            {"role": "tool", "id": "c2", "content": "Error: none", "requestor": "assistant", "error": True}]},
+        {"role": "assistant", "content": "It works again.", "turn_idx": 7},
+    ],
+}  # fmt: skip
+TAU2 = {
+    "timestamp": "2026-05-01T10:00:00", "tasks": [],
+    "info": {"agent_info": {"llm": "gpt-x", "llm_args": {"temperature": 0.0}},
+             "environment_info": {"domain_name": "telecom", "policy": "Be kind."}},
+    "simulations": [SIMULATION, {**SIMULATION, "id": "sim-2", "messages": None, "ticks": [{}]}, 7],
+}  # fmt: skip
 DOCUMENTS: dict[str, list[Any]] = {
     **{form.name: [document for file in form.files(RECORDS[:8]) for document in file] for form in FORMS.values()},
     "swe-agent": [SWE, OLDER],
     "tau-bench": [TAU],
+    "tau2-bench": [TAU2, SIMULATION],
     "corrections": [{"id": "c1", "correction": "support"}],
 }
 """Documents of each form, by its name in the registry. Of several flavours of one, those of the last."""
@@ -164,6 +191,48 @@ def test_a_trace_of_mlflow_s_second_schema_is_read_and_what_it_expects_corrects_
     assert (call.id, call.run, call.model, call.input_tokens, call.latency_ms) == ("0a", "tr-1", "gpt-x", 9, 1000.0)
     assert call.response == {"role": "assistant", "content": "sales"}
     assert call.correction == {"role": "assistant", "content": "support"}
+
+
+@pytest.mark.parametrize("box", ["released", "first", "row", "row of texts", "row with the trace"])
+def test_a_trace_of_mlflow_is_read_whichever_way_it_was_exported(tmp_path: Path, box: str) -> None:
+    (trace,) = [document for file in FORMS["mlflow"].files(RECORDS[:1]) for document in file]
+    info, spans = trace["info"], trace["data"]["spans"]
+    row = {"request_id": "tr-1", "trace_metadata": {}, "execution_time_ms": 3, "request": "{}", "response": "{}"}
+    documents = {
+        "released": trace,
+        "first": {"trace_info": info, "trace_data": trace["data"]},
+        "row": {**info, **row, "spans": spans},
+        "row of texts": {**info, **row, "spans": json.dumps(spans), "assessments": "[]"},
+        "row with the trace": {**row, "trace": json.dumps(trace)},
+    }
+    calls, skipped = read(tmp_path / "t.json", [json.dumps(documents[box]).encode()])
+    expected, _ = read(tmp_path / "e.json", [json.dumps(trace).encode()])
+    assert not skipped and [call.id for call in calls] == [call.id for call in expected]
+    assert calls[0].request == expected[0].request and calls[0].response == expected[0].response
+
+
+def test_a_simulation_is_told_as_its_agent_saw_it(tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps(TAU2, indent=1))
+    reading = _Reading(None)
+    items = list(reading.of([path]))
+    calls = [item for item in items if isinstance(item, Call)]
+    skipped = [item.reason for item in items if isinstance(item, Skipped)]
+    assert skipped == ["a simulation that is no object"]
+    assert reading.passed == {"greeting of an agent": 1, "spoken simulation": 1}
+    first, last = calls
+    said = [(message["role"], message["content"]) for message in first.request.messages]
+    assert said == [
+        ("system", "Be kind."), ("assistant", "Hi! How can I help you today?"), ("user", "My line is dead."),
+        ("user", "Roaming is on."),
+    ]  # fmt: skip
+    assert (first.id, first.run, first.model, first.answered_by) == ("sim-1-5", "sim-1", "gpt-x", "gpt-x-2026")
+    assert (first.input_tokens, first.cost_usd, first.latency_ms, first.time) == (9, 0.25, 2000.0, 1777629600.0)
+    assert first.response is not None
+    assert [use["function"]["name"] for use in first.response["tool_calls"]] == ["line", "bill"]
+    results = last.request.messages[-2:]
+    assert [(r["tool_call_id"], r.get("is_error")) for r in results] == [("c1", None), ("c2", True)]
+    assert last.response == {"role": "assistant", "content": "It works again."}
 
 
 def test_chatml_has_calls_of_tools_and_the_tools_of_its_system_text(tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
-"""MLflow: traces as `Trace.to_json` and `mlflow traces get` write them, of its second and third schema.
+"""MLflow: traces as `Trace.to_json` and `mlflow traces get` write them, of each schema, and rows of the tables that
+`mlflow.search_traces` gives.
 
 A span of a model is a call; an expectation named `expected_response` corrects it.
 """
@@ -23,10 +24,7 @@ _EXPECTED = ("expected_response", "expected_output")
 
 def units(trace: Any) -> Iterator[Any]:
     """The spans of a trace, each with what is known of the trace, and its expectations."""
-    trace = object_of(trace)
-    info = cast(Mapping[str, Any], trace.get("info") if isinstance(trace.get("info"), Mapping) else {})
-    data = trace.get("data")
-    spans: Any = cast(Any, data).get("spans") if isinstance(data, Mapping) else None
+    info, spans = _opened(object_of(trace))
     if not isinstance(spans, list):
         raise BadCall("an MLflow trace without its spans; fetch it whole: mlflow traces get --trace-id ID")
     spans = cast(list[Any], spans)
@@ -157,9 +155,29 @@ def _span_of_time(span: Mapping[str, Any]) -> tuple[Any, Any]:
     return start, span.get("end_time_unix_nano", span.get("end_time"))
 
 
+def _opened(document: Mapping[str, Any]) -> tuple[Mapping[str, Any], Any]:
+    """What is known of a trace, and its spans. Both are in a row itself, which may hold the trace as a text too."""
+    for info, data in _BOXES:
+        known, held = document.get(info), json_in(document.get(data))
+        if isinstance(known, Mapping) and isinstance(held, Mapping):
+            return cast(Mapping[str, Any], known), json_in(cast(Any, held).get("spans"))
+    whole = json_in(document.get("trace"))
+    if isinstance(whole, Mapping) and "trace" not in whole and any(name in whole for name, _ in _BOXES):
+        return _opened(cast(Mapping[str, Any], whole))
+    assessments = json_in(document.get("assessments"))
+    return {**document, "assessments": assessments}, json_in(document.get("spans"))
+
+
+_BOXES = (("info", "data"), ("trace_info", "trace_data"))
+_ROW = frozenset({"request_metadata", "trace_metadata", "execution_time_ms", "execution_duration"})
+
+
 def _tells(document: Mapping[str, Any]) -> bool:
-    data = document.get("data")
-    return isinstance(document.get("info"), Mapping) and isinstance(data, Mapping) and "spans" in data
+    for info, data in _BOXES:
+        held = json_in(document.get(data))
+        if isinstance(document.get(info), Mapping) and isinstance(held, Mapping) and "spans" in held:
+            return True
+    return not _ROW.isdisjoint(document) and ("spans" in document or "trace" in document)
 
 
 def form() -> Format:

@@ -18,6 +18,7 @@ FORMATS: Registry[Format] = Registry(
         "mlflow": f"{_HERE}.mlflow:form",
         "helicone": f"{_HERE}.helicone:form",
         "tau-bench": f"{_HERE}.trajectories:tau_form",
+        "tau2-bench": f"{_HERE}.tau2:form",
         "swe-agent": f"{_HERE}.trajectories:swe_form",
         "langfuse": f"{_HERE}.langfuse:form",
         "langsmith": f"{_HERE}.langsmith:form",
@@ -42,11 +43,6 @@ _UNREAD: Sequence[tuple[frozenset[str], str]] = (
     (frozenset({"log", "version"}), "a HAR file; write a line with request and response for each call"),
     (frozenset({"preferred_output"}), "a preference file; write one with messages and the preferred answer"),
     (frozenset({"nbformat", "cells"}), "a notebook; export the calls that it made"),
-    (
-        frozenset({"trace_info", "trace_data"}),
-        "an MLflow trace of its first schema; export it with MLflow 2.14 or later",
-    ),
-    (frozenset({"simulations", "tasks"}), "tau2-bench results; write a line with traj and reward for each simulation"),
     (frozenset({"request_id", "signed_body_url"}), "a Helicone row without its bodies; export with --include-body"),
 )
 """Forms that are not read: the fields that tell each, and what it is, with what to export instead."""
