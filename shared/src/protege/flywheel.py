@@ -19,7 +19,7 @@ from .common.confinement import Aside, Confinement
 from .common.progress import Progress, Silent
 from .common.tracing import span
 from .errors import ProtegeError
-from .loop import cascade, contest, steps
+from .loop import cascade, contest, steps, trials
 from .loop.admit import admit
 from .loop.run import Improvement, Run
 from .loop.settings import Settings
@@ -88,6 +88,7 @@ def improved(run: Run) -> Improvement:
     if base is None:
         return run.stays(reason, passed_over=passed_over)
     specialist = steps.tune(run, curated, base)
+    passed_over += trials.outdone(specialist)
     specialist, parity = steps.served_alike(run, specialist, curated)
     if not parity.holds:
         return run.stays(parity.reason, specialist.id, passed_over)

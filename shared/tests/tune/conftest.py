@@ -182,7 +182,8 @@ def colour_calls(count: int) -> list[Call]:
     return made
 
 
-Answers = Callable[[Path, Sequence[str], Path | None], list[str]]
+Answers = Callable[..., list[str]]
+NextToken = Callable[..., dict[int, float]]
 
 
 @pytest.fixture(scope="session")
@@ -190,26 +191,41 @@ def llama_cpp() -> Answers:
     """Greedy answers of llama.cpp from a GGUF file, with LoRA weights where they are given."""
 
     def answers(model: Path, prompts: Sequence[str], lora: Path | None = None) -> list[str]:
-        xllamacpp: Any = importlib.import_module("xllamacpp")  # it has no types
-
-        params = xllamacpp.CommonParams()
-        params.model.path = str(model)
-        params.n_ctx, params.n_parallel, params.warmup, params.verbosity = 512, 1, False, -1
-        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
-        if lora:
-            info = xllamacpp.CommonAdapterLoraInfo()
-            info.path, info.scale = str(lora), 1.0
-            params.lora_adapters = [info]
-        server = xllamacpp.Server(params)
-        given = [
-            server.handle_completions({"prompt": p, "n_predict": 16, "temperature": 0, "cache_prompt": False})
-            for p in prompts
-        ]
-        return [_content(answer) for answer in given]
+        ask = llama_server(model, lora)
+        given = [ask({"prompt": prompt, "n_predict": 16}) for prompt in prompts]
+        return [one["content"] if "content" in one else one["choices"][0]["text"] for one in given]
 
     return answers
 
 
-def _content(answer: Any) -> str:
-    record = orjson.loads(answer) if isinstance(answer, str | bytes) else answer
-    return record["content"] if "content" in record else record["choices"][0]["text"]
+@pytest.fixture(scope="session")
+def next_token() -> NextToken:
+    """llama.cpp's log-probabilities of the first token of an answer, by the token's id."""
+
+    def told(model: Path, prompt: str, lora: Path | None = None) -> dict[int, float]:
+        record = llama_server(model, lora)({"prompt": prompt, "n_predict": 1, "n_probs": 1000})
+        choice = record["choices"][0] if "choices" in record else record
+        (first,) = choice.get("completion_probabilities") or choice["logprobs"]["content"]
+        return {top["id"]: top["logprob"] for top in first["top_logprobs"]}
+
+    return told
+
+
+def llama_server(model: Path, lora: Path | None) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Asks llama.cpp in this process for the likeliest completion; nothing is cached between two."""
+    xllamacpp: Any = importlib.import_module("xllamacpp")  # it has no types
+    params = xllamacpp.CommonParams()
+    params.model.path = str(model)
+    params.n_ctx, params.n_parallel, params.warmup, params.verbosity = 512, 1, False, -1
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
+    if lora:
+        info = xllamacpp.CommonAdapterLoraInfo()
+        info.path, info.scale = str(lora), 1.0
+        params.lora_adapters = [info]
+    server = xllamacpp.Server(params)
+
+    def ask(question: dict[str, Any]) -> dict[str, Any]:
+        answer = server.handle_completions({**question, "temperature": 0, "cache_prompt": False})
+        return orjson.loads(answer) if isinstance(answer, str | bytes) else answer
+
+    return ask

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 import shutil
 import struct
@@ -21,13 +20,16 @@ from protege.curate import Curated
 from protege.errors import BaseModelError
 from protege.gguf.header import read_header
 from protege.gguf.same import difference
+from protege.gguf.writer import write_lora
 from protege.select import untrained
 from protege.select.base import load_base
 from protege.select.pairing import paired
 from protege.specialist import Base
 from protege.task import Task
 from protege.tune import TuneSettings, tune
+from protege.tune.merging import merge
 from protege.tune.model import load_model, load_tokenizer
+from protege.tune.settings import Variant
 from tiny_models import CONFIGS, to_gguf, write_folder
 
 TEN = TuneSettings(
@@ -49,30 +51,6 @@ def make_pair(tmp_path_factory: pytest.TempPathFactory) -> MakePair:
         return made[model_type]
 
     return make
-
-
-@pytest.fixture(scope="session")
-def next_token() -> Callable[..., dict[int, float]]:
-    """llama.cpp's log-probabilities of the first token of an answer, by the token's id."""
-
-    def told(model: Path, prompt: str, lora: Path | None = None) -> dict[int, float]:
-        xllamacpp: Any = importlib.import_module("xllamacpp")
-        params = xllamacpp.CommonParams()
-        params.model.path = str(model)
-        params.n_ctx, params.n_parallel, params.warmup, params.verbosity = 512, 1, False, -1
-        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
-        if lora:
-            info = xllamacpp.CommonAdapterLoraInfo()
-            info.path, info.scale = str(lora), 1.0
-            params.lora_adapters = [info]
-        asked = {"prompt": prompt, "n_predict": 1, "temperature": 0, "n_probs": 1000, "cache_prompt": False}
-        answer = xllamacpp.Server(params).handle_completions(asked)
-        record = orjson.loads(answer) if isinstance(answer, str | bytes) else answer
-        choice = record["choices"][0] if "choices" in record else record
-        (first,) = choice.get("completion_probabilities") or choice["logprobs"]["content"]
-        return {top["id"]: top["logprob"] for top in first["top_logprobs"]}
-
-    return told
 
 
 def here(base: Base, lora: Path | None, prompt: str) -> Sequence[float]:
@@ -108,6 +86,35 @@ def test_llama_cpp_answers_as_the_tuned_folder(
     assert max(abs(a - b) for a, b in zip(known, untuned, strict=True)) > 0.5, "ten steps changed it"
     assert apart(next_token(tmp_path / "model.gguf", prompt), known) < 0.05
     assert apart(next_token(Path(base.gguf), prompt, tmp_path / "lora.gguf"), known) < 0.05
+
+
+@pytest.mark.parametrize("variant", ["rslora", "dora"])
+def test_variants_of_lora_are_merged_into_files_and_folders_as_they_were_tuned(
+    variant: Variant,
+    make_pair: MakePair,
+    curated: Curated,
+    colours: Task,
+    tmp_path: Path,
+    next_token: Callable[..., dict[int, float]],
+) -> None:
+    """Llama's rows are in another order in GGUF files, DoRA's lengths with them."""
+    base, settings = make_pair("llama"), replace(TEN, variant=variant, rank=4)
+    prompt = render(base, messages_for(colours, curated.examples("validation")[0].request, "slots"))
+    from_file = replace(load_base(Path(base.gguf)), licence="Apache-2.0")
+    for number, one in enumerate((base, from_file)):
+        out = tmp_path / str(number)
+        files = tune(curated, colours, one, out, settings).files
+        known = here(one, out / "lora", prompt)
+        assert apart(next_token(out / "model.gguf", prompt), known) < 0.05
+        assert ("lora_gguf" in files) == (variant == "rslora")
+        if variant == "rslora":
+            assert apart(next_token(Path(base.gguf), prompt, out / "lora.gguf"), known) < 0.05
+    merged = replace(base, path=str(merge(base, tmp_path / "0" / "lora", tmp_path / "merged")))
+    known, merged_here = here(base, tmp_path / "0" / "lora", prompt), here(merged, None, prompt)
+    assert max(abs(a - b) for a, b in zip(known, merged_here, strict=True)) < 0.05
+    if variant == "dora":
+        with pytest.raises(ValueError, match="DoRA"):
+            write_lora(Path(base.gguf), tmp_path / "0" / "lora", tmp_path / "lora.gguf", {})
 
 
 @pytest.mark.parametrize(

@@ -17,11 +17,12 @@ import orjson
 import pytest
 from protege.call import request_from
 from protege.chat.prompt import messages_for, render
+from protege.common.progress import Silent
 from protege.curate import Curated
 from protege.errors import BadInput, BaseModelError, ProtegeError, ResourceError
 from protege.specialist import Base
 from protege.task import Task
-from protege.tune import Tuned, TuneSettings, tune
+from protege.tune import Tuned, TuneSettings, try_out, tune
 
 QUICK = TuneSettings(steps=60, batch=8, learning_rate=5e-3, warmup_steps=4, evaluations=3)
 SHORT = replace(QUICK, steps=6)
@@ -123,6 +124,21 @@ def test_an_interrupted_run_goes_on_from_its_last_checkpoint_to_the_same_weights
     again = tune(curated, colours, tiny, tmp_path, QUICK, progress=watch)
     assert watch.done[0] == 20
     assert again.digests == tuned[0].digests
+
+
+@pytest.mark.parametrize("early", [False, True], ids=["to its end", "stopped early"])
+def test_what_was_tried_out_is_written_without_training_again(
+    early: bool, curated: Curated, colours: Task, tiny: Base, tuned: tuple[Tuned, Path], tmp_path: Path
+) -> None:
+    settings = replace(QUICK, steps=12, learning_rate=0.5, evaluations=6, patience=1) if early else QUICK
+    tried = try_out(curated, colours, tiny, tmp_path / "tried", settings, Silent())
+    assert tried["stopped_early"] == early and not list((tmp_path / "tried").glob("*.gguf"))
+    watch = Stops(1000)
+    written = tune(curated, colours, tiny, tmp_path / "tried", settings, progress=watch)
+    assert watch.done[0] == tried["steps"] and sum(watch.done) <= tried["steps"] + 1
+    assert written.figures["validation_loss"] == tried["validation_loss"]
+    at_once = tune(curated, colours, tiny, tmp_path / "at once", settings) if early else tuned[0]
+    assert written.digests == at_once.digests
 
 
 def test_a_killed_run_goes_on(curated: Curated, colours: Task, tiny: Base, tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ AUTO = "auto"
 
 Prompt: TypeAlias = Literal["slots", "whole", "better"]
 ServeAs: TypeAlias = Literal["lora", "merged"]
+Variant: TypeAlias = Literal["lora", "rslora", "dora"]
 Rollout: TypeAlias = Literal["direct", "staged"]
 
 
@@ -81,6 +82,16 @@ def improve(
     steps: Annotated[int | None, typer.Option(help="The most training steps.")] = None,
     minutes: Annotated[
         float | None, typer.Option(help="Minutes of training for each specialist; longer only to see every row once.")
+    ] = None,
+    variant: Annotated[
+        Variant, typer.Option(help="How LoRA is scaled: lora, rslora, or dora (served merged only).")
+    ] = "lora",
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            help="Try several settings of tuning within this time (30m, 2h), for each specialist, and keep the one of "
+            "the lowest validation loss."
+        ),
     ] = None,
     serve_as: Annotated[
         ServeAs, typer.Option(help="merged (answers fastest), or lora (one base in memory for many specialists).")
@@ -126,7 +137,7 @@ def improve(
         if not 0 < value < 1:
             raise BadInput(f"{name} is {value}.", "Give a probability between 0 and 1, such as 0.05.")
     options: dict[str, Any] = {} if kind == AUTO else {"method": kind}
-    options |= {"form": "slots" if prompt == "better" else prompt, "embedder": embedder}
+    options |= {"form": "slots" if prompt == "better" else prompt, "embedder": embedder, "variant": variant}
     given = {"steps": steps, "minutes": minutes}
     options |= {name: value for name, value in given.items() if value is not None}
     settings = loop.Settings(
@@ -139,6 +150,7 @@ def improve(
         keep_versions=keep_versions,
         compete=kind == AUTO,
         compare_prompts=prompt == "better",
+        budget_s=None if budget is None else seconds_of(budget),
         rollout=rollout or ("staged" if every else "direct"),
         retrain=retrain,
         cascade=cascade,

@@ -138,14 +138,3 @@ def field(reader: GGUFReader, key: str, default: Any = None) -> Any:
     """The value of a metadata key; `default` if the file lacks it."""
     entry = reader.fields.get(key)
     return default if entry is None else entry.contents()
-
-
-def lora_pairs(tensors: Mapping[str, np.ndarray]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """The matrices A (rank, in) and B (out, rank) of each parameter in peft's file of LoRA weights."""
-    pairs: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-    for key, a in tensors.items():
-        if key.endswith(".lora_A.weight"):
-            module = key.removesuffix(".lora_A.weight")
-            parameter = f"{module.removeprefix('base_model.model.')}.weight"
-            pairs[parameter] = (a, tensors[f"{module}.lora_B.weight"])
-    return pairs

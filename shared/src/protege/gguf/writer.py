@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import gguf
 import numpy as np
-import orjson
-from safetensors.torch import load_file
 
 from .folder import FolderWeights
-from .names import Names, is_vector, lora_pairs, open_gguf
+from .lora import LoraWeights, read_lora
+from .names import Names, is_vector, open_gguf
 
 if TYPE_CHECKING:
     from gguf import GGUFReader, GGUFWriter, ReaderTensor
@@ -42,15 +41,14 @@ def write_merged(
     """
     reader = open_gguf(base)
     names = Names.of(reader)
-    scale, pairs = read_lora(lora)
     whole = {} if source is None else _by_gguf_name(names, FolderWeights(source))
     changes: dict[str, Change] = {}
-    for parameter, (a, b) in pairs.items():
+    for parameter, weights in read_lora(lora).items():
         name = names.gguf(parameter)
-        plain = whole.get(name)
-        changes[name] = (
-            _adding(scale * names.to_gguf(name, b), a) if plain is None else _merging(names, name, plain, scale * b, a)
-        )
+        if (plain := whole.get(name)) is not None:
+            changes[name] = _merging(names, name, plain, weights)
+        else:
+            changes[name] = weights.ordered(functools.partial(names.to_gguf, name)).added_to
     _write(reader, changes, out, about, output)
 
 
@@ -79,20 +77,22 @@ def write_full(
 def write_lora(base: Path, lora: Path, out: Path, about: Mapping[str, str]) -> None:
     """Write LoRA weights in llama.cpp's form, as float16: `….lora_a` (rank, in) and `….lora_b` (out, rank).
 
-    lora: the folder of peft's LoRA weights.
+    lora: the folder of peft's LoRA weights; not of DoRA's, whose lengths llama.cpp does not apply: ValueError.
     """
     names = Names.of(open_gguf(base))
-    scale, pairs = read_lora(lora)
+    weights = read_lora(lora)
+    if any(one.lengths is not None for one in weights.values()):
+        raise ValueError("DoRA has no form that llama.cpp applies.")
     writer = gguf.GGUFWriter(None, names.architecture)
     writer.add_type("adapter")
     writer.add_string("adapter.type", "lora")
-    rank = next(iter(pairs.values()))[0].shape[0]
-    writer.add_float32("adapter.lora.alpha", scale * rank)
+    first = next(iter(weights.values()))
+    writer.add_float32("adapter.lora.alpha", first.scale * first.a.shape[0])
     _describe(writer, about)
-    for parameter, (a, b) in sorted(pairs.items()):
-        name = names.gguf(parameter)
-        writer.add_tensor(f"{name}.lora_a", np.ascontiguousarray(a, dtype=np.float16))
-        writer.add_tensor(f"{name}.lora_b", np.ascontiguousarray(names.to_gguf(name, b), dtype=np.float16))
+    for parameter in sorted(weights):
+        name, one = names.gguf(parameter), weights[parameter]
+        writer.add_tensor(f"{name}.lora_a", np.ascontiguousarray(one.a, dtype=np.float16))
+        writer.add_tensor(f"{name}.lora_b", np.ascontiguousarray(names.to_gguf(name, one.b), dtype=np.float16))
     partial = _partial(out)
     writer.write_header_to_file(partial)
     writer.write_kv_data_to_file()
@@ -113,22 +113,8 @@ def _as_it_is(values: np.ndarray) -> np.ndarray:
     return values
 
 
-def read_lora(folder: Path) -> tuple[float, dict[str, tuple[np.ndarray, np.ndarray]]]:
-    """The scale of peft's LoRA weights, and A and B (float32) of each parameter that they change."""
-    config = orjson.loads((folder / "adapter_config.json").read_bytes())
-    # Loaded through torch, because numpy has no bfloat16.
-    path = folder / "adapter_model.safetensors"
-    tensors = {name: tensor.float().numpy() for name, tensor in load_file(path).items()}
-    rank = config["r"] ** 0.5 if config.get("use_rslora") else config["r"]
-    return config["lora_alpha"] / rank, lora_pairs(tensors)
-
-
-def _adding(b: np.ndarray, a: np.ndarray) -> Change:
-    return lambda base: base + b @ a
-
-
-def _merging(names: Names, name: str, plain: Callable[[], np.ndarray], b: np.ndarray, a: np.ndarray) -> Change:
-    return lambda _base: names.to_gguf(name, plain() + b @ a)
+def _merging(names: Names, name: str, plain: Callable[[], np.ndarray], weights: LoraWeights) -> Change:
+    return lambda _base: names.to_gguf(name, weights.added_to(plain()))
 
 
 def _by_gguf_name(names: Names, weights: FolderWeights) -> dict[str, Callable[[], np.ndarray]]:

@@ -60,6 +60,8 @@ def contenders(run: Run) -> dict[str, Run]:
     forms: tuple[PromptForm, ...] = ("slots", "whole") if run.settings.compare_prompts else (settings.form,)
     heads = (HEAD, POINTER) if run.task.kind in POINTS else (HEAD,)
     methods = (*heads, settings.method) if run.settings.compete and settings.method not in heads else (settings.method,)
+    if run.settings.budget_s is not None:
+        run = replace(run, settings=replace(run.settings, budget_s=run.settings.budget_s / len(forms)))
     named = {f"{m}, {f} prompt" if len(forms) > 1 else m: (m, f) for m in methods for f in forms}
     return {name: _as(run, replace(settings, method=m, form=f).decided()) for name, (m, f) in named.items()}
 

@@ -41,6 +41,9 @@ class Settings:
     `tune` says. If False, `tune` decides."""
     compare_prompts: bool = False
     """Make a specialist for the slots and one for the whole prompt, and go on with what saves more."""
+    budget_s: float | None = None
+    """Seconds in which several settings of tuning are tried, and the best is kept (`loop.trials`); None: `tune` is
+    taken as it is."""
     rollout: Literal["direct", "staged"] = "direct"
     """`direct`: what is certified answers at once. `staged`: it is shown in the shadow and on a share of runs first."""
     retrain: bool = False

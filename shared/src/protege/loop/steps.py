@@ -28,6 +28,7 @@ from ..rollout.policy import grader_of
 from ..specialist import Base, Specialist
 from ..store.records import DataSet
 from ..watch.reasons import Reason, last_reason
+from . import trials
 from .retraining import due_since
 from .run import Run
 from .settings import Settings
@@ -55,6 +56,8 @@ def decided(settings: Settings) -> Settings:
     that is none, or a base for a method that takes none.
     """
     serve.check_keep_alive(settings.keep_alive)
+    if settings.serve_as == "lora" and settings.tune is not None and settings.tune.variant == "dora":
+        raise BadInput("DoRA's weights are not applied over a base by any engine.", "Leave out --serve-as lora.")
     if settings.compete:  # a method that cannot be had here is told of for each task; the other may do
         return replace(settings, engine=serve.choose(settings.engine, settings.serve_as).name)
     tuner = _tuner(settings)
@@ -156,9 +159,9 @@ def select(run: Run, curated: Curated) -> tuple[Base | None, str, list[tuple[str
 @traced
 def tune(run: Run, curated: Curated, base: Base) -> Specialist:
     """A specialist tuned from the base; the one that was tuned from the same inputs before if there is one."""
-    task, settings = run.task, run.settings.tune or tuning.TuneSettings()
-    made_from = (task.id, task.to_record()["templates"], curated.hash, base.sha256, settings)
-    identity = f"sp-{hash_of(*made_from, *([base.gguf_sha256] if base.gguf else []))[:12]}"
+    task = run.task
+    settings, tried = trials.best_settings(run, curated, base)
+    identity = trials.identity_of(run, curated, base, settings)
     specialists = run.workspace.specialists(task_id=task.id)
     if known := next((s for s in specialists if s.id == identity), None):
         return replace(known, serve_as=run.settings.serve_as)  # stored once it is certified so
@@ -176,7 +179,7 @@ def tune(run: Run, curated: Curated, base: Base) -> Specialist:
         digests=tuned.digests,
         settings=tuned.settings,
         lineage=tuned.lineage,
-        report={"tuning": tuned.figures},
+        report={"tuning": {**tuned.figures, **tried, "seconds": tuned.figures["seconds"] + tried.get("seconds", 0.0)}},
         max_tokens=tuned.max_tokens,
         serve_as=run.settings.serve_as,
         created=time.time(),

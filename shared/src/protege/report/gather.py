@@ -64,9 +64,9 @@ class TaskStatus(TypedDict):
 def gather(workspace: Workspace) -> ReportData:
     """All that is known of every task, largest first.
 
-    What the calls cannot tell, others may: the policy's `price_as`, the model whose list price stands for calls without
-    a cost; and in `Workspace.findings`, `save_stand_in` if no model answers as the teacher, so that its latencies mean
-    nothing, `save_realised`, and `save_end_to_end` for runs of the whole agent.
+    What the calls cannot tell, others may: the policy's `price_as`, whose list price stands for calls without a cost;
+    and in `Workspace.findings`, `save_stand_in` if no model answers as the teacher (its latencies then mean nothing),
+    `save_realised`, and `save_end_to_end` for runs of the whole agent.
     """
     stand_in = workspace.findings.stand_in()
     known = workspace.tasks()
@@ -191,8 +191,9 @@ def _specialist(specialist: Specialist, placed: Mapping[str, Mapping[str, Any]])
         "base": specialist.base.name,
         "licence": specialist.base.licence,
         "parity": (specialist.report or {}).get("parity"),
+        "trials": tuning.trials(specialist),
         "placed": placed,
-        "ollama": placed.get("ollama"),  # the name under which readers of the JSON knew it before there were others
+        "ollama": placed.get("ollama"),  # as readers of the JSON knew it before there were others
     }
 
 
@@ -217,8 +218,7 @@ def savings(workspace: Workspace, tasks: Sequence[Task]) -> dict[str, float | No
         alone = [s for s in workspace.specialists(task_id=task.id) if s.id not in after]
         saved[task.id] = None
         with confinement.each(task.id):
-            found = [(s.report or {}).get("evaluation") for s in alone]
-            newest = next((evaluation for evaluation in reversed(found) if evaluation), {})
+            newest = next((e for s in reversed(alone) if (e := (s.report or {}).get("evaluation"))), {})
             saved[task.id] = _saved_a_call(task, newest, price_as_of(workspace, task.id))
     return saved
 

@@ -15,6 +15,11 @@ def losses(specialist: Specialist | None) -> tuple[Loss, ...]:
     return tuple(Loss(point["step"], point.get("train"), point.get("validation")) for point in points)
 
 
+def trials(specialist: Specialist) -> Sequence[Mapping[str, Any]]:
+    """The settings that were tried within a budget; empty where there was none."""
+    return _figures(specialist).get("trials") or ()
+
+
 def doubted(specialists: Sequence[Specialist]) -> Doubted | None:
     """Training answers that look wrong to a task's newest head, whether it answers or not; None without one."""
     heads = [specialist for specialist in specialists if "doubted" in _figures(specialist)]

@@ -33,9 +33,11 @@ from .parcel import Parcel, is_plain, opened, pack
 
 SUFFIX = ".protege"
 KEEP_ALIVE = "30m"
-_ADAPTER = ("r", "lora_alpha", "target_modules", "exclude_modules", "peft_type", "task_type", "bias", "use_rslora")
+_LORA = ("r", "lora_alpha", "use_rslora", "use_dora", "target_modules", "exclude_modules", "bias")
+_ADAPTER = ("peft_type", "task_type", *_LORA)
 """Settings of LoRA weights that their reading needs. The others name files, classes and devices."""
-_SETTINGS = ("method", "form", "rank", "steps", "batch", "learning_rate", "max_tokens", "output", "embedder", "seed")
+_TRAINING = ("rank", "variant", "steps", "batch", "learning_rate", "max_tokens", "seed")
+_SETTINGS = ("method", "form", "output", "embedder", *_TRAINING)
 _EVALUATION = ("grader", "n", "agreed", "agreement", "interval", "score", "valid", "auroc", "latency_p50_ms")
 _CERTIFICATE = ("epsilon", "delta", "coverage", "threshold")
 _TUNING = ("steps", "seconds", "validation_loss", "examples", "tokens_per_second")

@@ -9,5 +9,6 @@ from .tuner import Scored as Scored
 from .tuner import Tuner as Tuner
 from .tuner import Written as Written
 from .tuning import reference as reference
+from .tuning import try_out as try_out
 from .tuning import tune as tune
 from .tuning import tuner_named as tuner_named

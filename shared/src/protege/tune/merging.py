@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from ..errors import BaseModelError
-from ..gguf.writer import read_lora
+from ..gguf.lora import read_lora
 from ..specialist import Base
 
 KEPT = ("tokenizer.json", "tokenizer.model", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt")
@@ -28,17 +28,15 @@ def merge(base: Base, lora: Path, out: Path) -> Path:
     source = Path(base.path)
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(mode=0o700)
-    scale, tuned = read_lora(lora)
-    pairs = {_layer(name): pair for name, pair in tuned.items()}
+    tuned = {_layer(name): weights for name, weights in read_lora(lora).items()}
     for file in sorted(source.glob("*.safetensors")):
         weights = load_file(file)
         for name in weights:
-            if (pair := pairs.pop(_layer(name), None)) is not None:
-                a, b = map(torch.from_numpy, pair)
-                weights[name] = _in_16_bits(weights[name].float() + scale * (b @ a))
+            if (change := tuned.pop(_layer(name), None)) is not None:
+                weights[name] = _in_16_bits(torch.from_numpy(change.added_to(weights[name].float().numpy())))
         save_file(weights, out / file.name, {"format": "pt"})
-    if pairs:
-        raise BaseModelError(f"{base.name} has no tensor for {next(iter(pairs))}.", "Choose another base.")
+    if tuned:
+        raise BaseModelError(f"{base.name} has no tensor for {next(iter(tuned))}.", "Choose another base.")
     return _finished(base, out)
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias, get_args
 
 from .. import embedding
 from ..errors import BadInput
 from ..specialist import PromptForm
 from .registry import tuners
+
+Variant: TypeAlias = Literal["lora", "rslora", "dora"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,11 @@ class TuneSettings:
     form: PromptForm = "slots"
     """Whether the specialist is shown the task's slots or the whole prompt."""
     rank: int = 16
-    """Of the LoRA matrices, on all linear layers; alpha is twice that."""
+    """Of the LoRA matrices, on all linear layers."""
+    variant: Variant = "lora"
+    """How LoRA's product is scaled: "lora" by 2; "rslora" by 8 over the root of the rank, which is the same at rank 16;
+    "dora" as "lora", and each row of the tuned matrix has a length of its own that is learnt too. llama.cpp and vLLM
+    cannot apply the latter's weights over a base: it is served merged."""
     steps: int = 600
     """Optimiser steps at most, of `batch` examples each."""
     minutes: float | None = 10.0
@@ -60,6 +66,8 @@ class TuneSettings:
                 raise BadInput(f"The setting {name} must be at least 1.", "Give a larger number.")
         if self.minutes is not None and self.minutes <= 0:
             raise BadInput("The setting minutes must be above 0.", "Give a larger number, or none.")
+        if self.variant not in get_args(Variant):
+            raise BadInput(f"There is no variant {self.variant!r} of LoRA.", f"Choose {', '.join(get_args(Variant))}.")
         tuners.check(self.method)
         embedding.check(self.embedder)
 

@@ -113,7 +113,7 @@ def train(
     watch = _Watch(bar, [sum(len(row["input_ids"]) for row in rows) for rows in batches])
     callbacks: list[TrainerCallback] = [watch, budget_of(settings, len(examples.rows))]
     if judged:
-        callbacks.append(EarlyStoppingCallback(settings.patience))
+        callbacks.append(Patience(settings.patience))
     if not torch.cuda.is_available():
         callbacks.append(Threads([len(rows) * padded_length(rows) for rows in batches]))
     trainer = AnswerTrainer(
@@ -145,6 +145,15 @@ def train(
         stopped_early=trainer.budget.spent_share(trainer.state.global_step) < 1,
         losses=_losses(trainer.state.log_history),
     )
+
+
+class Patience(EarlyStoppingCallback):
+    """Stops a run whose validation loss does not fall any more; at once, if that is so where it goes on from."""
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        super().on_train_begin(args, state, control, **kwargs)
+        if self.early_stopping_patience_counter >= self.early_stopping_patience:
+            control.should_training_stop = True
 
 
 class AnswerTrainer(Trainer):

@@ -137,6 +137,21 @@ class Tuner(ABC):
         ResourceError, MissingDependency, and ProtegeError where training fails; OSError becomes ResourceError.
         """
 
+    def try_out(self, lesson: Lesson, progress: Progress) -> Mapping[str, Any]:
+        """Train as `learn` does and write no files: the run's figures, "validation_loss" among them.
+
+        `learn` of the same lesson goes on from what this leaves in `lesson.checkpoints`. Raises as it does. Only of
+        tuners that have `variations`.
+        """
+        raise NotImplementedError
+
+    def variations(self, settings: TuneSettings, figures: Mapping[str, Any]) -> Sequence[TuneSettings]:
+        """Other settings that are worth a try where there is time, the most promising first; most tuners have none.
+
+        figures: of a try of `settings`.
+        """
+        return ()
+
     @abstractmethod
     def reference(self, specialist: Specialist, folder: Path) -> Reference:
         """The tuned model, from its files in `folder`. Raises BaseModelError, MissingDependency."""

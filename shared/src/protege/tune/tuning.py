@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.metadata
 import shutil
 import time
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -45,16 +47,42 @@ def tune(
     Raises TypeError for data that `curate` did not make, BaseModelError, ResourceError, NotEnoughCalls,
     MissingDependency, and ProtegeError where the loss is not finite.
     """
+    tuner, lesson = _lesson(curated, task, base, folder, settings or TuneSettings())
+    if (complete := _complete(lesson.folder, lesson.inputs)) is not None:
+        return complete
+    (lesson.folder / "tuned.json").unlink(missing_ok=True)
+    return _tune(tuner, lesson, progress or Silent())
+
+
+def try_out(
+    curated: Curated, task: Task, base: Base, folder: Path, settings: TuneSettings, progress: Progress
+) -> Mapping[str, Any]:
+    """Train without writing the specialist's files; the run's figures. `tune` with the same inputs writes them.
+
+    Raises as `tune`.
+    """
+    tuner, lesson = _lesson(curated, task, base, folder, settings)
+    with _on_disk(folder):
+        return tuner.try_out(lesson, progress)
+
+
+def _lesson(curated: Curated, task: Task, base: Base, folder: Path, settings: TuneSettings) -> tuple[Tuner, Lesson]:
     if not isinstance(curated, Curated):
         raise TypeError("tune takes a Curated data set only: make it with protege.curate.curate(task, calls).")
-    settings, folder = (settings or TuneSettings()).decided(), Path(folder)
-    lesson = Lesson(curated, task, base, settings, folder, inputs_hash(curated, task, base, settings))
+    settings = settings.decided()
     tuner = tuner_named(settings.method)
     tuner.check_base(base)
-    if (complete := _complete(folder, lesson.inputs)) is not None:
-        return complete
-    (folder / "tuned.json").unlink(missing_ok=True)
-    return _tune(tuner, lesson, progress or Silent())
+    return tuner, Lesson(curated, task, base, settings, Path(folder), inputs_hash(curated, task, base, settings))
+
+
+@contextlib.contextmanager
+def _on_disk(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ResourceError(
+            f"{folder} cannot be written: {error.strerror}.", "Free some disk, or choose another home."
+        ) from error
 
 
 def reference(specialist: Specialist, folder: Path) -> Reference:
@@ -92,12 +120,8 @@ def inputs_hash(curated: Curated, task: Task, base: Base, settings: TuneSettings
 def _tune(tuner: Tuner, lesson: Lesson, progress: Progress) -> Tuned:
     began = time.perf_counter()
     folder = lesson.folder
-    try:
+    with _on_disk(folder):
         learned = tuner.learn(lesson, progress)
-    except OSError as error:
-        raise ResourceError(
-            f"{folder} cannot be written: {error.strerror}.", "Free some disk, or choose another home."
-        ) from error
     tuned = Tuned(
         inputs=lesson.inputs,
         files=dict(learned.files),

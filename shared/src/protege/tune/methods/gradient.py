@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -52,24 +53,40 @@ class GradientTuner(Tuner):
 
     def learn(self, lesson: Lesson, progress: Progress) -> Learned:
         """Train, then write. Goes on from the last whole checkpoint."""
-        settings, name = lesson.settings, lesson.about["general.name"]
-        data = encoded(lesson)
+        with quiet():
+            model, data, figures = self._trained(lesson, progress)
+            with progress.step(f"{_title(lesson)}: writing the tuned model"), reading(lesson.base):
+                files = self.write(model, lesson)
+        longest = max(data.train.longest_answer, data.validation.longest_answer)
+        # Room for answers somewhat longer than any that was taught.
+        return Learned(files, longest * 5 // 4 + 8, figures)
+
+    def try_out(self, lesson: Lesson, progress: Progress) -> dict[str, Any]:
+        """The figures of training alone."""
+        with quiet():
+            return self._trained(lesson, progress)[2]
+
+    def variations(self, settings: TuneSettings, figures: Mapping[str, Any]) -> Sequence[TuneSettings]:
+        """Twice and half the learning rate, and another seed."""
+        rate = float(figures["learning_rate"])
+        rates = [replace(settings, learning_rate=factor * rate) for factor in (2, 0.5)]
+        return [*rates, replace(settings, seed=settings.seed + 1)]
+
+    def _trained(self, lesson: Lesson, progress: Progress) -> tuple[Any, TrainingData, dict[str, Any]]:
+        """The trained model, what it learnt from, and the figures."""
+        settings, data = lesson.settings, encoded(lesson)
         lesson.begin()
         thrifty = check_resources(lesson.base, lesson.folder, lambda weights: self.needs(weights, settings))
         answer_tokens = settings.batch * data.train.answer_tokens / len(data.train.rows)
         rate = self.learning_rate(answer_tokens) if settings.learning_rate is None else settings.learning_rate
-        with quiet():
-            set_seed(settings.seed)
-            model = self.student(lesson.base, settings)
-            if thrifty:
-                model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-            with progress.step(f"{name}: tuning", settings.steps) as bar:
-                run = train(model, data, settings, rate, lesson.checkpoints, bar)
-            with progress.step(f"{name}: writing the tuned model"), reading(lesson.base):
-                files = self.write(model, lesson)
-        longest = max(data.train.longest_answer, data.validation.longest_answer)
-        # Room for answers somewhat longer than any that was taught.
-        return Learned(files, longest * 5 // 4 + 8, {**figures_of(run, data), "gradient_checkpointing": thrifty})
+        set_seed(settings.seed)
+        model = self.student(lesson.base, settings)
+        if thrifty:
+            model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        with progress.step(f"{_title(lesson)}: tuning", settings.steps) as bar:
+            run = train(model, data, settings, rate, lesson.checkpoints, bar)
+        figures = {**figures_of(run, data), "learning_rate": rate, "gradient_checkpointing": thrifty}
+        return model, data, figures
 
     def reference(self, specialist: Specialist, folder: Path) -> Generator:
         """From the LoRA weights, or from the whole model where every weight was tuned."""
@@ -78,6 +95,10 @@ class GradientTuner(Tuner):
                 return Generator(specialist.base, folder / specialist.files["lora"], compute_dtype())
             whole = specialist.files.get("model") or specialist.files["gguf"]
             return Generator(replace(specialist.base, path=str(folder / whole)), None, compute_dtype())
+
+
+def _title(lesson: Lesson) -> str:
+    return lesson.about["general.name"]
 
 
 def encoded(lesson: Lesson) -> TrainingData:

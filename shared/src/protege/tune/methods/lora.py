@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,16 +34,20 @@ class Lora(GradientTuner):
         return with_lora(load_model(base, compute_dtype()), settings)
 
     def write(self, model: Any, lesson: Lesson) -> dict[str, str]:
-        """`lora/`; also `lora.gguf` and `model.gguf` by a GGUF file of the base, or the latter by a converter."""
+        """`lora/`; also `lora.gguf` (not of DoRA) and `model.gguf` by a GGUF file of the base, or the latter by a
+        converter."""
         base, folder = lesson.base, lesson.folder
         model.save_pretrained(folder / "lora")
         if base.format != "gguf" and not base.gguf:
             return {"lora": "lora", **converted(lesson, lambda out: merge(base, folder / "lora", out))}
         file, source = Path(base.served_from[0]), Path(base.path) if base.gguf else None
         output = lesson.settings.output
-        write_lora(file, folder / "lora", folder / "lora.gguf", lesson.about)
         write_merged(file, folder / "lora", folder / "model.gguf", lesson.about, output, source)
-        return {"lora": "lora", "lora_gguf": "lora.gguf", "gguf": "model.gguf"}
+        files = {"lora": "lora", "gguf": "model.gguf"}
+        if lesson.settings.variant == "dora":
+            return files
+        write_lora(file, folder / "lora", folder / "lora.gguf", lesson.about)
+        return {**files, "lora_gguf": "lora.gguf"}
 
     def needs(self, weights: int, settings: TuneSettings) -> Needs:
         """The weights twice while they are loaded; gradients and optimiser of what is trained."""
@@ -52,6 +58,12 @@ class Lora(GradientTuner):
         trained = lora_weights(weights, settings.rank)
         kept = activations(weights, settings)
         return Needs(held + 16 * trained + kept, disk_bytes(weights, trained, settings), kept)
+
+    def variations(self, settings: TuneSettings, figures: Mapping[str, Any]) -> Sequence[TuneSettings]:
+        """Another learning rate, DoRA, four times the rank with rsLoRA, another seed."""
+        *rates, seed = super().variations(settings, figures)
+        wide = replace(settings, rank=4 * settings.rank, variant="rslora")
+        return [*rates, replace(settings, variant="dora"), wide, seed]
 
     def learning_rate(self, answer_tokens: float) -> float:
         """By how many answer tokens a batch holds: few of them make a noisy gradient.
@@ -66,7 +78,9 @@ def with_lora(model: PreTrainedModel, settings: TuneSettings) -> PeftModel:
     """The model with LoRA matrices on all linear layers, which alone are trained."""
     config = LoraConfig(
         r=settings.rank,
-        lora_alpha=2 * settings.rank,
+        lora_alpha=8 if settings.variant == "rslora" else 2 * settings.rank,
+        use_rslora=settings.variant == "rslora",
+        use_dora=settings.variant == "dora",
         target_modules="all-linear",
         exclude_modules=_read_by_kernels(model),
         task_type="CAUSAL_LM",
