@@ -19,7 +19,7 @@ from protege.asking.ask import repeats
 from protege.asking.novelty import Novelty
 from protege.call import Call, Reply, Request, canonical_json, content_hash, request_from, text_of
 from protege.capture.calls import OpenCall, Place
-from protege.chat import acts, answer, copied, openai, prompt, refusal, results, streams
+from protege.chat import acts, answer, copied, openai, prompt, refusal, results, streams, tokens
 from protege.cluster import states, wording
 from protege.cluster.assign import Assigner
 from protege.collect.recorder import Recorder
@@ -109,6 +109,10 @@ CALLED: Mapping[str, Callable[[str], object]] = {
         quietly(lambda v=value: messages.correction_from(v)) for value in (text, {text: text}, said(text), [text])
     ],
     "chat.refusal.refuses": refusal.refuses,
+    "chat.tokens.estimated_tokens": lambda text: tokens.estimated_tokens([said(text)], [{text: [text]}]),
+    "chat.tokens.counted": lambda text: tokens.counted(
+        Call.from_record({"messages": [{"role": "user", "content": text}], "response": said(text)}, default_id="c")
+    ),
     "chat.acts.acts_of": lambda text: [acts.acts_of(said(t)) for t in (text, "[" + text, f'{{"a":{text}')],
     "chat.acts.acts_in": lambda text: acts.acts_in(f'{{"actions": [{{"{text}": {{}}}}]}}'),
     "chat.acts.act_in": lambda text: acts.act_in({"action": text, "function": {"function": {text: {}}}}),

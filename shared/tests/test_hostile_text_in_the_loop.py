@@ -254,7 +254,6 @@ CALLED: Mapping[str, Callable[[str], object]] = {
     "cluster.naming.names_for": lambda text: naming.names_for([[text]], [(text,)], [[text]], [text]),
     "cluster.survey.survey": lambda text: survey.survey([called(text)]),
     "cluster.tally.Tally()": counted,
-    "cluster.tally.estimated_tokens": lambda text: tally.estimated_tokens([{"role": "user", "content": text}]),
     "cluster.worth.weigh": lambda text: worth.weigh(TASK, [called(text, n) for n in (0, 1)], price_as=text),
     "cluster.worth.teacher_usd": lambda text: worth.teacher_usd(TASK, text),
     "redact.detect.find": lambda text: detect.find(text, FORMS),

@@ -183,6 +183,8 @@ class Call:
     """Those of the request that were written into that cache."""
     reasoning_tokens: int | None = None
     """Those of the answer that were reasoning."""
+    tokens_estimated: bool = False
+    """Whether the provider told no usage, or not all of it, and the counts are estimates: see `chat.tokens`."""
     cost_usd: float | None = None
     """The price of the call in US dollars."""
     error: str | None = None
@@ -272,6 +274,7 @@ class Call:
             cache_read_tokens=tokens.cache_read,
             cache_write_tokens=tokens.cache_write,
             reasoning_tokens=tokens.reasoning,
+            tokens_estimated=usage.get("estimated") is True,
             attempts=_attempts(record, "attempts"),
             claims=_attempts(record, "claims"),
             feedback=record.get("feedback"),
@@ -287,14 +290,16 @@ class Call:
 _DETAILS = ("cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
 
 
-def usage_record(told: Call | Reply) -> dict[str, int | None] | None:
+def usage_record(told: Call | Reply) -> dict[str, int | bool | None] | None:
     """The tokens of a call or a reply in the form of a record, those of its details that are known; None without."""
     if told.input_tokens is None and told.output_tokens is None:
         return None
-    usage = {"input_tokens": told.input_tokens, "output_tokens": told.output_tokens}
+    usage: dict[str, int | bool | None] = {"input_tokens": told.input_tokens, "output_tokens": told.output_tokens}
     for name in _DETAILS:
         if (count := getattr(told, name)) is not None:
             usage[name] = count
+    if isinstance(told, Call) and told.tokens_estimated:
+        usage["estimated"] = True
     return usage
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from protege.call import Reply
-from protege.dialects import Dialect, dialect_at
+from protege.dialects import Dialect, dialect_at, reply_of
 from protege.errors import BadCall
 
 CALLS = [
@@ -64,6 +64,15 @@ def test_a_part_of_a_stream_that_cannot_be_read_makes_it_no_answer(path: str) ->
     record = dialect.answered(first + end + framed + rest, dialect.stream_type)
     assert "could not be read" in record["error"] and record["response"]["content"] == "spam, I think"
     assert "error" not in dialect.answered(body.replace(end, end + b": still there\n\n", 1), dialect.stream_type)
+
+
+@pytest.mark.parametrize("path", ASKED)
+def test_a_specialist_that_counts_no_tokens_gets_an_estimate(path: str) -> None:
+    dialect = dialect_of(path)
+    asked = dialect.asked(path, {}, {"model": "m", "stream_options": {"include_usage": True}, **ASKED[path]})
+    reply = Reply({"role": "assistant", "content": "spam, I think"}, "stop", "s1")
+    for body in (dialect.whole(reply, asked), b"".join(dialect.stream(reply, asked))):
+        assert reply_of(dialect.answered(body))[3:5] == (1, 4)
 
 
 def test_of_counts_that_grow_the_last_is_taken() -> None:

@@ -90,6 +90,7 @@ def test_a_stream_passes_as_it_comes_and_is_recorded_whole(stand: Make):
     assert came[-1][0] - came[0][0] > 0.2
     (call,) = at.calls()
     assert (call.response["content"], call.finish_reason) == ("Good day", "stop")
+    assert (call.input_tokens, call.output_tokens, call.tokens_estimated) == (1, 2, True)  # no usage was told
 
 
 def test_a_client_that_goes_cancels_the_upstream_and_what_came_is_recorded(stand: Make):

@@ -10,13 +10,14 @@ import hashlib
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
-from ..call import Call, Message, text_of
+from ..call import Call, text_of
+from ..chat.tokens import estimated_tokens
 from ..common.prices import cost_usd
 from ..common.wrappers import Wrapper, fenced, unwrapped
 from ..task import Kind
@@ -100,7 +101,7 @@ class Repeats:
 class Tally:
     """Counts over a task's calls.
 
-    If a call does not record its tokens, they are estimated at four characters each. If it does not record its cost,
+    If a call does not record its tokens, they are estimated (`chat.tokens`). If it does not record its cost,
     the cost is its tokens at the model's list price, if the model has one.
     """
 
@@ -209,23 +210,6 @@ def _is_json(text: str) -> bool:
 
 def _known_or(known: int | None, estimate: int) -> int:
     return known if known is not None else estimate
-
-
-def estimated_tokens(messages: Iterable[Message], tools: Iterable[Mapping[str, Any]] = ()) -> int:
-    """Tokens of messages and tools, at four characters each."""
-    return (sum(map(_message_chars, messages)) + sum(map(_json_chars, tools)) + 3) // 4
-
-
-def _message_chars(message: Mapping[str, Any]) -> int:
-    calls = message.get("tool_calls")
-    return len(text_of(message)) + (_json_chars(calls) if calls else 0)
-
-
-def _json_chars(value: Any) -> int:
-    try:
-        return len(orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS))
-    except orjson.JSONEncodeError:  # a lone surrogate
-        return len(repr(value))
 
 
 def _cost(call: Call, tokens_in: int, tokens_out: int) -> float | None:

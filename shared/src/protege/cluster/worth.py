@@ -14,10 +14,11 @@ from typing import Any
 from ..call import Call, Request, canonical_json
 from ..chat.answer import answer_text
 from ..chat.prompt import fitting_template
+from ..chat.tokens import estimated_tokens
 from ..common.prices import cost_usd
 from ..errors import InvalidAnswer
 from ..task import Task
-from .tally import Mean, Repeats, estimated_tokens
+from .tally import Mean, Repeats
 
 MACHINE_USD_PER_HOUR = 0.10
 """The assumed cost of an hour of this machine, all cores: about the list price of a 2-core cloud machine in 2026."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from ..call import Call
+from ..chat.tokens import counted
 from ..common.checks import without_deep_parts, without_odd_fields
 from ..common.confinement import Aside, Confinement
 from ..common.leftovers import remove_leftovers
@@ -136,7 +137,8 @@ def _read(path: Path, data: bytes, first: int, beyond: int) -> _Read:
 
 
 def read_call(payload: bytes) -> Call:
-    """The call that a recorder wrote. Figures that cannot be, and what is nested too deep, are left out.
+    """The call that a recorder wrote. Figures that cannot be, and what is nested too deep, are left out; tokens that
+    the provider did not tell are estimated.
 
     Depth is looked at here and not in the recorder, where it would cost the agent 7 µs a call: JSON's writer there
     stops at 254 levels by itself. Raises BadCall, JSONDecodeError.
@@ -144,7 +146,7 @@ def read_call(payload: bytes) -> Call:
     record = orjson.loads(payload)
     if isinstance(record, dict):
         record = without_deep_parts(with_correction(without_odd_fields(record)))
-    return priced(Call.from_record(record))
+    return priced(counted(Call.from_record(record)))
 
 
 def _put_away(path: Path, data: bytes, end: int) -> None:

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from ..call import Reply, text_of
+from ..call import Reply, request_from, text_of
 from ..chat.answer import tool_calls_of
+from ..chat.tokens import estimated_tokens
 from ..errors import InvalidAnswer
 from .base import Asked
 
@@ -57,9 +58,13 @@ def said(reply: Reply, asked: Asked, *, prefix: str = "call_") -> Said:
     )
     if len(calls) > 1 and (asked.record.get("parameters") or {}).get("parallel_tool_calls") is False:
         raise InvalidAnswer("several tool calls where one was asked for")
-    return Said(
-        text_of(message), calls, reply.finish_reason == "length", reply.input_tokens or 0, reply.output_tokens or 0
-    )
+    read, written = reply.input_tokens, reply.output_tokens
+    if read is None:
+        request = request_from(asked.record)
+        read = estimated_tokens(request.messages, request.tools)
+    if written is None:
+        written = estimated_tokens((message,))
+    return Said(text_of(message), calls, reply.finish_reason == "length", read, written)
 
 
 def with_prefix(call_id: Any, prefix: str) -> str:
