@@ -17,6 +17,7 @@ import pytest
 import uvicorn
 from protege.collect import drain
 from protege.gateway.app import app
+from protege.gateway.connection import Connection
 from protege.gateway.settings import Settings, Upstream
 from protege.workspace import Workspace
 
@@ -25,10 +26,17 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
 @contextmanager
-def served(application: Any) -> Iterator[str]:
-    """The address at which an application answers."""
+def served(application: Any, http: Any = "auto") -> Iterator[str]:
+    """The address at which an application answers. http: uvicorn's protocol; a gateway has its own."""
     config = uvicorn.Config(
-        application, port=0, log_config=None, server_header=False, date_header=False, timeout_graceful_shutdown=1
+        application,
+        port=0,
+        http=http,
+        ws="none",
+        log_config=None,
+        server_header=False,
+        date_header=False,
+        timeout_graceful_shutdown=1,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
@@ -142,7 +150,7 @@ def stand(tmp_path: Path) -> Iterator[Callable[..., Stand]]:
             others.setdefault("upstreams", tuple(Upstream(front, "", at) for front in fronts))
             figures = tmp_path / "figures"
             figures.mkdir(exist_ok=True)
-            url = stack.enter_context(served(app(Settings(home, **others), figures, router)))
+            url = stack.enter_context(served(app(Settings(home, **others), figures, router), Connection))
             return Stand(url, upstream, home)
 
         yield made

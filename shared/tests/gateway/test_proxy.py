@@ -255,17 +255,6 @@ def test_web_pages_may_not_ask(stand: Make):
     assert at.upstream.asked == []
 
 
-def test_web_sockets_are_refused(stand: Make):
-    at = stand()
-    headers = {
-        "connection": "upgrade",
-        "upgrade": "websocket",
-        "sec-websocket-version": "13",
-        "sec-websocket-key": "a" * 22 + "==",
-    }
-    assert CLIENT.get(f"{at.url}/v1/realtime", headers=headers).status_code in (404, 501)
-
-
 class Keeps:
     """Answers every request with this message."""
 

@@ -7,6 +7,7 @@ never retries, never follows a redirect, and never forwards to an address that i
 
     settings     what is served, from where
     address      which front a path belongs to, and what its prefixes name
+    connection   a client's connection, bounded before there is a request
     guard        who may ask
     proxy        one request, from its first byte to its record
     upstream     the connections to the teachers

@@ -22,7 +22,7 @@ MOST_NAME = 100
 _PREFIX = re.compile(r"/+([ak])/([^/]{1,300})(?=/)")
 _OLLAMA = re.compile(r"/(?:$|api/(?!v1/))")
 """Its command line asks for / first."""
-_DOTS = re.compile(r"/(?:\.|%2e){1,2}(?=/|$)", re.IGNORECASE)
+_ASTRAY = re.compile(r"/\.{1,2}(?:[/;]|$)|[\x00-\x1f\x7f]")
 _SHORT = re.compile(r"/(?:messages|chat/completions|completions|responses|embeddings|models)(?=/|$)")
 _GEMINI = re.compile(
     r"/v1(?:alpha|beta)\w{0,8}/"
@@ -54,11 +54,18 @@ def address_of(method: str, path: str, headers: Mapping[str, str]) -> Address:
         path = path[match.end() :]
     path = _mended(path)
     agent = "".join(c for c in named.get("a", "") if c.isprintable())[:MOST_NAME]
-    if _DOTS.search(path):  # it would lead out of the upstream's own path
+    if _leads_astray(path):
         return Address(None, path)
     operation = dialect_at(method, unquote(path))
     front = operation.front if operation.dialect is not None else _front(path, headers)
     return Address(front, path, agent or None, named.get("k"), operation.dialect)
+
+
+def _leads_astray(path: str) -> bool:
+    """Whether a path would lead out of the upstream's own, also at one that decodes it twice or knows backslashes; or
+    holds what no path does."""
+    once = unquote(path)
+    return any(_ASTRAY.search(each.replace("\\", "/")) for each in (once, unquote(once)))
 
 
 def _mended(path: str) -> str:

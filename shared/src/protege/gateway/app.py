@@ -11,9 +11,8 @@ import orjson
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route, WebSocketRoute
+from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
-from starlette.websockets import WebSocket
 
 from ..capture import Answerer
 from .address import address_of
@@ -61,7 +60,7 @@ def app(settings: Settings, figures: Path, router: Answerer | None = None) -> AS
         return Response(counts.exposition(), headers={"content-type": CONTENT_TYPE})
 
     routes = [Route("/protege/health", health), Route("/protege/metrics", metrics)]
-    own = Starlette(routes=[*routes, WebSocketRoute("/{path:path}", _no_socket)], lifespan=lifespan)
+    own = Starlette(routes=routes, lifespan=lifespan)
 
     async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
         """Requests of others go past Starlette, whose layers would wrap each part of an answer."""
@@ -71,8 +70,3 @@ def app(settings: Settings, figures: Path, router: Answerer | None = None) -> AS
             await own(scope, receive, send)
 
     return dispatch
-
-
-async def _no_socket(socket: WebSocket) -> None:
-    refusal = JSONResponse({"error": {"message": "protege gateway: no WebSockets; ask over HTTP"}}, 501)
-    await socket.send_denial_response(refusal)

@@ -24,6 +24,7 @@ _CREDENTIAL: Mapping[str, tuple[bytes, bytes]] = {
 }
 """The header in which each API is given a key, and what stands before it there."""
 _CREDENTIAL_HEADERS = ("authorization", "x-api-key", "api-key", "x-goog-api-key")
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _ORIGIN, _OWN_KEY = "origin", "x-protege-key"
 PICKED = "x-protege-upstream"
 """The header by which a client picks among a front's upstreams."""
@@ -49,6 +50,10 @@ class Guard:
 
     def admit(self, incoming: Incoming, address: Address) -> Admitted:
         """Who asks. Raises Refusal."""
+        if incoming.method not in _METHODS:  # TRACE would tell the client the upstream's key
+            raise Refusal(405, f"only {', '.join(_METHODS)} are passed on")
+        if "upgrade" in incoming.headers:
+            raise Refusal(501, "no WebSockets, nor other protocols; ask over HTTP/1.1")
         self.check_browser(incoming.headers)
         if incoming.method == "OPTIONS" and _ORIGIN in incoming.headers:  # a browser asks first, without any key
             return Admitted(None, {}, incoming.query_string)

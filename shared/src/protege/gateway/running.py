@@ -21,6 +21,7 @@ from ..common.loopback import is_loopback
 from ..common.trust import make_home
 from ..errors import BadInput, ResourceError
 from .app import VARIABLE
+from .connection import Connection
 from .keys import keys_of
 from .settings import FILE, Settings
 
@@ -44,6 +45,8 @@ def run(settings: Settings, workers: int = 1, ready: Callable[[str], object] | N
             "protege.gateway.app:from_environment",
             factory=True,
             workers=workers,
+            http=Connection,
+            ws="none",
             log_config=None,  # it would set handlers of its own; its access log would hold keys in paths
             access_log=False,
             server_header=False,
