@@ -257,6 +257,8 @@ ELSEWHERE = {
     "common.signing": "hashes bytes",
     "common.switch": "takes ids, and hashes them",
     "common.tracing": "takes our own words",
+    "route.advice": "takes a specialist's own fields",
+    "route.decision.chain": "asks objection of each route",
     "route.link": "takes an address of ours",
     "route.sealing.seal": "hashes bytes",
     "route.table.to_bytes": "writes JSON",

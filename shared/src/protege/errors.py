@@ -22,6 +22,7 @@
         ├── EngineBusy           the engine gets more requests than it takes at once; it is well
         ├── EngineTimeout        no answer within the caller's time
         ├── NotServed            the engine does not have this specialist, or no longer; it is well
+        ├── NoOpinion            the head whose opinion a confidence needs gives none; the engine is well
         └── DoesNotFit           a prompt, or a prompt and its answer, is too long for the engine; it is well
 
     ValueError
@@ -142,6 +143,10 @@ class NotServed(EngineError):
 
 class DoesNotFit(EngineError):
     """A prompt, or a prompt and its answer, is longer than the engine's context. The engine itself is well."""
+
+
+class NoOpinion(EngineError):
+    """The head whose opinion a confidence needs gave none, or is another. The engine itself is well."""
 
 
 class InvalidAnswer(ValueError):

@@ -102,6 +102,8 @@ class Specialist:
     copied: tuple[str, ...] = ()
     """Arguments ("tool.argument") and fields of its answers whose values must stand in the conversation: the teacher
     copied them in every answer that it was taught by (`chat.copied`)."""
+    second_opinion: Mapping[str, Any] | None = None
+    """Where the head is whose opinion of its answers may enter its confidence (`serve.opinion`); None without one."""
 
     @property
     def answers(self) -> bool:

@@ -117,7 +117,7 @@ def test_a_log_probability_as_log_odds_rises_with_it_and_is_bounded() -> None:
 
 
 def test_a_scorer_survives_json() -> None:
-    for scorer in (Scorer.plain(), Scorer({"sum": 0.3, "novelty": -1.0}, 0.1, Novelty(b"\x01\x00"))):
+    for scorer in (Scorer.plain(), Scorer({"sum": 0.3, "novelty": -1.0}, 0.1, Novelty(b"\x01\x00"), "F")):
         assert Scorer.from_record(json.loads(json.dumps(scorer.to_record()))) == scorer
 
 
@@ -205,3 +205,28 @@ def test_only_a_scorer_that_weighs_novelty_carries_it() -> None:
 def test_a_model_that_trusts_unsure_answers_more_is_not_believed() -> None:
     turned = [replace(one, agreed=not one.agreed) for one in validation(200, seed=1, foreign=-2.5)]
     assert fit(turned) == Scorer.plain()
+
+
+def with_opinion(calls: list[Judged], right: float, wrong: float, seed: int = 0) -> list[Judged]:
+    """The head holds right answers `right` likely, and wrong ones `wrong`, more or less; it is asked of all."""
+    chance = random.Random(seed)
+
+    def opinion(one: Judged) -> dict[str, float]:
+        held = min(0.99, max(0.01, (right if one.agreed else wrong) + chance.gauss(0, 0.2)))
+        return {"second": math.log(held), "agrees": float(held > 0.5)}
+
+    return [replace(one, features={**(one.features or {}), **opinion(one)}) for one in calls]
+
+
+def test_an_opinion_enters_where_it_tells_more_and_never_against_the_head() -> None:
+    calls, others = validation(100, seed=1, foreign=0.0), validation(2_000, seed=2, foreign=0.0)
+    weighed = fit(with_opinion(calls, right=0.8, wrong=0.3), adviser="F")
+    assert weighed.weights["second"] > 0 and weighed.weights.get("agrees", 0.0) >= 0 and weighed.adviser == "F"
+    told = with_opinion(others, right=0.8, wrong=0.3, seed=1)
+    assert auroc_of(weighed, told) > auroc_of(Scorer.plain(), told) + 0.05
+    turned = fit(with_opinion(calls, right=0.3, wrong=0.8), adviser="F")
+    assert not {"second", "agrees"} & set(turned.weights) and turned.adviser == ""
+    one_missing = [*with_opinion(calls[1:], right=0.8, wrong=0.3), calls[0]]
+    assert "second" not in fit(one_missing, adviser="F").weights
+    idle = [fit(with_opinion(validation(60, seed, 0.0), 0.5, 0.5, seed), adviser="F") for seed in range(20)]
+    assert sum(not scorer.adviser for scorer in idle) >= 14

@@ -161,6 +161,31 @@ def test_what_was_decided_is_not_compared(workspace: Workspace, monkeypatch: pyt
     assert chosen(workspace, Settings(tune=TuneSettings(method="head"))) == ("head slots", {})
 
 
+def test_a_model_gets_the_head_that_was_made_for_a_second_opinion(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stored model has it, so that the steps that follow find it; a head that cannot be copied is no obstacle."""
+    staged(monkeypatch, Stage({("head", "slots"): 40, ("lora", "slots"): 60}))
+    tune = steps.tune
+    written: dict[str, Any] = {"sha256": "0"}
+
+    def with_file(run: Run, curated: Any, base: Base) -> Specialist:
+        one = tune(run, curated, base)
+        return replace(one, files={"head": "head.bin"}) if "head" in one.name else one
+
+    monkeypatch.setattr(steps, "tune", with_file)
+    assert chosen(workspace, Settings())[0] == "lora slots"
+    assert stored(workspace) == [None, None], "its file is not there"
+    workspace.clear_cache()
+    monkeypatch.setattr(contest.serve, "advised", lambda _, one, head: replace(one, second_opinion=written))
+    assert chosen(workspace, Settings())[0] == "lora slots"
+    assert stored(workspace) == [None, written]
+
+
+def stored(workspace: Workspace) -> list[Any]:
+    return [one.second_opinion for one in sorted(workspace.specialists(), key=lambda one: one.id)]
+
+
 def test_one_in_service_is_left_there_though_another_wins(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:

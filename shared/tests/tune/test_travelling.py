@@ -20,7 +20,7 @@ from protege.errors import BadInput, ProtegeError, ResourceError
 from protege.rollout import arrive, export, promote
 from protege.rollout.parcel import FILES, MANIFEST, is_plain
 from protege.select.base import load_base
-from protege.serve import engine_kind, open_engine
+from protege.serve import advised, engine_kind, open_engine
 from protege.specialist import Base, Route, Specialist
 from protege.task import Task, Template, TemplatePart
 from protege.tune import TuneSettings, tune, tuner_named
@@ -56,6 +56,8 @@ def here(curated: Curated, colours: Task, tmp_path_factory: pytest.TempPathFacto
         engine = "head" if serve_as == "head" else "embedded"
         one = replace(one, **facts, report=report, serve_as=serve_as, max_tokens=8, engine=engine, state="live")
         one = engine_kind(engine).place(workspace, one, keep_alive="5m")
+        if number == 3:
+            one = advised(workspace, one, workspace.specialists()[1])
         workspace.save_specialist(one)
         workspace.save_route(Route("colours", one.id, 0.5, "F", 0.05, 0.05, 200, 180, 1))
     return workspace, base
@@ -87,6 +89,7 @@ def test_it_answers_alike_and_nobody_asks_it_until_it_was_shown_there(
     file = export(workspace, one, tmp_path / "one.protege")
     arrived = arrive(there, file, [base])
     assert answers(there, arrived, curated) == answers(workspace, one, curated)
+    assert arrived.second_opinion == one.second_opinion
     assert (arrived.state, arrived.name, arrived.report, there.routes()) == ("candidate", "colours-v1", None, {})
     with pytest.raises(BadInput, match="certified"):
         promote(there, arrived)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,14 +14,16 @@ from ..chat.copied import made_up
 from ..chat.prompt import messages_for, render
 from ..chat.refusal import refuses
 from ..common.wrappers import bare
-from ..errors import CannotRender, DoesNotFit, InvalidAnswer
+from ..errors import CannotRender, DoesNotFit, EngineError, InvalidAnswer, NoOpinion
+from ..serve.opinion import head_of
 from ..specialist import Specialist
 from ..task import Kind, Task
 from .confidence import Scorer, features_of
 from .novelty import shown_text, words_of
 
 if TYPE_CHECKING:
-    from ..serve import Completer
+    from ..heads import Opinion
+    from ..serve import Adviser, Completer
     from ..serve.engine import Completion
 
 LOOP_CHARACTERS, LOOP_WORDS, LOOP_TIMES = 24, 12, 5
@@ -44,7 +47,7 @@ class Answered:
     confidence: float | None
     """0 to 1; None without a message."""
     latency_ms: float
-    """How long the engine took."""
+    """How long the engine took, and the head that was asked what it makes of the answer."""
     input_tokens: int
     """Tokens of the prompt."""
     output_tokens: int
@@ -61,13 +64,17 @@ def ask(
     *,
     timeout_s: float,
     scorer: Scorer | None = None,
+    adviser: Adviser | None = None,
 ) -> Answered:
     """Ask the specialist, check its answer, and tell how sure it is.
 
-    scorer: how the confidence is made; by default it is the probability of the whole answer. Raises CannotRender if the
-    specialist cannot be shown the request, and EngineError if the engine fails or is too slow.
+    scorer: how the confidence is made; by default it is the probability of the whole answer. adviser: whom to ask for
+    a second opinion; what fails there matters only to a scorer that needs it. Raises CannotRender if the specialist
+    cannot be shown the request, EngineError if the engine fails or is too slow, NoOpinion.
     """
-    scorer = scorer or Scorer.plain()
+    scorer, began_s = scorer or Scorer.plain(), time.perf_counter()
+    if scorer.adviser:
+        _check(adviser, specialist, scorer.adviser)  # before the model is asked, which takes a hundred times as long
     shown = messages_for(task, request, specialist.form)
     prompt = render(specialist.base, shown)
     try:
@@ -75,17 +82,54 @@ def ask(
     except DoesNotFit as error:  # the engine is well, so this must not count as its failure
         raise CannotRender(error.fact) from None
     message, fault = _checked(completion, task, request, specialist.copied)
-    features = features_of(completion, task.kind, shown_text(shown), scorer.novelty)
+    answered_s = time.perf_counter()
+    left_s = timeout_s - (answered_s - began_s)
+    opinion = _opinion(adviser, specialist, shown, completion, left_s, scorer) if adviser else None
+    opinion_ms = 1000 * (time.perf_counter() - answered_s) if adviser else 0.0
+    features = features_of(completion, task.kind, shown_text(shown), scorer.novelty, opinion)
     return Answered(
         text=bare(completion.text),
         message=message,
         fault=fault,
         confidence=None if message is None else scorer.confidence(features),
-        latency_ms=completion.latency_ms,
+        latency_ms=completion.latency_ms + opinion_ms,
         input_tokens=completion.input_tokens,
         output_tokens=completion.output_tokens,
         features=features,
     )
+
+
+def _check(adviser: Adviser | None, specialist: Specialist, fingerprint: str) -> None:
+    """Raise NoOpinion if this is not the head whose opinions the scorer was fitted to."""
+    if adviser is None:
+        raise NoOpinion(f"Nobody is there for the second opinion of {specialist.name}.")
+    try:
+        same = adviser.fingerprint(head_of(specialist)) == fingerprint
+    except EngineError as error:
+        raise NoOpinion(error.fact, error.remedy) from error
+    if not same:
+        raise NoOpinion(f"The second opinion of {specialist.name} is another head's.", "`protege improve`.")
+
+
+def _opinion(
+    adviser: Adviser,
+    specialist: Specialist,
+    shown: Sequence[Message],
+    completion: Completion,
+    timeout_s: float,
+    scorer: Scorer,
+) -> Opinion | None:
+    """What the head makes of the answer; None where it fails and the scorer does not need it. Raises NoOpinion."""
+    head = head_of(specialist)
+    try:
+        opinion = adviser.opinion(head, render(head.base, shown), bare(completion.text), timeout_s=timeout_s)
+    except (EngineError, CannotRender) as error:
+        if scorer.adviser:
+            raise NoOpinion(error.fact, error.remedy) from error
+        return None
+    if scorer.adviser:
+        _check(adviser, specialist, scorer.adviser)  # again: its embedder may have been updated meanwhile
+    return opinion
 
 
 def _checked(completion: Completion, task: Task, request: Request, copied: Sequence[str]) -> tuple[Message | None, str]:

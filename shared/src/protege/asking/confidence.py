@@ -18,6 +18,7 @@ from ..task import Kind
 from .novelty import Novelty, words_of
 
 if TYPE_CHECKING:
+    from ..heads import Opinion
     from ..serve.engine import Completion
 
 MOST_LOGIT = 16.0
@@ -37,13 +38,23 @@ _CHOICES = ("null", "true", "false", "count", "min", "max", "avg", "sum")
 _VALUES: Mapping[Kind, re.Pattern[str]] = {"json": _JSON_VALUE, "tool_calls": _JSON_VALUE, "sql": _SQL_VALUE}
 
 
+LOGPROBS = ("sum", "margin", "second")
+"""Features that are log-probabilities."""
+OPINIONS = ("second", "agrees")
+"""Features that a head's opinion gives."""
+
+
 def keeps(confidence: float | None, threshold: float) -> bool:
     """Whether an answer is kept. Calibration and the live route both use this, so that they treat ties alike."""
     return confidence is not None and confidence >= threshold
 
 
 def features_of(
-    completion: Completion, kind: Kind, shown: str = "", novelty: Novelty | None = None
+    completion: Completion,
+    kind: Kind,
+    shown: str = "",
+    novelty: Novelty | None = None,
+    opinion: Opinion | None = None,
 ) -> dict[str, float] | None:
     """The features that a confidence is made from; None if the engine gave no log-probabilities, or one is not finite.
 
@@ -54,7 +65,9 @@ def features_of(
     - `length`, the logarithm of the number of tokens;
     - `foreign`, the logarithm of 1 + the number of the answer's words that are not in `shown` (of JSON and tool calls,
       only the values count; of SQL, only names and literals);
-    - `novelty`, if it is given: the share of the words in `shown` that no training prompt had.
+    - `novelty`, if it is given: the share of the words in `shown` that no training prompt had;
+    - `second` and `agrees`, if an opinion is given: the log-probability that a head gives the answer, and the share of
+      it that the head would have said too.
     """
     logs = completion.token_logprobs
     total = math.fsum(logs)
@@ -68,6 +81,7 @@ def features_of(
         "length": math.log(len(logs)),
         "foreign": math.log1p(sum(word not in known for word in words_of(_values(completion.text, kind)))),
         **({"novelty": novelty.share(shown)} if novelty else {}),
+        **({"second": opinion.logprob, "agrees": opinion.agrees} if opinion else {}),
     }
 
 
@@ -92,11 +106,13 @@ class Scorer:
     """How an answer's features become its confidence: the logistic function of their weighted sum."""
 
     weights: Mapping[str, float] = field(default_factory=dict[str, float])
-    """By feature. Sum and margin are weighed as log-odds (`scaled`). Empty for the plain confidence."""
+    """By feature. Log-probabilities are weighed as log-odds (`scaled`). Empty for the plain confidence."""
     intercept: float = 0.0
     """Added to the weighted sum."""
     novelty: Novelty | None = None
     """The words of the specialist's training prompts; None if no weight needs them."""
+    adviser: str = ""
+    """The fingerprint of the head whose opinion the weights need; "" if they need none."""
 
     @classmethod
     def plain(cls, novelty: Novelty | None = None) -> Scorer:
@@ -115,18 +131,21 @@ class Scorer:
     def to_record(self) -> dict[str, Any]:
         """The scorer as a JSON object."""
         novelty = self.novelty.to_record() if self.novelty else None
-        return {"weights": dict(self.weights), "intercept": self.intercept, "novelty": novelty}
+        # What has no adviser is written as it was before there were any: a decision is known by a hash of this.
+        advised = {"adviser": self.adviser} if self.adviser else {}
+        return {"weights": dict(self.weights), "intercept": self.intercept, "novelty": novelty, **advised}
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Scorer:
         """Read what `to_record` wrote."""
         novelty = record.get("novelty")
-        return cls(record["weights"], record["intercept"], Novelty.from_record(novelty) if novelty else None)
+        known = Novelty.from_record(novelty) if novelty else None
+        return cls(record["weights"], record["intercept"], known, record.get("adviser", ""))
 
 
 def scaled(name: str, value: float) -> float:
-    """A feature as the model weighs it: sum and margin as log-odds within ±16, any other as it is."""
-    if name not in ("sum", "margin"):
+    """A feature as the model weighs it: a log-probability as log-odds within ±16, any other as it is."""
+    if name not in LOGPROBS:
         return value
     if value >= 0:
         return MOST_LOGIT

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import RepeatedStratifiedKFold
 
-from ..asking.confidence import Scorer, scaled
+from ..asking.confidence import OPINIONS, Scorer, scaled
 from ..asking.novelty import Novelty
 from .judging import Judged
 
@@ -19,11 +19,15 @@ CANDIDATES: tuple[tuple[str, ...], ...] = (
     ("margin", "length", "foreign"),
     ("sum", "length", "foreign", "novelty"),
     ("margin", "length", "foreign", "novelty"),
+    ("sum", "second"),
+    ("margin", "second"),
+    ("sum", "second", "agrees"),
+    ("margin", "second", "agrees"),
 )
 """The features to try, simplest first; a later set is taken if it predicts better by cross-validation."""
 
 
-PRIOR = {"sum": 10.0, "margin": 10.0, "length": 0.1, "foreign": 0.5, "novelty": 0.1}
+PRIOR = {"sum": 10.0, "margin": 10.0, "length": 0.1, "foreign": 0.5, "novelty": 0.1, "second": 1.0, "agrees": 0.5}
 """Standard deviations of the weights' normal priors, for features of unit variance: the summed log-probability or
 margin is free, and the other features must earn their weight. With .3 for all, one fit in ten on 50 to 80 real calls
 ordered other calls worse than the plain confidence; docs/guarantee.md has the figures for these priors."""
@@ -33,12 +37,16 @@ LEAST_OF_EACH = 5
 """The fewest right and the fewest wrong answers for a fit."""
 
 
-def fit(judged: Sequence[Judged], novelty: Novelty | None = None) -> Scorer:
+NEVER_SURER, NEVER_LESS_SURE = ("foreign", "novelty"), ("second", "agrees")
+"""More of the former cannot make an answer more certain, nor more of the latter less: such a weight is chance."""
+
+
+def fit(judged: Sequence[Judged], novelty: Novelty | None = None, adviser: str = "") -> Scorer:
     """The best scorer on the validation calls: the plain one unless another is better by cross-validation.
 
-    judged: with features, measured with this novelty. It is a logistic regression (Platt, 1999, is the case of one
-    feature) with normal priors, so that few calls move it little. Never fit it on calibration calls: their confidences
-    must not depend on whether they agreed.
+    judged: with features, measured with this novelty. adviser: the fingerprint of the head whose opinions are among
+    them. It is a logistic regression (Platt, 1999, is the case of one feature) with normal priors, so that few calls
+    move it little. Never fit it on calibration calls: their confidences must not depend on whether they agreed.
     """
     valid = [answer for answer in judged if answer.valid]
     features = [answer.features for answer in valid if answer.features is not None]
@@ -46,16 +54,23 @@ def fit(judged: Sequence[Judged], novelty: Novelty | None = None) -> Scorer:
     if len(features) < len(valid) or min(right, len(valid) - right) < LEAST_OF_EACH:
         return Scorer.plain()
     agreed = np.array([answer.agreed for answer in valid])
-    told = [names for names in CANDIDATES if names[0] == "sum" or all("margin" in call for call in features)]
+    given = {name for name in PRIOR if all(name in call for call in features)} | {*PRIOR} - {"margin", *OPINIONS}
+    told = [names for names in CANDIDATES if given.issuperset(names)]
     columns = {names: np.array([[scaled(n, call.get(n, 0.0)) for n in names] for call in features]) for names in told}
     best = _best(columns, agreed)
     for names in (names for names in reversed(told[: told.index(best) + 1]) if names != ("sum",)):
         weights, intercept = _regression(columns[names], agreed, names)
-        # Foreign or new text cannot make an answer more certain: such a weight is chance.
-        if weights[0] > 0 and (weights[2:] <= 0).all():
-            named = {name: float(weight) for name, weight in zip(names, weights, strict=True) if weight}
-            return Scorer(named, intercept, novelty if "novelty" in named else None)
+        weighed = {name: float(weight) for name, weight in zip(names, weights, strict=True) if weight}
+        if weights[0] > 0 and _means_something(weighed):
+            needs_opinion = not weighed.keys().isdisjoint(OPINIONS)
+            known = novelty if "novelty" in weighed else None
+            return Scorer(weighed, intercept, known, adviser if needs_opinion else "")
     return Scorer.plain()
+
+
+def _means_something(weighed: Mapping[str, float]) -> bool:
+    never_less = all(weighed.get(name, 0.0) >= 0 for name in NEVER_LESS_SURE)
+    return never_less and all(weighed.get(name, 0.0) <= 0 for name in NEVER_SURER)
 
 
 def _best(columns: Mapping[tuple[str, ...], NDArray[np.float64]], agreed: NDArray[np.bool_]) -> tuple[str, ...]:

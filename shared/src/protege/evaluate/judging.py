@@ -22,7 +22,7 @@ from ..task import Example, Task
 from .graders import Grader, grader_for
 
 if TYPE_CHECKING:
-    from ..serve import Completer
+    from ..serve import Adviser, Completer
 
 PREVIEW_CHARACTERS = 200
 PATIENCE = 10
@@ -110,13 +110,14 @@ def answer_all(
     grader: Grader | None = None,
     bar: Bar | None = None,
     scorer: Scorer | None = None,
+    adviser: Adviser | None = None,
     on_aside: Callable[[Aside], None] | None = None,
 ) -> list[Judged]:
     """Ask the specialist every example, `parallel` at a time. Returns the judged answers in the order of the examples.
 
     An example that cannot be asked, fails, takes longer than `timeout_s` (the route's own time-out) or comes back
     malformed is included as not valid, since live the teacher would answer it. grader: the task's by default. bar:
-    advances by one for each example. scorer: as `ask` takes it. on_aside: is told of each example that
+    advances by one for each example. scorer, adviser: as `ask` takes them. on_aside: is told of each example that
     raises an error that nobody expected; it counts as not valid. Raises EngineError if the engine is down.
     """
     judge = grader or grader_for(task)
@@ -126,7 +127,7 @@ def answer_all(
         patience.check()
         request = example.request
         try:
-            answered = ask(engine, specialist, task, request, timeout_s=timeout_s, scorer=scorer)
+            answered = ask(engine, specialist, task, request, timeout_s=timeout_s, scorer=scorer, adviser=adviser)
             patience.renew()
         except CannotRender:
             answered = None

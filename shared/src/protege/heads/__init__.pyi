@@ -7,6 +7,7 @@ from .file import read as read
 from .file import write as write
 from .head import Chosen as Chosen
 from .head import Head as Head
+from .head import Opinion as Opinion
 from .head import Shape as Shape
 from .head import Vocabulary as Vocabulary
 from .near import Near as Near

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,8 @@ from .near import Near
 
 NO_OTHER = -700.0
 """Stands for the log-probability of another choice where there is none."""
+SURE = math.log(1000)
+"""The largest log-odds of an opinion: some hundreds of rows cannot tell one in a thousand from less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,16 @@ class Chosen:
     @property
     def text(self) -> str:
         return "".join(self.pieces)
+
+
+class Opinion(NamedTuple):
+    """What a head makes of an answer that another gave."""
+
+    logprob: float
+    """How likely it holds the answer: a natural logarithm, within ±`SURE` as log-odds; the least where it cannot give
+    that answer."""
+    agrees: float
+    """Of the values that fill gaps, the share that it would have chosen too; 0 if its shape is another, or unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,19 +113,61 @@ class Head:
     def answer(self, prompt: str, vector: Floats | None = None) -> Chosen:
         """The likeliest answer to a rendered prompt. vector: its embedding (`shown_of`), where there is `near`."""
         features = features_of(prompt)
+        return self._chosen(self._chances(features, vector), features.words)
+
+    def opinion(self, prompt: str, answer: str, vector: Floats | None = None) -> Opinion:
+        """What it makes of another's answer to the prompt. vector: as for `answer`."""
+        of_shapes, *of_values = self._chances(features_of(prompt), vector)
+        totals, best = self._likeliest(of_shapes, of_values)
+        own, found = max(range(len(totals)), key=totals.__getitem__), list[Opinion]()
+        for number, shape in enumerate(self.shapes):
+            if (places := self._places(shape, answer)) is None:
+                continue
+            pairs = list(zip(shape.gaps, places, strict=True))
+            logprob = float(of_shapes[number]) + sum(float(of_values[gap][at]) for gap, at in pairs)
+            same = sum(best[gap] == at for gap, at in pairs) / len(pairs) if pairs else 1.0
+            found.append(Opinion(logprob, same if number == own else 0.0))
+        logprob, agrees = max(found, default=Opinion(NO_OTHER, 0.0))
+        return Opinion(max(-math.log1p(math.exp(SURE)), min(-math.log1p(math.exp(-SURE)), logprob)), agrees)
+
+    def _places(self, shape: Shape, answer: str) -> list[int] | None:
+        """Which value fills each of the shape's gaps in an answer; None if it is of another shape, or a value is
+        unknown."""
+        first, *after = shape.texts
+        if not answer.startswith(first):
+            return None
+        position, places = len(first), list[int]()
+        for gap, text in zip(shape.gaps, after, strict=True):
+            filled = ((at, value + text) for at, value in enumerate(self.values[gap]))
+            fitting = [(len(both), at) for at, both in filled if answer.startswith(both, position)]
+            if not fitting:
+                return None
+            length, at = max(fitting)
+            position, places = position + length, [*places, at]
+        return places if position == len(answer) else None
+
+    def _chances(self, features: Features, vector: Floats | None) -> list[NDArray[np.float64]]:
+        """The log-probabilities of the shapes, then those of each list of values."""
         places, values = self.vocabulary.weighed(features)
         odds = values @ self.weights[places].astype(np.float32) + self.bias
         if self.near is not None:
             assert vector is not None
             odds = odds + self.near.odds(vector)
-        return self._chosen(odds.astype(np.float64), features.words)
+        odds = odds.astype(np.float64)
+        return [_log_softmax(odds[block]) for block in self.blocks()]
 
-    def _chosen(self, odds: NDArray[np.float64], words: int) -> Chosen:
-        chances = [_log_softmax(odds[block]) for block in self.blocks()]
-        of_shapes, of_values = chances[0], chances[1:]
+    def _likeliest(
+        self, of_shapes: NDArray[np.float64], of_values: Sequence[NDArray[np.float64]]
+    ) -> tuple[list[float], list[int]]:
+        """Each shape's log-probability with the likeliest values in its gaps; and which these are, by list."""
         best = [int(chance.argmax()) for chance in of_values]
         likeliest = [float(chance[at]) for chance, at in zip(of_values, best, strict=True)]
-        totals = [float(of_shapes[at]) + sum(likeliest[gap] for gap in s.gaps) for at, s in enumerate(self.shapes)]
+        return [float(of_shapes[at]) + sum(likeliest[gap] for gap in s.gaps) for at, s in enumerate(self.shapes)], best
+
+    def _chosen(self, chances: list[NDArray[np.float64]], words: int) -> Chosen:
+        of_shapes, of_values = chances[0], chances[1:]
+        totals, best = self._likeliest(of_shapes, of_values)
+        likeliest = [float(chance[at]) for chance, at in zip(of_values, best, strict=True)]
         number = max(range(len(totals)), key=totals.__getitem__)
         shape, first = self.shapes[number], float(of_shapes[number])
         pieces, logprobs, others = [shape.texts[0]], [first], [NO_OTHER]

@@ -85,7 +85,9 @@ def handed_on(run: Run, first: Candidate) -> HandedOn:
     spent = spent_on(run.workspace, first, run.settings.promise).calls
     live = live_calls(first.curated)
     judged = [j for j in (*answers.validation, *spent) if j.call_id in live]
-    rest = first.curated.held_out({answer.call_id for answer in judged if is_handed_on(answer, below)})
+    # A call without the second opinion that the first needs goes to the teacher.
+    asked = [j for j in judged if not answers.scorer.adviser or "second" in (j.features or {})]
+    rest = first.curated.held_out({answer.call_id for answer in asked if is_handed_on(answer, below)})
     return HandedOn(first.specialist, route, rest, pool_size(rest) / max(1, len(spent)), below)
 
 

@@ -10,6 +10,7 @@ without a choice.
 
 from __future__ import annotations
 
+import logging
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -20,7 +21,7 @@ from ..certify import as_routed, hindsight_coverage
 from ..common.hashing import hash_of
 from ..common.tracing import traced
 from ..errors import NotClosed, NotEnoughCalls, ProtegeError
-from ..rollout.lifecycle import refuse
+from ..rollout.lifecycle import keep_record, refuse
 from ..rollout.policy import fields_of
 from ..specialist import PromptForm, Specialist
 from ..tune import TuneSettings
@@ -37,6 +38,8 @@ POINTS = ("tool_calls", "json")
 """Kinds of answers that a pointer can write."""
 LASTING = (NotClosed, NotEnoughCalls)
 """What stands in a contender's way as long as the data set is the same."""
+
+log = logging.getLogger("protege.loop")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,7 @@ def _held(runs: Mapping[str, Run], curated: Curated) -> tuple[dict[str, Any], bo
         if len(unable) == len(runs) - 1:
             return {"best": name, "others": list(unable.items())}, lasts  # no other is left to compare it with
         try:
-            specialist = _specialist(run, curated)
+            specialist = _advised(run, _specialist(run, curated), made)
             made[name] = run, specialist, _showing(run, specialist, curated)
         except ProtegeError as error:
             unable[name] = str(error)
@@ -130,6 +133,29 @@ def _specialist(run: Run, curated: Curated) -> Specialist:
     if not parity.holds:
         raise ProtegeError(parity.reason, "`protege improve --retrain` makes it again.")
     return specialist
+
+
+def _advised(run: Run, specialist: Specialist, made: Mapping[str, tuple[Run, Specialist, Showing]]) -> Specialist:
+    """A tuned model with the head that sees the same prompt for a second opinion, if one was made.
+
+    Whether that opinion enters the model's confidence is decided where the confidence is fitted: on validation calls.
+    """
+    alike = (one for by, one, _ in made.values() if _method(by) == HEAD and one.form == specialist.form)
+    head = next((one for one in alike if HEAD in one.files), None)
+    if head is None or _method(run) in (HEAD, POINTER):
+        return specialist
+    try:
+        advised = serve.advised(run.workspace, specialist, head)
+    except ProtegeError as error:
+        log.warning("%s gets no second opinion: %s", specialist.name, error)
+        return specialist
+    if advised != specialist:
+        keep_record(run.workspace, advised)
+    return advised
+
+
+def _method(run: Run) -> str:
+    return (run.settings.tune or TuneSettings()).method
 
 
 def _showing(run: Run, specialist: Specialist, curated: Curated) -> Showing:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from ..certify import Promise
     from ..curate import Curated
     from ..evaluate import Answers, Judged, Parity
-    from ..serve import Replicas
+    from ..serve import Adviser, Replicas
     from ..tune import Tuner
     from ..workspace import Workspace
 
@@ -248,13 +248,34 @@ def parity(run: Run, specialist: Specialist, curated: Curated) -> tuple[str, Par
 def validated(run: Run, specialist: Specialist, curated: Curated) -> list[Judged]:
     """The specialist's answers to the validation calls, with the confidences that are fitted to them."""
     with serve.open_engines(run.workspace, specialist) as many:
-        plain, fingerprint = _plain(run, specialist, curated), many.fingerprint(specialist)
-        judged = _answers_to(run, specialist, curated, "validation", lambda: many, fingerprint, plain)
-    return evaluate.rescored(judged, evaluate.fit(judged, plain.novelty))
+        asking = _asking(run, specialist, curated, many.fingerprint(specialist))
+        judged = _answers_to(run, asking, curated, "validation", lambda: many)
+    return evaluate.rescored(judged, asking.fitted(judged))
 
 
-def _plain(run: Run, specialist: Specialist, curated: Curated) -> Scorer:
-    return Scorer.plain(novelty_from(run.task, specialist.form, curated.examples("train")))
+@dataclass(frozen=True)
+class _Asking:
+    """How a specialist is asked the held-out calls."""
+
+    specialist: Specialist
+    fingerprint: str
+    """Of its engine."""
+    plain: Scorer
+    adviser: Adviser | None
+    """Whom to ask for its second opinion."""
+    advised_by: str
+    """That one's fingerprint; "" without one."""
+
+    def fitted(self, judged: Sequence[Judged]) -> Scorer:
+        """The scorer that its answers to the validation calls give."""
+        return evaluate.fit(judged, self.plain.novelty, self.advised_by)
+
+
+def _asking(run: Run, specialist: Specialist, curated: Curated, fingerprint: str) -> _Asking:
+    plain = Scorer.plain(novelty_from(run.task, specialist.form, curated.examples("train")))
+    adviser = serve.adviser(run.workspace, specialist)
+    advised_by = adviser.fingerprint(serve.head_of(specialist)) if adviser else ""
+    return _Asking(specialist, fingerprint, plain, adviser, advised_by)
 
 
 @traced
@@ -265,38 +286,32 @@ def answers(run: Run, specialist: Specialist, curated: Curated, promise: Promise
     """
     with contextlib.ExitStack() as running:
         alone = running.enter_context(serve.Replicas([serve.open_engine(run.workspace, specialist)]))
-        fingerprint = alone.fingerprint(specialist)
-        plain = _plain(run, specialist, curated)
+        asking = _asking(run, specialist, curated, alone.fingerprint(specialist))
 
         @functools.cache
         def many() -> Replicas:
             return running.enter_context(serve.open_engines(run.workspace, specialist))
 
         def part(name: str, engines: Callable[[], Replicas]) -> list[Judged]:
-            return _answers_to(run, specialist, curated, name, engines, fingerprint, plain)
+            return _answers_to(run, asking, curated, name, engines)
 
         # The test calls as agents are answered, one at a time: their latencies are reported.
         test = part("test", lambda: alone)
         validation = part("validation", many)
-        scorer = evaluate.fit(validation, plain.novelty)
+        scorer = asking.fitted(validation)
         validation = evaluate.rescored(validation, scorer)
         hopeless = refused(as_routed(validation, curated), pool_size(curated), promise)
         calibration = [] if hopeless else evaluate.rescored(part("calibration", many), scorer)
-    return evaluate.Answers(fingerprint, scorer, validation, calibration, evaluate.rescored(test, scorer))
+    return evaluate.Answers(asking.fingerprint, scorer, validation, calibration, evaluate.rescored(test, scorer))
 
 
 def _answers_to(
-    run: Run,
-    specialist: Specialist,
-    curated: Curated,
-    part: str,
-    engines: Callable[[], Replicas],
-    fingerprint: str,
-    scorer: Scorer,
+    run: Run, asking: _Asking, curated: Curated, part: str, engines: Callable[[], Replicas]
 ) -> list[Judged]:
     """The specialist's answers to one part of the data set. Raises EngineError if the engines are not all alike."""
-    grader = grader_of(run.workspace, run.task)
-    key = f"judged:{specialist.id}:{fingerprint}:{part}:{hash_of(curated.hash, grader.name)}"
+    specialist, grader = asking.specialist, grader_of(run.workspace, run.task)
+    judged_by = hash_of(curated.hash, grader.name, *([asking.advised_by] if asking.advised_by else []))
+    key = f"judged:{specialist.id}:{asking.fingerprint}:{part}:{judged_by}"
     cached = run.workspace.cached(key)
     if cached is not None:
         return evaluate.judged_from(cached)
@@ -312,10 +327,11 @@ def _answers_to(
             parallel=engine.count,
             grader=grader,
             bar=bar,
-            scorer=scorer,
+            scorer=asking.plain,
+            adviser=asking.adviser,
             on_aside=run.workspace.quarantine.keep,
         )
-    if engine.fingerprint(specialist) != fingerprint:
+    if engine.fingerprint(specialist) != asking.fingerprint:
         raise EngineError("Two engines of one specialist differ.", "Did its files change? `protege improve`.")
     run.workspace.cache(key, evaluate.judged_to(judged))
     return judged

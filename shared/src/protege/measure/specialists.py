@@ -85,7 +85,15 @@ def _measured(
         with (progress or Silent()).step(f"{specialist.name}: answering", len(examples)) as bar:
             grader = rollout.grader_of(workspace, task)
             judged = evaluate.answer_all(
-                engine, specialist, task, examples, parallel=1, grader=grader, bar=bar, scorer=scorer
+                engine,
+                specialist,
+                task,
+                examples,
+                parallel=1,
+                grader=grader,
+                bar=bar,
+                scorer=scorer,
+                adviser=serve.adviser(workspace, specialist),
             )
         same = engine.fingerprint(specialist) == (specialist.report or {}).get("fingerprint")
     certificate = (specialist.report or {}).get("certificate") or {}

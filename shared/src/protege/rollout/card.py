@@ -33,12 +33,12 @@ def _told(specialist: Specialist, task: Task) -> list[str]:
     told = ["No call and no example is in it. It holds the constant text of the prompts, by which its calls are known."]
     if task.labels:
         told.append(f"It holds the {len(task.labels)} answers that its task has.")
-    if specialist.serve_as == "head":
+    if "head" in specialist.files:
         told.append(
             "A head holds its answers, or the values that they are filled from, as texts; and of its training prompts "
             "32-bit hashes of words and pieces: whoever guesses a word can tell whether it was among them. Where it "
             "uses an embedding, it holds vectors of training prompts, from which their gist can be guessed."
         )
-    else:
+    if specialist.serve_as != "head":
         told.append("Weights can reproduce parts of what they were trained on: share them as you would share that.")
     return told

@@ -7,6 +7,7 @@ shown: what arrives is a candidate without a route, however good its figures wer
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 import time
@@ -22,9 +23,10 @@ from ..cluster.assign import Assigner
 from ..common.digest import sha256_of
 from ..common.hashing import hash_of
 from ..common.trust import check_trusted
-from ..errors import BadInput, ResourceError
+from ..errors import BadInput, MissingDependency, ResourceError
 from ..gguf.header import check_gguf
-from ..serve import engine_kind, engine_names
+from ..serve import engine_kind, engine_names, with_opinion
+from ..serve.opinion import HEAD
 from ..specialist import EMBEDDED, Base, Specialist
 from ..task import KINDS, Task
 from ..workspace import Workspace
@@ -256,6 +258,9 @@ def _place(workspace: Workspace, specialist: Specialist, task: Task, folder: Pat
         named = replace(specialist, task_id=own.id, version=version, name=f"{own.name}-v{version}")
         arrived = replace(named, digests=digests, created=time.time())
         arrived = engine_kind(arrived.engine).place(workspace, arrived, keep_alive=KEEP_ALIVE)
+        if HEAD in arrived.files and arrived.serve_as != "head":
+            with contextlib.suppress(MissingDependency, BadInput):  # its embedder is not here: it goes without
+                arrived = with_opinion(workspace, arrived)
         workspace.save_specialist(arrived)
     return arrived
 

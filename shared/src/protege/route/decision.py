@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import orjson
 
@@ -13,6 +14,9 @@ from ..call import Request
 from ..chat.prompt import fitting_template
 from ..specialist import Route, Specialist
 from ..task import Task
+
+if TYPE_CHECKING:
+    from .table import Entry
 
 Reason: TypeAlias = Literal[
     "routed",
@@ -31,6 +35,7 @@ Reason: TypeAlias = Literal[
     "repetition",
     "refusal",
     "below threshold",
+    "no second opinion",
     "audited",
     "content is not text",
     "cannot be shown",
@@ -76,6 +81,20 @@ def objection(request: Request, run: str | None, task: Task, route: Route) -> Re
     if route.share < 1 and _position(request, run, route.specialist_id) >= route.share:
         return "outside the share"
     return None
+
+
+def chain(request: Request, run: str | None, task: Task, entries: Sequence[Entry], after: str = "") -> Decision:
+    """The first of these entries that may answer and is asked after the specialist `after`, with those that follow
+    it."""
+    reason: Reason = "no live route"
+    for route, specialist, scorer in entries:
+        if route.after != after:
+            continue
+        if (refusal := objection(request, run, task, route)) is None:
+            then = chain(request, run, task, [e for e in entries if e.route.after], specialist.id)
+            return Decision(route, task, "routed", specialist, scorer, then if then.route else None)
+        reason = refusal
+    return Decision(None, task, reason)
 
 
 def _position(request: Request, run: str | None, specialist_id: str) -> float:

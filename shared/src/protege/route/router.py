@@ -9,7 +9,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,13 +21,13 @@ from ..call import Attempt, Message, Request
 from ..common.files import home_path
 from ..common.forks import tell_of_forks
 from ..common.tracing import OFF_SPAN, Span, span
-from ..errors import CannotRender, EngineBusy, EngineError, EngineTimeout, NotServed
-from ..specialist import EMBEDDED, Route, Specialist
-from ..task import Task
+from ..errors import CannotRender, EngineBusy, EngineError, EngineTimeout, NoOpinion, NotServed
+from ..specialist import EMBEDDED, Route
+from .advice import adviser_of, blame, engine_of, needed
 from .belief import is_believed
-from .decision import Decision, Reason, objection
+from .decision import Decision, Reason, chain
 from .link import EngineKey, EngineLink, link_to
-from .table import Entry, TableFile
+from .table import TableFile
 
 if TYPE_CHECKING:
     from ..serve import Engine
@@ -173,8 +173,8 @@ class Router:
         if not is_believed(self.home):  # an engine would load what anybody may have put there
             return False
         entries = (entry for entries in self._table.current().routes.values() for entry in entries)
-        needed = {_engine_of(entry.specialist) for entry in entries} or {(EMBEDDED, "")}
-        return all(self._link(engine).wait(until_s - time.monotonic()) for engine in sorted(needed))
+        engines = {engine for entry in entries for engine in needed(entry.specialist, entry.scorer)} or {(EMBEDDED, "")}
+        return all(self._link(engine).wait(until_s - time.monotonic()) for engine in sorted(engines))
 
     def forked(self) -> None:
         """Called in a forked child, where a thread of the parent may have held the lock."""
@@ -194,7 +194,7 @@ class Router:
         task = table.assigner.assign(request)
         if task is None:
             return Decision(None, None, "no task")
-        return _chain(request, run, task, table.routes.get(task.id, ()))
+        return chain(request, run, task, table.routes.get(task.id, ()))
 
     def _asked(self, request: Request, run: str | None) -> tuple[_Asking, Future[Outcome]] | Outcome:
         """The outcome that specialists are working on; or the outcome itself, at once, if none is asked."""
@@ -203,7 +203,7 @@ class Router:
         try:
             if decision.route is None or decision.specialist is None:
                 return _unasked(decision, decision.reason, begin_s)
-            link = self._link(_engine_of(decision.specialist))
+            link = self._link(engine_of(decision.specialist))
             engine = link.engine()
             if engine is None:
                 return _unasked(decision, "engine failed" if link.failed else "engine starting", begin_s)
@@ -219,7 +219,7 @@ class Router:
         decision, _ = asking.at
         outcome = self._tried(engine, request, asking)
         while (then := _next(decision, outcome, asking.left_s)) is not None and then.specialist is not None:
-            engine_of_next = self._link(_engine_of(then.specialist)).engine()
+            engine_of_next = self._link(engine_of(then.specialist)).engine()
             if engine_of_next is None:
                 break
             asking.at = then, outcome.attempts
@@ -242,7 +242,7 @@ class Router:
         assert route is not None and specialist is not None and task is not None
         reason: Reason
         answered: Answered | None = None
-        link = self._link(_engine_of(specialist))
+        link = self._link(engine_of(specialist))
         try:
             if engine.fingerprint(specialist) != route.fingerprint:
                 link.refresh()  # another engine may have taken its place
@@ -250,7 +250,10 @@ class Router:
             else:
                 left_s = asking.until_s - time.perf_counter()
                 with link.pace.turn(left_s, route.takes_s):
-                    answered = ask(engine, specialist, task, request, timeout_s=left_s, scorer=decision.scorer)
+                    adviser = adviser_of(specialist, decision.scorer, self._link)
+                    answered = ask(
+                        engine, specialist, task, request, timeout_s=left_s, scorer=decision.scorer, adviser=adviser
+                    )
                 link.succeeded()
                 # Again, because the engine may have been updated meanwhile, and answered as another.
                 same = engine.fingerprint(specialist) == route.fingerprint
@@ -262,6 +265,9 @@ class Router:
             reason = "not served"
         except EngineBusy:  # the engine is well, but for now the teacher is faster
             reason = "engine busy"
+        except NoOpinion as error:
+            blame(specialist, error, self._link)
+            reason = "no second opinion"
         except EngineError as error:
             link.failure(engine)
             late = isinstance(error, EngineTimeout) or asking.left_s <= 0.05 * (asking.until_s - asking.begin_s)
@@ -281,7 +287,7 @@ class Router:
     def _timed_out(self, asking: _Asking) -> Outcome:
         decision, earlier = asking.at
         if decision.specialist is not None:
-            self._link(_engine_of(decision.specialist)).failure()
+            self._link(engine_of(decision.specialist)).failure()
         return replace(_outcome(decision, None, "timed out", asking.begin_s, asking.rate), earlier=earlier)
 
     def _log_once(self, what: str, error: Exception) -> None:
@@ -300,25 +306,6 @@ def _described(traced: Span, outcome: Outcome) -> Outcome:
         by = outcome.specialist if outcome.message else None
         traced.set(decision=outcome.decision, task=outcome.task_id, answered_by=by, confidence=confidence, **tokens)
     return outcome
-
-
-def _engine_of(specialist: Specialist) -> EngineKey:
-    """The engine that has the specialist. Each engine fails by itself."""
-    return specialist.engine, specialist.address
-
-
-def _chain(request: Request, run: str | None, task: Task, entries: Sequence[Entry], after: str = "") -> Decision:
-    """The first of these entries that may answer and is asked after the specialist `after`, with those that follow
-    it."""
-    reason: Reason = "no live route"
-    for route, specialist, scorer in entries:
-        if route.after != after:
-            continue
-        if (refusal := objection(request, run, task, route)) is None:
-            then = _chain(request, run, task, [e for e in entries if e.route.after], specialist.id)
-            return Decision(route, task, "routed", specialist, scorer, then if then.route else None)
-        reason = refusal
-    return Decision(None, task, reason)
 
 
 _HANDED_ON = ("below threshold", "invalid structure", "cut off", "repetition", "refusal")

@@ -79,7 +79,7 @@ class Table:
 TASK_FIELDS = ("id", "name", "kind", "labels", "wrapper", "templates", "centre", "split_from", "phrase", "state")
 SPECIALIST_FIELDS = (
     *("id", "name", "task_id", "version", "base", "form", "state", "max_tokens", "serve_as", "engine", "placed"),
-    "copied",
+    *("copied", "second_opinion"),
 )
 ROUTE_FIELDS = (
     *(

@@ -16,6 +16,11 @@ from .kind import Host as Host
 from .kind import TemplateCheck as TemplateCheck
 from .ollama.engine import OllamaEngine as OllamaEngine
 from .ollama.server import find_ollama as find_ollama
+from .opinion import Adviser as Adviser
+from .opinion import advised as advised
+from .opinion import adviser as adviser
+from .opinion import head_of as head_of
+from .opinion import with_opinion as with_opinion
 from .placing import bring_back as bring_back
 from .placing import check_room as check_room
 from .placing import describe as describe

@@ -62,6 +62,7 @@ def shadow(workspace: Workspace, specialist: Specialist, progress: Progress | No
                 grader=grader_for(task, route.grader),
                 bar=bar,
                 scorer=None if route.scorer is None else Scorer.from_record(route.scorer),
+                adviser=serve.adviser(workspace, specialist),
             )
     by_id = {row.id: row for row in rows}
     key = f"counted:{specialist.id}:{began.time}"

@@ -13,8 +13,8 @@ from pathlib import Path
 from ...common.forks import tell_of_forks
 from ...embedding import Embedder, embedder_named
 from ...errors import BadInput, DoesNotFit, EngineTimeout, MissingDependency, NotServed
-from ...heads import FILE, Chosen, Head, Pointer, read, shown_of
-from ...heads.features import MOST_CHARACTERS, VERSION
+from ...heads import FILE, Chosen, Head, Opinion, Pointer, read, shown_of
+from ...heads.features import MOST_CHARACTERS, VERSION, Floats
 from ...heads.head import NO_OTHER
 from ...specialist import Specialist
 from ..engine import Completion
@@ -55,18 +55,27 @@ class HeadEngine:
     def complete(self, specialist: Specialist, prompt: str, *, timeout_s: float) -> Completion:
         """The likeliest answer. Its tokens are its parts: for each field the text up to the end of its value."""
         began_s = time.perf_counter()
+        head, vector = self._shown(specialist, prompt, timeout_s)
+        chosen = head.answer(prompt, vector)
+        return _completion(chosen, specialist.max_tokens, _in_time(began_s, timeout_s))
+
+    def opinion(self, specialist: Specialist, prompt: str, answer: str, *, timeout_s: float) -> Opinion:
+        """What the head makes of an answer that another specialist gave to the prompt. Raises as `complete`."""
+        began_s = time.perf_counter()
+        head, vector = self._shown(specialist, prompt, timeout_s)
+        if isinstance(head, Pointer):
+            raise NotServed(f"{specialist.name} is a pointer, which has no opinion of others' answers.")
+        opinion = head.opinion(prompt, answer, vector)
+        _in_time(began_s, timeout_s)
+        return opinion
+
+    def _shown(self, specialist: Specialist, prompt: str, timeout_s: float) -> tuple[Head | Pointer, Floats | None]:
+        """The head that is asked, and the prompt's embedding, where it needs one."""
         head = self._head(specialist, _digest_of(specialist))
         if len(prompt) > MOST_CHARACTERS:
             raise DoesNotFit(f"The prompt has {len(prompt):,} characters; a head reads {MOST_CHARACTERS:,} at most.")
-        chosen = self._chosen(specialist, head, prompt, timeout_s)
-        took_s = time.perf_counter() - began_s
-        if took_s > timeout_s:
-            raise EngineTimeout("The head did not answer in time.")
-        return _completion(chosen, specialist.max_tokens, took_s)
-
-    def _chosen(self, specialist: Specialist, head: Head | Pointer, prompt: str, timeout_s: float) -> Chosen:
         if (near := head.near) is None:
-            return head.answer(prompt)
+            return head, None
         by = _embedder_of(specialist)
         if by.identity != near.identity:
             fact = f"{specialist.name} was taught with another embedding model than {near.embedder} is now."
@@ -74,7 +83,7 @@ class HeadEngine:
         vector = by.embed(shown_of(prompt, near.ends), timeout_s=timeout_s)
         if vector.shape != near.known.shape[1:]:
             raise NotServed(f"The vectors of {near.embedder} have another length than those of {specialist.name}.")
-        return head.answer(prompt, vector)
+        return head, vector
 
     def close(self) -> None:
         """Let go of the heads."""
@@ -90,6 +99,14 @@ class HeadEngine:
                     del self._heads[next(iter(self._heads))]
                 self._heads[digest] = head
         return head
+
+
+def _in_time(began_s: float, timeout_s: float) -> float:
+    """The seconds that it took. Raises EngineTimeout if these were too many."""
+    took_s = time.perf_counter() - began_s
+    if took_s > timeout_s:
+        raise EngineTimeout("The head did not answer in time.")
+    return took_s
 
 
 def _digest_of(specialist: Specialist) -> str:
