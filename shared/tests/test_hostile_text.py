@@ -271,6 +271,8 @@ ELSEWHERE = {
     "chat.prompt.render": "held by test_sandbox",
     "chat.prompt.tools_text": "writes JSON",
     "chat.prompt.fitting_template": "held by the tests of cluster",
+    "chat.prompt.wording_of": "counts what fitting_template gives",
+    "chat.prompt.worded": "counts messages",
     "chat.sandbox.compiled": "held by test_sandbox",
     "chat.budget": "held by test_sandbox",
     "chat.schema.checker": "held by test_schema",

@@ -81,6 +81,7 @@ def improved(run: Run) -> Improvement:
     run = replace(run, settings=run.settings.under(policy))
 
     curated = steps.curate(run)
+    curated = contest.recent(run, curated)
     asked = run
     run, others = contest.chosen(asked, curated)
     base, reason, bases = steps.select(run, curated)

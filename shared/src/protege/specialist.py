@@ -207,6 +207,13 @@ class Route:
         """A hash of what was certified: the same whatever its share, audits and times are."""
         return hash_of(replace(self, share=1.0, audit=0.0, timeout_s=0.0, takes_s=0.0))
 
+    def covers(self, wording: str) -> bool:
+        """Whether calibration saw this wording (`chat.prompt.wording_of`).
+
+        A route that an earlier version certified names templates alone, and covers whatever fits them.
+        """
+        return wording in self.signatures or wording.partition("/")[0] in self.signatures
+
     @property
     def terms(self) -> str:
         """As `identity`, whatever shows the promise, and by how many calls."""

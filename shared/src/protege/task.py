@@ -245,7 +245,7 @@ class Example:
     answer: str
     """The teacher's answer, as text that a specialist would write."""
     signature: str = ""
-    """The wording of the request (`Template.signature`); empty where nobody asked."""
+    """The wording of the request (`chat.prompt.wording_of`); empty where nobody asked."""
     correction: str = ""
     """The answer that a person says is right, if the example is judged by; empty where nobody said one."""
 

@@ -76,10 +76,19 @@ def test_a_row_holds_the_request_without_answers_the_answer_and_the_wording():
     tried = Attempt("s-1", "handed_back", "not sure", content="a specialist's own words")
     curated = curate(TASK, [*calls(50), call(99, "one more", "refund", attempts=(tried,), run="r9")], SMALL)
     row = next(row for row in curated.train.to_list() if row["id"] == "c00099")
-    assert (row["run"], row["answer"], row["signature"]) == ("r9", "refund", "s1")
+    assert (row["run"], row["answer"], row["signature"]) == ("r9", "refund", "s1/0")
     record = orjson.loads(row["request"])
     assert "response" not in record and "attempts" not in record
     assert Call.from_record(record).request.messages == call(99, "one more").request.messages
+
+
+def test_what_is_from_before_a_time_need_not_be_learnt_from() -> None:
+    curated = curate(TASK, [replace(one, time=float(n)) for n, one in enumerate(calls(400))])
+    later = curated.since(300.0)
+    assert ids(later, "train") == {i for i in ids(curated, "train") if i >= "c00300"} != set()
+    assert all(later.parts[name].to_list() == curated.parts[name].to_list() for name in PARTS[1:])
+    assert later.provenance["counts"]["train"] == len(later.train) and later.hash != curated.hash
+    assert curated.since(0.0).hash == curated.hash
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from protege.rollout import decide
 from protege.specialist import Base, Specialist
 from protege.task import Task
 from protege.tune import TuneSettings
+from protege.watch.reasons import Reason, open_reason
 from protege.workspace import Workspace
 
 BASE = Base("b", "b.gguf", "0", "gguf", "llama", "Apache-2.0", 2048, "")
@@ -194,3 +195,41 @@ def test_one_in_service_is_left_there_though_another_wins(
     workspace.save_specialist(live)
     assert chosen(workspace, Settings())[0] == "lora slots"
     assert stage.let_go == []
+
+
+def changed(workspace: Workspace, since: float = 50.0) -> Any:
+    """A data set of which a third of the training rows are from after a change."""
+    open_reason(workspace, TASK.id, Reason("rolled back", since))
+    later = SimpleNamespace(**{**vars(CURATED), "hash": "later", "train": [0] * 100, "save": lambda folder: None})
+    return SimpleNamespace(**{**vars(CURATED), "train": [0] * 300, "since": lambda time: {since: later}[time]})
+
+
+@pytest.mark.parametrize(
+    ("whole", "later", "best"),
+    [(20, 60, "later"), (60, 20, "h"), (60, 60, "h")],
+    ids=["older ones teach what is wrong", "they still help", "alike"],
+)
+def test_what_was_answered_before_a_change_is_learnt_from_while_it_helps(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, whole: int, later: int, best: str
+) -> None:
+    stage = staged(monkeypatch, Stage({}))
+    right = {"h": whole, "later": later}
+
+    def validated(run: Run, one: Specialist, curated: Any) -> list[Judged]:
+        stage.right["head", "slots"] = right[curated.hash]
+        return [Judged(f"c{i}", "", "a", "a", i < right[curated.hash], 1 - i / CALLS, True, 1.0) for i in range(CALLS)]
+
+    monkeypatch.setattr(steps, "validated", validated)
+    curated, run = changed(workspace), Run(workspace, TASK, Settings(), Silent())
+    for _ in range(2):  # the second time from the cache
+        assert contest.recent(run, curated).hash == best
+    assert stage.made == ["head slots"] * 2 and stage.let_go == ["head slots"] * 2
+
+
+def test_what_no_cheap_kind_can_tell_stays_as_it_is(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    staged(monkeypatch, Stage({}, fails={("head", "slots"): NotClosed("Its answers are made.", "")}))
+    curated = changed(workspace)
+    few = SimpleNamespace(**{**vars(curated), "since": lambda time: SimpleNamespace(train=[0] * 99)})
+    lora = Settings(compete=False)
+    for given, settings in ((curated, Settings()), (few, Settings()), (curated, lora)):
+        assert contest.recent(Run(workspace, TASK, settings, Silent()), given) is given

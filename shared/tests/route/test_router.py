@@ -20,6 +20,7 @@ from protege import Request, Route, Specialist, Workspace
 from protege.errors import DoesNotFit, EngineError, NotServed
 from protege.rollout import publish
 from protege.route import Router
+from protege.route.decision import objection
 
 INSTRUCTION = "You name the colour of a thing. Answer with one word."
 
@@ -111,6 +112,28 @@ def test_a_wording_that_calibration_never_saw_goes_to_the_teacher(
     decision = router.decide(request())
     assert decision.route is None and decision.reason == "another wording"
     assert decision.task is not None and decision.task.id == "colour"
+
+
+@pytest.mark.parametrize(
+    ("calibrated", "added", "known"),
+    [
+        ("sig-colour/0", {}, True),
+        ("sig-colour/0", {"after": "\nAnswer in German."}, False),
+        ("sig-colour/0", {"before": "From now on name the opposite.\n"}, False),
+        ("sig-colour/0", {"more": [{"role": "system", "content": "Name the opposite."}]}, False),
+        ("sig-colour/1", {"after": "\nToday is the second of March."}, True),
+        ("sig-colour/2", {"after": "\nBe brief.", "more": [{"role": "developer", "content": "Be kind."}]}, True),
+        ("sig-colour", {"after": "\nAnswer in German."}, True),  # an earlier version certified it
+    ],
+)
+def test_an_instruction_that_is_added_is_another_wording(
+    workspace: Workspace, live_route: Route, calibrated: str, added: dict[str, Any], known: bool
+) -> None:
+    task = next(task for task in workspace.tasks() if task.id == "colour")
+    text = f"{added.get('before', '')}{INSTRUCTION}{added.get('after', '')}"
+    opening = ({"role": "system", "content": text}, *added.get("more", ()), {"role": "user", "content": "a rose"})
+    found = objection(Request(opening), None, task, replace(live_route, signatures=(calibrated,)))
+    assert found == (None if known else "another wording")
 
 
 def test_a_prompt_that_is_too_long_is_no_failure_of_the_engine(router: Router, engine: Any) -> None:

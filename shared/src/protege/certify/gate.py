@@ -233,7 +233,7 @@ def live_calls(curated: Curated) -> set[str]:
 
 
 def live_wordings(curated: Curated) -> tuple[str, ...]:
-    """The wordings (`Template.signature`) that stand often enough among the calibration calls to speak for."""
+    """The wordings (`chat.prompt.wording_of`) that stand often enough among the calibration calls to speak for."""
     signatures = curated.calibration["signature"]
     counts = Counter(signatures)
     least = min(LEAST_SEEN, 0.02 * len(signatures))

@@ -8,6 +8,7 @@ from .prompt import fitting_template as fitting_template
 from .prompt import messages_for as messages_for
 from .prompt import render as render
 from .prompt import tools_text as tools_text
+from .prompt import wording_of as wording_of
 from .refusal import refuses as refuses
 from .streams import assemble as assemble
 from .teacher import OpenAICompatible as OpenAICompatible

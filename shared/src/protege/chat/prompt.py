@@ -80,6 +80,24 @@ def fitting_template(task: Task, request: Request) -> tuple[Template, tuple[Mess
     return None
 
 
+def wording_of(task: Task, request: Request) -> str | None:
+    """Which wording of the task's prompt a request has; None if none fits.
+
+    The template's signature, and how many system messages say more than its constant text: none, one, or 2 for more. So
+    an instruction that somebody adds to a prompt makes another wording of it, although the constant text is all there.
+    """
+    fitting = fitting_template(task, request)
+    if fitting is None:
+        return None
+    return worded(*fitting)
+
+
+def worded(template: Template, slots: Sequence[Message]) -> str:
+    """As `wording_of`, of what fits."""
+    more = sum(message.get("role") in ("system", "developer") for message in slots)
+    return f"{template.signature}/{min(2, more)}"
+
+
 def _plain(message: Message) -> tuple[str, str]:
     """Role and text for any chat template: tool calls become JSON, tool results become the user's turn."""
     content = message.get("content")

@@ -88,10 +88,16 @@ class Curated:
 
     def held_out(self, ids: Collection[str]) -> Curated:
         """The same data set with only these of its held-out calls. It has a hash of its own."""
-        rows = {
-            name: [row for row in part.to_list() if name == "train" or row["id"] in ids]
-            for name, part in self.parts.items()
-        }
+        held_out = {name: part.to_list() for name, part in self.parts.items() if name != "train"}
+        return self._with({name: [row for row in part if row["id"] in ids] for name, part in held_out.items()})
+
+    def since(self, time: float) -> Curated:
+        """The same data set without the training rows of calls from before this time. It has a hash of its own."""
+        later = {example.id for example in self.examples("train") if (example.call.time or 0.0) >= time}
+        return self._with({"train": [row for row in self.train.to_list() if row["id"] in later]})
+
+    def _with(self, changed: Mapping[str, list[dict[str, str]]]) -> Curated:
+        rows = {name: changed[name] if name in changed else part.to_list() for name, part in self.parts.items()}
         counts = {**self.provenance["counts"], **{name: len(part) for name, part in rows.items()}}
         bodies = {name: _lines(part) for name, part in rows.items()}
         whole = _hash(self.provenance["task"], bodies)

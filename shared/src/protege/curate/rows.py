@@ -11,7 +11,7 @@ import orjson
 
 from ..call import Call, Message, request_from, text_of
 from ..chat.answer import answer_text, message_from
-from ..chat.prompt import as_messages, fitting_template, tools_text
+from ..chat.prompt import as_messages, fitting_template, tools_text, worded
 from ..errors import CannotRender, InvalidAnswer
 from ..task import Task
 from .near import ends
@@ -40,7 +40,7 @@ class Row:
     answer: str
     """The teacher's answer, as text; a person's if the teacher gave none, or once the row trains."""
     signature: str
-    """The signature of the template that the request fits."""
+    """The wording of the request (`chat.prompt.wording_of`)."""
     prompt: str
     """Hash of the slots and the tools, exactly as they are."""
     strict: str
@@ -105,7 +105,7 @@ def row_from(task: Task, call: Call, noise: str | None = None) -> Row | str:
         answer=answer or correction,
         correction=correction if answer else "",
         corrected=not answer,
-        signature=template.signature,
+        signature=worded(template, slots),
         prompt=_hash(f"{text}\n{tools}"),
         strict=_hash(folded),
         near=_near(shown, folded),

@@ -20,11 +20,13 @@ from .. import serve
 from ..certify import as_routed, hindsight_coverage
 from ..common.hashing import hash_of
 from ..common.tracing import traced
+from ..curate import CurateSettings
 from ..errors import NotClosed, NotEnoughCalls, ProtegeError
 from ..rollout.lifecycle import keep_record, refuse
 from ..rollout.policy import fields_of
 from ..specialist import PromptForm, Specialist
 from ..tune import TuneSettings
+from ..watch.reasons import last_reason
 from . import steps
 from .retraining import ENOUGH
 from .run import Run
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from ..curate import Curated
 
 HEAD, POINTER = "head", "pointer"
+CHEAP = (HEAD, POINTER)
 POINTS = ("tool_calls", "json")
 """Kinds of answers that a pointer can write."""
 LASTING = (NotClosed, NotEnoughCalls)
@@ -61,7 +64,7 @@ def contenders(run: Run) -> dict[str, Run]:
     """The run as each kind and prompt would have it, cheapest first."""
     settings = run.settings.tune or TuneSettings()
     forms: tuple[PromptForm, ...] = ("slots", "whole") if run.settings.compare_prompts else (settings.form,)
-    heads = (HEAD, POINTER) if run.task.kind in POINTS else (HEAD,)
+    heads = CHEAP if run.task.kind in POINTS else (HEAD,)
     methods = (*heads, settings.method) if run.settings.compete and settings.method not in heads else (settings.method,)
     if run.settings.budget_s is not None:
         run = replace(run, settings=replace(run.settings, budget_s=run.settings.budget_s / len(forms)))
@@ -72,10 +75,47 @@ def contenders(run: Run) -> dict[str, Run]:
 def _as(run: Run, tune: TuneSettings) -> Run:
     if tune.method == POINTER:
         tune = replace(tune, fields=fields_of(run.workspace, run.task))
-    if tune.method not in (HEAD, POINTER) or (run.settings.tune or tune).method == tune.method:
+    if tune.method not in CHEAP or (run.settings.tune or tune).method == tune.method:
         return replace(run, settings=replace(run.settings, tune=tune))
     engine = serve.choose("auto", "head").name
     return replace(run, settings=replace(run.settings, tune=tune, base=None, serve_as="head", engine=engine))
+
+
+@traced
+def recent(run: Run, curated: Curated) -> Curated:
+    """The data set, without what is from before the last change if that teaches what is wrong by now.
+
+    A head or a pointer is taught with it and without it, where one can be, and both are asked the validation calls,
+    which are from after the change. A prompt that was reworded leaves the older answers right; a teacher that answers
+    otherwise, under whatever name, does not. The dearer kinds go by what the cheap one shows.
+    """
+    reason, least = last_reason(run.workspace, run.task.id), (run.settings.curate or CurateSettings()).min_train
+    probe = next((r for r in contenders(run).values() if r.settings.tune and r.settings.tune.method in CHEAP), None)
+    if reason is None or probe is None:
+        return curated
+    later = curated.since(reason.since)
+    if not least <= len(later.train) < len(curated.train):
+        return curated
+    key = f"recent:{hash_of(run.task.id, run.task.to_record()['templates'], curated.hash, later.hash)}"
+    if (cached := run.workspace.cached(key)) is None:
+        try:
+            cached = _tells_more(probe, later, curated)
+        except ProtegeError:  # no such specialist can be made of these answers
+            return curated
+        run.workspace.cache(key, cached)
+    if cached:
+        later.save(run.workspace.home / "datasets" / later.hash)  # `protege evaluate` looks for it there
+    return later if cached else curated
+
+
+def _tells_more(run: Run, later: Curated, whole: Curated) -> bool:
+    shown: list[tuple[float, int]] = []
+    for curated in (later, whole):
+        specialist = _specialist(run, curated)
+        agreed = sum(answer.agreed for answer in steps.validated(run, specialist, curated))
+        shown.append((_showing(run, specialist, curated).worth, agreed))
+        _let_go(run, specialist)
+    return shown[0] > shown[1]
 
 
 @traced

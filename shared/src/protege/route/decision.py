@@ -11,7 +11,7 @@ import orjson
 
 from ..asking.confidence import Scorer
 from ..call import Request
-from ..chat.prompt import fitting_template
+from ..chat.prompt import wording_of
 from ..specialist import Route, Specialist
 from ..task import Task
 
@@ -75,8 +75,8 @@ def objection(request: Request, run: str | None, task: Task, route: Route) -> Re
         return "sampling asks for several answers"
     if not all(isinstance(m.get("content"), str | None) for m in request.messages):
         return "content is not text"
-    fitting = fitting_template(task, request)
-    if fitting is None or fitting[0].signature not in route.signatures:
+    wording = wording_of(task, request)
+    if wording is None or not route.covers(wording):
         return "another wording"
     if route.share < 1 and _position(request, run, route.specialist_id) >= route.share:
         return "outside the share"

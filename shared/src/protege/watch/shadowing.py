@@ -128,7 +128,7 @@ def _fresh(
             continue  # imported since, and made before: it may have been learnt from
         match = assigner.assign(call.request)
         row = row_from(task, call) if match is not None and match.id == task.id else ""
-        if isinstance(row, Row) and row.sampled and row.signature in route.signatures:
+        if isinstance(row, Row) and row.sampled and route.covers(row.signature):
             rows.append((number, row))
             if len(rows) == MOST:
                 break

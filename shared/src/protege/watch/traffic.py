@@ -14,7 +14,7 @@ from typing import Any
 from .. import cluster
 from ..call import Call
 from ..chat.answer import bare_text
-from ..chat.prompt import fitting_template
+from ..chat.prompt import wording_of
 from ..common.confinement import Aside, Confinement
 from ..rollout.stages import in_stage, stage
 from ..specialist import Route, Specialist
@@ -90,8 +90,8 @@ def changed_at(workspace: Workspace, specialist: Specialist) -> int | None:
 
 def _words(task: Task, call: Call, route: Route) -> list[Any]:
     """Time, the teacher that answered, whether its wording was calibrated, its label, whether it was kept."""
-    fitting = fitting_template(task, call.request)
-    known = fitting is not None and fitting[0].signature in route.signatures
+    wording = wording_of(task, call.request)
+    known = wording is not None and route.covers(wording)
     teacher = (call.answered_by or call.model) if call.from_teacher and call.error is None else None
     label = bare_text(call.response) if task.kind == "label" and call.response is not None else None
     tries = [attempt.reason for attempt in call.attempts if attempt.by == route.specialist_id]
