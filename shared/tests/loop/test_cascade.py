@@ -33,6 +33,7 @@ from protege.rollout.switching import set_policy
 from protege.specialist import Specialist
 from protege.store import DataSet, ImprovementRow
 from protege.task import Task
+from protege.tune import TuneSettings
 from watched import PARITY, call, colour_task, figures, specialist
 
 TASK = colour_task()
@@ -190,6 +191,36 @@ def test_a_second_that_is_right_answers_beside_the_first(workspace: Workspace, s
     assert terms.below == certificate_of(found).failed
     assert second.asked[0].hash != data_set().hash and terms.calibration_calls == pooled(second.asked[0])
     assert second_of(found).answers and "colour-v2 keeps 100%" in found.reason
+
+
+def test_after_a_head_a_model_is_tuned_and_has_its_opinion(
+    workspace: Workspace, second: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("protege.serve.choose", lambda _, serve_as: SimpleNamespace(name=f"for {serve_as}"))
+    made_by, advised, tune = list[Settings](), list[str](), steps.tune
+
+    def tuned(run: Run, *rest: Any) -> Specialist:
+        made_by.append(run.settings)
+        return tune(run, *rest)
+
+    monkeypatch.setattr(steps, "tune", tuned)
+    monkeypatch.setattr(steps, "advised", lambda run, one, head: [advised.append(head.name), one][1])
+    settings = steps.decided(replace(DIRECT, compete=False, tune=TuneSettings(method="head", rank=8)))
+    first, found = first_of(workspace, settings)
+    assert (settings.serve_as, settings.engine) == ("head", "for head")
+    first = replace(first, specialist=replace(first.specialist, settings={"method": "head"}))
+    monkeypatch.setattr(cascade, "handed_on", handing_on(first.specialist))
+    found = cascade.extended(run_of(workspace, settings), first, found)
+    [made] = made_by
+    assert made.tune is not None and (made.tune.method, made.tune.rank) == ("lora", 8)
+    assert (made.serve_as, made.engine, advised) == ("merged", "for merged", ["colour-v1"])
+    assert second_of(found).answers, found.reason
+
+
+def handing_on(head: Specialist) -> Callable[..., Any]:
+    """As `handed_on`, by a first that is this head."""
+    hands_on = cascade.handed_on
+    return lambda run, first: replace(hands_on(run, first), first=head)
 
 
 def test_again_it_is_the_same_decision_and_nothing_is_spent(workspace: Workspace, second: Any) -> None:

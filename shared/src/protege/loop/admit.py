@@ -31,7 +31,7 @@ def admit(run: Run, candidate: Candidate, figures: Figures) -> tuple[bool, str]:
         refuse(workspace, specialist)
         prune(workspace, run.task.id, settings.keep_versions)
         return False, objection
-    route, why = route_from(workspace, candidate, figures), figures.certificate.reason
+    route, why = route_from(workspace, candidate, figures), _why(figures)
     if taken_out(workspace, specialist):
         keep_record(workspace, specialist, route)
         serve.unload(specialist)
@@ -53,6 +53,11 @@ def admit(run: Run, candidate: Candidate, figures: Figures) -> tuple[bool, str]:
     if (workspace.specialist(specialist.id) or specialist).answers:
         return True, why
     return False, f"{why} It is compared in the shadow before it answers."
+
+
+def _why(figures: Figures) -> str:
+    advised = " Its confidence weighs a head's second opinion." if figures.scorer.adviser else ""
+    return f"{figures.certificate.reason}{advised}"
 
 
 def _may_be_shown(run: Run, candidate: Candidate, figures: Figures) -> bool:

@@ -28,8 +28,10 @@ from ..errors import ProtegeError
 from ..rollout.lifecycle import canary, keep_record, promote, prune, refuse, taken_out
 from ..rollout.policy import policy_of
 from ..specialist import Base, Route, Specialist
+from ..tune import TuneSettings, tuner_named
 from . import steps
 from .admit import is_in_service
+from .contest import HEAD
 from .retraining import ENOUGH
 from .run import Improvement, Run, Second
 from .worth import saving_usd
@@ -105,10 +107,13 @@ def _second(run: Run, first: Candidate, handed: HandedOn) -> Second:
     base = selecting.base_named(run.settings.cascade or "", workspace.home)
     if reason := _unfit(base, handed, promise):
         return Second(f"No second specialist: {reason}", share=handed.share)
+    run = _making_models(run)
     specialist, parity = steps.served_alike(run, steps.tune(run, first.curated, base), first.curated)
     serve.check_room(workspace, [handed.first, specialist])
     if not parity.holds:
         return Second(f"{specialist.name}: {parity.reason}", specialist.id, share=handed.share)
+    if handed.first.settings.get("method") == HEAD and handed.first.form == specialist.form:
+        specialist = steps.advised(run, specialist, handed.first)
     answers = steps.answers(run, specialist, handed.curated, promise)
     candidate = Candidate(run.task, specialist, handed.curated, parity, answers)
     figures = certify(workspace, candidate, promise, beside=1)
@@ -121,6 +126,16 @@ def _second(run: Run, first: Candidate, handed: HandedOn) -> Second:
         refuse(workspace, candidate.specialist)
     prune(workspace, run.task.id, run.settings.keep_versions)
     return second
+
+
+def _making_models(run: Run) -> Run:
+    """The run as a second specialist is made: a model is tuned, whatever the first is."""
+    tune = run.settings.tune or TuneSettings()
+    if tuner_named(tune.method).base is None:
+        return run
+    engine = serve.choose("auto", "merged").name
+    tune = replace(tune, method=TuneSettings().method).decided()
+    return replace(run, settings=replace(run.settings, tune=tune, serve_as="merged", engine=engine))
 
 
 def _unfit(base: Base, handed: HandedOn, promise: Promise) -> str | None:

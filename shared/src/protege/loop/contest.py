@@ -10,7 +10,6 @@ without a choice.
 
 from __future__ import annotations
 
-import logging
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -22,7 +21,7 @@ from ..common.hashing import hash_of
 from ..common.tracing import traced
 from ..curate import CurateSettings
 from ..errors import NotClosed, NotEnoughCalls, ProtegeError
-from ..rollout.lifecycle import keep_record, refuse
+from ..rollout.lifecycle import refuse
 from ..rollout.policy import fields_of
 from ..specialist import PromptForm, Specialist
 from ..tune import TuneSettings
@@ -41,8 +40,6 @@ POINTS = ("tool_calls", "json")
 """Kinds of answers that a pointer can write."""
 LASTING = (NotClosed, NotEnoughCalls)
 """What stands in a contender's way as long as the data set is the same."""
-
-log = logging.getLogger("protege.loop")
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,22 +173,10 @@ def _specialist(run: Run, curated: Curated) -> Specialist:
 
 
 def _advised(run: Run, specialist: Specialist, made: Mapping[str, tuple[Run, Specialist, Showing]]) -> Specialist:
-    """A tuned model with the head that sees the same prompt for a second opinion, if one was made.
-
-    Whether that opinion enters the model's confidence is decided where the confidence is fitted: on validation calls.
-    """
+    """A tuned model with the head that sees the same prompt for a second opinion, if one was made."""
     alike = (one for by, one, _ in made.values() if _method(by) == HEAD and one.form == specialist.form)
     head = next((one for one in alike if HEAD in one.files), None)
-    if head is None or _method(run) in (HEAD, POINTER):
-        return specialist
-    try:
-        advised = serve.advised(run.workspace, specialist, head)
-    except ProtegeError as error:
-        log.warning("%s gets no second opinion: %s", specialist.name, error)
-        return specialist
-    if advised != specialist:
-        keep_record(run.workspace, advised)
-    return advised
+    return specialist if head is None or _method(run) in (HEAD, POINTER) else steps.advised(run, specialist, head)
 
 
 def _method(run: Run) -> str:

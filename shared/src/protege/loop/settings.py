@@ -50,7 +50,7 @@ class Settings:
     """Learn from all calls again, whether a retraining is due or not."""
     cascade: str | None = None
     """A larger base, named as `base` is: a second specialist is tuned from it for what the first hands back, if that
-    saves money."""
+    saves money. After a head any base is larger."""
     curate: CurateSettings | None = None
     tune: TuneSettings | None = None
     policy: SelectionPolicy | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +22,7 @@ from ..chat.copied import copied_in
 from ..common.confinement import Aside
 from ..common.hashing import hash_of
 from ..common.tracing import traced
-from ..errors import BadInput, EngineError
+from ..errors import BadInput, EngineError, ProtegeError
 from ..redact import load_policy
 from ..rollout.lifecycle import keep_record, refuse
 from ..rollout.policy import grader_of
@@ -48,6 +49,8 @@ ANEW = 500
 """With this many of the teacher's answers since a change, learn from them alone: what was right before may be wrong
 now, and teaching both teaches neither."""
 
+log = logging.getLogger("protege.loop")
+
 
 def decided(settings: Settings) -> Settings:
     """The settings with the engine decided, once for all tasks, and as what specialists are served.
@@ -61,9 +64,8 @@ def decided(settings: Settings) -> Settings:
     if settings.compete:  # a method that cannot be had here is told of for each task; the other may do
         return replace(settings, engine=serve.choose(settings.engine, settings.serve_as).name)
     tuner = _tuner(settings)
-    if tuner.base is not None and (settings.base or settings.cascade):
-        option = "--base" if settings.base else "--cascade"
-        raise BadInput(f"A {tuner.name} takes no base model.", f"Leave out {option}, or --kind.")
+    if tuner.base is not None and settings.base:
+        raise BadInput(f"A {tuner.name} takes no base model.", "Leave out --base, or --kind.")
     serve_as = tuner.serve_as or settings.serve_as
     return replace(settings, serve_as=serve_as, engine=serve.choose(settings.engine, serve_as).name)
 
@@ -242,6 +244,21 @@ def parity(run: Run, specialist: Specialist, curated: Curated) -> tuple[str, Par
             compared = measure.check_parity(run.workspace, run.task, specialist, engine, examples, run.progress)
             run.workspace.cache(key, compared.to_record())
     return key, compared
+
+
+def advised(run: Run, specialist: Specialist, head: Specialist) -> Specialist:
+    """A tuned model with a copy of this head for a second opinion, stored so; as it is where that cannot be had.
+
+    Whether the opinion enters the model's confidence is decided where that is fitted: on validation calls.
+    """
+    try:
+        with_opinion = serve.advised(run.workspace, specialist, head)
+    except ProtegeError as error:
+        log.warning("%s gets no second opinion: %s", specialist.name, error)
+        return specialist
+    if with_opinion != specialist:
+        keep_record(run.workspace, with_opinion)
+    return with_opinion
 
 
 @traced
