@@ -206,6 +206,22 @@ def test_time_ends_a_run_with_the_weights_of_its_best_evaluation(
     assert (tmp_path / "model.gguf").is_file()
 
 
+def test_a_run_without_validation_rows_ends_with_its_last_weights(
+    curated: Curated, colours: Task, tiny: Base, tmp_path: Path
+) -> None:
+    """None may be left: those that are too long are left out."""
+    from protege.tune.examples import Examples, TrainingData, encode
+    from protege.tune.methods.lora import Lora
+    from protege.tune.model import Encoder
+    from protege.tune.training import train
+
+    encoder, settings = Encoder(tiny), replace(SHORT, variant="rslora")
+    rows = encode(curated.examples("train"), colours, tiny, "slots", encoder, 512)
+    data = TrainingData(rows, Examples([], {}, 0), encoder.pad_id)
+    run = train(Lora().student(tiny, settings), data, settings, 1e-3, tmp_path, Silent())
+    assert (run.steps, run.best_step, run.validation_loss) == (6, 6, None)
+
+
 def test_batches_are_of_one_length_in_random_order_and_every_row_has_its_turn() -> None:
     from protege.tune.training import in_batches
 

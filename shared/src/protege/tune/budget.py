@@ -16,12 +16,20 @@ class Budget(TrainerCallback, ExportableState):
     The learning rate rises for `warmup` steps and then falls as a cosine to zero, which it reaches as the run ends,
     whatever ends it. The validation loss is measured, and a checkpoint written, `evaluations` times at equal distances.
     A run that its time does not end is the same whenever it is made. Time ends none before its `least` steps: on a busy
-    machine a specialist would otherwise learn next to nothing.
+    machine a specialist would otherwise learn next to nothing. judged: there is something to measure that loss on.
     """
 
-    def __init__(self, steps: int, warmup: int, evaluations: int, seconds: float | None = None, least: int = 0) -> None:
+    def __init__(
+        self,
+        steps: int,
+        warmup: int,
+        evaluations: int,
+        seconds: float | None = None,
+        least: int = 0,
+        judged: bool = True,
+    ) -> None:
         self.steps, self.warmup, self.evaluations = steps, warmup, evaluations
-        self.seconds, self.least = seconds, least
+        self.seconds, self.least, self.judged = seconds, least, judged
         self.spent = 0.0
         """Seconds, those before an interrupt included as far as the last checkpoint."""
         self._since = 0.0
@@ -53,11 +61,11 @@ class Budget(TrainerCallback, ExportableState):
         self.spent, self._since = self.spent + now - self._since, now
         share = self.spent_share(state.global_step)
         if int(share * self.evaluations + 1e-9) > int(before * self.evaluations + 1e-9):
-            control.should_evaluate = control.should_save = True
+            control.should_evaluate, control.should_save = self.judged, True
         if share >= 1:
             control.should_training_stop = True
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint holds of it."""
-        terms = {name: getattr(self, name) for name in ("steps", "warmup", "evaluations", "seconds", "least")}
+        terms = {name: getattr(self, name) for name in ("steps", "warmup", "evaluations", "seconds", "least", "judged")}
         return {"args": terms, "attributes": {"spent": self.spent}}

@@ -111,7 +111,7 @@ def train(
     ordered = in_batches(examples.rows, settings.batch, settings.steps, settings.seed)
     batches = [ordered[i : i + settings.batch] for i in range(0, len(ordered), settings.batch)]
     watch = _Watch(bar, [sum(len(row["input_ids"]) for row in rows) for rows in batches])
-    callbacks: list[TrainerCallback] = [watch, budget_of(settings, len(examples.rows))]
+    callbacks: list[TrainerCallback] = [watch, budget_of(settings, len(examples.rows), judged)]
     if judged:
         callbacks.append(Patience(settings.patience))
     if not torch.cuda.is_available():
@@ -231,11 +231,11 @@ SAME_LOGITS = 0.03
 """The largest difference between two ways to compute a logit, relative to the largest: bfloat16 keeps 8 bits."""
 
 
-def budget_of(settings: TuneSettings, rows: int) -> Budget:
+def budget_of(settings: TuneSettings, rows: int, judged: bool = True) -> Budget:
     """The budget that these settings give for so many rows: time ends no run that has not seen each of them once."""
     seconds = None if settings.minutes is None else 60 * settings.minutes
     warmup, least = min(settings.warmup_steps, settings.steps // 2), -(-rows // settings.batch)
-    return Budget(settings.steps, warmup, settings.evaluations, seconds, least)
+    return Budget(settings.steps, warmup, settings.evaluations, seconds, least, judged)
 
 
 SHORT = 128
