@@ -10,13 +10,16 @@ whose text or log-probabilities differ in any bit from those that the same speci
 from __future__ import annotations
 
 import argparse
+import math
 import random
 import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 from protege.common.digest import sha256_of
@@ -49,10 +52,30 @@ def memory(engine: EmbeddedEngine) -> float:
     return sum(psutil.Process(pid).memory_info().rss for pid in engine.pids) / 2**20
 
 
-def ask(engine: EmbeddedEngine, one: Specialist) -> tuple[float, tuple[str, tuple[float, ...]]]:
-    """Milliseconds, and the answer."""
+def ask(engine: EmbeddedEngine, one: Specialist) -> tuple[Took, tuple[str, tuple[float, ...]]]:
+    """What it took, and the answer."""
+    before_ms = processor_ms(engine)
     completion = engine.complete(one, asked(one, QUESTION), timeout_s=120)
-    return completion.latency_ms, (completion.text, completion.token_logprobs)
+    took = Took(completion.latency_ms, processor_ms(engine) - before_ms)
+    return took, (completion.text, completion.token_logprobs)
+
+
+class Took(NamedTuple):
+    """Of an answer, in milliseconds: by the clock, and of the processor."""
+
+    clock: float
+    processor: float
+
+
+def processor_ms(engine: EmbeddedEngine) -> float:
+    return sum(sum(psutil.Process(pid).cpu_times()[:2]) for pid in engine.pids) * 1000
+
+
+def typical(took: Sequence[Took]) -> Took:
+    """The median by the clock, the mean of the processor's."""
+    if not took:
+        return Took(math.nan, math.nan)
+    return Took(statistics.median(one.clock for one in took), statistics.mean(one.processor for one in took))
 
 
 def main() -> None:
@@ -70,22 +93,24 @@ def main() -> None:
                 ask(engine, made[0])
                 ready_s = time.perf_counter() - begin_s
                 alone = {one.id: ask(engine, one)[1] for one in made[:count]}
-                same: list[float] = []
-                other: list[float] = []
+                same: list[Took] = []
+                other: list[Took] = []
                 leaks, before = 0, made[0]
                 for _ in range(given.calls):
                     one = chance.choice(made[:count])
-                    took_ms, answer = ask(engine, one)
-                    (same if one is before else other).append(took_ms)
+                    took, answer = ask(engine, one)
+                    (same if one is before else other).append(took)
                     leaks += answer != alone[one.id]
-                    took_ms, answer = ask(engine, one)
-                    same.append(took_ms)
+                    took, answer = ask(engine, one)
+                    same.append(took)
                     leaks += answer != alone[one.id]
                     before = one
-                swap = statistics.median(other) - statistics.median(same) if other else 0.0
+                again, swapped = typical(same), typical(other)
                 print(
                     f"{count:4} specialists: first answer after {ready_s:.1f} s, {memory(engine):.0f} MiB; an answer "
-                    f"{statistics.median(same):.0f} ms, a swap {swap:.1f} ms; {leaks} of {2 * given.calls} leak",
+                    f"{again.clock:.0f} ms ({again.processor:.0f} of the processor), a swap "
+                    f"{swapped.clock - again.clock:.1f} ms ({swapped.processor - again.processor:.1f}); "
+                    f"{leaks} of {2 * given.calls} leak",
                     flush=True,
                 )
 

@@ -68,6 +68,18 @@ def test_what_is_not_known_is_said(workspace: Workspace) -> None:
         cost_of(workspace, replace(TASK, cost_usd=None), POWER)
     with pytest.raises(BadInput, match="no model"):
         cost_of(workspace, TASK, POWER, ("no-such-model",))
+    untimed = {**FIGURES, "evaluation": {"n": 250, "latency_p50_ms": None}}
+    workspace.save_specialist(Specialist("u", "colours-v3", "t", 3, BASE, "slots", report=untimed, created=3.0))
+    with pytest.raises(BadInput, match="none was timed"):
+        cost_of(workspace, TASK, POWER)
+
+
+@pytest.mark.parametrize("watts", ["nan", "inf", "-1"])
+def test_what_is_no_power_is_refused(workspace: Workspace, watts: str) -> None:
+    with pytest.raises(BadInput, match="no power"):
+        Power(float(watts), "given")
+    said = CliRunner().invoke(commands.app, ["cost", "colours", "--home", str(workspace.home), f"--watts={watts}"])
+    assert said.exit_code != 0 and "W," not in said.output
 
 
 def test_the_command_tells_it(workspace: Workspace) -> None:

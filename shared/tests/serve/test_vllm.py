@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import socket
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +18,7 @@ from protege.errors import (
     BaseModelError,
     EngineBusy,
     EngineError,
+    EngineTimeout,
     EngineUnreachable,
     NotServed,
     ProtegeError,
@@ -262,3 +266,22 @@ def test_a_key_goes_to_the_server_that_is_named_alone_and_never_stands_in_an_add
         with pytest.raises(BadInput) as refused:
             address()
         assert "secret" not in str(refused.value)
+
+
+def test_a_server_that_drips_its_headers_holds_the_caller_no_longer_than_its_time() -> None:
+    def drip(listening: socket.socket) -> None:
+        connection, _ = listening.accept()
+        with connection, contextlib.suppress(OSError):
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\n")
+            for _ in range(1000):
+                connection.sendall(b"X-More: 1\r\n")
+                time.sleep(0.02)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=drip, args=(listening,), daemon=True).start()
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        with contextlib.closing(Client(url)) as client, pytest.raises(EngineTimeout):
+            began = time.perf_counter()
+            client.version(timeout_s=0.3)
+        assert time.perf_counter() - began < 10, "it would drip for 20 seconds"

@@ -1,34 +1,20 @@
 """The weights of a folder in Hugging Face form, read one tensor at a time, without torch.
 
-The layout follows the safetensors format: a header of JSON, then the tensors' bytes. numpy has no bfloat16; it is the
-upper half of a float32.
+numpy has no bfloat16; it is the upper half of a float32.
 """
 
 from __future__ import annotations
 
 import math
-import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import orjson
 
 from ..errors import BaseModelError
+from .safetensors import StoredTensor, stored_tensors
 
-MOST_HEADER = 100_000_000
-"""Bytes; the format's own bound."""
 _WIDTH = {"F32": 4, "F16": 2, "BF16": 2}
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    file: Path
-    kind: str
-    shape: tuple[int, ...]
-    start: int
 
 
 class FolderWeights(Mapping[str, np.ndarray]):
@@ -38,9 +24,8 @@ class FolderWeights(Mapping[str, np.ndarray]):
     """
 
     def __init__(self, folder: Path) -> None:
-        self._places: dict[str, _Place] = {}
-        for file in sorted(folder.glob("*.safetensors")):
-            self._places.update(_places(file))
+        files = sorted(folder.glob("*.safetensors"))
+        self._places = {one.name: _checked(one) for file in files for one in stored_tensors(file)}
 
     def __getitem__(self, name: str) -> np.ndarray:
         return self.rows(name)
@@ -53,16 +38,17 @@ class FolderWeights(Mapping[str, np.ndarray]):
 
     def shape(self, name: str) -> tuple[int, ...]:
         """The tensor's shape, without reading it."""
-        return self._places[name].shape
+        return self._places[name].shape or (1,)
 
     def rows(self, name: str, first: int = 0, count: int | None = None) -> np.ndarray:
         """Rows of a tensor, all by default."""
         place = self._places[name]
-        width = math.prod(place.shape[1:])
-        count = place.shape[0] - first if count is None else min(count, place.shape[0] - first)
+        height, *row = self.shape(name)
+        width = math.prod(row)
+        count = height - first if count is None else min(count, height - first)
         size = _WIDTH[place.kind]
         stored = np.fromfile(place.file, f"<u{size}", count=count * width, offset=place.start + first * width * size)
-        return _as_float32(stored, place.kind).reshape(count, *place.shape[1:])
+        return _as_float32(stored, place.kind).reshape(count, *row)
 
 
 def _as_float32(stored: np.ndarray, kind: str) -> np.ndarray:
@@ -71,28 +57,12 @@ def _as_float32(stored: np.ndarray, kind: str) -> np.ndarray:
     return stored.view(np.float16 if kind == "F16" else np.float32).astype(np.float32)
 
 
-def _places(file: Path) -> Iterator[tuple[str, _Place]]:
-    try:
-        with file.open("rb") as opened:
-            (length,) = struct.unpack("<Q", opened.read(8))
-            if length > MOST_HEADER:
-                raise ValueError(length)
-            head: dict[str, Any] = orjson.loads(opened.read(length))
-        size = file.stat().st_size
-        for name, tensor in head.items():
-            if name == "__metadata__":
-                continue
-            kind, shape = str(tensor["dtype"]), tuple(int(n) for n in tensor["shape"])
-            start, end = (8 + length + int(offset) for offset in tensor["data_offsets"])
-            if kind not in _WIDTH:
-                raise BaseModelError(
-                    f"{file} holds weights of type {kind}, which are quantised already.",
-                    "Give the folder with its weights of 16 bits.",
-                )
-            if not 8 + length <= start <= end <= size or end - start != math.prod(shape) * _WIDTH[kind]:
-                raise ValueError(name)
-            yield name, _Place(file, kind, shape or (1,), start)
-    except (OSError, struct.error, ValueError, KeyError, TypeError):
+def _checked(one: StoredTensor) -> StoredTensor:
+    if one.kind not in _WIDTH:
         raise BaseModelError(
-            f"{file} is cut off or damaged: its header cannot be read.", "Fetch the whole snapshot again."
-        ) from None
+            f"{one.file} holds weights of type {one.kind}, which are quantised already.",
+            "Give the folder with its weights of 16 bits.",
+        )
+    if one.size != one.numbers * _WIDTH[one.kind]:
+        raise BaseModelError(f"{one.file} is damaged: {one.name} is not as long as its shape.", "Fetch it again.")
+    return one

@@ -69,11 +69,12 @@ class Cost:
 def cost_of(workspace: Workspace, task: Task, power: Power, models: tuple[str, ...] = ()) -> Cost:
     """The cost of the task's newest specialist, beside the teacher and beside other models at their list prices.
 
-    Raises BadInput if the task has none that was evaluated, its price is unknown, or a model has no list price.
+    Raises BadInput if the task has none that was evaluated, no answer of it was timed, its price is unknown, or a model
+    has no list price.
     """
     specialist, figures = _newest(workspace, task)
     evaluation: Mapping[str, Any] = figures["evaluation"]
-    latency_ms = float(evaluation["latency_p50_ms"] or 0.0)
+    latency_ms = _latency_ms(specialist, evaluation)
     tuning_s = float((figures.get("tuning") or {}).get("seconds") or 0.0)
     evaluation_s = int(evaluation["n"]) * latency_ms / 1000  # the certificate's calls are among these
     audited = audit_rate(workspace, specialist)
@@ -108,6 +109,13 @@ def _newest(workspace: Workspace, task: Task) -> tuple[Specialist, Mapping[str, 
         if figures.get("evaluation") and figures.get("certificate"):
             return specialist, figures
     raise BadInput(f"{task.name} has no specialist that was evaluated.", f"Make one: protege improve {task.name}")
+
+
+def _latency_ms(specialist: Specialist, evaluation: Mapping[str, Any]) -> float:
+    if evaluation.get("latency_p50_ms") is None:
+        fact = f"How long {specialist.name} takes for an answer is not known: none was timed."
+        raise BadInput(fact, f"Tune it again: protege improve {specialist.name.rpartition('-v')[0]} --retrain")
+    return float(evaluation["latency_p50_ms"])
 
 
 def _teacher(workspace: Workspace, task: Task) -> float:

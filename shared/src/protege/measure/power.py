@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+from ..errors import BadInput
 
 METERS = Path("/sys/class/powercap")
 ESTIMATED_W_A_CORE = 7.0
@@ -19,10 +22,17 @@ MEASURED_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Power:
-    """watts: of the whole machine at work. source: a meter tells of processors alone; "given" is a user's figure."""
+    """watts: of the whole machine at work. source: a meter tells of processors alone; "given" is a user's figure.
+
+    Raises BadInput if no machine takes so many.
+    """
 
     watts: float
     source: Literal["meter", "estimate", "given"]
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.watts < math.inf:
+            raise BadInput(f"{self.watts} watts are no power.", "Give what the machine takes at work, such as 65.")
 
 
 def machine_power(meters: Path = METERS) -> Power:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import orjson
 
-from ..common.transport import CheckedTransport
+from ..common.transport import CheckedTransport, until
 from ..errors import (
     DoesNotFit,
     EngineBusy,
@@ -139,17 +139,18 @@ class Connection:
         with (
             self._translated(timeout_s),
             self._http.stream(
-                "POST", f"{self.url}{path}", content=orjson.dumps(body), timeout=_timeout(timeout_s)
+                "POST",
+                f"{self.url}{path}",
+                content=orjson.dumps(body),
+                timeout=_timeout(timeout_s),
+                extensions=until(until_s),
             ) as reply,
         ):
             if reply.status_code != 200:
                 raise self.refusal(reply.status_code, reply.read())
-            # The client's time-out applies to each read: a server that drips could hold the caller for ever.
             for chunk in reply.iter_bytes():
                 *lines, rest = (rest + chunk).split(b"\n")
                 yield from filter(None, lines)
-                if time.perf_counter() > until_s:
-                    raise EngineTimeout(f"Ollama at {self.url} did not answer in time.")
         if rest.strip():
             yield rest
 

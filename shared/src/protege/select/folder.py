@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ import orjson
 
 from ..common.digest import sha256_of_all
 from ..errors import BaseModelError
+from ..gguf.safetensors import stored_tensors
 from ..specialist import Base
 from .models import model_of
 from .tokens import chat_template, control_tokens, ends, licence_of
@@ -62,7 +61,7 @@ def _read(folder: Path) -> Base:
         bos=_content(tokenizer.get("bos_token")),
         eos=ends(template, control, [_content(tokenizer.get("eos_token")), *eos]),
         control_tokens=control,
-        parameters=sum(_parameters(file) for file in weights),
+        parameters=sum(tensor.numbers for file in weights for tensor in stored_tensors(file)),
     )
 
 
@@ -122,25 +121,3 @@ def _card_licence(folder: Path) -> str:
     stated = {key.strip(): value.strip(" \"'") for key, _, value in (line.partition(":") for line in lines)}
     licence = stated.get("license", "")
     return stated.get("license_name", "") if licence == "other" else licence
-
-
-def _parameters(file: Path) -> int:
-    """The number of weights in a safetensors file, by its header.
-
-    Raises BaseModelError if the file is cut off or damaged.
-    """
-    try:
-        with file.open("rb") as weights:
-            (length,) = struct.unpack("<Q", weights.read(8))
-            head = orjson.loads(weights.read(length)) if length < 100_000_000 else {}
-    except (OSError, struct.error, orjson.JSONDecodeError):
-        raise BaseModelError(f"{file} is cut off or damaged: its header cannot be read.", _AGAIN) from None
-    tensors = [tensor for name, tensor in head.items() if name != "__metadata__"]
-    end = 8 + length + max((tensor["data_offsets"][1] for tensor in tensors), default=0)
-    if end > file.stat().st_size:
-        raise BaseModelError(
-            f"{file} is cut off: its tensors need {end:,} bytes, the file has {file.stat().st_size:,}.", _AGAIN
-        )
-    if any(type(size) is not int or size < 0 for tensor in tensors for size in tensor["shape"]):
-        raise ValueError("a size that is none")
-    return sum(math.prod(tensor["shape"]) for tensor in tensors)

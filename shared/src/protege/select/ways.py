@@ -21,6 +21,7 @@ from typing import Any, Literal, TypeAlias
 import orjson
 
 from ..common.loopback import is_loopback_url
+from ..common.variables import VLLM
 from ..errors import BadInput, BaseModelError, EngineError, MissingDependency
 from ..gguf.header import read_header
 from ..ollama.address import address
@@ -40,8 +41,6 @@ WAYS: dict[WayName, str] = {
 
 CONVERTER = "PROTEGE_CONVERT"
 """Environment variable: the path of llama.cpp's `convert_hf_to_gguf.py`, if that is not on the PATH."""
-VLLM = "PROTEGE_VLLM"
-"""Environment variable: the URL of a vLLM server, which the engine of that name asks."""
 SCRIPT = "convert_hf_to_gguf.py"
 CONVERTS_UNTIL = (0, 34)
 """Ollama's versions from this one on take GGUF only (0.34.1; of 0.34.0 it is not known)."""

@@ -10,7 +10,7 @@ import httpx
 import orjson
 
 from ...common.logprobs import runners_up
-from ...common.transport import CheckedTransport
+from ...common.transport import CheckedTransport, until
 from ...errors import DoesNotFit, EngineError, EngineTimeout, EngineUnreachable
 from ..engine import Completion
 from .sockets import check_own
@@ -118,21 +118,21 @@ class Client:
             raise EngineTimeout("The engine did not answer in time.")
         timeout = httpx.Timeout(left_s, connect=min(CONNECT_S, left_s))
         headers = {**_headers(place), "Content-Type": "application/json"}
-        body = bytearray()
         try:
             with self._http(place).stream(
-                "POST", path, content=orjson.dumps(question), headers=headers, timeout=timeout
+                "POST",
+                path,
+                content=orjson.dumps(question),
+                headers=headers,
+                timeout=timeout,
+                extensions=until(until_s),
             ) as reply:
-                # The client's time-out is for each read; a server that drips could hold the caller for ever.
-                for chunk in reply.iter_bytes():
-                    body += chunk
-                    if time.perf_counter() > until_s:
-                        raise EngineTimeout("The engine did not answer in time.")
+                body = reply.read()
         except httpx.TimeoutException:
             raise EngineTimeout("The engine did not answer in time.") from None
         except (httpx.HTTPError, httpx.StreamError) as error:
             raise EngineUnreachable(f"The engine could not be reached ({type(error).__name__}).") from None
-        return _checked(reply.status_code, bytes(body))
+        return _checked(reply.status_code, body)
 
 
 def _headers(place: Place) -> dict[str, str]:

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from ...common.loopback import is_loopback_url
+from ...common.variables import VLLM as ADDRESS
 from ...errors import (
     BadInput,
     DoesNotFit,
@@ -31,8 +32,8 @@ from ..engine import Completion
 if TYPE_CHECKING:
     import httpx
 
-ADDRESS, KEY = "PROTEGE_VLLM", "PROTEGE_VLLM_KEY"
-"""Environment variables: the server's URL, and the key that it was started with (`--api-key`)."""
+KEY = "PROTEGE_VLLM_KEY"
+"""Environment variable: the key that the server was started with (`--api-key`)."""
 DEFAULT = "http://127.0.0.1:8000"
 LOOK_S = 5.0
 MOST_BYTES = 16 << 20
@@ -110,19 +111,24 @@ class Client:
     def _json(self, method: str, path: str, body: Mapping[str, Any] | None, timeout_s: float) -> dict[str, Any]:
         import httpx  # 0.14 s to load, which an agent without vLLM does not pay
 
+        from ...common.transport import until  # takes httpx along
+
         content = None if body is None else orjson.dumps(body)
         headers = {"Content-Type": "application/json"}
         if (key := os.environ.get(KEY)) and self.url == address():  # it is that server's, and no other's
             headers["Authorization"] = f"Bearer {key}"
-        until_s, received = time.perf_counter() + timeout_s, bytearray()
+        received = bytearray()
         try:
             with self._http.stream(
-                method, f"{self.url}{path}", content=content, headers=headers, timeout=max(timeout_s, 0.001)
+                method,
+                f"{self.url}{path}",
+                content=content,
+                headers=headers,
+                timeout=max(timeout_s, 0.001),
+                extensions=until(time.perf_counter() + timeout_s),
             ) as reply:
                 for chunk in reply.iter_bytes():
                     received += chunk
-                    if time.perf_counter() > until_s:
-                        raise EngineTimeout("vLLM did not answer in time.")
                     if len(received) > MOST_BYTES:
                         raise EngineError(f"What answers at {self.url} answers without an end.", "Is it vLLM?")
         except httpx.TimeoutException:
@@ -153,7 +159,7 @@ class Client:
         if self._made is None or self._made[0] != os.getpid():
             import httpx  # as above
 
-            from ...common.transport import CheckedTransport  # takes httpx along
+            from ...common.transport import CheckedTransport  # as above
 
             limits = httpx.Limits(max_keepalive_connections=8, max_connections=None)
             transport = CheckedTransport(self._check, limits=limits)

@@ -23,11 +23,12 @@ import orjson
 from ...common.digest import sha256_of
 from ...common.finding import Finding
 from ...common.progress import Progress
+from ...common.variables import VLLM as ADDRESS
 from ...errors import BadInput, BaseModelError, EngineError, NotServed, ProtegeError, ResourceError
 from ...specialist import ServeAs, Specialist
 from ..engine import Completion
 from ..kind import EngineKind
-from .client import ADDRESS, Client, address
+from .client import Client, address
 
 if TYPE_CHECKING:
     from ...workspace import Workspace
