@@ -23,7 +23,19 @@ from protege.chat import acts, answer, copied, openai, prompt, refusal, results,
 from protege.cluster import states, wording
 from protege.cluster.assign import Assigner
 from protege.collect.recorder import Recorder
-from protege.common import checks, loopback, media, messages, plain_json, reasons, terminal, tool_calls, usage, wrappers
+from protege.common import (
+    checks,
+    framework_messages,
+    loopback,
+    media,
+    messages,
+    plain_json,
+    reasons,
+    terminal,
+    tool_calls,
+    usage,
+    wrappers,
+)
 from protege.common.hashing import hash_of
 from protege.common.shapes import fits
 from protege.masking import masking
@@ -193,6 +205,11 @@ CALLED: Mapping[str, Callable[[str], object]] = {
     ],
     "common.wrappers.Wrapper.around()": lambda text: wrappers.Wrapper(text, text).around(text),
     "common.media.names_in": lambda text: media.names_in(f"{media.SCHEME}{text}".encode(errors="replace")),
+    "common.framework_messages.opened": lambda text: [
+        list(framework_messages.opened({"role": text, "kind": "request", name: held}))
+        for name in ("blocks", "items", "parts", "content")
+        for held in (text, [text], [{"type": text, "block_type": text, "part_kind": text, "toolCallId": text}])
+    ],
     "common.messages.messages_from": lambda text: [
         quietly(lambda m=m: messages.messages_from(m))
         for m in (

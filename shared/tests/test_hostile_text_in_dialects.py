@@ -117,6 +117,8 @@ TIMES = {
 ELSEWHERE = {
     "dialects.base": "called by the dialects",
     "dialects.bodies.answer_in": "called by the dialects",
+    "dialects.bodies.answer_told": "called by in_every_form",
+    "dialects.streamed": "called by the dialects",
     "dialects.openai_chat": "called by the dialects",
     "dialects.record": "looks entries up",
     "dialects.reading.is_request": "looks entries up",

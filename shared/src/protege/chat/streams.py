@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import orjson
+
 from ..common.messages import text_in
+from ..common.tool_calls import arguments_text
 
 
 def assemble(
@@ -46,8 +49,9 @@ def assemble(
 class Calls:
     """The tool calls of a stream, put together from their pieces.
 
-    A piece belongs to the latest call of its index. It begins a new call where it brings another id and a name: some
-    servers give all parallel calls one index, or none.
+    A piece belongs to the call of its id, else to the latest call of its index. Some servers give all parallel calls
+    one index, or none, or no ids; others a new id with each piece. So another id begins a new call where a name comes
+    with it or the arguments so far are whole, and without ids a name does where whole arguments are begun anew.
     """
 
     def __init__(self) -> None:
@@ -56,23 +60,49 @@ class Calls:
 
     def made(self) -> list[dict[str, Any]]:
         """The calls by their index; those of one index as they came."""
-        return [call for _, call in sorted(self._made, key=lambda numbered: numbered[0])]
+        calls = [call for _, call in sorted(self._made, key=lambda numbered: numbered[0])]
+        return [call for call in calls if call["function"]["name"] or call["function"]["arguments"]]
 
     def add(self, piece: Mapping[str, Any], position: int) -> None:
         """position: the piece's place in its chunk, which stands for an index that is missing."""
         index = position if piece.get("index") is None else int(piece["index"])
-        function: Mapping[str, Any] = piece.get("function") or {}
+        call_id, function = piece.get("id") or None, piece.get("function") or {}
+        name, arguments = function.get("name"), function.get("arguments") or ""
+        if not isinstance(arguments, str):  # some servers send them as an object, all at once
+            arguments = arguments_text(arguments)
         call = self._latest.get(index)
-        begins = call is None or (piece.get("id") and call["id"] and piece["id"] != call["id"] and function.get("name"))
-        if call is None or begins:
-            call = self._latest[index] = {"id": None, "type": "function", "function": {"name": "", "arguments": ""}}
+        own = next((made for _, made in self._made if call_id and made["id"] == call_id), None)
+        if own is not None and (own is call or not name):
+            call = own
+        elif call is None or _begins(call, call_id, name, arguments):
+            call = _new()
             self._made.append((index, call))
-        call["id"] = call["id"] or piece.get("id")
-        name, held = function.get("name"), call["function"]
+        self._latest[index] = call
+        call["id"] = call["id"] or call_id
+        held = call["function"]
         # Some servers repeat the name in every chunk; OpenAI's sends it once.
         if name and not held["arguments"] and held["name"] != name:
             held["name"] += name
-        held["arguments"] += function.get("arguments") or ""
+        held["arguments"] += arguments
+
+
+def _new() -> dict[str, Any]:
+    return {"id": None, "type": "function", "function": {"name": "", "arguments": ""}}
+
+
+def _begins(call: Mapping[str, Any], call_id: Any, name: Any, arguments: str) -> bool:
+    """Whether a piece that follows this call at its index is the first of another."""
+    held = call["function"]["arguments"]
+    if call_id and call["id"]:
+        return call_id != call["id"] and (bool(name) or (not arguments and _is_whole(held)))
+    return bool(name) and arguments.lstrip().startswith("{") and _is_whole(held)
+
+
+def _is_whole(arguments: str) -> bool:
+    try:
+        return isinstance(orjson.loads(arguments), dict)
+    except orjson.JSONDecodeError:
+        return False
 
 
 def _text(parts: Any) -> str:

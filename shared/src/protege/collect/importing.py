@@ -23,7 +23,7 @@ from ..masking.masking import mask
 from . import json_files
 from .correcting import Corrections, with_correction
 from .formats.base import Correction, Format, Found, Half, Passed, Span
-from .formats.figures import time_or_none
+from .formats.figures import as_numbers, time_or_none
 from .formats.registry import FORMATS, format_of, formats, parts_of
 from .once import MOST_HELD_BYTES, Once
 from .opening import files_in
@@ -277,10 +277,10 @@ def _without_odd_figures(record: Mapping[str, Any]) -> Mapping[str, Any]:
     """The record without what cannot be: a tracer that is wrong about a figure costs that figure, not the call."""
     if isinstance(record.get("finish_reason"), list):  # one for each choice
         record = {**record, "finish_reason": reason_of(record["finish_reason"])}
-    record = without_odd_fields(record)
-    if record.get("time") is not None and time_or_none(record["time"]) is None:
-        return {name: value for name, value in record.items() if name != "time"}
-    return record
+    time = record.get("time")
+    if not (time is None or isinstance(time, float)):
+        record = {**record, "time": time_or_none(time)}
+    return without_odd_fields(as_numbers(record))
 
 
 def _call(record: Mapping[str, Any], seen: Counter[str]) -> Call:

@@ -123,6 +123,8 @@ def _listed(file: IO[bytes], passed: _Passed) -> Iterator[tuple[int, bytes | Unr
 
 
 _BOM = b"\xef\xbb\xbf"
+_BETWEEN = b"\x1e, \t\r\n"
+"""What may stand between documents: blanks, the comma of a list that lost its brackets, RFC 7464's separator."""
 
 
 def _numbered(file: IO[bytes], passed: _Passed) -> Iterator[tuple[int, bytes | Unreadable]]:
@@ -178,11 +180,20 @@ class _Passed:
 
 
 def _whole(numbered: Iterator[tuple[int, bytes | Unreadable]]) -> Iterator[tuple[int, bytes | Unreadable]]:
-    """The lines; or all of them as one, if the first opens an object and the file is one document."""
+    """The lines; or all of them as one, if the first opens an object and the file is one document; or the documents
+    over many lines, one after the other, as jq writes them."""
     first = next(numbered, None)
     if first is None:
         return
     number, line = first
+    if not isinstance(line, Unreadable) and line.rstrip() == b"{":
+        head, after = _held(first, numbered, until_closed=True)
+        if isinstance(_parsed(head.joined), dict):
+            yield number, bytes(head.joined)
+            yield from _over_lines(after, numbered)
+            return
+        numbered = chain(head.lines(), () if after is None else (after,), numbered)
+        first = next(numbered)
     if isinstance(line, Unreadable) or not line.rstrip().endswith((b"{", b"[", b",")):
         yield first
         yield from numbered
@@ -220,6 +231,12 @@ class _Held:
         self._numbers.append(number)
         self._ends.append(len(self.joined))
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether its last line closes an object that begins at a line's first character."""
+        last = self.joined[self._ends[-2] if len(self._ends) > 1 else 0 :]
+        return last.startswith(b"}") and not last.strip(b"}" + _BETWEEN)
+
     def lines(self) -> Iterator[tuple[int, bytes]]:
         start = 0
         for number, end in zip(self._numbers, self._ends, strict=True):
@@ -228,15 +245,39 @@ class _Held:
 
 
 def _held(
-    first: tuple[int, bytes | Unreadable], numbered: Iterator[tuple[int, bytes | Unreadable]]
+    first: tuple[int, bytes | Unreadable],
+    numbered: Iterator[tuple[int, bytes | Unreadable]],
+    *,
+    until_closed: bool = False,
 ) -> tuple[_Held, tuple[int, bytes | Unreadable] | None]:
-    """The lines up to MOST_BYTES together, and the one that comes next: None at the file's end."""
+    """The lines up to MOST_BYTES together, or up to the end of the first document over many lines, and the one that
+    comes next: None at the file's end."""
     held = _Held()
     for number, line in chain((first,), numbered):
         if isinstance(line, Unreadable) or len(held.joined) + len(line) > MOST_BYTES:
             return held, (number, line)
         held.add(number, line)
+        if until_closed and held.is_closed:
+            return held, next(numbered, None)
     return held, None
+
+
+def _over_lines(
+    first: tuple[int, bytes | Unreadable] | None, numbered: Iterator[tuple[int, bytes | Unreadable]]
+) -> Iterator[tuple[int, bytes | Unreadable]]:
+    """Documents over many lines, one after the other; a line outside of them by itself."""
+    while first is not None:
+        number, line = first
+        if _opens(line):
+            held, first = _held(first, numbered, until_closed=True)
+            yield number, bytes(held.joined) if held.is_closed or first is None else Unreadable(_TOO_LONG)
+        else:
+            yield number, line
+            first = next(numbered, None)
+
+
+def _opens(line: bytes | Unreadable) -> bool:
+    return not isinstance(line, Unreadable) and line.rstrip() == b"{"
 
 
 def _parsed(line: bytes | bytearray | Unreadable) -> Any:
@@ -245,7 +286,8 @@ def _parsed(line: bytes | bytearray | Unreadable) -> Any:
     try:
         document = loads(line)
     except ValueError:
-        return Unreadable(_why(line))
+        bare = line.strip(_BETWEEN)
+        return Unreadable(_why(line)) if len(bare) == len(line.strip()) else _parsed(bare)
     if line.count(b"{") + line.count(b"[") > checks.MOST_LEVELS and checks.too_deep(document):
         return Unreadable(f"nested more than {checks.MOST_LEVELS} levels deep")
     return document

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias, cast
 
 from ..errors import BadCall
-from . import tool_calls
+from . import framework_messages, tool_calls
 from .plain_json import loads
 
 Message: TypeAlias = Mapping[str, Any]
@@ -20,10 +20,11 @@ ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function
 """The roles that a message may have."""
 _ROLE_OF = {
     **{role: role for role in ROLES},
-    **dict.fromkeys(("human", "humanmessage", "humanmessagechunk"), "user"),
+    **dict.fromkeys(("human", "humanmessage", "humanmessagechunk", "usermessage", "tool-response"), "user"),
     **dict.fromkeys(("ai", "aimessage", "aimessagechunk", "model", "gpt", "chatbot", "bot"), "assistant"),
+    **dict.fromkeys(("assistantmessage", "tool-call"), "assistant"),
     **dict.fromkeys(("systemmessage", "systemmessagechunk"), "system"),
-    **dict.fromkeys(("toolmessage", "toolmessagechunk", "observation"), "tool"),
+    **dict.fromkeys(("toolmessage", "toolmessagechunk", "observation", "functionexecutionresultmessage"), "tool"),
     **dict.fromkeys(("functionmessage", "functionmessagechunk"), "function"),
 }
 _TEXTS = frozenset({"text", "input_text", "output_text"})
@@ -31,16 +32,17 @@ _REASONING = frozenset({"thinking", "redacted_thinking", "reasoning", "reasoning
 _RESULTS = frozenset(
     {"tool_result", "tool-result", "tool_call_response", "function_call_output", "custom_tool_call_output"}
 )
-_RESULT_BOXES = ("functionResponse", "function_response", "toolResult")
+_RESULT_BOXES = ("functionResponse", "function_response", "toolResult", "tool_call_result")
 _MARKS = frozenset({"cachePoint", "cache_point"})
 _VALUES = frozenset({"text", "json", "content", "error-text", "error-json", "execution-denied"})
 _RESULT_IDS = ("tool_call_id", "tool_use_id", "toolCallId", "toolUseId", "call_id", "id")
 _OUTPUTS = ("output", "response", "result", "content")
 _ODD_FIELDS = (
-    "function_call additional_kwargs parts kwargs data from toolCalls lc reasoning_content reasoning reasoning_details "
-    "thinking"
+    f"function_call additional_kwargs parts toolCalls reasoning_content reasoning reasoning_details thinking "
+    f"{framework_messages.FIELDS}"
 )
 _ANSWERS = frozenset({"parts", "tool_calls", "function_call"})
+_ANSWER_BOXES = _ANSWERS | {"content", "refusal", "blocks", "items", "content_blocks", "toolCalls", "toolInvocations"}
 _ANSWER_FIELDS = _ANSWERS | {"content", "refusal", "name", "id", "annotations", "audio"}
 _ODD = frozenset(_ODD_FIELDS.split())
 """A message that has one of these is not written as OpenAI's chat form has it now."""
@@ -58,7 +60,10 @@ def messages_from(value: Any, what: str = "a message") -> list[Message]:
     message = cast(Message, value)
     if is_plain(message):
         return [message]
-    message = _opened(message)
+    return [written for opened in framework_messages.opened(message) for written in _from_opened(opened, what)]
+
+
+def _from_opened(message: Message, what: str) -> list[Message]:
     role = _role(message)
     if role is None:
         raise BadCall(f"{what} has no known role.")
@@ -79,7 +84,7 @@ def answer_from(value: Any, what: str = "response") -> Message:
     Raises BadCall as `messages_from` does, and if nothing that it holds is an answer: its parts are then named.
     """
     if isinstance(value, Mapping) and "role" not in value and "type" not in value and not value.keys() & {"lc", "from"}:
-        if not value.keys() & {"content", "parts", "tool_calls", "function_call", "refusal"}:
+        if value.keys().isdisjoint(_ANSWER_BOXES):
             raise BadCall(f"{what} is an object of no known form (its fields: {_names(cast(Message, value))}).")
         value = {"role": "assistant", **cast(Message, value)}
     found = [message for message in messages_from(value, what) if message["role"] != "tool"]
@@ -120,7 +125,7 @@ def _is_message(value: Any) -> bool:
         return False
     message = cast(Message, value)
     said = isinstance(message.get("content"), str | list) or bool(message.keys() & _ANSWERS)
-    return _role(_opened(message)) is not None or (said and message.keys() <= _ANSWER_FIELDS)
+    return all(map(_role, framework_messages.opened(message))) or (said and message.keys() <= _ANSWER_FIELDS)
 
 
 def is_plain(message: Message) -> bool:
@@ -148,17 +153,6 @@ def text_in(value: Any) -> str:
         if texts and all(text is not None for text in texts):
             return "".join(cast(list[str], texts))
     return tool_calls.arguments_text(value)
-
-
-def _opened(message: Message) -> Message:
-    """LangChain's and ShareGPT's messages with their fields under the names that all others use."""
-    if isinstance(kwargs := message.get("kwargs"), Mapping) and isinstance(names := message.get("id"), list) and names:
-        return {"type": str(cast(list[Any], names)[-1]), **cast(Message, kwargs)}
-    if isinstance(data := message.get("data"), Mapping) and "content" not in message:
-        return {**cast(Message, data), "type": message.get("type")}
-    if "from" in message and "value" in message:
-        return {"role": message["from"], "content": message["value"]}
-    return message
 
 
 def _role(message: Message) -> str | None:
@@ -265,7 +259,9 @@ def _result(part: Message) -> dict[str, Any] | None:
         return None
     held = part if inner is None else cast(Message, inner)
     output = _output(next((held[name] for name in _OUTPUTS if held.get(name) is not None), None))
-    call_id = next((held[name] for name in _RESULT_IDS if held.get(name)), None) or held.get("name")
+    origin = held.get("origin")  # Haystack's: the call that it answers
+    ids = {**cast(Message, origin), **held} if isinstance(origin, Mapping) else held
+    call_id = next((ids[name] for name in _RESULT_IDS if ids.get(name)), None) or held.get("name")
     failed = {"is_error": True} if _failed(held) else {}
     return {"role": "tool", "content": text_in(output), "tool_call_id": call_id, **failed}
 
@@ -285,6 +281,7 @@ def _failed(held: Message) -> bool:
     return (
         held.get("is_error") is True
         or held.get("isError") is True
+        or ("origin" in held and held.get("error") is True)
         or (held.get("status") == "error" and "toolUseId" in held)
         or kind in ("error-text", "error-json")
     )

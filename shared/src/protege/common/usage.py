@@ -29,27 +29,31 @@ class Tokens(NamedTuple):
 
 
 _INPUT = (
-    "input_tokens prompt_tokens promptTokenCount prompt_token_count inputTokens promptTokens prompt_eval_count input"
+    "input_tokens prompt_tokens promptTokenCount prompt_token_count inputTokens promptTokens prompt_eval_count input "
+    "request_tokens gen_ai.usage.input_tokens"
 )
 _OUTPUT = (
     "output_tokens completion_tokens candidatesTokenCount candidates_token_count outputTokens completionTokens "
-    "eval_count output"
+    "eval_count output response_tokens gen_ai.usage.output_tokens"
 )
 _CACHE_READ = (
     "cache_read_tokens prompt_tokens_details.cached_tokens input_tokens_details.cached_tokens "
     "input_token_details.cache_read cache_read.input_tokens cache_read_input_tokens cachedContentTokenCount "
     "cached_content_token_count cacheReadInputTokens prompt_cache_hit_tokens cached_tokens cachedInputTokens "
-    "input_cached_tokens input_cache_read prompt_details.cache_read"
+    "input_cached_tokens input_cache_read prompt_details.cache_read inputTokenDetails.cacheReadTokens "
+    "inputTokens.cacheRead cachedPromptTokens num_cached_tokens details.cached_tokens details.cache_read_tokens"
 )
 _CACHE_WRITE = (
     "cache_write_tokens prompt_tokens_details.cache_creation_tokens prompt_tokens_details.cache_write_tokens "
     "input_token_details.cache_creation cache_creation.input_tokens cache_creation_input_tokens cacheWriteInputTokens "
-    "input_cache_creation prompt_details.cache_write"
+    "input_cache_creation prompt_details.cache_write inputTokenDetails.cacheWriteTokens inputTokens.cacheWrite "
+    "details.cache_write_tokens"
 )
 _REASONING = (
     "reasoning_tokens completion_tokens_details.reasoning_tokens output_tokens_details.reasoning_tokens "
     "output_token_details.reasoning thoughtsTokenCount thoughts_token_count reasoningTokens output_reasoning_tokens "
-    "output_reasoning completion_details.reasoning reasoning.output_tokens"
+    "output_reasoning completion_details.reasoning reasoning.output_tokens outputTokenDetails.reasoningTokens "
+    "outputTokens.reasoning details.reasoning_tokens"
 )
 _INPUT_NAMES, _OUTPUT_NAMES = tuple(_INPUT.split()), tuple(_OUTPUT.split())
 USAGE_NAMES = (*_INPUT_NAMES, *_OUTPUT_NAMES)
@@ -64,6 +68,11 @@ _CACHE_BESIDE = {
     "input": ("input_cached_tokens", "input_cache_read", "input_cache_creation", "cache_read_input_tokens"),
 }
 """By the name of the input's count: the counts of cached tokens that are not part of it."""
+_TOOLS_BESIDE = {
+    "promptTokenCount": "toolUsePromptTokenCount",
+    "prompt_token_count": "tool_use_prompt_token_count",
+}
+"""Gemini counts the results of its own tools beside the input."""
 _REASONING_BESIDE = {
     "candidatesTokenCount": ("thoughtsTokenCount",),
     "candidates_token_count": ("thoughts_token_count",),
@@ -74,8 +83,12 @@ _REASONING_BESIDE = {
 def tokens_used(usage: Mapping[str, Any]) -> Tokens:
     """The tokens that a usage in any known form tells. Raises BadCall if the input or the output is no count; details
     that are none are left out."""
+    if isinstance(counted := usage.get("tokens"), Mapping) and "billed_units" in usage:  # Cohere's
+        usage = cast(Mapping[str, Any], counted)
     read_name, read = _count(usage, _INPUT_NAMES)
     write_name, written = _count(usage, _OUTPUT_NAMES)
+    if read is not None and (tools := _TOOLS_BESIDE.get(read_name)) and checks.is_figure(usage.get(tools), "tokens"):
+        read = _within(read + int(usage[tools]))
     if _WITH_DETAILS.isdisjoint(usage):
         return Tokens(read, written)
     cache_read, cache_write, reasoning = (_detail(usage, paths) for paths in _DETAILS)
@@ -95,6 +108,8 @@ def _within(count: int) -> int:
 
 def _count(usage: Mapping[str, Any], names: tuple[str, ...]) -> tuple[str, int | None]:
     for name in names:
+        if isinstance(held := usage.get(name), Mapping):  # Vercel's SDK
+            usage = {**usage, name: cast(Mapping[str, Any], held).get("total")}
         if (value := checks.number(usage, name, "tokens")) is not None:
             return name, int(value)
     return "", None

@@ -6,6 +6,7 @@ Streams are server-sent events (https://html.spec.whatwg.org/multipage/server-se
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
@@ -33,6 +34,32 @@ def answer_in(body: bytes, content_type: str = "") -> Record:
     parts = [document for document in found if _error(document) is None or _says(document)]
     record = _plain(response_of(parts)) if parts or error is None else {}
     return record if error is None else {**record, "error": error[:500] or "error"}
+
+
+def answer_told(given: Any) -> Record:
+    """As `reading.response_of`, of an answer that may have been kept as the text of its body: a provider's JSON, or the
+    events of a stream. Raises BadCall."""
+    if isinstance(given, str) and given.lstrip().startswith(_BODIES):
+        with contextlib.suppress(BadCall):
+            found = documents(given.encode("utf-8", "replace"))
+            if isinstance(found, list) or _is_answer(found):
+                return response_of(found)
+    return response_of(given)
+
+
+_BODIES = ("data:", "event:", "{")
+
+
+def _is_answer(document: Mapping[str, Any]) -> bool:
+    """Whether JSON is a provider's answer, and not what a model wrote as one."""
+    for name in ("choices", "candidates"):
+        listed = document.get(name)
+        first: Any = next(iter(cast(list[Any], listed)), None) if isinstance(listed, list) else None
+        if isinstance(first, Mapping):
+            return not first.keys().isdisjoint(("message", "delta", "finish_reason", "finishReason"))
+    if document.get("object") == "response" or document.get("role") == "assistant":
+        return "output" in document or "content" in document
+    return "done" in document and isinstance(document.get("message"), Mapping)
 
 
 def _plain(record: Record) -> Record:

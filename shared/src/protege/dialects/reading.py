@@ -14,11 +14,13 @@ from ..common.tool_calls import KINDS
 from ..errors import BadCall
 from .own_tools import without_secrets
 from .record import Record, object_of, without_nothing
+from .streamed import OWN_CALLS, is_chat_stream, usage_of, whole
 
 _SYSTEM = ("system", "systemInstruction", "system_instruction", "instructions")
 _TURNS = ("messages", "contents", "input", "prompt")
 ENUM = "text/x.enum"
 """Gemini's media type of an answer that is one of a few texts, which is no JSON."""
+_REASONS = ("stop_reason", "finish_reason", "finishReason")
 _UNFINISHED = ("queued", "in_progress")
 _STOPPED = ("failed", "cancelled")
 _OPTIONS = ("generationConfig", "generation_config", "inferenceConfig", "options", "parameters")
@@ -85,7 +87,7 @@ def response_of(body: Any) -> Record:
         {
             "response": said,
             "finish_reason": reason,
-            "usage": _usage(body),
+            "usage": usage_of(body),
             "answered_by": body.get("model") or body.get("modelVersion") or body.get("model_version"),
             "id": body.get("id") or body.get("responseId"),
             "time": time if isinstance(time, int | float) else None,
@@ -238,7 +240,10 @@ def _answer(body: Mapping[str, Any]) -> tuple[Any, Any]:
         return message, done or body.get("finish_reason")
     if isinstance(text := body.get("response"), str) and "done" in body:  # Ollama's generate
         return {"role": "assistant", "content": text}, done
-    reason = body.get("stop_reason") or body.get("finish_reason")
+    reason = next((body[name] for name in _REASONS if body.get(name)), None)
+    if isinstance(text := body.get("text"), str) and "content" not in body:  # what Vercel's SDK and Cohere's first give
+        calls = body.get("toolCalls") or body.get("tool_calls")
+        return {"role": "assistant", "content": text, "tool_calls": calls}, reason
     return body, reason
 
 
@@ -260,6 +265,8 @@ def _of_items(items: list[Any], body: Mapping[str, Any]) -> tuple[Any, Any]:
             parts += item.get("content") or ()
         elif _is_item(item):
             parts.append(item)
+        elif item.get("type") in OWN_CALLS:
+            raise BadCall(f"an answer that calls OpenAI's own tool ({item['type']}), which is not read")
     details = body.get("incomplete_details")
     reason = cast(Any, details).get("reason") if isinstance(details, Mapping) else None
     status = body.get("status")
@@ -278,118 +285,13 @@ def pending(body: Mapping[str, Any]) -> str | None:
 def _of_several(body: Sequence[Any]) -> Record:
     if not body:
         raise BadCall("response is an empty list.")
+    if len(body) == 1 and isinstance(body[0], str):
+        return response_of(body[0])
     if not all(isinstance(item, Mapping) for item in body):
         raise BadCall("response is a list, but not of stream chunks or answers.")
     items = cast(Sequence[Mapping[str, Any]], body)
-    kinds = {str(item.get("type")) for item in items}
-    if any(kind.startswith("response.") for kind in kinds):
-        return _of_response_events(items)
-    if "message_start" in kinds:
-        return _of_events(items)
-    if any("candidates" in item for item in items):
-        return _of_candidates(items)
-    if any("done" in item and ("message" in item or "response" in item) for item in items):
-        return _of_lines(items)
-    choices = [choice for item in items for choice in item.get("choices") or ()]
-    if any("text" in choice for choice in choices) and not any(choice.get("delta") for choice in choices):
-        return _of_texts(items)
-    if (choices or all("choices" in item or "usage" in item for item in items)) and not any(
-        "message" in choice for choice in choices
-    ):
-        message, reason, usage = assemble(items)
-        model = next((item["model"] for item in items if item.get("model")), None)
-        return without_nothing({"response": message, "finish_reason": reason, "usage": usage, "answered_by": model})
-    return response_of(items[0])
-
-
-def _of_response_events(events: Sequence[Mapping[str, Any]]) -> Record:
-    """The answer that the events of OpenAI's Responses stand for: the last one holds it whole, if it came."""
-    told: Mapping[str, Any] = {}
-    items: dict[int, dict[str, Any]] = {}
-    for event in events:
-        kind, index = str(event.get("type")), int(event.get("output_index") or 0)
-        if isinstance(response := event.get("response"), Mapping):
-            told = cast(Mapping[str, Any], response)
-        elif kind in ("response.output_item.added", "response.output_item.done"):
-            items[index] = {"text": "", **event["item"]}
-        elif index in items and kind == "response.output_text.delta":
-            items[index]["text"] += event.get("delta") or ""
-        elif index in items and kind == "response.function_call_arguments.delta":
-            items[index]["arguments"] = items[index].get("arguments", "") + (event.get("delta") or "")
-    if not told.get("output"):
-        unfinished = {"object": "response", "status": told.get("status") or "in_progress"}
-        told = {**told, **unfinished, "output": [_whole_item(items[index]) for index in sorted(items)]}
-    return response_of(told)
-
-
-def _whole_item(item: Mapping[str, Any]) -> Record:
-    """An item that may not have ended: its text is then what had come."""
-    if item.get("type") != "message" or item.get("content"):
-        return {name: value for name, value in item.items() if name != "text"}
-    return {**item, "content": [{"type": "output_text", "text": item["text"]}]}
-
-
-def _of_events(events: Sequence[Mapping[str, Any]]) -> Record:
-    """The answer that Anthropic's events stand for."""
-    whole: Record = {}
-    blocks: dict[int, dict[str, Any]] = {}
-    for event in events:
-        kind, index, delta = event.get("type"), int(event.get("index") or 0), event.get("delta") or {}
-        if kind == "message_start":
-            whole = dict(event["message"])
-        elif kind == "content_block_start":
-            blocks[index] = {**event["content_block"], "json": ""}
-        elif kind == "content_block_delta":
-            block = blocks.setdefault(index, {"type": "text", "text": "", "json": ""})
-            block["text"] = block.get("text", "") + (delta.get("text") or "")
-            block["json"] += delta.get("partial_json") or ""
-        elif kind == "message_delta":
-            used = {**(_usage(whole) or {}), **(_usage(event) or {})}
-            whole |= {"stop_reason": delta.get("stop_reason"), "usage": used}
-    return response_of({**whole, "role": "assistant", "content": [_whole_block(block) for block in blocks.values()]})
-
-
-def _whole_block(block: Record) -> Record:
-    return {**block, "input": block["json"] or block.get("input")} if block.get("type") == "tool_use" else block
-
-
-def _of_candidates(chunks: Sequence[Mapping[str, Any]]) -> Record:
-    """The answer that Gemini's chunks stand for."""
-    parts: list[Any] = []
-    whole: Record = {}
-    used: Record = {}
-    reason = None
-    for chunk in chunks:
-        used |= _usage(chunk) or {}
-        whole |= chunk
-        for candidate in chunk.get("candidates") or ():
-            if not candidate.get("index"):
-                parts += (candidate.get("content") or {}).get("parts") or ()
-                reason = candidate.get("finishReason") or reason
-    said = {"finishReason": reason, "content": {"role": "model", "parts": parts}}
-    return response_of({**whole, "candidates": [said], "usage": used})
-
-
-def _of_lines(lines: Sequence[Mapping[str, Any]]) -> Record:
-    """The answer that Ollama's lines stand for."""
-    messages = [line.get("message") or {"content": line.get("response")} for line in lines]
-    text = "".join(str(message.get("content") or "") for message in messages)
-    calls = [call for message in messages for call in message.get("tool_calls") or ()]
-    return response_of({**lines[-1], "message": {"role": "assistant", "content": text, "tool_calls": calls}})
-
-
-def _of_texts(chunks: Sequence[Mapping[str, Any]]) -> Record:
-    """The answer that the chunks of OpenAI's older completions stand for."""
-    choices = [choice for chunk in chunks for choice in chunk.get("choices") or () if not choice.get("index")]
-    text = "".join(str(choice.get("text") or "") for choice in choices)
-    reason = next((choice["finish_reason"] for choice in choices if choice.get("finish_reason")), None)
-    usage = next((chunk["usage"] for chunk in reversed(chunks) if chunk.get("usage")), None)  # some count as they go
-    return response_of({**chunks[0], "choices": [{"text": text, "finish_reason": reason}], "usage": usage})
-
-
-def _usage(body: Mapping[str, Any]) -> Any:
-    for name in ("usage", "usageMetadata", "usage_metadata"):
-        if isinstance(body.get(name), Mapping):
-            return body[name]
-    counted = {name: body[name] for name in ("prompt_eval_count", "eval_count") if body.get(name) is not None}
-    return counted or None
+    if not is_chat_stream(items):
+        return response_of(whole(items))
+    message, reason, usage = assemble(items)
+    model = next((item["model"] for item in items if item.get("model")), None)
+    return without_nothing({"response": message, "finish_reason": reason, "usage": usage, "answered_by": model})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
+from ...dialects.bodies import answer_told
 from ...dialects.reading import is_request, options_of, request_of, response_of, tools_of
 from ...errors import BadCall
 from .base import Format, Found, Half, Passed, Record, object_of, without_nothing
@@ -83,7 +84,7 @@ def _answer(answer: Any) -> Record:
             return {"error": _error_in(answer.get("error") or answer["type"])}
         if "code" in answer and "message" in answer and not answer.get("content"):
             return {"error": str(answer["message"])[:500]}
-    return response_of(answer)
+    return answer_told(answer)
 
 
 def _error_in(error: Any) -> str:

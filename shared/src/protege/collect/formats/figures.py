@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from typing import Any, cast
 
 from ...common.checks import time as time_of
 from ...errors import BadCall
@@ -24,10 +27,50 @@ def times(start: Any, end: Any = None, first: Any = None) -> dict[str, float]:
 
 
 def time_or_none(value: Any) -> float | None:
-    """Seconds since 1970; None for what is no time."""
+    """Seconds since 1970; None for what is no time. Dates may be those of e-mails, Mongo, protobuf and Java too."""
     try:
-        return time_of({"time": value})
-    except BadCall:
+        return time_of({"time": _plain_time(value)})
+    except (BadCall, ValueError, TypeError, OverflowError):
+        return None
+
+
+def _plain_time(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        held = cast(Mapping[str, Any], value)
+        if "seconds" in held:
+            return float(held["seconds"]) + float(held.get("nanos") or held.get("nanoseconds") or 0) / 1e9
+        return _plain_time(held.get("$date", held.get("$numberLong")))
+    if not isinstance(value, str):
+        return value
+    text = value.strip().partition("[")[0]
+    if "," in text[:5]:
+        return parsedate_to_datetime(text).timestamp()
+    if text[4:5] == "/":
+        return text.replace("/", "-", 2)
+    return float(text) if _POWER.fullmatch(text) else text
+
+
+_POWER = re.compile(r"\d\.\d{1,20}[eE]\+?\d{1,2}")
+_FIGURES = ("cost_usd", "latency_ms", "ttft_ms")
+
+
+def as_numbers(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The record with the figures that are written as texts as numbers."""
+    texts = {name: number for name in _FIGURES if (number := _number(record.get(name))) is not None}
+    usage = record.get("usage")
+    if isinstance(usage, Mapping):
+        counts = {name: number for name, value in usage.items() if (number := _number(value)) is not None}
+        texts |= {"usage": {**cast(Mapping[str, Any], usage), **counts}} if counts else {}
+    return {**record, **texts} if texts else record
+
+
+def _number(value: Any) -> float | None:
+    """The number that a text says; None for any other value."""
+    if not isinstance(value, str):
+        return None
+    try:
+        return float(value)
+    except ValueError:
         return None
 
 

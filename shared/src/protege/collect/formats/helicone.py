@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 from ...common.messages import json_in
-from ...dialects.reading import is_request, request_of, response_of
+from ...dialects.bodies import answer_told
+from ...dialects.reading import is_request, request_of
 from ...errors import BadCall
 from .base import Format, Found, Passed, object_of, without_nothing
 from .figures import dollars, time_or_none
@@ -54,7 +55,7 @@ def _answer(answer: Any) -> Mapping[str, Any]:
     """What the answer tells; nothing if it was not kept."""
     if answer in (None, "", {}) or (isinstance(answer, Mapping) and "helicone_message" in answer):
         return {}
-    return response_of(answer)
+    return answer_told(answer)
 
 
 def _usage(row: Mapping[str, Any]) -> Mapping[str, Any]:

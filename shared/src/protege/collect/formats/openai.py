@@ -36,7 +36,9 @@ def records(document: Any) -> Iterator[Record]:
 
 
 def _tells(document: Mapping[str, Any]) -> bool:
-    return "messages" in document and FIELDS.issuperset(document)
+    turns = document.get("messages")
+    plain = isinstance(turns, list) and all("role" in turn for turn in turns if isinstance(turn, Mapping))
+    return plain and FIELDS.issuperset(document)
 
 
 def form() -> Format:

@@ -35,6 +35,7 @@ FORMATS: Registry[Format] = Registry(
 )
 """In the order in which they are asked whether a document is in their form: the plainest last."""
 
+_ALONE = "a message by itself; write a line with messages and response for each call"
 _UNREAD: Sequence[tuple[frozenset[str], str]] = (
     (frozenset({"resourceLogs"}), "OpenTelemetry logs; export the spans, with the messages on them"),
     (frozenset({"resourceMetrics"}), "OpenTelemetry metrics; export the traces"),
@@ -42,6 +43,9 @@ _UNREAD: Sequence[tuple[frozenset[str], str]] = (
     (frozenset({"traceId", "localEndpoint"}), "a Zipkin span; export it as OTLP JSON"),
     (frozenset({"log", "version"}), "a HAR file; write a line with request and response for each call"),
     (frozenset({"preferred_output"}), "a preference file; write one with messages and the preferred answer"),
+    (frozenset({"role", "content"}), _ALONE),
+    (frozenset({"role", "parts"}), _ALONE),
+    (frozenset({"kind", "parts"}), _ALONE),
     (frozenset({"nbformat", "cells"}), "a notebook; export the calls that it made"),
     (frozenset({"request_id", "signed_body_url"}), "a Helicone row without its bodies; export with --include-body"),
 )
