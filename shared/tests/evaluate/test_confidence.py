@@ -224,6 +224,8 @@ def test_an_opinion_enters_where_it_tells_more_and_never_against_the_head() -> N
     assert weighed.weights["second"] > 0 and weighed.weights.get("agrees", 0.0) >= 0 and weighed.adviser == "F"
     told = with_opinion(others, right=0.8, wrong=0.3, seed=1)
     assert auroc_of(weighed, told) > auroc_of(Scorer.plain(), told) + 0.05
+    alone = fit([replace(one, features={**(one.features or {}), "sum": -1.0}) for one in told], adviser="F")
+    assert alone.weights.keys() <= {"second", "agrees"} and alone.adviser == "F", "what the model says tells nothing"
     turned = fit(with_opinion(calls, right=0.3, wrong=0.8), adviser="F")
     assert not {"second", "agrees"} & set(turned.weights) and turned.adviser == ""
     one_missing = [*with_opinion(calls[1:], right=0.8, wrong=0.3), calls[0]]

@@ -19,12 +19,16 @@ CANDIDATES: tuple[tuple[str, ...], ...] = (
     ("margin", "length", "foreign"),
     ("sum", "length", "foreign", "novelty"),
     ("margin", "length", "foreign", "novelty"),
+    ("second",),
     ("sum", "second"),
     ("margin", "second"),
     ("sum", "second", "agrees"),
     ("margin", "second", "agrees"),
 )
-"""The features to try, simplest first; a later set is taken if it predicts better by cross-validation."""
+"""The features to try, simplest first; a later set is taken if it predicts better by cross-validation.
+
+A head's opinion stands alone too: beside it the model's own sum may tell nothing more, and its weight be below 0 by
+chance. Without that set such draws fell back to the sets that know of no opinion: half of them, on training rows."""
 
 
 PRIOR = {"sum": 10.0, "margin": 10.0, "length": 0.1, "foreign": 0.5, "novelty": 0.1, "second": 1.0, "agrees": 0.5}
