@@ -1,13 +1,14 @@
 """Changes as they happen: recorded calls one after another through a routed agent, and the loop beside it.
 
     python tests/bench/change.py FILE.jsonl[.gz] [--task T]… [--change C]… [--kind head] [--embedder none]
-                                 [--rollout direct] [--audit .1] [--calls 1000] [--picture FILE] [--json FILE]
+                                 [--rollout staged] [--audit .1] [--calls 1000] [--picture FILE] [--json FILE]
 
 Everything is the product's own and nothing is simulated: capture, journal, router, specialists, watch, retraining. The
 scripted teacher says what was recorded, or what a change makes of it. Rows are grouped by their field `task`, by which
 this benchmark alone picks them. Each change has a home, in which all tasks' calls arrive by turns. After every ROUND
 calls of each task the service looks and improves what is due; every WHOLE rounds it improves all, as `protege improve
---every` does. After half of a task's calls
+--every` does. Until the change what is certified answers at once, since there are few rows; from then on as --rollout
+says. After half of a task's calls
 
     reworded   the prompt is another: the rows with `template_version` 2, from the first again when they end; where a
                task has none, its instruction gets another beginning and end
@@ -30,7 +31,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,7 @@ TASKS = (
 NOTICED = ("prompt changed", "teacher changed", "drift", "suspicion")
 BEFORE, AFTER = "large-1", "large-2"
 NOISE = 0.1
+SHARE_BEFORE = 0.5
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ def main() -> None:
     parser.add_argument("--change", action="append", default=[], choices=CHANGES)
     parser.add_argument("--kind", default="head")
     parser.add_argument("--embedder", default="none")
-    parser.add_argument("--rollout", default="direct", choices=("direct", "staged"))
+    parser.add_argument("--rollout", default="staged", choices=("direct", "staged"))
     parser.add_argument("--audit", type=float, default=0.1)
     parser.add_argument("--calls", type=int, default=1_000)
     parser.add_argument("--picture", type=Path)
@@ -154,7 +156,7 @@ def story_of(task: str, rows: Sequence[Mapping[str, Any]], change: str, calls: i
     if change == "mixed":
         before, after = parted(asked)
     else:
-        middle = len(asked) // 2
+        middle = round(SHARE_BEFORE * len(asked))
         before, after = asked[:middle], asked[middle:]
     first = [Asked(messages, right) for messages, right in before]
     return Story(task, [*first, *changed(change, after, again)], len(first))
@@ -252,7 +254,9 @@ def live(home: Path, stories: Sequence[Story], settings: Settings, audit: float,
         look(workspace)
         whole = turn % WHOLE == WHOLE - 1
         due = [] if whole else loop.overdue(workspace, ())
-        improved = flywheel.improve(workspace, due, settings, Silent()) if due or whole else []
+        changed_by_now = any(len(story.answered) > story.changes_at for story in stories)
+        how = settings if changed_by_now else replace(settings, rollout="direct")
+        improved = flywheel.improve(workspace, due, how, Silent()) if due or whole else []
         loop.show(workspace)
         tell(workspace, stories, known, improved)
         time.sleep(wait_s)  # running agents follow within a second
@@ -294,13 +298,15 @@ def tell(workspace: Workspace, stories: Sequence[Story], known: int, improved: S
 @dataclass(frozen=True)
 class Figures:
     """Of one story. Counts of calls are from the change on. before, after: the shares kept, and wrong of those kept, in
-    the last hundred calls before the change and of all. noticed, alarm: after how many calls, with what was told.
+    the last hundred calls before the change and of all. noticed, alarm, canary, live: after how many calls, and what.
     wrong: answers of older specialists that were wrong. handed_back: the share that the teacher answered until a new
     specialist did. again: after how many calls that was; again_s: and seconds."""
 
     before: str
     noticed: str
     alarm: str
+    canary: str
+    live: str
     wrong: int
     handed_back: float
     again: int | None
@@ -320,6 +326,8 @@ def figures_of(story: Story) -> Figures:
         before=shares(story.answered[max(0, at - 100) : at]),
         noticed=first(*NOTICED),
         alarm=first("rolled back"),
+        canary=first("canary"),
+        live=first("live"),
         wrong=sum(wrong for _, wrong in meanwhile),
         handed_back=sum(not kept for kept, _ in meanwhile) / max(1, len(meanwhile)),
         again=None if story.again is None else story.again - at,
@@ -334,15 +342,16 @@ def shares(answered: Sequence[tuple[bool, bool]]) -> str:
 
 
 HEAD = (
-    "| task | last 100 before: kept | noticed after | alarm after | wrong till then | handed back till then "
-    "| again after | s | last 100: kept |\n|---|---|---|---|---|---|---|---|---|"
+    "| task | last 100 before: kept | noticed after | alarm after | wrong till again | handed back till again "
+    "| answers again after | s | stages | last 100: kept |\n|---|---|---|---|---|---|---|---|---|---|"
 )
 
 
 def line(story: Story) -> str:
     f = figures_of(story)
     again = ("never", "") if f.again is None or f.again_s is None else (str(f.again), f"{f.again_s:.0f}")
-    cells = (story.task, f.before, f.noticed, f.alarm, f.wrong, f"{f.handed_back:.2f}", *again, f.after)
+    stages = ", ".join(stage for stage in (f.canary, f.live) if stage != "–")
+    cells = (story.task, f.before, f.noticed, f.alarm, f.wrong, f"{f.handed_back:.2f}", *again, stages, f.after)
     return f"| {' | '.join(str(cell) for cell in cells)} |"
 
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 learning = typer.Typer()
 
+SHARED = ("calls", "tokens", "usd")
 AUTO = "auto"
 """Names no kind: they compete."""
 
@@ -261,6 +262,27 @@ def cost(
     if as_json:
         return output.print_json(found.to_record())
     output.print_block(f"{found.specialist}: what it costs", cost_lines(found))
+
+
+@learning.command(rich_help_panel=LEARN)
+def shares(
+    last: Annotated[int | None, typer.Option(min=1, help="Of this many of the latest calls. Default: of all.")] = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Tell which share of calls, tokens and dollars specialists answer, by node and state of the conversation."""
+    workspace = Workspace(home)
+    collect.drain(workspace)
+    found = [share.to_record() for share in measure.shares(workspace, last)]
+    if as_json:
+        return output.print_json({"shares": found})
+    if not found:
+        return output.console.print(output.NO_CALLS)
+    shown = [
+        (s["node"], s["state"], s["calls"], *(report.formatting.percent(s[f"share_of_{of}"]) for of in SHARED))
+        for s in found
+    ]
+    output.print_table("What specialists answer", ("node", "state", "calls", *(f"of {of}" for of in SHARED)), shown)
 
 
 @learning.command(rich_help_panel=LEARN)

@@ -9,6 +9,8 @@ from .parity import RULE as RULE
 from .parity import check_parity as check_parity
 from .power import Power as Power
 from .power import machine_power as machine_power
+from .shares import Share as Share
+from .shares import shares as shares
 from .specialists import held_out_examples as held_out_examples
 from .specialists import measure as measure
 from .specialists import measure_pair as measure_pair

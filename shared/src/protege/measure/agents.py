@@ -82,14 +82,14 @@ def compare_agents(
                 bar.advance()
     drain(workspace)
     recorded = sorted(workspace.calls(after=last), key=lambda call: call.time or 0.0)
-    price_as = _price_as(workspace)
+    price_as = price_by_policy(workspace)
     with_, without = ([agent_run for agent_run in ran if agent_run.specialists is arm] for arm in (True, False))
     compared = EndToEnd(_runs(without, recorded, price_as), _runs(with_, recorded, price_as), _paired(with_, without))
     workspace.findings.save_end_to_end({**compared.to_record(), "time": time.time()})
     return compared
 
 
-def _price_as(workspace: Workspace) -> PriceAs:
+def price_by_policy(workspace: Workspace) -> PriceAs:
     """The policy's model for a call's price, by the task that the call belongs to."""
     tasks = workspace.tasks()
     assigner = cluster.Assigner(tasks)
@@ -161,14 +161,14 @@ def _cost(calls: Iterable[Call], price_as: PriceAs) -> float | None:
     """US dollars; None if a call's price is unknown."""
     total = 0.0
     for call in calls:
-        teacher = _teacher_usd(call, price_as) if call.from_teacher else 0.0
+        teacher = teacher_usd(call, price_as) if call.from_teacher else 0.0
         if teacher is None:
             return None
         total += teacher + sum(attempt.latency_ms or 0.0 for attempt in call.attempts) * MACHINE_USD_PER_HOUR / 3.6e6
     return total
 
 
-def _teacher_usd(call: Call, price_as: PriceAs) -> float | None:
+def teacher_usd(call: Call, price_as: PriceAs) -> float | None:
     """As recorded, else its tokens at the list price of `price_as`; 0 for a call without an answer."""
     if call.cost_usd is not None:
         return call.cost_usd
