@@ -41,6 +41,66 @@ def test_what_stands_around_json_is_taken_off_and_can_be_put_back(text: str) -> 
     assert grader_for(Task("t", "t", "json")).agree(text, other)
 
 
+@pytest.mark.parametrize("fence", ["```", "~~~", "````", "~~~~~"])
+@pytest.mark.parametrize("tag", ["", "JSON", " json", "json5", "js", "yaml", "output", "application/json", "json a=b"])
+def test_json_in_a_fence_is_json_whatever_the_fence_calls_it(fence: str, tag: str) -> None:
+    for end in ("\n", "\r\n"):
+        assert bare(f"{fence}{tag}{end}{ANSWER}{end}{fence}") == ANSWER
+    assert bare(f"Here:\n{fence}{tag}\n{ANSWER}\n{fence}\nDone.") == ANSWER
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"```json\n{ANSWER}",
+        f"{ANSWER}\n```",
+        f"\ufeff{ANSWER}",
+        f"\ufeff```json\n{ANSWER}\n```\u200b",
+        f"````markdown\n```json\n{ANSWER}\n```\n````",
+        f'<answer type="json">{ANSWER}</answer>',
+        f"<Final-Answer>{ANSWER}</Final-Answer>",
+        f"<ANSWER>{ANSWER}</answer>",
+    ],
+)
+def test_fences_within_fences_halves_of_them_and_marks_that_nobody_sees_are_taken_off(text: str) -> None:
+    assert bare(text) == ANSWER
+
+
+def test_a_fence_of_json_may_hold_a_fence() -> None:
+    answer = '{"code": "```py\\nprint(1)\\n```"}'
+    assert bare(f"```json\n{answer}\n```") == answer
+    assert bare("```js\nlet a = {}\n```") == "```js\nlet a = {}\n```"
+    assert bare("```python\n[1, 2]\n```") == "```python\n[1, 2]\n```"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<Think>is {\n</Think>\n\nshipping",
+        "<THINKING>\n</THINKING>shipping",
+        '<think kind="long">hm</think>shipping',
+        "<think>a <think>b</think> c</think>\nshipping",
+        "<think>they say <think> here</think>shipping",
+        "<mm:think>hm</mm:think>shipping",
+        "<|think|>hm<|/think|>shipping",
+        "<analysis>hm</analysis>\n<scratchpad>hm</scratchpad>\nshipping",
+        "<|channel>thought\nhm<channel|>shipping",
+        "<|begin_of_thought|>hm<|end_of_thought|>\n<|begin_of_solution|>shipping<|end_of_solution|>",
+        "<|channel|>analysis<|message|>hm<|end|><|channel|>final <|constrain|>text<|message|>shipping<|return|>",
+        '<details type="reasoning" done="true">\n<summary>Thought</summary>\n> hm\n</details>\nshipping',
+        "shipping\n<think>hm</think>",
+    ],
+)
+def test_reasoning_is_left_out_however_it_is_marked(text: str) -> None:
+    assert bare(text) == "shipping"
+
+
+def test_a_tag_that_may_be_the_answer_is_reasoning_only_where_an_answer_follows() -> None:
+    assert bare("<analysis>shipping</analysis>") == "<analysis>shipping</analysis>"
+    assert bare("<scratchpad>shipping") == "<scratchpad>shipping"
+    assert bare("<analysis></analysis>" * 20_000 + "x") == "x"
+
+
 @pytest.mark.parametrize(
     ("text", "inside"),
     [

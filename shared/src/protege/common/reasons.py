@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from typing import Any, cast
 
 import orjson
 
 from .checks import MOST_TEXT
 
-_REASONS = {
-    "end_turn": "stop",
-    "stop_sequence": "stop",
-    "eos": "stop",
-    "end": "stop",
-    "complete": "stop",
-    "completed": "stop",
-    "tool_use": "tool_calls",
-    "tool_call": "tool_calls",
-    "tool-calls": "tool_calls",
-    "function_calls": "tool_calls",
-    "max_tokens": "length",
-    "max_output_tokens": "length",
-    "model_length": "length",
-    "model_context_window_exceeded": "length",
-    "safety": "content_filter",
-    "content-filter": "content_filter",
-    "content_filtered": "content_filter",
+_WORDS = {
+    "stop": "stop stopped endturn stopsequence eos eostoken end complete completed finished",
+    "tool_calls": "toolcalls toolcall tooluse functioncall functioncalls",
+    "length": "length maxtokens maxoutputtokens maxlength modellength modelcontextwindowexceeded errorlimit",
+    "content_filter": "contentfilter contentfiltered safety guardrailintervened errortoxic",
 }
+_REASONS = {word: reason for reason, words in _WORDS.items() for word in words.split()}
+"""By the words that providers use, in small letters without what parts them."""
+_PARTS = re.compile(r"[^a-z]+")
+_ENUM = re.compile(r"<?(?:[a-z_]+\.)?([a-z_]+)(?:: ?\d+>)?")
+"""How Python writes the member of an enumeration."""
 _SHORTEST = 3
 """A shorter text that repeats itself may be meant so."""
 
@@ -45,9 +38,14 @@ def reason_of(value: Any) -> str | None:
         value = next(iter(cast(list[Any], value)), None)
     if not isinstance(value, str | int | float) or value == "":
         return None
-    text = said_once(str(value).lower())
-    text = text.rpartition("finishreason.")[2].removeprefix("finish_reason_")
-    return _REASONS.get(text, text)
+    text = str(value).strip().lower()
+    listed = {item.strip(" '\"") for item in text.strip("[]").split(",")} if len(text) < MOST_TEXT else set[str]()
+    text = said_once(listed.pop() if len(listed) == 1 else text)
+    member = _ENUM.fullmatch(text)
+    text = (member[1] if member else text).removeprefix("finish_reason_")
+    if text in ("", "null", "none"):
+        return None
+    return _REASONS.get(_PARTS.sub("", text), text)
 
 
 def said_once(text: str) -> str:

@@ -15,30 +15,44 @@ import json
 import re
 from typing import Any, NamedTuple
 
+import orjson
+
 FENCES = ("```", "~~~")
 _LANGUAGE = re.compile(r"\w*")
 _BLANK = re.compile(r"\s*")
-_TAG = re.compile(r"\[([A-Za-z][A-Za-z_ ]{0,30})\]|<([A-Za-z][A-Za-z_]{0,30})>")
+_OPENING = re.compile(r"(`{3,}|~{3,})(?:[ \t]*([\w.+#-]*(?:/[\w.+-]*)?))")
+_ATTRIBUTES = re.compile(r"[ \t]+[^\n={}\[\]]{1,60}=[^\n{}\[\]]{0,200}(?=\n)")
+"""What may follow a fence's language on its line."""
+_TAG = re.compile(r"\[([A-Za-z][A-Za-z_ ]{0,30})\]|<([A-Za-z][A-Za-z_-]{0,30})(?:\s[^<>]{0,80})?>")
+_UNSEEN = "\ufeff\u200b\u2060"
+"""Marks that nobody sees, which some servers put around an answer."""
 _TAG_NAMES = "answer final_answer final output result response content json sql label reply"
 _TAGS = frozenset(_TAG_NAMES.split())
 """The names of tags around an answer, in square or pointed brackets. Other tags may be the answer itself."""
 _LONGEST_TAG = 40
+_THOUGHT = re.compile(
+    r"<(/?)(think(?:ing)?|thoughts?|reasoning|reflection|antthinking|inner_monologue|(?:seed|mm):think|analysis"
+    r"|scratchpad)(?:\s[^<>]{0,80})?>",
+    re.IGNORECASE,
+)
+_MAYBE = frozenset({"analysis", "scratchpad", "reflection", "inner_monologue"})
+"""Tags whose text is reasoning where an answer follows it, and else may be the answer."""
 _THOUGHTS = (
-    ("<think>", "</think>"),
-    ("<thinking>", "</thinking>"),
-    ("<thought>", "</thought>"),
-    ("<reasoning>", "</reasoning>"),
-    ("<reflection>", "</reflection>"),
-    ("<seed:think>", "</seed:think>"),
     ("[THINK]", "[/THINK]"),
     ("◁think▷", "◁/think▷"),
+    ("<|think|>", "<|/think|>"),
+    ("<|channel>thought", "<channel|>"),
     ("<|begin_of_thought|>", "<|end_of_thought|>"),
+    ('<details type="reasoning"', "</details>"),
 )
-_ENDS = ("</think>", "</seed:think>", "[/THINK]", "◁/think▷", "<|end_of_thought|>", "<|channel|>final<|message|>")
+_ENDS = ("</think>", "</seed:think>", "[/THINK]", "◁/think▷", "<|end_of_thought|>")
 """What ends reasoning whose beginning the server has cut off: templates put it into the prompt."""
-_AFTER = ("<|return|>", "<|end|>", "<|im_end|>", "<|eot_id|>")
+_FINAL = re.compile(r"<\|channel\|>final[^<]{0,40}(?:<\|constrain\|>[^<]{0,40})?<\|message\|>")
+_SOLUTION = "<|begin_of_solution|>"
+_AFTER = ("<|return|>", "<|end|>", "<|im_end|>", "<|eot_id|>", "<|end_of_solution|>")
 _PLAIN = frozenset({"", "json", "json5", "jsonc", "jsonl", "sql", "text", "txt", "plaintext"})
-"""The languages whose fence is taken off. What a fence of another language holds is code: the fence says which."""
+"""The languages whose fence is taken off. What a fence of another language holds is code: the fence says which; but
+not JSON objects."""
 _SQL = re.compile(r"\s*(?:select|with|insert|update|delete|create)\b", re.IGNORECASE)
 _MOST_AROUND = 300
 """So many characters may stand around a fence, a tag or JSON that is the answer."""
@@ -106,7 +120,7 @@ class Bare(NamedTuple):
 
 def unwrapped(text: str) -> Bare:
     """An answer without reasoning, fences, tags and white space around it. A fence of code is part of the answer."""
-    text = without_reasoning(text).strip()
+    text = without_reasoning(text).strip().strip(_UNSEEN).strip()
     before, after = "", ""
     for _ in range(_MOST_WRAPPERS):
         found = _fence_around(text) or _tag_around(text) or _prose_around(text)
@@ -127,17 +141,43 @@ def bare(text: str) -> str:
 def without_reasoning(text: str) -> str:
     """A model's answer without the reasoning that its server left in the text; empty if it never came to an end."""
     text = text.lstrip()
+    if final := _FINAL.search(text):
+        text = _without_ends(text[final.end() :]).lstrip()
     for end in _ENDS:
         head, found, rest = text.partition(end)
-        if found and not any(head.startswith(begin) for begin, _ in _THOUGHTS) and "<think" not in head:
-            text = _without_ends(rest).lstrip() if end.startswith("<|channel") else rest.lstrip()
+        if found and not any(head.startswith(begin) for begin, _ in _THOUGHTS) and not _THOUGHT.search(head):
+            text = rest.lstrip()
     at = 0
-    while (ends := next((end for begin, end in _THOUGHTS if text.startswith(begin, at)), None)) is not None:
-        if (closes := text.find(ends, at)) < 0:
-            return ""
-        blank = _BLANK.match(text, closes + len(ends))
+    while (ends := _thought_ends(text, at)) is not None:
+        blank = _BLANK.match(text, ends)
         at = blank.end() if blank else len(text)
-    return text[at:]
+    text = text[at:]
+    if text.endswith("</think>") and (begins := text.rfind("<think>")) > 0:
+        text = text[:begins].rstrip()
+    return _without_ends(text.removeprefix(_SOLUTION)) if text.startswith(_SOLUTION) else text
+
+
+def _thought_ends(text: str, at: int) -> int | None:
+    """Where the reasoning ends that begins here; None if none does."""
+    for begin, end in _THOUGHTS:
+        if text.startswith(begin, at):
+            closes = text.find(end, at)
+            return len(text) if closes < 0 else closes + len(end)
+    opens = _THOUGHT.match(text, at)
+    if opens is None or opens[1]:
+        return None
+    name, depth, last = opens[2].lower(), 0, -1
+    for mark in _THOUGHT.finditer(text, at):
+        if mark[2].lower() != name:
+            continue
+        depth += -1 if mark[1] else 1
+        last = mark.end() if mark[1] else last
+        if not depth:
+            break
+    if name in _MAYBE:
+        follows = _BLANK.match(text, last) if last >= 0 else None
+        return last if follows and follows.end() < len(text) else None
+    return len(text) if last < 0 else last
 
 
 def fenced(text: str) -> Fenced | None:
@@ -160,22 +200,48 @@ def _without_ends(text: str) -> str:
 
 def _fence_around(text: str) -> tuple[int, int] | None:
     """Where the inside of a fence begins and ends, if the text is one, with at most a few words around it."""
-    for fence in FENCES:
-        opens, closes = text.find(fence), text.rfind(fence)
-        if opens < 0 or closes < opens + 3 or text.count(fence) != 2:
-            continue
-        word = _LANGUAGE.match(text, opens + 3)
-        start = word.end() if word else opens + 3
-        language, inside = text[opens + 3 : start].lower(), text[start:closes].strip()
-        around = opens + len(text) - closes - 3
-        if language not in _PLAIN or not inside or around > _MOST_AROUND:
-            continue
-        # Words around JSON are for nobody. Words around a query, or in a list of steps, may be what is read.
-        is_sql = language == "sql" or _SQL.match(inside) is not None
-        decides = around and (_DECIDES.search(text[:opens]) or _DECIDES.search(text[closes + 3 :]))
-        if (inside[0] in "{[" and not decides) or (not around and (is_sql or "\n" not in inside)):
-            return start, closes
+    opening = _OPENING.search(text)
+    if opening is None:
+        return None
+    fence, language = opening[1], opening[2].lower().rpartition("/")[2]
+    attributes = _ATTRIBUTES.match(text, opening.end())
+    start = attributes.end() if attributes else opening.end()
+    closes = text.rfind(fence)
+    if closes < opening.end(1):
+        return _half_fence(text, opening.start(), start)
+    inside = text[start:closes].strip()
+    around = opening.start() + len(text) - closes - len(fence)
+    is_json = inside[:1] in ("{", "[")
+    nested = not around and language in ("", "markdown", "md") and inside.startswith(FENCES)
+    if not inside or around > _MOST_AROUND:
+        return None
+    if not (nested or language in _PLAIN or (is_json and _holds_objects(inside))):
+        return None
+    if text.count(fence) != 2 and not (is_json and not around and _holds_objects(inside)):
+        return None
+    # Words around JSON are for nobody. Words around a query, or in a list of steps, may be what is read.
+    is_sql = language == "sql" or _SQL.match(inside) is not None
+    decides = around and (_DECIDES.search(text[: opening.start()]) or _DECIDES.search(text[closes + len(fence) :]))
+    if nested or (is_json and not decides) or (not around and (is_sql or "\n" not in inside)):
+        return start, closes
     return None
+
+
+def _half_fence(text: str, opens: int, start: int) -> tuple[int, int] | None:
+    """Where JSON begins and ends of whose fence one half is missing, as stop sequences leave it."""
+    begin, end = (start, len(text)) if opens == 0 else (0, opens)
+    return (begin, end) if not text[end:].strip("`~ \n") and _holds_objects(text[begin:end]) else None
+
+
+def _holds_objects(text: str) -> bool:
+    """Whether a text is JSON, and an object or a list of objects."""
+    text = text.strip()
+    if text[:1] not in ("{", "["):
+        return False
+    try:
+        return _is_structured(orjson.loads(text))
+    except orjson.JSONDecodeError:
+        return False
 
 
 def _tag_around(text: str) -> tuple[int, int] | None:
@@ -185,8 +251,9 @@ def _tag_around(text: str) -> tuple[int, int] | None:
             if tag.start() == 0:
                 return None
             continue
-        closes = text.rfind(_closing(tag))
-        around = tag.start() + len(text) - closes - len(_closing(tag))
+        closing = _closing(tag)
+        closes = max(text.rfind(closing), text.rfind(closing.lower()), text.rfind(closing.upper()))
+        around = tag.start() + len(text) - closes - len(closing)
         is_json = text[tag.end() : tag.end() + _MOST_AROUND].lstrip()[:1] in ("{", "[")
         if closes > tag.end() and (not around or (is_json and around <= _MOST_AROUND)):
             return tag.end(), closes
@@ -194,7 +261,7 @@ def _tag_around(text: str) -> tuple[int, int] | None:
 
 
 def _holds_an_answer(tag: re.Match[str]) -> bool:
-    return (tag[1] or tag[2]).lower().replace(" ", "_") in _TAGS
+    return (tag[1] or tag[2]).lower().replace(" ", "_").replace("-", "_") in _TAGS
 
 
 def _closing(tag: re.Match[str]) -> str:
