@@ -21,8 +21,7 @@ from typing import Any
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "support"))
 
-from gateways import Fake, Stand, served  # noqa: E402
-from protege.gateway.app import app  # noqa: E402
+from gateways import Fake, Stand, gateway, served  # noqa: E402
 from protege.gateway.settings import Settings, Upstream  # noqa: E402
 from scripted_apis import Apis, Specialists  # noqa: E402
 
@@ -51,10 +50,10 @@ def compared(clients: Path, folder: Path, only: str) -> int:
         upstreams = tuple(Upstream(front, "", at) for front in FRONTS)
         (folder / "figures").mkdir()
         direct = results(clients, at, only)
-        with served(app(Settings(folder / "recorded", upstreams), folder / "figures")) as url:
+        with gateway(Settings(folder / "recorded", upstreams), folder / "figures") as url:
             recorded = results(clients, f"{url}/a/bench", only)
         before = apis.asked
-        with served(app(Settings(folder / "routed", upstreams), folder / "figures", specialists)) as url:
+        with gateway(Settings(folder / "routed", upstreams), folder / "figures", specialists) as url:
             routed = results(clients, f"{url}/a/bench", only)
     marks = {True: "ok", False: "FAILED", None: "-"}
     print(f"{'client':18} {'case':16} {'directly':9} {'recorded':9} {'routed':9}")

@@ -24,8 +24,7 @@ import httpx
 
 sys.path[:0] = [str(Path(__file__).parent / "sweeps"), str(Path(__file__).parents[1] / "support")]
 
-from gateways import Fake, served  # noqa: E402
-from protege.gateway.app import app  # noqa: E402
+from gateways import Fake, gateway, served  # noqa: E402
 from protege.gateway.settings import Settings, Upstream  # noqa: E402
 from scripted_apis import Specialists  # noqa: E402
 from sweeping import eventually, told  # noqa: E402
@@ -97,12 +96,12 @@ def main() -> None:
         with mock(options.steady, document) as at:
             settings = Settings(folder / "home", upstreams=(Upstream("openai", "", at),))
             figures["directly"] = run(options.st, document, at, OPERATIONS, options.examples)
-            with served(app(settings, folder / "figures")) as url:
+            with gateway(settings, folder / "figures") as url:
                 figures["through the gateway"] = run(options.st, document, url, OPERATIONS, options.examples)
         specialists = Specialists()
         with served(Fake(400)) as nobody:  # what a specialist does not answer is no finding
             settings = Settings(folder / "home", upstreams=(Upstream("openai", "", nobody),))
-            with served(app(settings, folder / "figures", specialists)) as url:
+            with gateway(settings, folder / "figures", specialists) as url:
                 figures["by specialists"] = run(options.st, document, url, ANSWERED, options.examples)
         figures["by specialists"]["answered"] = specialists.kept
     same = figures["directly"]["failures"] == figures["through the gateway"]["failures"]

@@ -7,7 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,11 @@ def served(application: Any, http: Any = "auto") -> Iterator[str]:
     finally:
         server.should_exit = True
         thread.join()
+
+
+def gateway(settings: Settings, figures: Path, router: Any = None) -> AbstractContextManager[str]:
+    """The address of a gateway, served as `protege gateway` does."""
+    return served(app(settings, figures, router), Connection)
 
 
 @dataclass
@@ -150,7 +155,7 @@ def stand(tmp_path: Path) -> Iterator[Callable[..., Stand]]:
             others.setdefault("upstreams", tuple(Upstream(front, "", at) for front in fronts))
             figures = tmp_path / "figures"
             figures.mkdir(exist_ok=True)
-            url = stack.enter_context(served(app(Settings(home, **others), figures, router), Connection))
+            url = stack.enter_context(gateway(Settings(home, **others), figures, router))
             return Stand(url, upstream, home)
 
         yield made

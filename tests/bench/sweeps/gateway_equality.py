@@ -26,10 +26,9 @@ import zstandard
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "support"))
 
-from gateways import CLIENT, Send, body_of, lifespan, served
+from gateways import CLIENT, Send, body_of, gateway, lifespan, served
 from protege.call import Reply, request_from, text_of
 from protege.dialects import dialect_at
-from protege.gateway.app import app
 from protege.gateway.settings import Settings, Upstream
 from sweeping import calls_of, command_line, told
 
@@ -118,7 +117,7 @@ def sweep(exchanges: int, seed: int, home: Path) -> dict[str, Any]:
     figures.mkdir()
     with served(upstream) as at:
         settings = Settings(home, upstreams=tuple(Upstream(front, "", at) for front in FRONTS))
-        with served(app(settings, figures)) as url:
+        with gateway(settings, figures) as url:
             for number in range(exchanges):
                 name = tuple(REQUESTS)[number % len(REQUESTS)]
                 path, body = REQUESTS[name]

@@ -33,9 +33,8 @@ import httpx
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "support"))
 
-from gateways import CLIENT, served
+from gateways import CLIENT, gateway
 from protege.call import text_of
-from protege.gateway.app import app
 from protege.gateway.settings import Settings, Upstream
 from sweeping import calls_of, command_line, eventually, percentile, told
 
@@ -179,7 +178,7 @@ def faults(each: int, folder: Path) -> dict[str, Any]:
     home, figures = folder / "home", folder / "figures"
     figures.mkdir(parents=True)
     found: dict[str, Any] = {}
-    with upstream() as (at, _, _), served(app(_settings(home, at), figures)) as url:
+    with upstream() as (at, _, _), gateway(_settings(home, at), figures) as url:
         for mode, wanted in ENDS.items():
             found[mode] = _fault(mode, wanted, 3 if mode == "large" else each, url)
         found["left"] = _left(each, url)
@@ -274,7 +273,7 @@ def idle_streams(number: int, folder: Path) -> dict[str, Any]:
     figures.mkdir(parents=True)
     with upstream() as (at, scripted, loop):
         settings = Settings(home, upstreams=(Upstream("openai", "", at),), wait_s=60.0)
-        with served(app(settings, figures)) as url:
+        with gateway(settings, figures) as url:
             found = asyncio.run(_idle(number, url, scripted, loop))
             calls = calls_of(home, number + 50)
     ok = found["whole"] == number and len(calls) == number + 50 and not any(call.error for call in calls)
