@@ -251,13 +251,23 @@ def test_azure_gets_the_results_of_its_filters() -> None:
     assert all(chunk.usage is None for chunk in chunks)
 
 
+def test_azure_does_so_without_a_deployment_in_its_path_too() -> None:
+    dialect = dialect_at("POST", "/openai/v1/chat/completions").dialect
+    assert dialect is not None
+    asked = dialect.asked("/openai/v1/chat/completions", {}, {"model": "m", "messages": QUESTION})
+    assert json.loads(dialect.whole(Reply(SAID["text"][0], "stop", "s1", 12, 5), asked))["prompt_filter_results"]
+
+
 def test_gemini_streams_an_array_unless_events_are_asked_for() -> None:
     dialect = dialect_at("POST", "/v1beta/models/m:streamGenerateContent").dialect
     assert dialect is not None
     body = {"contents": [{"parts": [{"text": "Is it spam?"}]}]}
     reply = Reply(SAID["text"][0], "stop", "s1", 12, 5)
     array = dialect.asked("/v1beta/models/m:streamGenerateContent", {}, body)
-    events = dialect.asked("/v1beta/models/m:streamGenerateContent", {"alt": "sse"}, body)
+    events, named_so = (
+        dialect.asked("/v1beta/models/m:streamGenerateContent", {name: "sse"}, body) for name in ("alt", "$alt")
+    )
+    assert named_so == events
     (found,) = json.loads(b"".join(dialect.stream(reply, array)))
     assert found["candidates"][0]["content"]["parts"] == [{"text": SAID["text"][0]["content"]}]
     assert b"".join(dialect.stream(reply, events)).startswith(b"data: {")

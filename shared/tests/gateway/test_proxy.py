@@ -292,9 +292,10 @@ def test_a_specialist_answers_in_each_dialect_and_the_upstream_is_not_asked(stan
     at = stand(router=router)
     answer = post(at, f"/a/clerk{path}", body)
     assert answer.status_code == 200 and "from a specialist" in answer.text
-    assert at.upstream.asked == []
+    assert answer.headers["x-protege-answered-by"] == "s1@1" and at.upstream.asked == []
     (call,) = at.calls()
     assert (call.answered_by, call.agent, call.decision) == ("s1@1", "clerk", "kept")
+    assert answer.headers["request-id" if front == "anthropic" else "x-request-id"] == call.id
     assert (call.input_tokens, call.output_tokens) == (7, 2)
     assert [dict(message) for message in router.asked[0].messages] == [{"role": "user", "content": "hi"}]
 

@@ -54,9 +54,11 @@ class Exchange:
         self.watch = Watch(opened(self._open), self._read)
 
     @property
-    def content_type(self) -> str:
-        """The media type of an answer in this call's dialect."""
-        return self._dialect.content_type(self.asked)
+    def headers(self) -> dict[str, str]:
+        """The headers of a specialist's answer."""
+        assert self.watch.call is not None
+        record = self.watch.call.record
+        return self._dialect.headers(self.asked, str(record["id"]), record.get("answered_by"))
 
     def routed(self, router: Callable[[], Answerer]) -> list[bytes] | None:
         """The specialist's answer, as the parts of a body; None if the teacher must answer."""

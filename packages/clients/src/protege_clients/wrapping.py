@@ -131,14 +131,8 @@ class Wrapped:
     def response(self, request: Any, exchange: Exchange, parts: list[bytes]) -> Any:
         """A specialist's answer as the provider's."""
         assert exchange.watch.call is not None
-        record = exchange.watch.call.record
-        headers = {
-            "content-type": exchange.content_type,
-            "x-request-id": str(record["id"]),
-            "x-protege-answered-by": str(record.get("answered_by")),
-        }
         stream = streams_of(self.library).parts(parts)
-        response = self.library.Response(200, headers=headers, stream=stream, request=request)
+        response = self.library.Response(200, headers=exchange.headers, stream=stream, request=request)
         response.elapsed = timedelta(seconds=exchange.watch.call.age_s)
         return response
 

@@ -19,6 +19,7 @@ class Anthropic(Dialect):
     """`POST …/messages`."""
 
     name: ClassVar[str] = "anthropic"
+    id_header: ClassVar[str] = "request-id"
 
     def _asked(self, path: str, query: Mapping[str, str], body: Mapping[str, Any]) -> Asked:
         thinking, choice = body.get("thinking") or {}, body.get("tool_choice") or {}

@@ -40,6 +40,8 @@ class Dialect(ABC):
     """Such as "openai-chat"."""
     stream_type: ClassVar[str] = "text/event-stream"
     """The media type of its streams."""
+    id_header: ClassVar[str] = "x-request-id"
+    """The header from which its clients take the id of a request."""
 
     def asked(self, path: str, query: Mapping[str, str], body: Any) -> Asked:
         """The request in a body of JSON. path, query: of its address, decoded. Raises BadCall."""
@@ -53,6 +55,11 @@ class Dialect(ABC):
     def content_type(self, asked: Asked) -> str:
         """The media type of the answer to this request."""
         return self.stream_type if asked.streams else "application/json"
+
+    def headers(self, asked: Asked, call_id: str, answered_by: str | None) -> dict[str, str]:
+        """The headers of a specialist's answer to this request. call_id: the call's. answered_by: the specialist's."""
+        told = {"content-type": self.content_type(asked), self.id_header: call_id}
+        return {**told, "x-protege-answered-by": answered_by} if answered_by else told
 
     def parts(self, reply: Reply, asked: Asked) -> list[bytes]:
         """A specialist's answer as the parts of a body: its events if a stream was asked for. Raises InvalidAnswer."""

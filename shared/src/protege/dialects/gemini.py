@@ -35,7 +35,7 @@ class Gemini(Dialect):
                 or config.get("logprobs"),
                 teacher.OUTPUT: set(teacher.named(config, "responseModalities", "response_modalities") or ()) - {"TEXT"}
                 or teacher.named(config, "speechConfig", "speech_config")
-                or query.get("alt", "json") not in ("json", "sse")
+                or _alt(query) not in ("json", "sse")
                 or teacher.gives_more_than_text(model),
                 teacher.REASONING: teacher.thinks(thinking),
                 teacher.STORED: teacher.named(body, "cachedContent", "cached_content"),
@@ -50,7 +50,7 @@ class Gemini(Dialect):
             },
             model=model,
             streams=streams,
-            details={"sse": query.get("alt") == "sse"},
+            details={"sse": _alt(query) == "sse"},
         )
 
     def content_type(self, asked: Asked) -> str:
@@ -74,6 +74,11 @@ def _allowed(body: Mapping[str, Any]) -> Sequence[Any]:
         or {}
     )
     return teacher.named(calling, "allowedFunctionNames", "allowed_function_names") or ()
+
+
+def _alt(query: Mapping[str, str]) -> str:
+    """The form of the answer, by either of the names that Google's APIs give it."""
+    return query.get("alt") or query.get("$alt") or "json"
 
 
 def _answer(answer: Said, asked: Asked) -> dict[str, Any]:

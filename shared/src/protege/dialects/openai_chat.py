@@ -13,7 +13,7 @@ import orjson
 from ..call import Reply
 from . import teacher
 from .base import Asked, Dialect, read
-from .paths import deployment_in
+from .paths import deployment_in, place_of
 from .reading import tools_of
 from .writing import DONE, Said, event, new_id, now, said
 
@@ -56,7 +56,7 @@ class OpenAIChat(Dialect):
             },
             model=model,
             streams=body.get("stream"),
-            details={"azure": deployment is not None, "usage": bool(options.get("include_usage"))},
+            details={"azure": place_of(path).front == "azure", "usage": bool(options.get("include_usage"))},
         )
 
     def whole(self, reply: Reply, asked: Asked) -> bytes:

@@ -115,8 +115,8 @@ class Proxy:
         """Answer a call; who did. own: headers of the gateway's own answers."""
         if (routed := await self._routed(exchange)) is None:
             return await self._pass(forwarded, Tee(exchange), send)
-        kind = exchange.dialect.content_type(exchange.asked).encode()
-        await _send_parts(send, [(b"content-type", kind), *own], routed)
+        headers, parts = routed
+        await _send_parts(send, [*headers, *own], parts)
         return "specialist"
 
     def _url(self, incoming: Incoming, address: Address, admitted: Admitted) -> str:
@@ -173,16 +173,20 @@ class Proxy:
         place = place_of(incoming.headers, document, address.agent, asked.record)
         return without_images(asked) if begins_so(place.node, nodes) else asked
 
-    async def _routed(self, exchange: Exchange) -> list[bytes] | None:
-        """A specialist's answer in the dialect that was asked for; None if the upstream must answer."""
+    async def _routed(self, exchange: Exchange) -> tuple[Headers, list[bytes]] | None:
+        """A specialist's answer in the dialect that was asked for: its headers and the parts of its body. None if the
+        upstream must answer."""
         watch, asked = exchange.watch, exchange.asked
         if asked.teacher_only is not None:
             if watch.call is not None:
                 watch.call.attempted((), asked.teacher_only)
             return None
 
-        def shape(outcome: Outcome) -> list[bytes]:
-            return exchange.dialect.parts(specialists_reply(outcome, asked), asked)
+        def shape(outcome: Outcome) -> tuple[Headers, list[bytes]]:
+            assert watch.call is not None
+            told = exchange.dialect.headers(asked, watch.call.record["id"], outcome.specialist_id)
+            parts = exchange.dialect.parts(specialists_reply(outcome, asked), asked)
+            return [(name.encode(), value.encode()) for name, value in told.items()], parts
 
         return await watch.arouted(lambda: self._router or router_of(self._settings.home), shape)
 
