@@ -13,7 +13,7 @@ import typer
 
 import protege
 
-from .. import chat, collect, loop, measure, report, serve, service, store, tune, watch
+from .. import chat, collect, loop, measure, report, select, serve, service, store, tune, watch
 from ..errors import BadInput
 from ..workspace import Workspace
 from . import output
@@ -87,6 +87,10 @@ def improve(
     variant: Annotated[
         Variant, typer.Option(help="How LoRA is scaled: lora, rslora, or dora (served merged only).")
     ] = "lora",
+    mentor: Annotated[
+        str | None,
+        typer.Option(help="Learn the token probabilities of this larger model too, named as for --base."),
+    ] = None,
     budget: Annotated[
         str | None,
         typer.Option(
@@ -139,7 +143,9 @@ def improve(
             raise BadInput(f"{name} is {value}.", "Give a probability between 0 and 1, such as 0.05.")
     options: dict[str, Any] = {} if kind == AUTO else {"method": kind}
     options |= {"form": "slots" if prompt == "better" else prompt, "embedder": embedder, "variant": variant}
-    given = {"steps": steps, "minutes": minutes}
+    workspace = Workspace(home)
+    path = None if mentor is None else select.base_named(mentor, workspace.home).path
+    given = {"steps": steps, "minutes": minutes, "mentor": path}
     options |= {name: value for name, value in given.items() if value is not None}
     settings = loop.Settings(
         epsilon=epsilon,
@@ -157,7 +163,6 @@ def improve(
         cascade=cascade,
         tune=tune.TuneSettings(**options),
     )
-    workspace = Workspace(home)
     if every is None:
         improved = protege.improve(workspace, task_names or (), settings, progress(as_json))
         return _print_improved(workspace, improved, as_json)

@@ -13,10 +13,13 @@ from ..chat.prompt import messages_for, render
 from ..errors import CannotRender
 from ..specialist import Base, PromptForm
 from ..task import Example, Task
+from .distilling import Mentor
 from .model import Encoder
 
 IGNORED = -100
 """The label of positions that the loss leaves out."""
+
+_COLUMNS = (("input_ids", "labels"), ("mentor_ids", "mentor_labels"))
 
 TokenRow: TypeAlias = Mapping[str, list[int]]
 """An example: `input_ids` and `labels`, of one length."""
@@ -54,16 +57,23 @@ class TrainingData:
 
 
 def encode(
-    examples: Sequence[Example], task: Task, base: Base, form: PromptForm, encoder: Encoder, max_tokens: int
+    examples: Sequence[Example],
+    task: Task,
+    base: Base,
+    form: PromptForm,
+    encoder: Encoder,
+    max_tokens: int,
+    mentor: Mentor | None = None,
 ) -> Examples:
-    """Tokenise examples, except those that cannot be shown or are too long."""
+    """Tokenise examples, except those that cannot be shown or are too long, to the mentor too."""
     kept: list[TokenRow] = []
     left_out: dict[str, int] = {}
     longest = 0
     for example in examples:
         try:
-            shown = messages_for(task, example.request, form)
-            prompt = encoder.prompt(render(base, shown))
+            prompts = [encoder.prompt(render(base, messages_for(task, example.request, form)))]
+            if mentor is not None:
+                prompts.append(mentor.prompt(task, example))
         except CannotRender:
             left_out["cannot be shown"] = left_out.get("cannot be shown", 0) + 1
             continue
@@ -71,11 +81,14 @@ def encode(
             left_out["control token in the answer"] = left_out.get("control token in the answer", 0) + 1
             continue
         answer = encoder.answer(taught_text(task, example.answer))
-        if len(prompt) + len(answer) > max_tokens:
+        if max(map(len, prompts)) + len(answer) > max_tokens:
             left_out["too long"] = left_out.get("too long", 0) + 1
             continue
         longest = max(longest, len(answer))
-        kept.append({"input_ids": prompt + answer, "labels": [IGNORED] * len(prompt) + answer})
+        row: dict[str, list[int]] = {}
+        for (ids, labels), prompt in zip(_COLUMNS, prompts, strict=False):
+            row |= {ids: prompt + answer, labels: [IGNORED] * len(prompt) + answer}
+        kept.append(row)
     return Examples(kept, left_out, longest)
 
 
@@ -86,7 +99,11 @@ met (SmolLM2-135M: 0.2 to 0.5 s a length), and forgets them when there are too m
 
 def padded_length(rows: Sequence[TokenRow]) -> int:
     """How long a batch of these rows is."""
-    return -(-max(len(row["input_ids"]) for row in rows) // LENGTH_STEP) * LENGTH_STEP
+    return _padded(max(len(row["input_ids"]) for row in rows))
+
+
+def _padded(length: int) -> int:
+    return -(-length // LENGTH_STEP) * LENGTH_STEP
 
 
 class Padded:
@@ -100,9 +117,8 @@ class Padded:
         self.pad_id = pad_id
 
     def __call__(self, rows: Sequence[TokenRow]) -> dict[str, torch.Tensor]:
-        length = padded_length(rows)
-
         def column(name: str, filler: int) -> torch.Tensor:
+            length = _padded(max(len(row[name]) for row in rows))
             return torch.tensor([[*row[name], *[filler] * (length - len(row[name]))] for row in rows])
 
-        return {"input_ids": column("input_ids", self.pad_id), "labels": column("labels", IGNORED)}
+        return {name: column(name, self.pad_id if name.endswith("ids") else IGNORED) for name in rows[0]}

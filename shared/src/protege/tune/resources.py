@@ -27,6 +27,10 @@ class Needs(NamedTuple):
     activations_bytes: int = 0
     """Of the memory, what is kept of the way forward for the way back."""
 
+    def beside(self, held_bytes: int) -> Needs:
+        """The same while so much memory is held besides."""
+        return self._replace(memory_bytes=self.memory_bytes + held_bytes)
+
 
 CHECKPOINTED = 0.25
 """The share of activations that is left where each layer's are computed again on the way back (gradient checkpointing;

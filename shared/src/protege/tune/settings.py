@@ -57,6 +57,9 @@ class TuneSettings:
     fields: str = ""
     """The fields of JSON answers that count, if the task's grader compares some only (`pointer`): paths with commas
     between, or "*" for all but those that are only read (`chat.acts.READ`); empty for all."""
+    mentor: str = ""
+    """A larger model on this machine, as a path, whose token probabilities are learnt besides the recorded answers
+    (`tune.distilling`); "" for none. Of the methods that train a base, and the base's own vocabulary."""
     seed: int = 17
     """Of initial weights, order and dropout."""
 

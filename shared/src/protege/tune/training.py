@@ -31,6 +31,7 @@ from transformers import (
 
 from ..errors import BaseModelError, ProtegeError
 from .budget import Budget
+from .distilling import SHARE, drawn_to
 from .examples import IGNORED, Padded, TokenRow, TrainingData, padded_length
 from .settings import TuneSettings
 from .threads import Threads
@@ -70,11 +71,12 @@ def train(
     learning_rate: float,
     checkpoints: Path,
     bar: Bar,
+    mentor: PreTrainedModel | None = None,
 ) -> TrainingRun:
     """Train `model` in place; it ends with the weights of the best evaluation.
 
-    learning_rate: the peak. Continues from the last whole checkpoint in `checkpoints`. Raises ProtegeError if the
-    loss is not finite.
+    learning_rate: the peak. mentor: whose token probabilities are learnt too; the rows then hold its columns. Continues
+    from the last whole checkpoint in `checkpoints`. Raises ProtegeError if the loss is not finite.
     """
     examples, validation = data.train, data.validation
     judged = bool(validation.rows)
@@ -124,6 +126,7 @@ def train(
         data_collator=Padded(data.pad_id),
         callbacks=callbacks,
     )
+    trainer.mentor = mentor
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
     check_logits(model, min(examples.rows, key=lambda row: len(row["input_ids"])))
@@ -163,6 +166,8 @@ class AnswerTrainer(Trainer):
     position): leaving out the prompt's halves a step.
     """
 
+    mentor: Any = None
+
     @property
     def budget(self) -> Budget:
         """Another object after a checkpoint was read."""
@@ -179,8 +184,18 @@ class AnswerTrainer(Trainer):
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         with self.accelerator.autocast():  # it stands around the model's own forward, which is not called here
-            loss = answer_loss(model, inputs["input_ids"], inputs["labels"])
+            loss = self._loss(model, inputs)
         return (loss, {}) if return_outputs else loss
+
+    def _loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
+        if self.mentor is None or "mentor_ids" not in inputs:  # validation rows have none: losses stay comparable
+            return answer_loss(model, inputs["input_ids"], inputs["labels"])
+        answered = inputs["labels"][:, 1:] != IGNORED
+        logits = _logits(model, inputs["input_ids"], answered)
+        with torch.no_grad():
+            theirs = _logits(self.mentor, inputs["mentor_ids"], inputs["mentor_labels"][:, 1:] != IGNORED)
+        recorded = cross_entropy(logits.float(), inputs["labels"][:, 1:][answered])
+        return (1 - SHARE) * recorded + SHARE * drawn_to(logits, theirs)
 
 
 def answer_loss(model: Any, input_ids: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

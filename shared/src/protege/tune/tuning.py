@@ -19,6 +19,7 @@ from ..common.files import write_private
 from ..common.progress import Progress, Silent
 from ..curate import Curated
 from ..errors import MissingDependency, ResourceError
+from ..select.base import load_base
 from ..specialist import Base, Specialist
 from ..task import Task
 from .registry import tuners
@@ -113,6 +114,7 @@ def inputs_hash(curated: Curated, task: Task, base: Base, settings: TuneSettings
         base.chat_template,
         asdict(settings),
         *([base.gguf_sha256] if base.gguf else []),
+        *([load_base(Path(settings.mentor)).sha256] if settings.mentor else []),
     ]
     return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
 

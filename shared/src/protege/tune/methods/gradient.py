@@ -14,6 +14,7 @@ from transformers import PreTrainedModel, set_seed
 from ...common.progress import Progress
 from ...errors import NotEnoughCalls
 from ...specialist import Base, Specialist
+from ..distilling import Mentor
 from ..examples import TrainingData, encode
 from ..inprocess import Generator
 from ..model import Encoder, check_base, compute_dtype, quiet, reading
@@ -74,9 +75,13 @@ class GradientTuner(Tuner):
 
     def _trained(self, lesson: Lesson, progress: Progress) -> tuple[Any, TrainingData, dict[str, Any]]:
         """The trained model, what it learnt from, and the figures."""
-        settings, data = lesson.settings, encoded(lesson)
+        settings, mentor = lesson.settings, mentor_of(lesson)
+        data = encoded(lesson, mentor)
         lesson.begin()
-        thrifty = check_resources(lesson.base, lesson.folder, lambda weights: self.needs(weights, settings))
+        beside = 0 if mentor is None else mentor.bytes
+        thrifty = check_resources(
+            lesson.base, lesson.folder, lambda weights: self.needs(weights, settings).beside(beside)
+        )
         answer_tokens = settings.batch * data.train.answer_tokens / len(data.train.rows)
         rate = self.learning_rate(answer_tokens) if settings.learning_rate is None else settings.learning_rate
         set_seed(settings.seed)
@@ -84,7 +89,7 @@ class GradientTuner(Tuner):
         if thrifty:
             model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
         with progress.step(f"{_title(lesson)}: tuning", settings.steps) as bar:
-            run = train(model, data, settings, rate, lesson.checkpoints, bar)
+            run = train(model, data, settings, rate, lesson.checkpoints, bar, mentor and mentor.model())
         figures = {**figures_of(run, data), "learning_rate": rate, "gradient_checkpointing": thrifty}
         return model, data, figures
 
@@ -101,13 +106,22 @@ def _title(lesson: Lesson) -> str:
     return lesson.about["general.name"]
 
 
-def encoded(lesson: Lesson) -> TrainingData:
+def mentor_of(lesson: Lesson) -> Mentor | None:
+    """Whose token probabilities are to be learnt too. Raises BaseModelError."""
+    if not lesson.settings.mentor:
+        return None
+    with reading(lesson.base):
+        student = Encoder(lesson.base)
+    return Mentor.at(lesson.settings.mentor, student)
+
+
+def encoded(lesson: Lesson, mentor: Mentor | None = None) -> TrainingData:
     """The lesson's rows as token ids. Raises NotEnoughCalls, BaseModelError."""
     base, settings, curated = lesson.base, lesson.settings, lesson.curated
     with reading(base):
         encoder = Encoder(base)
     longest = min(settings.max_tokens, base.context)
-    train = encode(curated.examples("train"), lesson.task, base, settings.form, encoder, longest)
+    train = encode(curated.examples("train"), lesson.task, base, settings.form, encoder, longest, mentor)
     if (missing := MIN_ROWS - len(train.rows)) > 0:
         raise NotEnoughCalls(
             f"Only {len(train.rows)} training examples can be used; {MIN_ROWS} are needed.",
