@@ -144,6 +144,20 @@ def test_a_key_of_ours_that_is_shown_twice_goes_no_further(
     assert all(headers["authorization"] == "Bearer upstream-secret" for _, _, headers, _ in at.upstream.asked)
 
 
+def test_a_key_of_ours_goes_no_further_however_it_is_written(
+    stand: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("UPSTREAM_KEY", "upstream-secret")
+    key = new_key(tmp_path / "home", "ann")
+    at = stand(credentials=(("openai", "UPSTREAM_KEY"),))
+    for written in (f"bearer {key}", f"BEARER  {key}", key):
+        assert asked(at, authorization=written) == 200
+    twice = [("authorization", f"Bearer {key}"), ("authorization", "Bearer sk-other"), ("api-key", key)]
+    assert CLIENT.post(f"{at.url}/v1/chat/completions", json=CHAT, headers=twice).status_code == 200
+    for _, _, headers, _ in at.upstream.asked:
+        assert headers["authorization"] == "Bearer upstream-secret" and key not in json.dumps(headers)
+
+
 def test_a_credential_goes_to_its_upstream_alone(stand: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("UPSTREAM_KEY", "upstream-secret")
     key = new_key(tmp_path / "home", "ann")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -23,7 +24,8 @@ _CREDENTIAL: Mapping[str, tuple[bytes, bytes]] = {
     "ollama": (b"authorization", b"Bearer "),
 }
 """The header in which each API is given a key, and what stands before it there."""
-_CREDENTIAL_HEADERS = ("authorization", "x-api-key", "api-key", "x-goog-api-key")
+_CREDENTIAL_HEADERS = (b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key")
+_BEARER = re.compile(r"\s*bearer\s+", re.IGNORECASE)
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _ORIGIN, _OWN_KEY = "origin", "x-protege-key"
 PICKED = "x-protege-upstream"
@@ -58,10 +60,10 @@ class Guard:
         if incoming.method == "OPTIONS" and _ORIGIN in incoming.headers:  # a browser asks first, without any key
             return Admitted(None, {}, incoming.query_string)
         shown = incoming.headers.get(_OWN_KEY) or address.key
-        ours = [name for name in _CREDENTIAL_HEADERS if _bare(incoming.headers.get(name, "")).startswith(MARK)]
+        ours = [bare for name, value in incoming.raw_headers if (bare := _ours(name, value)) is not None]
         in_query = [part for part in incoming.query_string.split("&") if part.startswith(f"key={MARK}")]
         if shown is None and ours:
-            shown = _bare(incoming.headers[ours[0]])
+            shown = ours[0]
         elif shown is None and in_query:
             shown = in_query[0].removeprefix("key=")
         try:
@@ -98,11 +100,15 @@ class Guard:
         if not secret:
             raise Refusal(401, "this gateway has no key for that API: start it with --credentials FRONT=VARIABLE")
         name, before = _CREDENTIAL[front]
-        return {**{each.encode(): b"" for each in _CREDENTIAL_HEADERS}, name: before + secret.encode()}
+        return {**dict.fromkeys(_CREDENTIAL_HEADERS, b""), name: before + secret.encode()}
 
 
-def _bare(header: str) -> str:
-    return header.removeprefix("Bearer ")
+def _ours(name: bytes, value: bytes) -> str | None:
+    """The key of ours in a header that holds a key; None if it is another's."""
+    if name.lower() not in _CREDENTIAL_HEADERS:
+        return None
+    bare = _BEARER.sub("", value.decode("latin-1")).strip()
+    return bare if bare.startswith(MARK) else None
 
 
 def _host_in(header: str) -> str:
