@@ -8,7 +8,7 @@ scripted teacher says what was recorded, or what a change makes of it. Rows are 
 this benchmark alone picks them. Each change has a home, in which all tasks' calls arrive by turns. After every ROUND
 calls of each task the service looks and improves what is due; every WHOLE rounds it improves all, as `protege improve
 --every` does. Until the change what is certified answers at once, since there are few rows; from then on as --rollout
-says. After half of a task's calls
+says. After three fifths of a task's rows (mixed: half)
 
     reworded   the prompt is another: the rows with `template_version` 2, from the first again when they end; where a
                task has none, its instruction gets another beginning and end
@@ -17,8 +17,9 @@ says. After half of a task's calls
     noisy      another teacher (by its name too) answers one call in ten by chance
     mixed      what came in two of ten calls comes in eight: answers are parted in two halves
 
-"Wrong" is an answer of a specialist's that is not what the teacher of that time says. "Again" is the first answer of a
-specialist that was made after the change.
+and when the rows end, those from before the change are asked once more (not where it is mixed). "Wrong" is an answer
+of a specialist's that is not what the teacher of that time says. "Again" is the first answer of a specialist that was
+made after the change.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ TASKS = (
 NOTICED = ("prompt changed", "teacher changed", "drift", "suspicion")
 BEFORE, AFTER = "large-1", "large-2"
 NOISE = 0.1
-SHARE_BEFORE = 0.5
+SHARE_BEFORE = 0.6
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,7 @@ def story_of(task: str, rows: Sequence[Mapping[str, Any]], change: str, calls: i
         before, after = parted(asked)
     else:
         middle = round(SHARE_BEFORE * len(asked))
-        before, after = asked[:middle], asked[middle:]
+        before, after = asked[:middle], asked[middle:] + asked[:middle]
     first = [Asked(messages, right) for messages, right in before]
     return Story(task, [*first, *changed(change, after, again)], len(first))
 
@@ -220,7 +221,6 @@ class Agent:
     def __init__(self, home: Path) -> None:
         self.router, self.recorder = Router(home), Recorder(home)
         self.runs = 0
-        self.router.wait_until_ready(60)
 
     def ask(self, task: str, asked: Asked) -> tuple[str, str | None]:
         """What was answered, and the specialist's id (None: the teacher answered)."""
@@ -259,8 +259,9 @@ def live(home: Path, stories: Sequence[Story], settings: Settings, audit: float,
         improved = flywheel.improve(workspace, due, how, Silent()) if due or whole else []
         loop.show(workspace)
         tell(workspace, stories, known, improved)
-        time.sleep(wait_s)  # running agents follow within a second
-        agent.router.wait_until_ready(60)
+        if workspace.routes():
+            time.sleep(wait_s)  # running agents follow within a second
+            agent.router.wait_until_ready(60)
     agent.close()
     workspace.close()
 
