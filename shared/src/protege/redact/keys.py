@@ -67,7 +67,8 @@ THINGS = _set(
 """Words for what is nobody: a name under such a key, or in such an object, is no person's."""
 OF_THING = _set(
     """
-    price sku stars rating amenities airline iata icao capacity stock quantity currency version url dosage
+    price sku stars rating amenities airline iata icao capacity stock quantity currency version url dosage genre genres
+    runtime imdb director
     cuisine temperature product_id item_id flight_number founded industry duration mpn gtin isbn publisher
     checkin checkout
     """
@@ -78,29 +79,35 @@ _KEYS = {
         first name, given name, last name, family name, middle name, maiden name, surname, firstname,
         lastname, forename, nick name, nickname, fullname, full name, legal name, preferred name, vorname,
         nachname, familienname, prenom, prénom, nom famille, nombre, apellido, apellidos, imie, imię,
-        nazwisko, 姓名, 姓, 名, 氏名, 名前, cardholder, name on card, cardholder name, card holder
+        nazwisko, 姓名, 姓, 名, 氏名, 名前, voornaam, achternaam, tussenvoegsel, förnamn, efternamn, fornavn,
+        etternavn, efternavn, cognome, sobrenome, имя, фамилия, отчество, фио, 이름, 성명, 성함, 名字,
+        cardholder, name on card, cardholder name, card holder
     """,
     "EMAIL_ADDRESS": """
-        email, e mail, mail, email address, correo, courriel
+        email, e mail, mail, email address, correo, courriel, почта, 이메일, 邮箱, メール, メールアドレス
     """,
     "PHONE_NUMBER": """
         phone, telephone, tel, mobile, cell, fax, phone number, telephone number, mobile number, cell phone,
-        telefon, telefono, teléfono, handy, whatsapp, telefonnummer, téléphone, 電話, 电话, contact number, msisdn
+        telefon, telefono, teléfono, handy, whatsapp, telefonnummer, téléphone, 電話, 电话, contact number, msisdn,
+        telefoonnummer, telefoon, telefone, celular, телефон, 전화번호, 휴대폰, 手机, 手机号, 電話番号, portable
     """,
     "ADDRESS": """
         address, street, street address, address line, line, line one, line two, street name, street line,
-        adresse, anschrift, dirección, direccion, adres, ulica, strasse, straße, rue, calle, 住所, 地址, zip, zip
-        code, zipcode, postal code, postcode, post code, plz, postal, apartment, house number, mailing
+        adresse, anschrift, dirección, direccion, adres, ulica, strasse, straße, rue, calle, 住所, 地址, straat,
+        indirizzo, endereço, endereco, адрес, 주소, code postal, codigo postal, código postal, zip, zip code,
+        zipcode, postal code, postcode, post code, plz, postal, apartment, house number, mailing
         address, home address, shipping address, billing address
     """,
     "LOCATION": """
-        city, town, state, province, county, country, ort, stadt, ville, ciudad, miasto, 市, state code
+        city, town, state, province, county, country, ort, stadt, ville, ciudad, miasto, 市, state code, woonplaats,
+        cidade, città, город
     """,
     "NATIONAL_ID": """
         passport, passport number, passport no, ssn, social security number, national id, national id number,
         driver license, drivers license, driver license number, drivers license number, license number, tax
         id, tax number, pesel, dni, nie, personal number, personal id, id number, id card number, nino,
-        steuernummer, ausweisnummer, 身份证, マイナンバー
+        steuernummer, ausweisnummer, 身份证, マイナンバー, bsn, personnummer,
+        codice fiscale, cpf, снилс, паспорт, 주민등록번호, 身份证号
     """,
     "BANK_ACCOUNT": """
         account number, bank account, routing number, sort code, kontonummer
@@ -124,13 +131,13 @@ IMPERSONAL = _set(
     due duration end ended ends enabled environment error eta etag event expires expiry fare features filename
     flight format frequency gate genre hash height hours icao iata id ids image images index industry isbn kind
     language languages latitude lat layover length level limit link links lng lon locale longitude material
-    medium method mime mode model modified offset operator order os page percent percentage permission
+    medium method mime mode model modified month months offset operator order os page percent percentage permission
     permissions platform pnr points position precision price prices priority product progress quantity query
     rank rate rating ratings ref reference release remaining resolution result revision role roles route runtime
     score seat seats sequence sha size sku slug sort source speed stage start started starts status step stock
     stops subtotal success supplier tag tags tax temperature terminal thumbnail ticket tier time times timestamp
     timezone token total tracking type types uid unit units updated uri url urls uuid value variant version via
-    visibility volume warranty weight width workflow zone
+    visibility volume warranty weekday weekdays weight width workflow zone
     """
 )
 """Last words of keys whose values are nobody's, whatever they look like."""
@@ -154,7 +161,25 @@ def said_by(leaf: Leaf, own: Mapping[str, str]) -> str | None:
 
     own: a company's own keys, which come first.
     """
-    words = words_of(leaf.key)
+    for key in _keys_of(leaf):
+        if (type_ := _said(key, leaf, own)) is not None:
+            return type_
+    return None
+
+
+def _keys_of(leaf: Leaf) -> tuple[str, ...]:
+    """What may say whose a value is: its key, or, where that is `value` and the like, what stands beside or around
+    it."""
+    if leaf.key not in _GENERIC:
+        return (leaf.key,)
+    return (*leaf.inside.named, *leaf.inside.path[-1:], leaf.key)
+
+
+_GENERIC = frozenset(("value", "val", "answer", "text", "raw", "content", "stringValue", "string_value"))
+
+
+def _said(key: str, leaf: Leaf, own: Mapping[str, str]) -> str | None:
+    words = words_of(key)
     for name, type_ in own.items():
         if words == words_of(name):
             return type_
@@ -166,11 +191,13 @@ def said_by(leaf: Leaf, own: Mapping[str, str]) -> str | None:
         return _of_place(type_, value, words, leaf.inside)
     if type_ is not None:
         return type_ if _fits(type_, value) else None
-    last = _last(leaf.key)
+    last = words[-1]
     if last in ("name", "names", "nom", "nombre", "nazwa"):
         return _of_name(value, words, leaf.inside)
     if last in ROLES or (len(words) > 1 and last == "by"):
         return "PERSON" if _is_full_name(value) else None
+    if last == "title" and not _all_words(leaf.inside).isdisjoint(OF_THING):
+        return NOBODYS
     return NOBODYS if last in IMPERSONAL or (last in THINGS and last not in SENTENCES) else None
 
 
@@ -184,9 +211,8 @@ def words_of(key: str) -> tuple[str, ...]:
 def _fits(type_: str, value: str) -> bool:
     digits = sum(c.isdigit() for c in value)
     if type_ == "PERSON":
-        return (
-            value.casefold() not in _STATUSES and any(c.isalpha() for c in value) and len(value) <= 80 and digits <= 4
-        )
+        spelled = any(c.isalpha() for c in value) and "/" not in value
+        return value.casefold() not in _STATUSES and spelled and len(value) <= 80 and digits <= 4
     if type_ == "PHONE_NUMBER":
         return digits >= 6 and 3 * digits >= len(value)
     if type_ in ("NATIONAL_ID", "BANK_ACCOUNT"):

@@ -35,6 +35,12 @@ class Object:
     """The keys around it, outermost first: the last `PATH`."""
     keys: set[str] = field(default_factory=set[str])
     """Its keys."""
+    named: list[str] = field(default_factory=list[str])
+    """What it says of itself under a key such as `name` or `field`: it may be the key of its `value`."""
+
+
+NAMING = frozenset(("key", "name", "field", "fieldName", "field_name", "label", "question", "attribute", "property"))
+"""Keys that name what stands beside them: `{"key": "first_name", "value": "Anna"}`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +91,8 @@ def _of_document(view: View, start: int, end: int, key: str, inside: Object, esc
         if literal is not None:
             string = unescaped(view.part(match.start() + 1, match.end(1) - 1))
             if colon is None:
+                if key in NAMING:
+                    inside.named.append(string.text)
                 yield from _leaves(string, "value", key, inside, escaped + 1)
             else:
                 key = string.text

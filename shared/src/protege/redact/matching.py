@@ -6,9 +6,11 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from .scripts import UNSPACED
+
 _RUN = re.compile(r"[^\W\d_]+|\d+")
-_UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
-"""Thai, Lao, Burmese, Khmer, Kana, Han, Hangul: words are written without spaces between them."""
+_LETTERS = UNSPACED.pattern
+_MIXED = re.compile(rf"{_LETTERS}+|(?:(?!{_LETTERS})[^\W\d_])+|\d+")
 
 
 class Match(NamedTuple):
@@ -36,12 +38,12 @@ class Finder:
 
     def add(self, text: str, *, word: bool) -> None:
         """Look for a text from now on; word: whether it may be a part of a name such as a_name2."""
-        run = _RUN.search(text)
+        run = next(_runs(text), None)
         if run is None or (self._words.get(text, False) >= word and text in self._words):
             return
         self._words[text] = word
         self._shapes.setdefault(run[0], set()).add((run.start(), len(text) - run.start()))
-        if _UNSPACED.search(text):
+        if UNSPACED.search(text):
             self._unspaced.add(text)
             self._anywhere = None
 
@@ -58,7 +60,7 @@ class Finder:
 
     def _standing(self, text: str) -> Iterator[Match]:
         end = 0
-        for run in _RUN.finditer(text):
+        for run in _runs(text):
             if run.start() < end:
                 continue
             best: Match | None = None
@@ -83,7 +85,7 @@ class Finder:
 
     def _within(self, text: str) -> Iterator[Match]:
         """Texts in scripts without blanks between words."""
-        if not self._unspaced or _UNSPACED.search(text) is None:
+        if not self._unspaced or UNSPACED.search(text) is None:
             return
         if self._anywhere is None:
             longest_first = sorted(self._unspaced, key=lambda form: (-len(form), form))
@@ -92,8 +94,11 @@ class Finder:
             yield Match(*match.span(), match[0])
 
 
+def _runs(text: str) -> Iterator[re.Match[str]]:
+    """The runs of letters or digits; letters of scripts without blanks are runs of their own."""
+    return (_RUN if text.isascii() or not UNSPACED.search(text) else _MIXED).finditer(text)
+
+
 def _stands(text: str, start: int, end: int, *, word: bool) -> bool:
-    before, behind = text[start - 1 : start], text[end : end + 1]
-    if word:
-        return not before.isalpha() and not behind.isalpha()
-    return not (before.isalnum() or before == "_" or behind.isalnum() or behind == "_")
+    beside = [c for c in (text[start - 1 : start], text[end : end + 1]) if c and not UNSPACED.match(c)]
+    return not any(c.isalpha() or (not word and (c.isalnum() or c == "_")) for c in beside)

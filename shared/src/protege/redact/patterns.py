@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import phonenumbers
 from stdnum import iban, luhn
 from stdnum.br import cpf
+from stdnum.cn import ric
 from stdnum.es import dni, nie
 from stdnum.exceptions import InvalidComponent, ValidationError
 from stdnum.fr import nir
@@ -22,6 +23,7 @@ from stdnum.it import codicefiscale
 from stdnum.pl import nip, pesel
 from stdnum.us import ssn
 
+from .scripts import UNSPACED
 from .span import Span
 
 MONTH = (
@@ -54,7 +56,10 @@ class Pattern:
 
 def spans(text: str, types: frozenset[str]) -> Iterator[Span]:
     """The verified matches of the patterns of these types; they may overlap."""
-    for pattern in PATTERNS:
+    unspaced = text if text.isascii() else UNSPACED.sub(" ", text)  # no blank parts a number from words of theirs
+    patterns = PATTERNS if unspaced == text else (*PATTERNS, _CHINESE_MOBILE)
+    text = unspaced
+    for pattern in patterns:
         if pattern.type in types:
             for match in pattern.regex.finditer(text):
                 if pattern.valid(match[pattern.group]):
@@ -95,8 +100,8 @@ def _ssn(text: str) -> bool:
 
 
 def _national(text: str) -> bool:
-    """A number with the check digits of Spain, Italy, France, Brazil or India, or with Britain's form."""
-    return any(kind.is_valid(text) for kind in (dni, nie, codicefiscale, nir, cpf, aadhaar)) or bool(
+    """A number with the check digits of Spain, Italy, France, Brazil, India or China, or with Britain's form."""
+    return any(kind.is_valid(text) for kind in (dni, nie, codicefiscale, nir, cpf, aadhaar, ric)) or bool(
         _NINO.fullmatch(text)
     )
 
@@ -134,6 +139,8 @@ vscode work workspace www
 _CARD_GROUPS = re.compile(r"\d{12,19}|\d{4}([ -])\d{4}\1\d{4}\1\d{1,4}(?:\1\d{3})?|\d{4}([ -])\d{6}\2\d{4,5}")
 _PLUS = re.compile(r"(?<![\w+])\+[1-9](?:[ ().-]{0,2}\d){6,14}(?!\d)")
 _NINO = re.compile(r"(?!BG|GB|NK|KN|TN|NT|ZZ)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z] ?\d\d ?\d\d ?\d\d ?[A-D]")
+_CHINESE_MOBILE = Pattern("PHONE_NUMBER", re.compile(r"(?<![\w+.-])1[3-9]\d{9}(?![\w-]|\.\d)"))
+"""Looked for in texts of these scripts alone: elsewhere eleven digits may be anything."""
 
 PATTERNS = (
     Pattern(
@@ -154,6 +161,7 @@ PATTERNS = (
         "NATIONAL_ID",
         re.compile(
             r"(?<![\w-])(?:[XYZ]\d{7}[A-Z]|\d{8}[A-Z]|[A-Z]{6}\d\d[A-Z]\d\d[A-Z]\d{3}[A-Z]|[12]\d{12}(?: ?\d\d)"
+            r"|[12] \d\d \d\d \d[\dAB] \d{3} \d{3} \d\d|[1-8]\d{16}[\dX]"
             r"|\d{3}\.\d{3}\.\d{3}-\d\d|[2-9]\d{3} \d{4} \d{4}|[A-Z]{2} ?\d\d ?\d\d ?\d\d ?[A-D])(?![\w-])"
         ),
         _national,

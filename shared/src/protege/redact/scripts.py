@@ -14,6 +14,8 @@ UNREAD = {
     "Thai": r"\u0e00-\u0e7f",
     "Indian": r"\u0900-\u0dff",
 }
+UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+"""Thai, Lao, Burmese, Khmer, Kana, Han, Hangul: words, and numbers beside them, are written without blanks between."""
 MOST = 12
 """So many letters are a name or a word within a text in Latin letters; more are a sentence."""
 _LETTERS = {name: re.compile(f"[{letters}]") for name, letters in UNREAD.items()}

@@ -34,6 +34,10 @@ _USER_NAME = re.compile(r"(?=[\d._-]*[^\W\d_])(?=[^\d._-]*[\d._-])[\w.-]+")
 _LATIN = re.compile(r"[\u0000-\u024f\u1e00-\u1eff'’]+")
 _IBAN = re.compile(r"[A-Za-z]{2}[0-9]{2}[A-Za-z0-9 .:/-]+")
 _POWER = re.compile(r"-?\d+(?:\.\d+)?[eE][+-]?\d{1,6}")
+_POST_CODE = re.compile(
+    r"\b(?:[A-Z]{1,2}[0-9][A-Z0-9]? ?[0-9][A-Z]{2}|[A-Z][0-9][A-Z] ?[0-9][A-Z][0-9]|[0-9]{4} ?[A-Z]{2})\b"
+)
+"""Britain's, Canada's and the Netherlands'."""
 _FEWEST_LETTERS, _FEWEST_DIGITS = 3, 3
 """Shorter words and numbers stay: initials, abbreviated states and house numbers identify nobody alone, and mean too
 much else. Only a person's name of two letters is replaced too, exactly as written."""
@@ -107,6 +111,8 @@ class Surrogates:
     # Words
 
     def _add_numbers(self, text: str) -> None:
+        for code in _POST_CODE.findall(text):  # of few letters and digits each, but of a street's houses together
+            self.exact[code] = self._shaped(code)
         for run in re.findall(r"\d+", text):
             if len(run) >= _FEWEST_DIGITS:
                 self.exact[run] = self._shaped(run)
