@@ -1,6 +1,7 @@
-"""Heads on recorded calls: agreement on rows they never saw, coverage in hindsight and certified, milliseconds, bytes.
+"""Heads and taggers on recorded calls: agreement on rows they never saw, coverage in hindsight and certified, times.
 
-    python tests/bench/heads.py FILE.jsonl[.gz]… [--embedder none] [--train 450] [--splits 5] [--task T]… [--json]
+    python tests/bench/heads.py FILE.jsonl[.gz]… [--kind head] [--embedder none] [--train 450] [--splits 5] [--task T]…
+                                                 [--json]
     python tests/bench/heads.py FILE.jsonl[.gz]… --planted .05 [--embedder none] [--train 450] [--task T]… [--json]
 
 Rows are grouped by their field `task`, by which nothing that is measured picks anything. A head is shown all messages
@@ -39,8 +40,12 @@ from protege.embedding import NONE, embedder_named
 from protege.errors import CannotRender, NotClosed
 from protege.evaluate import Judged, rescored
 from protege.evaluate.fitting import fit
-from protege.heads import FILE, NGRAMS, Head, read, shown_of, write
+from protege.heads import FILE, NGRAMS, read, shown_of, write
+from protege.heads.reading import Chooser
+from protege.heads.tagger_file import to_bytes
 from protege.serve.engine import Completion
+from protege.tune import TuneSettings
+from protege.tune.methods import tagger as tagging
 from protege.tune.methods.choosing import taught
 from protege.tune.methods.head import Shown, ways_for
 from threadpoolctl import threadpool_limits
@@ -86,6 +91,7 @@ class Remembering:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", nargs="+", type=Path)
+    parser.add_argument("--kind", choices=("head", "tagger"), default="head")
     parser.add_argument("--embedder", default="none")
     parser.add_argument("--task", action="append", default=[])
     parser.add_argument("--train", type=int, default=450)
@@ -105,7 +111,9 @@ def main() -> None:
                 print(f"{task}: {told[task]}", flush=True)
             continue
         try:
-            figures = [measured(rows, seed, options.train, name, embeds) for seed in range(options.splits)]
+            figures = [
+                measured(rows, seed, options.train, name, embeds, options.kind) for seed in range(options.splits)
+            ]
         except NotClosed as error:
             told[task] = error.fact
             line = error.fact
@@ -136,25 +144,20 @@ def rows_of(files: Sequence[Path]) -> Iterator[dict[str, Any]]:
             yield from map(json.loads, lines)
 
 
-def measured(rows: Sequence[Shown], seed: int, count: int, name: str, embeds: Any) -> Figures:
+def measured(rows: Sequence[Shown], seed: int, count: int, name: str, embeds: Any, kind: str) -> Figures:
     shuffled = random.Random(seed).sample(rows, len(rows))
     train, test = shuffled[:count], shuffled[count:]
-    prompts = [row.prompt for row in train]
     began_s = time.process_time()
     with threadpool_limits(1, "blas"):
-        head, learnt = taught(prompts, ways_for([row.answer for row in train]), 17, Silent(), embeds, name)
+        body, answers = taught_tagger(train, name) if kind == "tagger" else taught_head(train, name, embeds)
     seconds = time.process_time() - began_s
-    with tempfile.TemporaryDirectory() as folder:
-        write(head, Path(folder) / FILE)
-        body = (Path(folder) / FILE).read_bytes()
     served = read(body)
-    assert isinstance(served, Head)
     judged = answered(served, test, embeds)
     right, sure = [one.agreed for one in judged], [(one.features or {})["sum"] for one in judged]
     certified, kept, wrong = divided(judged, seed)
     answer_ms, p95_ms = 1000 * np.percentile(times(served, test[:TIMED], embeds), [50, 95])
     return Figures(
-        answers=learnt.way.name,
+        answers=answers,
         embedded=served.near is not None,
         agreement=statistics.fmean(right),
         hindsight=in_hindsight(right, sure),
@@ -166,6 +169,22 @@ def measured(rows: Sequence[Shown], seed: int, count: int, name: str, embeds: An
         seconds=seconds,
         size=len(body),
     )
+
+
+def taught_head(train: Sequence[Shown], name: str, embeds: Any) -> tuple[bytes, str]:
+    """A head's file, and the way in which it takes answers apart."""
+    ways = ways_for([row.answer for row in train])
+    head, learnt = taught([row.prompt for row in train], ways, 17, Silent(), embeds, name)
+    with tempfile.TemporaryDirectory() as folder:
+        write(head, Path(folder) / FILE)
+        return (Path(folder) / FILE).read_bytes(), learnt.way.name
+
+
+def taught_tagger(train: Sequence[Shown], name: str) -> tuple[bytes, str]:
+    """A tagger's file, and how many fields it copies."""
+    settings = TuneSettings(method="tagger", embedder=name)
+    tagger, figures = tagging.learnt([tagging.read(row) for row in train], settings, Silent(), "")
+    return to_bytes(tagger), f"{len(figures['fields'])} fields copied"
 
 
 def noise(rows: Sequence[Shown], count: int, share: float, name: str, embeds: Any) -> dict[str, int] | str:
@@ -189,21 +208,29 @@ def text_of(prompt: str) -> str:
     return prompt.rpartition("\x1f")[2]
 
 
-def vector_for(served: Head, prompt: str, embeds: Any) -> Any:
+def vector_for(served: Chooser, prompt: str, embeds: Any) -> Any:
     return None if served.near is None else embeds.embed(shown_of(prompt, served.near.ends), timeout_s=60)
 
 
-def answered(served: Head, test: Sequence[Shown], embeds: Any) -> list[Judged]:
+def answered(served: Chooser, test: Sequence[Shown], embeds: Any) -> list[Judged]:
     judged: list[Judged] = []
     for row in test:
         chosen = served.answer(row.prompt, vector_for(served, row.prompt, embeds))
         said = Completion(
             chosen.text, chosen.pieces, chosen.logprobs, "stop", chosen.words, 1, 0.0, runners_up=chosen.runners_up
         )
-        features = features_of(said, "label", text_of(row.prompt))
-        agreed, confidence = chosen.text == row.answer, Scorer.plain().confidence(features)
+        features = features_of(said, "label" if chosen.text[:1] != "{" else "json", text_of(row.prompt))
+        agreed, confidence = json_or_text(chosen.text) == json_or_text(row.answer), Scorer.plain().confidence(features)
         judged.append(Judged("", "", chosen.text, row.answer, agreed, confidence, True, features=features))
     return judged
+
+
+def json_or_text(answer: str) -> Any:
+    """What two answers are compared by: of JSON the order of keys says nothing."""
+    try:
+        return json.loads(answer)
+    except ValueError:
+        return answer
 
 
 def divided(judged: Sequence[Judged], seed: int) -> tuple[float, int, int]:
@@ -224,7 +251,7 @@ def divided(judged: Sequence[Judged], seed: int) -> tuple[float, int, int]:
     return statistics.fmean(coverages), kept, wrong
 
 
-def times(served: Head, test: Sequence[Shown], embeds: Any) -> list[float]:
+def times(served: Chooser, test: Sequence[Shown], embeds: Any) -> list[float]:
     """Seconds of this thread that answers take."""
     taken: list[float] = []
     for row in test:

@@ -30,6 +30,7 @@ from protege.asking.novelty import Novelty, novelty_from
 from protege.certify import Certificate, Promise, hindsight_coverage, refused_early, scan
 from protege.collect import collect
 from protege.common.progress import Silent
+from protege.common.trust import trust
 from protege.curate import CurateSettings
 from protege.errors import DoesNotFit
 from protege.evaluate import Judged, answer_all, rescored
@@ -84,6 +85,7 @@ def answers(path: Path, home: Path, name: str, settings: Settings) -> None:
     begin_s = time.perf_counter()
     only = home / "calls.jsonl"
     only.write_bytes(b"".join(rows_of(path, name)))
+    trust(home)
     workspace = Workspace(home)
     collect(workspace, [only])
     task = find_tasks(workspace)[0]

@@ -62,8 +62,9 @@ def improve(
         typer.Option(
             "--kind",
             "--method",
-            help="lora, full, qlora (needs a GPU), head (chooses among known answers; no base), pointer (an agent's "
-            "next action, arguments copied; no base), or auto: whichever saves most on validation calls.",
+            help="lora, full, qlora (needs a GPU); without a base: head (chooses among known answers), tagger (copies "
+            "fields out of the prompt), pointer (an agent's next action, arguments copied); or auto: whichever saves "
+            "most on validation calls.",
         ),
     ] = "auto",
     embedder: Annotated[

@@ -3,7 +3,6 @@ from .features import NGRAMS as NGRAMS
 from .features import Features as Features
 from .features import features_of as features_of
 from .file import FILE as FILE
-from .file import read as read
 from .file import write as write
 from .head import Chosen as Chosen
 from .head import Head as Head
@@ -14,3 +13,6 @@ from .near import Near as Near
 from .near import likeness as likeness
 from .near import shown_of as shown_of
 from .pointer import Pointer as Pointer
+from .reading import Chooser as Chooser
+from .reading import read as read
+from .tagger import Tagger as Tagger

@@ -16,11 +16,9 @@ import orjson
 from numpy.typing import NDArray
 
 from ..common.files import write_private
-from . import pointer
 from .features import VERSION, Floats
 from .head import Head, Vocabulary, outputs_of, shapes_from, to_record
 from .near import Near
-from .pointer import Pointer
 
 FILE = "head.bin"
 """Its name in a specialist's folder."""
@@ -37,21 +35,23 @@ _NEAR = (np.dtype("<f2"), np.dtype("<f4"))
 
 
 def write(head: Head, path: Path) -> None:
-    """Write a head whole or not at all, for its owner alone. The same head gives the same bytes. Raises OSError."""
+    """Write a head whole or not at all, for its owner alone. Raises OSError."""
+    write_private(path, to_bytes(head))
+
+
+def to_bytes(head: Head) -> bytes:
+    """A head's file. The same head gives the same bytes."""
     near = head.near
     header = orjson.dumps({"features": VERSION, "near": _about(near), **to_record(head)}, option=orjson.OPT_SORT_KEYS)
     arrays = [head.vocabulary.hashes, head.vocabulary.idf, head.weights, head.bias]
     arrays += [] if near is None else [near.known, near.weights]
     dtypes = _ARRAYS if near is None else _ARRAYS + _NEAR
     body = [np.ascontiguousarray(array, dtype).tobytes() for array, dtype in zip(arrays, dtypes, strict=True)]
-    write_private(path, b"".join([MAGIC, _LENGTH.pack(len(header)), header, *body]))
+    return b"".join([MAGIC, _LENGTH.pack(len(header)), header, *body])
 
 
-def read(body: bytes) -> Head | Pointer:
-    """The head or pointer in a file's bytes. Raises ValueError where they are damaged, too many, or of another
-    version."""
-    if body.startswith(pointer.MAGIC):
-        return pointer.from_bytes(body)
+def from_bytes(body: bytes) -> Head:
+    """The head in a file's bytes. Raises ValueError where they are damaged, too many, or of another version."""
     try:
         return _read(body)
     except (KeyError, TypeError, struct.error) as error:

@@ -61,6 +61,11 @@ class Opinion(NamedTuple):
     agrees: float
     """Of the values that fill gaps, the share that it would have chosen too; 0 if its shape is another, or unknown."""
 
+    @classmethod
+    def of(cls, logprob: float, agrees: float) -> Opinion:
+        """Within the bounds."""
+        return cls(max(-math.log1p(math.exp(SURE)), min(-math.log1p(math.exp(-SURE)), logprob)), agrees)
+
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
@@ -128,7 +133,7 @@ class Head:
             same = sum(best[gap] == at for gap, at in pairs) / len(pairs) if pairs else 1.0
             found.append(Opinion(logprob, same if number == own else 0.0))
         logprob, agrees = max(found, default=Opinion(NO_OTHER, 0.0))
-        return Opinion(max(-math.log1p(math.exp(SURE)), min(-math.log1p(math.exp(-SURE)), logprob)), agrees)
+        return Opinion.of(logprob, agrees)
 
     def _places(self, shape: Shape, answer: str) -> list[int] | None:
         """Which value fills each of the shape's gaps in an answer; None if it is of another shape, or a value is

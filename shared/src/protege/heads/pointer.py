@@ -9,7 +9,6 @@ theirs.
 from __future__ import annotations
 
 import math
-import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from typing import Any, cast
 import orjson
 
 from .conversation import Conversation, Found, leaves, shape, words
+from .features import hashed
 from .head import NO_OTHER, Chosen
 
 VERSION = 1
@@ -184,11 +184,6 @@ def _words(sort: str, text: str) -> set[str]:
     if len(said) > MOST_WORDS:
         said = [*said[: MOST_WORDS // 2], *said[-MOST_WORDS // 2 :]]
     return {f"{sort} {word}" for word in said} | {f"{sort} {a} {b}" for a, b in pairwise(said)}
-
-
-def hashed(mark: str) -> int:
-    """A feature as a number, so that no text of a call is kept."""
-    return zlib.crc32(mark.encode("utf-8", "surrogatepass"))
 
 
 def score(weights: Mapping[int, float], marks: Marks) -> float:

@@ -1,15 +1,16 @@
 """Which kind of specialist a task gets, and which prompt it sees, where there is a choice.
 
-A head chooses among known answers: it learns in a second and answers in a millisecond. A pointer chooses the next
-action of an agent and copies its arguments. A tuned model makes its answers, and takes some minutes and a hundred times
-as long. Which of them answers more of a task's calls as the teacher did cannot be told beforehand, so each is made,
-cheapest first, and asked the validation calls; the one that saves most there goes on. The calibration and test calls
-have no part in it: they are looked at once, for the one that was chosen, so its certificate is worth what it would be
-without a choice.
+A head chooses among known answers: it learns in a second and answers in a millisecond. A tagger copies an answer's
+fields out of the prompt. A pointer chooses the next action of an agent and copies its arguments. A tuned model makes
+its answers, and takes some minutes and a hundred times as long. Which of them answers more of a task's calls as the
+teacher did cannot be told beforehand, so each is made, cheapest first, and asked the validation calls; the one that
+saves most there goes on. The calibration and test calls have no part in it: they are looked at once, for the one that
+was chosen, so its certificate is worth what it would be without a choice.
 """
 
 from __future__ import annotations
 
+import contextlib
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -34,10 +35,13 @@ from .worth import saving_usd
 if TYPE_CHECKING:
     from ..curate import Curated
 
-HEAD, POINTER = "head", "pointer"
-CHEAP = (HEAD, POINTER)
-POINTS = ("tool_calls", "json")
-"""Kinds of answers that a pointer can write."""
+HEAD, TAGGER, POINTER = "head", "tagger", "pointer"
+ADVISERS = (HEAD, TAGGER)
+"""Methods whose specialists can say what they make of another's answer."""
+IN_PROCESS = (*ADVISERS, POINTER)
+"""Methods whose specialists answer in the agent's process, cheapest first."""
+WRITTEN = ("tool_calls", "json")
+"""Kinds of answers that all of these can give; others only a head."""
 LASTING = (NotClosed, NotEnoughCalls)
 """What stands in a contender's way as long as the data set is the same."""
 
@@ -61,8 +65,9 @@ def contenders(run: Run) -> dict[str, Run]:
     """The run as each kind and prompt would have it, cheapest first."""
     settings = run.settings.tune or TuneSettings()
     forms: tuple[PromptForm, ...] = ("slots", "whole") if run.settings.compare_prompts else (settings.form,)
-    heads = CHEAP if run.task.kind in POINTS else (HEAD,)
-    methods = (*heads, settings.method) if run.settings.compete and settings.method not in heads else (settings.method,)
+    heads = IN_PROCESS if run.task.kind in WRITTEN else (HEAD,)
+    made = settings.method not in IN_PROCESS
+    methods = (*heads, settings.method) if run.settings.compete and made else (settings.method,)
     if run.settings.budget_s is not None:
         run = replace(run, settings=replace(run.settings, budget_s=run.settings.budget_s / len(forms)))
     named = {f"{m}, {f} prompt" if len(forms) > 1 else m: (m, f) for m in methods for f in forms}
@@ -72,7 +77,7 @@ def contenders(run: Run) -> dict[str, Run]:
 def _as(run: Run, tune: TuneSettings) -> Run:
     if tune.method == POINTER:
         tune = replace(tune, fields=fields_of(run.workspace, run.task))
-    if tune.method not in CHEAP or (run.settings.tune or tune).method == tune.method:
+    if tune.method not in IN_PROCESS or (run.settings.tune or tune).method == tune.method:
         return replace(run, settings=replace(run.settings, tune=tune))
     engine = serve.choose("auto", "head").name
     return replace(run, settings=replace(run.settings, tune=tune, base=None, serve_as="head", engine=engine))
@@ -82,22 +87,24 @@ def _as(run: Run, tune: TuneSettings) -> Run:
 def recent(run: Run, curated: Curated) -> Curated:
     """The data set, without what is from before the last change if that teaches what is wrong by now.
 
-    A head or a pointer is taught with it and without it, where one can be, and both are asked the validation calls,
-    which are from after the change. A prompt that was reworded leaves the older answers right; a teacher that answers
-    otherwise, under whatever name, does not. The dearer kinds go by what the cheap one shows.
+    What answers in the agent's process is taught with it and without it, where one can be, and both are asked the
+    validation calls, which are from after the change. A prompt that was reworded leaves the older answers right; a
+    teacher that answers otherwise, under whatever name, does not. The dearer kinds go by what the cheap one shows.
     """
     reason, least = last_reason(run.workspace, run.task.id), (run.settings.curate or CurateSettings()).min_train
-    probe = next((r for r in contenders(run).values() if r.settings.tune and r.settings.tune.method in CHEAP), None)
-    if reason is None or probe is None:
+    probes = [each for each in contenders(run).values() if _method(each) in IN_PROCESS]
+    if reason is None or not probes:
         return curated
     later = curated.since(reason.since)
     if not least <= len(later.train) < len(curated.train):
         return curated
     key = f"recent:{hash_of(run.task.id, run.task.to_record()['templates'], curated.hash, later.hash)}"
     if (cached := run.workspace.cached(key)) is None:
-        try:
-            cached = _tells_more(probe, later, curated)
-        except ProtegeError:  # no such specialist can be made of these answers
+        for probe in probes:
+            with contextlib.suppress(ProtegeError):  # no such specialist can be made of these answers
+                cached = _tells_more(probe, later, curated)
+                break
+        else:
             return curated
         run.workspace.cache(key, cached)
     if cached:
@@ -173,10 +180,16 @@ def _specialist(run: Run, curated: Curated) -> Specialist:
 
 
 def _advised(run: Run, specialist: Specialist, made: Mapping[str, tuple[Run, Specialist, Showing]]) -> Specialist:
-    """A tuned model with the head that sees the same prompt for a second opinion, if one was made."""
-    alike = (one for by, one, _ in made.values() if _method(by) == HEAD and one.form == specialist.form)
-    head = next((one for one in alike if HEAD in one.files), None)
-    return specialist if head is None or _method(run) in (HEAD, POINTER) else steps.advised(run, specialist, head)
+    """A tuned model with the head or tagger that sees the same prompt for a second opinion, if one was made: the one
+    that would keep more.
+
+    Whether that opinion enters the model's confidence is decided where the confidence is fitted: on validation calls.
+    """
+    alike = [(each.coverage, one) for by, one, each in made.values() if _method(by) in ADVISERS and HEAD in one.files]
+    heads = [(coverage, one) for coverage, one in alike if one.form == specialist.form]
+    if not heads or _method(run) in IN_PROCESS:
+        return specialist
+    return steps.advised(run, specialist, max(heads, key=lambda each: each[0])[1])
 
 
 def _method(run: Run) -> str:

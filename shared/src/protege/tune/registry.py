@@ -18,6 +18,7 @@ tuners: Registry[Any] = Registry(
         "full": "protege.tune.methods.full:Full",
         "qlora": "protege.tune.methods.qlora:QLora",
         "head": "protege.tune.methods.head:HeadTuner",
+        "tagger": "protege.tune.methods.tagger:TaggerTuner",
         "pointer": "protege.tune.methods.pointer:PointerTuner",
     },
 )

@@ -20,8 +20,8 @@ class TuneSettings:
 
     method: str = "lora"
     """A tuner (`tune.tuner_names`): "lora"; "full" (every weight); "qlora" (LoRA over a 4-bit base: CUDA GPUs
-    only); "head" (answers out of a finite set), "pointer" (the next action, its arguments copied), both without a base
-    model."""
+    only); and without a base model "head" (answers out of a finite set), "tagger" (fields copied out of the prompt),
+    "pointer" (the next action, its arguments copied)."""
     form: PromptForm = "slots"
     """Whether the specialist is shown the task's slots or the whole prompt."""
     rank: int = 16
@@ -75,11 +75,12 @@ class TuneSettings:
         embedding.check(self.embedder)
 
     def decided(self) -> TuneSettings:
-        """The settings with the embedder decided (`embedding.decided`): "none" for all but heads.
+        """The settings with the embedder decided (`embedding.decided`): "none" for all but heads and taggers.
 
         Raises as that does.
         """
-        return replace(self, embedder=embedding.decided(self.embedder) if self.method == "head" else embedding.NONE)
+        embeds = self.method in ("head", "tagger")
+        return replace(self, embedder=embedding.decided(self.embedder) if embeds else embedding.NONE)
 
 
 @dataclass(frozen=True, slots=True)

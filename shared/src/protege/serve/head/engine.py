@@ -13,7 +13,7 @@ from pathlib import Path
 from ...common.forks import tell_of_forks
 from ...embedding import Embedder, embedder_named
 from ...errors import BadInput, DoesNotFit, EngineTimeout, MissingDependency, NotServed
-from ...heads import FILE, Chosen, Head, Opinion, Pointer, read, shown_of
+from ...heads import FILE, Chooser, Chosen, Opinion, Pointer, read, shown_of
 from ...heads.features import MOST_CHARACTERS, VERSION, Floats
 from ...heads.head import NO_OTHER
 from ...specialist import Specialist
@@ -32,7 +32,7 @@ class HeadEngine:
 
     def __init__(self, home: Path) -> None:
         self._home = home
-        self._heads: dict[str, Head | Pointer] = {}
+        self._heads: dict[str, Chooser] = {}
         self.forked()
         tell_of_forks(self)
 
@@ -69,7 +69,7 @@ class HeadEngine:
         _in_time(began_s, timeout_s)
         return opinion
 
-    def _shown(self, specialist: Specialist, prompt: str, timeout_s: float) -> tuple[Head | Pointer, Floats | None]:
+    def _shown(self, specialist: Specialist, prompt: str, timeout_s: float) -> tuple[Chooser, Floats | None]:
         """The head that is asked, and the prompt's embedding, where it needs one."""
         head = self._head(specialist, _digest_of(specialist))
         if len(prompt) > MOST_CHARACTERS:
@@ -90,7 +90,7 @@ class HeadEngine:
         with self._lock:
             self._heads.clear()
 
-    def _head(self, specialist: Specialist, digest: str) -> Head | Pointer:
+    def _head(self, specialist: Specialist, digest: str) -> Chooser:
         head = self._heads.get(digest)
         if head is None:
             head = _read_head(self._home / "specialists" / specialist.id / FILE, digest, specialist.name)
@@ -124,7 +124,7 @@ def _embedder_of(specialist: Specialist) -> Embedder:
         raise NotServed(f"{specialist.name}'s embedder is not here: {error.fact}", error.remedy) from None
 
 
-def _read_head(path: Path, digest: str, name: str) -> Head | Pointer:
+def _read_head(path: Path, digest: str, name: str) -> Chooser:
     """The head in the file, if it is the one that was tuned. Raises NotServed."""
     try:
         body = path.read_bytes()

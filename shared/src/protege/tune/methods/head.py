@@ -15,7 +15,7 @@ from ...chat.prompt import messages_for, render
 from ...common.progress import Progress
 from ...embedding import NONE, Embedder, embedder_named, plain
 from ...errors import BadInput, BaseModelError, CannotRender, NotClosed, NotEnoughCalls
-from ...heads import FILE, NGRAMS, Chosen, Head, Pointer, read, shown_of, write
+from ...heads import FILE, NGRAMS, Chooser, Chosen, read, shown_of, write
 from ...specialist import Base, PromptForm, Specialist
 from ...task import Example, Task
 from ..tuner import Learned, Lesson, Scored, Tuner, Written
@@ -81,7 +81,7 @@ class HeadTuner(Tuner):
 class HeadReference:
     """A head, with which what is served is compared."""
 
-    def __init__(self, head: Head | Pointer, embeds: Embedder | None = None) -> None:
+    def __init__(self, head: Chooser, embeds: Embedder | None = None) -> None:
         self._head = head
         self._embeds = embeds
 
