@@ -1,14 +1,15 @@
-"""Tuning beside TRL's SFTTrainer: `python tests/bench/trainers.py [--turns 3] [--steps 20] [--prompt slots|whole]`.
+"""Tuning beside TRL's SFTTrainer: `python tests/bench/trainers.py [--steps 20] [--prompt slots|whole] [--threads 1]`.
 
 Needs `trl` where it can be imported (`pip install --no-deps trl` into an environment that sees the packages of this
 one); nothing here installs it. Both train LoRA of rank 16 on all linear layers of SmolLM2-135M from the same initial
 weights, on the same token ids in the same order, in batches of 8, by the same optimiser, learning rates and type of
 numbers; TRL with `loss_type="chunked_nll"`, the completion alone, and without gradient checkpointing, which ours does
-without as well. The two are trained in turns, each in a process of its own with `--threads` threads.
+without as well. Each is a process of its own; they take their steps in turns, the other waiting meanwhile, so that a
+busy machine slows both alike.
 
-Printed are tokens a second of prompts and answers, without padding and without the first steps, which compile kernels;
-the same by seconds of the processor, which other programs on the machine do not change; the loss on rows not trained
-on, by one function for both; and the most memory of the process. Medians of the turns.
+Printed are tokens a second of prompts and answers, without padding, by the median step; the same by seconds of the
+processor; the loss on rows not trained on, by one function for both; and the most memory of the process. The first
+steps, which compile kernels, are not counted. The ratios are medians of those of each pair of steps.
 """
 
 from __future__ import annotations
@@ -36,26 +37,36 @@ from tuning import rows
 
 WARM, HELD_OUT, RATE = 3, 32, 1e-3
 NAMES = ("ours", "trl")
+SAYS = "@"
 
 
 class Clock(TrainerCallback):
-    """When each step ended; a bar of ours, and a callback of TRL's."""
+    """Takes each step when its turn has come; a bar of ours, and a callback of TRL's."""
 
     def __init__(self) -> None:
-        self.ends: list[tuple[float, float]] = []
+        self.took: list[tuple[float, float]] = []
+        """Seconds of each step, and seconds of the processor."""
+        self._began = now()
 
     def advance(self, amount: float = 1, note: str = "") -> None:
-        if amount:
-            self.ends.append((time.perf_counter(), time.process_time()))
+        if not amount:
+            return
+        self.took.append((now()[0] - self._began[0], now()[1] - self._began[1]))
+        say("step")
+        sys.stdin.readline()
+        self._began = now()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.advance()
 
-    @property
-    def took(self) -> tuple[float, float]:
-        """Seconds, and seconds of the processor, of all steps but the first ones."""
-        first, last = self.ends[WARM - 1], self.ends[-1]
-        return last[0] - first[0], last[1] - first[1]
+
+def now() -> tuple[float, float]:
+    return time.perf_counter(), time.process_time()
+
+
+def say(word: str) -> None:
+    """To the process that gives the turns; libraries print lines of their own."""
+    print(f"{SAYS}{word}", flush=True)
 
 
 def train_ours(model: Any, given: list[dict[str, list[int]]], settings: TuneSettings, folder: Path) -> Clock:
@@ -103,7 +114,7 @@ def train_trl(model: Any, given: list[dict[str, list[int]]], settings: TuneSetti
     return clock
 
 
-def one(name: str, prompt: str, steps: int) -> dict[str, float]:
+def one(name: str, prompt: str, steps: int) -> dict[str, Any]:
     """One training, and what it came to."""
     settings = TuneSettings(steps=steps, minutes=None, evaluations=1)
     base = smollm2()
@@ -115,17 +126,37 @@ def one(name: str, prompt: str, steps: int) -> dict[str, float]:
         model = Lora().student(base, settings)
         clock = (train_ours if name == "ours" else train_trl)(model, given, settings, Path(folder))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    ordered = in_batches(given, settings.batch, steps, settings.seed)[WARM * settings.batch :]
-    tokens, (seconds, of_processor) = sum(len(row["input_ids"]) for row in ordered), clock.took
+    ordered = in_batches(given, settings.batch, steps, settings.seed)
+    tokens = [sum(len(row["input_ids"]) for row in ordered[i : i + settings.batch]) for i in range(0, len(ordered), 8)]
+    rates = [[count / seconds for seconds in took] for count, took in zip(tokens, clock.took, strict=True)][WARM:]
     held = Padded(encoder.pad_id)(held_out)
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=compute_dtype() == torch.bfloat16):
         loss = float(answer_loss(model.eval(), held["input_ids"], held["labels"]))
-    return {"a second": tokens / seconds, "a processor's": tokens / of_processor, "loss": loss, "MiB": peak}
+    return {"tokens a second": [a for a, _ in rates], "a processor's": [b for _, b in rates], "loss": loss, "MiB": peak}
+
+
+def in_turns() -> dict[str, dict[str, Any]]:
+    """Both trainings, a step of each in turn."""
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    running = {name: subprocess.Popen([sys.executable, *sys.argv, "--one", name], **pipes) for name in NAMES}
+    for process in running.values():  # the first step, and all that is loaded before it
+        heard(process)
+    done: dict[str, dict[str, Any]] = {}
+    while len(done) < len(NAMES):
+        for name in [name for name in NAMES if name not in done]:
+            running[name].stdin.write("go\n")
+            running[name].stdin.flush()
+            if (said := heard(running[name])) != "step":
+                done[name] = json.loads(said)
+    return done
+
+
+def heard(process: Any) -> str:
+    return next(line for line in process.stdout if line.startswith(SAYS)).removeprefix(SAYS).strip()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--prompt", choices=("slots", "whole"), default="slots")
     parser.add_argument("--threads", type=int, default=1)
@@ -133,18 +164,16 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     if given.one:
-        return print(json.dumps(one(given.one, given.prompt, given.steps)))
-    found: dict[str, list[dict[str, float]]] = {name: [] for name in NAMES}
-    for turn in range(given.turns):
-        for name in NAMES if turn % 2 == 0 else reversed(NAMES):
-            done = subprocess.run([sys.executable, *sys.argv, "--one", name], stdout=subprocess.PIPE, check=True)
-            found[name].append(json.loads(done.stdout.splitlines()[-1]))
-            print(f"turn {turn + 1}, {name}: {found[name][-1]}", file=sys.stderr, flush=True)
-    print(f"{given.prompt}, {given.steps} steps of 8, {given.threads} threads, {compute_dtype()}, {given.turns} turns")
-    for measure in found["ours"][0]:
-        a, b = (statistics.median(turn[measure] for turn in found[name]) for name in NAMES)
-        each = ", ".join(f"{x[measure] / y[measure]:.2f}" for x, y in zip(found["ours"], found["trl"], strict=True))
-        print(f"{measure:14} ours {a:9.4g}   TRL {b:9.4g}   ours/TRL {a / b:.3f} (by turn: {each})")
+        return say(json.dumps(one(given.one, given.prompt, given.steps)))
+    done = in_turns()
+    ours, trl = (done[name] for name in NAMES)
+    print(f"{given.prompt}, {given.steps} steps of 8, {given.threads} threads, {compute_dtype()}")
+    for measure in ("tokens a second", "a processor's"):
+        ratios = statistics.quantiles([a / b for a, b in zip(ours[measure], trl[measure], strict=True)], n=4)
+        a, b = statistics.median(ours[measure]), statistics.median(trl[measure])
+        print(f"{measure:15} ours {a:6.0f}   TRL {b:6.0f}   ratio {ratios[1]:.2f} ({ratios[0]:.2f} to {ratios[2]:.2f})")
+    for measure in ("loss", "MiB"):
+        print(f"{measure:15} ours {ours[measure]:6.4g}   TRL {trl[measure]:6.4g}")
 
 
 if __name__ == "__main__":
