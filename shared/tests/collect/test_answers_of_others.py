@@ -168,6 +168,15 @@ def test_what_is_no_answer_is_not_taken_for_one(tmp_path: Path) -> None:
     assert [call.error for call in calls[:2]] == [None, "overloaded"]
 
 
+@pytest.mark.parametrize(
+    "outputs", [{"messages": [U, A]}, {"output": [chunk({"content": "y"}), chunk({"content": "o"})]}, {"output": A}]
+)
+def test_a_run_of_langsmith_may_keep_its_answer_as_a_conversation_or_a_stream(tmp_path: Path, outputs: Any) -> None:
+    run = {"id": "r", "run_type": "llm", "trace_id": "t", "inputs": {"messages": [U]}, "outputs": outputs}
+    (call,), skipped = read(tmp_path, run)
+    assert (skipped, told(call)) == ([], ["hi", "yo"])
+
+
 @pytest.mark.parametrize("kind", ["computer_call", "local_shell_call", "apply_patch_call"])
 def test_an_answer_whose_call_is_not_read_is_named(tmp_path: Path, kind: str) -> None:
     own = {"type": kind, "call_id": "c", "action": {"type": "click"}}

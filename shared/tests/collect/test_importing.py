@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import multiprocessing
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -267,3 +268,23 @@ def test_all_recorded_calls_are_taken_once(workspace: Workspace) -> None:
     result = collect(workspace, [DATA])
     assert (result.read, result.added, result.skipped) == (17_840, 17_840, ())
     assert collect(workspace, [DATA]).added == 0
+
+
+def _collect(home: Path, path: Path, start: Any) -> None:
+    start.wait()
+    collect(Workspace(home), [path])
+
+
+def test_two_imports_of_one_file_at_once_store_each_call_once(tmp_path: Path, write: Any) -> None:
+    named = [call(f"ask {n}", id=f"c{n}") for n in range(300)]
+    path = write(lines(*named, *(call(f"text {n % 100}") for n in range(300))))
+    fork = multiprocessing.get_context("fork")
+    start = fork.Barrier(2)
+    children = [fork.Process(target=_collect, args=(tmp_path / "home", path, start)) for _ in range(2)]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join(60)
+    assert [child.exitcode for child in children] == [0, 0]
+    stored = [stored.id for stored in Workspace(tmp_path / "home").calls()]
+    assert len(stored) == len(set(stored)) == 600

@@ -216,3 +216,41 @@ def test_call_spans_that_cannot_be_used_are_named(read: Any) -> None:
         (2, "a span that is not in the form of OTLP"),
         (3, "holds no resourceSpans"),
     ]
+
+
+def of_kind(kind: str, **values: Any) -> dict[str, Any]:
+    """A span without the attributes of GenAI's conventions."""
+    return {**span({}), "attributes": attributes({"openinference.span.kind": kind, **values} if kind else values)}
+
+
+def test_the_request_and_answer_of_an_openinference_span_may_be_whole_json(read: Any) -> None:
+    asked, answer = {"messages": [{"role": "user", "content": "hi"}]}, {"choices": [{"message": {"content": "yo"}}]}
+    values = {"input.value": json.dumps(asked), "output.value": json.dumps(answer), "llm.model_name": "m"}
+    (call,), _ = read(export(of_kind("LLM", **values)))
+    assert call.request.messages == tuple(asked["messages"]) and call.response["content"] == "yo"
+
+
+def test_spans_of_the_ai_sdk_are_read_where_they_hold_the_messages(read: Any) -> None:
+    tool = {"type": "function", "name": "sky", "inputSchema": {"type": "object"}}
+    used = {"type": "tool-call", "toolCallId": "c", "toolName": "sky", "input": {"city": "Oslo"}}
+    inner = {
+        "ai.prompt.messages": json.dumps([{"role": "user", "content": [{"type": "text", "text": "hi"}]}]),
+        "ai.response.text": "I look.", "ai.response.toolCalls": json.dumps([used]), "ai.prompt.tools": [
+            json.dumps(tool)], "ai.response.finishReason": "tool-calls", "gen_ai.request.model": "m",
+        "ai.usage.inputTokens": 9, "ai.usage.outputTokens": 5, "ai.usage.cachedInputTokens": 4,
+    }  # fmt: skip
+    outer = {**of_kind("", **{"ai.prompt": '{"prompt":"hi"}', "ai.response.text": "I look."}), "spanId": "o"}
+    (call,), told = read(export({**of_kind("", **inner), "parentSpanId": "o"}, outer))
+    assert told.passed == {"another step": 1}
+    assert call.response["content"] == "I look." and call.response["tool_calls"][0]["function"]["name"] == "sky"
+    assert call.request.tools[0]["function"]["parameters"] == {"type": "object"}
+    assert (call.finish_reason, call.input_tokens, call.cache_read_tokens) == ("tool_calls", 9, 4)
+
+
+def test_events_may_stand_in_an_attribute(read: Any) -> None:
+    events = [
+        {"event.name": "gen_ai.user.message", "role": "user", "content": "hi"},
+        {"event.name": "gen_ai.choice", "index": 0, "message": {"role": "assistant", "content": "yo"}},
+    ]
+    (call,), _ = read(export(span({"events": json.dumps(events)})))
+    assert call.request.messages == ({"role": "user", "content": "hi"},) and call.response["content"] == "yo"

@@ -15,6 +15,7 @@ import orjson
 from ..call import Message, Reply, Request
 from ..common.usage import Tokens, tokens_used
 from ..errors import BadCall, BadInput, Refused, TeacherError
+from .acts import function_of
 from .openai import json_text, sampling, tool_call
 
 TIMEOUT_S = 120.0
@@ -158,8 +159,7 @@ def _message(message: Message) -> Message:
         return message
     calls = [
         tool_call(call.get("id"), str(function.get("name", "")), json_text(function.get("arguments") or {}))
-        for call in message["tool_calls"]
-        for function in (call.get("function") or call,)
+        for call, function in ((call, function_of(call)) for call in message["tool_calls"])
     ]
     return {**message, "tool_calls": calls}
 

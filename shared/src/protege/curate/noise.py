@@ -26,6 +26,7 @@ from typing import Any, cast
 import orjson
 
 from ..call import Call, Message, canonical_json
+from ..chat.acts import calls_of, function_of
 from ..chat.answer import bare_text
 from ..chat.refusal import refuses
 from ..chat.results import is_error
@@ -52,7 +53,7 @@ def noise_of(call: Call, failed: frozenset[str]) -> str | None:
         return "stopped by an error"
     if finish == "refusal" or refusal_of(call.response) or refuses(bare_text(call.response)):
         return "refusal"
-    if any(_identity(call.run, asked) in failed for asked in _tool_calls(call.response)):
+    if any(_identity(call.run, asked) in failed for asked in calls_of(call.response)):
         return "tool call then failed"
     return None
 
@@ -100,7 +101,7 @@ def failed_tools(calls: Iterable[Call]) -> frozenset[str]:
                 if is_error(message):
                     failed.update(_identity(call.run, tool_call) for tool_call in _answered(message, asked))
             else:
-                asked = _tool_calls(message)
+                asked = calls_of(message)
     return frozenset(failed)
 
 
@@ -110,13 +111,9 @@ def _answered(message: Message, asked: Sequence[Mapping[str, Any]]) -> list[Mapp
     return named or (list(asked) if len(asked) == 1 else [])
 
 
-def _tool_calls(message: Message) -> Sequence[Mapping[str, Any]]:
-    return cast(Sequence[Mapping[str, Any]], message.get("tool_calls") or ())
-
-
 def _identity(run: str | None, call: Mapping[str, Any]) -> str:
     """A hash of a tool call, the same in the answer and in a later history, whose arguments may be an object."""
-    function = call.get("function") or call
+    function = function_of(call)
     arguments = function.get("arguments")
     if isinstance(arguments, str):
         with contextlib.suppress(orjson.JSONDecodeError):

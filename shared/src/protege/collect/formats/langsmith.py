@@ -137,7 +137,11 @@ def _answer(outputs: Any) -> Record:
                 "usage": held.get("usage_metadata") or _object(told.get("llm_output")).get("token_usage"),
             }
         )
-    if isinstance(output := told.get("output"), Mapping | str) and "choices" not in told:
+    if isinstance(said := told.get("messages"), list) and said and "choices" not in told:
+        return {"response": messages_from(cast(list[Any], said)[-1])[0]}
+    if (output := told.get("output")) and isinstance(output, Mapping | str | list) and "choices" not in told:
+        if "status" in told or told.get("object") == "response":
+            output = told  # OpenAI's Responses
         return {name: value for name, value in response_of(output).items() if name not in ("id", "time")}
     usage = told.get("usage_metadata")
     found = {name: value for name, value in response_of(outputs).items() if name not in ("id", "time")}

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
 
+from ...common.messages import json_in
 from ...dialects.reading import options_of
 from ...errors import BadCall
 from .base import Format, Record, Span, object_of, without_nothing
 from .figures import time_or_none
-from .otlp_messages import from_events, from_openinference, from_openllmetry, from_parts, tools_of
+from .otlp_messages import from_events, from_openinference, from_openllmetry, from_parts, from_vercel, tools_of
 
 CHAT = frozenset({"chat", "text_completion", "generate_content", "completion"})
 """The operations that are calls."""
@@ -86,6 +87,9 @@ def _record(span: Mapping[str, Any], scope: Mapping[str, Any]) -> tuple[Record |
     events = [(str(event.get("name", "")), attributes_of(event)) for event in span.get("events") or ()]
     details = {k: v for name, held in events if name == _DETAILS for k, v in held.items()}
     attributes = {**attributes_of(span), **details}
+    if isinstance(told_events := json_in(attributes.get("events")), list):  # Logfire's
+        held = [object_of(event) for event in cast(list[Any], told_events)]
+        events += [(str(event.get("event.name", "")), event) for event in held]
     said = next((str(attributes[name]) for name in _KINDS if attributes.get(name)), str(span.get("span_kind") or ""))
     kind = said.lower()
     is_llm = kind in CHAT or kind == "llm" or (kind in ("", "unknown") and _model(attributes) is not None)
@@ -96,6 +100,7 @@ def _record(span: Mapping[str, Any], scope: Mapping[str, Any]) -> tuple[Record |
             or from_events(events)
             or from_openllmetry(attributes)
             or from_openinference(attributes)
+            or from_vercel(attributes)
         )
     if told is None and not is_llm:
         return None, kind or "another step"
@@ -186,9 +191,21 @@ _COUNTS = {
     "completion_details.reasoning": "reasoning_tokens",
 }
 
+_VERCEL = {
+    "promptTokens": "input_tokens",
+    "completionTokens": "output_tokens",
+    "inputTokens": "input_tokens",
+    "outputTokens": "output_tokens",
+    "cachedInputTokens": "cache_read_tokens",
+    "reasoningTokens": "reasoning_tokens",
+}
+
 
 def _usage(attributes: Mapping[str, Any]) -> Record:
     counted = _named(attributes, "llm.token_count.", _COUNTS)
+    for theirs, ours in _VERCEL.items():
+        if (value := attributes.get(f"ai.usage.{theirs}")) is not None:
+            counted[ours] = value
     for theirs, ours in _USAGE.items():
         if (value := attributes.get(f"gen_ai.usage.{theirs}")) is not None:
             counted[ours] = value

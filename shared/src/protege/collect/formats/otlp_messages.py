@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from ...common.messages import json_in, text_in
+from ...dialects.bodies import answer_told
+from ...dialects.reading import is_request, request_of
 from ...dialects.reading import tools_of as tools_in
 from .base import Record, without_nothing
 
@@ -65,12 +67,10 @@ def from_openinference(attributes: Mapping[str, Any]) -> Record | None:
     asked = _listed(attributes, "llm.input_messages")
     if not asked:
         prompt = attributes.get("input.value")
-        if (
-            attributes.get("openinference.span.kind") != "LLM"
-            or not isinstance(prompt, str)
-            or json_in(prompt) != prompt
-        ):
+        if attributes.get("openinference.span.kind") != "LLM" or not isinstance(prompt, str):
             return None
+        if json_in(prompt) != prompt:
+            return _of_values(json_in(prompt), attributes.get("output.value"))
         asked = [{"role": "user", "content": prompt}]
     answers = _listed(attributes, "llm.output_messages")
     if not answers and _is_words(said := attributes.get("output.value")):
@@ -93,6 +93,37 @@ def tools_of(attributes: Mapping[str, Any]) -> list[Any]:
 
 
 _ROLE_OF_EVENT = {f"gen_ai.{role}.message": role for role in ("system", "user", "assistant", "tool")}
+
+
+def _of_values(asked: Any, answer: Any) -> Record | None:
+    """A provider's request and its answer, as they were sent; None if they are something else."""
+    if not is_request(asked):
+        return None
+    told = answer_told(answer) if answer else {}
+    kept = ("response", "finish_reason", "usage")
+    return {**request_of(asked), **{name: told[name] for name in kept if name in told}}
+
+
+def from_vercel(attributes: Mapping[str, Any]) -> Record | None:
+    """The same from the AI SDK's telemetry: the innermost spans, `ai.generateText.doGenerate` and their kin."""
+    asked = json_in(attributes.get("ai.prompt.messages"))
+    if not isinstance(asked, list):
+        return None
+    text = attributes.get("ai.response.text") or attributes.get("ai.response.object")
+    calls = json_in(attributes.get("ai.response.toolCalls"))
+    tools = attributes.get("ai.prompt.tools")
+    listed = [json_in(tool) for tool in cast(list[Any], tools)] if isinstance(tools, list) else []
+    return {
+        "messages": asked,
+        "response": {"role": "assistant", "content": text, "tool_calls": calls} if text or calls else None,
+        "finish_reason": attributes.get("ai.response.finishReason"),
+        "tools": tools_in({"tools": [_of_vercel(tool) for tool in listed if isinstance(tool, Mapping)]}),
+    }
+
+
+def _of_vercel(tool: Mapping[str, Any]) -> Record:
+    schema = tool.get("inputSchema", tool.get("parameters"))
+    return {**{name: value for name, value in tool.items() if name != "inputSchema"}, "parameters": schema}
 
 
 def _is_words(value: Any) -> bool:
