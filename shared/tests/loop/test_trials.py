@@ -150,14 +150,20 @@ def test_what_cannot_be_varied_or_judged_is_not_tried(go: Any) -> None:
         assert go(Training(lambda s: 1.0), budget_s, curated, tune=tune) == (tune, {})
 
 
-def test_dora_is_not_tried_for_what_is_served_as_lora_weights(go: Any) -> None:
-    for serve_as, variants in (("merged", {"lora", "dora", "rslora"}), ("lora", {"lora", "rslora"})):
+def test_dora_and_other_ranks_are_not_tried_for_what_is_served_as_lora_weights(go: Any) -> None:
+    for serve_as, variants in (("merged", {"lora", "dora", "rslora"}), ("lora", {"lora"})):
         training = Training(lambda s: 1.0)
         curated: Any = SimpleNamespace(hash=serve_as, examples=lambda part: ["row"])
         go(training, 100_000, curated, serve_as=serve_as)
         assert {settings.variant for settings in training.done} == variants
     with pytest.raises(ProtegeError, match="DoRA"):
         steps.decided(Settings(serve_as="lora", tune=TuneSettings(variant="dora")))
+
+
+def test_no_setting_is_tried_twice_in_a_round(go: Any) -> None:
+    training = Training(lambda s: 1.0)
+    _, figures = go(training, 100_000, tune=TuneSettings(steps=80, variant="dora"))
+    assert len({*training.done}) == len(training.done) == len(figures["trials"]) == 5 + 2
 
 
 def test_settings_differ_from_what_was_asked_in_one_respect_each() -> None:

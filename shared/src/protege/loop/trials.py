@@ -128,8 +128,9 @@ class _Search:
         if "error" in first.figures:
             return
         others = tuning.tuner_named(asked.method).variations(asked, first.figures)
-        served = [one for one in others if self.run.settings.serve_as != "lora" or one.variant != "dora"]
-        left: list[TuneSettings] = [asked, *served][: self._affordable(first, steps)]
+        if self.run.settings.serve_as == "lora":  # no engine applies DoRA's, and a server's highest rank is its user's
+            others = [one for one in others if one.variant != "dora" and one.rank == asked.rank]
+        left = list(dict.fromkeys([asked, *others]))[: self._affordable(first, steps)]
         length, before = max(1, steps // _power_of_two(len(left))), float("inf")
         while left:
             round_ = self._round(left, length)

@@ -19,7 +19,7 @@ def weights(workspace: Workspace, specialist: Specialist, kind: str) -> Path:
     Raises BaseModelError if there is none, it is damaged, or it is another.
     """
     if kind not in specialist.files:
-        raise BaseModelError(f"{specialist.name} has no weights of the kind {kind}.", "Tune it from a GGUF base.")
+        raise BaseModelError(f"{specialist.name} has no weights of the kind {kind}.", "Tune it from a GGUF base; DoRA is served merged.")
     path = workspace.specialist_folder(specialist) / specialist.files[kind]
     return checked_file(path, specialist.digests.get(kind), f"{specialist.name}'s {path.name}")
 
