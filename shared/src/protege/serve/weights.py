@@ -19,7 +19,8 @@ def weights(workspace: Workspace, specialist: Specialist, kind: str) -> Path:
     Raises BaseModelError if there is none, it is damaged, or it is another.
     """
     if kind not in specialist.files:
-        raise BaseModelError(f"{specialist.name} has no weights of the kind {kind}.", "Tune it from a GGUF base; DoRA is served merged.")
+        remedy = "Tune it from a GGUF base; what was tuned as DoRA is served merged."
+        raise BaseModelError(f"{specialist.name} has no weights of the kind {kind}.", remedy)
     path = workspace.specialist_folder(specialist) / specialist.files[kind]
     return checked_file(path, specialist.digests.get(kind), f"{specialist.name}'s {path.name}")
 
