@@ -331,6 +331,16 @@ def test_one_call_is_not_answered_with_two() -> None:
             dialect.whole(two, dialect.asked(path, {}, {"model": "m", "messages": QUESTION, **told}))
 
 
+def test_responses_repeat_who_asks_only_where_it_is_told() -> None:
+    dialect = dialect_at("POST", "/v1/responses").dialect
+    assert dialect is not None
+    for told in ({}, {"user": "ann"}, {"user": None}, {"prompt_cache_key": "k", "safety_identifier": "s"}):
+        asked = dialect.asked("/v1/responses", {}, {"input": "?", "store": False, **told})
+        found = json.loads(dialect.whole(Reply(SAID["text"][0], "stop", "s1", 12, 5), asked))
+        repeated = {name: found[name] for name in ("user", "prompt_cache_key", "safety_identifier") if name in found}
+        assert repeated == {name: value for name, value in told.items() if value is not None}
+
+
 def test_every_answer_has_an_id_of_its_own() -> None:
     reply = Reply(SAID["text"][0], "stop", "s1")
     for dialect, asked in every_dialect():

@@ -27,9 +27,10 @@ _ECHOED: dict[str, Any] = {
     "tools": [],
     "top_p": 1.0,
     "truncation": "disabled",
-    "user": None,
 }
 """What an answer repeats of its request, with the API's defaults."""
+_IF_GIVEN = ("user", "safety_identifier", "prompt_cache_key")
+"""What it repeats if it is there: the document has no null in their place."""
 _RESULTS = ("function_call_output", "custom_tool_call_output")
 _STORED = ("previous_response_id", "conversation", "prompt")
 
@@ -68,7 +69,8 @@ class OpenAIResponses(Dialect):
             },
             model=model,
             streams=body.get("stream"),
-            details={name: default if body.get(name) is None else body[name] for name, default in _ECHOED.items()},
+            details={name: default if body.get(name) is None else body[name] for name, default in _ECHOED.items()}
+            | {name: body[name] for name in _IF_GIVEN if isinstance(body.get(name), str)},
         )
 
     def whole(self, reply: Reply, asked: Asked) -> bytes:
@@ -113,7 +115,8 @@ def _response(asked: Asked) -> dict[str, Any]:
         "service_tier": "default",
         "store": False,
         "usage": None,
-        **{name: asked.details.get(name, default) for name, default in _ECHOED.items()},
+        **_ECHOED,
+        **asked.details,
     }
 
 
