@@ -10,6 +10,7 @@ import orjson
 from gateways import Send, body_of, left, lifespan
 from protege.call import Attempt, Reply, Request, request_from, text_of
 from protege.dialects import dialect_at
+from protege.errors import BadCall
 from protege.gateway.refusals import Refusal, written
 from protege.route import Outcome
 
@@ -29,6 +30,21 @@ def scripted(request: Request) -> dict[str, Any]:
     return {"role": "assistant", "content": "hello"}
 
 
+EMPTY: dict[str, Any] = {"object": "list", "data": []}
+_EMBEDDING = {"object": "embedding", "index": 0, "embedding": [0.5, -0.5]}
+OTHERS: dict[tuple[str, str], dict[str, Any]] = {
+    ("anthropic", "count_tokens"): {"input_tokens": 12},
+    ("gemini", "count_tokens"): {"totalTokens": 12},
+    ("openai", "embeddings"): {
+        "object": "list",
+        "model": "m",
+        "data": [_EMBEDDING],
+        "usage": {"prompt_tokens": 1, "total_tokens": 1},
+    },
+}
+"""The answers to what is no call of a model, by front and operation; others get EMPTY."""
+
+
 class Apis:
     """The server. It fails with a status where it is asked for `error-STATUS`, and is late where for `slow`."""
 
@@ -43,9 +59,12 @@ class Apis:
         query = dict(pair.split("=", 1) for pair in scope["query_string"].decode().split("&") if "=" in pair)
         operation = dialect_at(scope["method"], scope["path"])
         if operation.dialect is None:
-            return await whole(send, 200, b'{"object":"list","data":[]}')
-        asked = operation.dialect.asked(scope["path"], query, orjson.loads(body))
-        request = request_from(asked.record)
+            return await whole(send, 200, orjson.dumps(OTHERS.get((operation.front, operation.name), EMPTY)))
+        try:
+            asked = operation.dialect.asked(scope["path"], query, orjson.loads(body))
+            request = request_from(asked.record)
+        except (BadCall, ValueError):
+            return await whole(send, 400, written(Refusal(400, "not understood"), operation.front))
         wish = text_of(request.messages[-1])
         if wish.startswith("error-"):
             status = int(wish[6:])
