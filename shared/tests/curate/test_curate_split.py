@@ -107,6 +107,7 @@ def test_held_out_parts_are_no_larger_than_their_cap():
     assert [len(curated.calibration), len(curated.test), len(curated.validation)] == [100, 100, 75]
 
 
+SPEAKERS = ("Human", "AI")
 WORDS = tuple(
     f"{start}{end}" for start in ("par", "in", "re", "log", "pass") for end in ("cel", "voice", "fund", "word")
 )
@@ -137,8 +138,17 @@ def conversation(number: int, shown: Callable[[list[str]], list[str]], answers: 
             "How can I help?",
             *(text + " (seen)" if i % 2 else text for i, text in enumerate(said)),
         ],
+        lambda said: ["So far:\n" + "\n".join(f"{SPEAKERS[i % 2]}: {text}" for i, text in enumerate(said))],
+        lambda said: [
+            "\n".join(f"**{SPEAKERS[i % 2]}:** {text}" for i, text in enumerate(said[:-1]))
+            + f"\n\nQuestion: {said[-1]}"
+        ],
+        lambda said: [*said[:-1], f"(now 10:{len(said)}) {said[-1]}"],
     ],
-    ids=["whole", "window", "greeting", "longer greeting", "answers that the agent changed"],
+    ids=[
+        *("whole", "window", "greeting", "longer greeting", "answers that the agent changed"),
+        *("written into one message", "the question apart", "with the time"),
+    ],
 )
 def test_turns_of_one_conversation_without_a_run_stand_in_one_part(shown: Callable[[list[str]], list[str]]):
     calls = [c for number in range(100) for c in conversation(number, shown, lambda n: COLOURS[n % 3])]

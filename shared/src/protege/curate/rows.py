@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -207,9 +208,37 @@ def _near(shown: tuple[Message, ...], folded: str) -> tuple[str, ...]:
 
 def _turns(slots: tuple[Message, ...], answer: str) -> tuple[str, ...]:
     texts = [
-        (message["role"], _turn_text(message)) for message in slots if message["role"] not in ("system", "developer")
+        turn
+        for message in slots
+        if message["role"] not in ("system", "developer")
+        for turn in _spoken(message["role"], _turn_text(message))
     ]
     return tuple(_hash(f"{role} {_folded(_ends(text))}")[:16] for role, text in (*texts, ("assistant", answer)))
+
+
+def _spoken(role: str, text: str) -> Iterator[tuple[str, str]]:
+    """The turns in a message, each with its role: one, or those of the conversation that an agent writes into it. The
+    time at which something was said is no part of it."""
+    text = _STAMP.sub("", text)
+    speakers = list(_SPEAKER.finditer(text)) if role == "user" else []
+    roles = ["user" if speaker[1] else "assistant" for speaker in speakers]
+    if len(set(roles)) != 2 and roles != ["user"]:
+        yield role, text
+        return
+    if before := text[: speakers[0].start()].strip():
+        yield role, before
+    ends = [speaker.start() for speaker in speakers[1:]] + [len(text)]
+    for speaker, end, said_by in zip(speakers, ends, roles, strict=True):
+        yield said_by, text[speaker.end() : end].strip()
+
+
+_STAMP = re.compile(r"\A\s{0,9}[\[(][^\])\n]{1,40}[\])][ \t]")
+_SPEAKER = re.compile(
+    r"^[ \t*#-]{0,6}(?:(user|human|customer|client|question|q|benutzer|kunde|utilisateur|usuario)"
+    r"|(?:assistant|ai|agent|bot|answer|a|model|gpt|assistent|asistente))\*{0,2}[ \t]?[:：]\*{0,2}[ \t]*",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""Who speaks next, where a conversation is written into one message."""
 
 
 def _ends(text: str) -> str:
