@@ -355,3 +355,26 @@ def test_a_child_forked_while_other_threads_search_masks_too() -> None:
 )
 def test_a_secret_stays_one_whatever_common_name_stands_beside_it(text: str) -> None:
     assert "[masked:" in mask_text(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Passwort: {}", "Kennwort = {}", "mot de passe : {}", "contraseña: {}", "CONTRASEÑA: {}", "hasło: {}",
+        "senha={}", "wachtwoord: {}", "lösenord: {}", "Пароль: {}",
+        "密码:{}", "我的密码：{}", "パスワード：{}", "비밀번호: {}",
+        "password：{}", "password=&quot;{}&quot;",
+    ],
+)  # fmt: skip
+def test_a_password_goes_in_whichever_language_it_is_named(text: str) -> None:
+    said = text.format("Tr0ub4dor7")
+    assert "Tr0ub4dor7" not in mask_text(said) and "[masked:password]" in mask_text(said)
+    payload = orjson.dumps({"messages": [{"role": "user", "content": said}]})
+    assert b"Tr0ub4dor7" not in mask(payload)
+    name = text.partition(":")[0].partition("=")[0].partition("：")[0].strip()
+    assert b"Tr0ub4dor7" not in mask(orjson.dumps({name: "Tr0ub4dor7"}))
+
+
+def test_words_that_resemble_names_of_passwords_stay() -> None:
+    for text in ("hassio: core-2026.4", "Das Passwort ist abgelaufen.", "密码是什么?", "hasTwo: enabled2"):
+        assert mask_text(text) == text

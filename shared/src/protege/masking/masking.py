@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 
-from .patterns import IS_NAME, KINDS, NAMES, SECRET, SUSPECT, SUSPECTS
+from .patterns import IS_NAME, KINDS, NAMES, PASSWORDS, SECRET, SUSPECT, SUSPECTS
 from .prefilter import prefilter
 
 WINDOW, OVERLAP, LOOK_BACK = 1 << 15, 1 << 12, 64
@@ -190,7 +190,7 @@ _LETTER = re.compile(r"[A-Za-z]")
 _LAST_WORD = re.compile(r"[\w.-]*$")
 _UNQUOTED = re.compile(r"[^,;&<>(){}\[\]]*")
 _UNLIKE_WORDS = re.compile(r"[0-9!@#$%^&*+=~]|[a-z][A-Z]")
-_PASSWORD_NAME = re.compile(r"(?i)passw|passphrase|pwd")
+_PASSWORD_NAME = re.compile(rf"(?i)passw|{PASSWORDS}")
 _WORD = re.compile(r"[\w.-]*")
 _NO_SECRET = re.compile(r"(?i)forgot|reset|change|page|next|prev|continuation|cursor|sync|max|min")
 _NAME_OF_TOKEN = re.compile(r"(?i)token$")

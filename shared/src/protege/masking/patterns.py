@@ -38,7 +38,12 @@ _PEM_HEADERS = r"(?:(?:\s|\\+[nr])*[A-Za-z-]{1,30}: [^\n\\]{1,100})*"
 _PEM = rf"{_PEM_BEGIN}{_PEM_HEADERS}(?:[A-Za-z0-9+/=\s]|\\+[nrt/])*(?:-----END [A-Z0-9 ]{{1,50}}-----)?"
 
 _KEY = r"(?:api|secret|private|access|account)(?:[_ -]?access)?[_ -]?key"
-_NAME = rf"(?:passw(?:or)?d|passphrase|pwd|secret|token|credentials?|{_KEY})"
+# Both cases of an accented letter: Hyperscan, which sees bytes, knows but those of ASCII.
+PASSWORDS = (
+    r"passw(?:or)?d|passphrase|pwd|passwort|kennwort|mot de passe|contrase(?:ñ|Ñ|n)a|has(?:ł|Ł|l)o|senha|wachtwoord"
+    r"|l(?:ö|Ö|o)senord|пароль|Пароль|ПАРОЛЬ|密码|密碼|パスワード|비밀번호"
+)
+_NAME = rf"(?:{PASSWORDS}|secret|token|credentials?|{_KEY})"
 # Not "tokens": every call has their numbers, and texts are cut into them.
 _NAME_OF_MANY = rf"(?:{_NAME}|(?:passw(?:or)?d|passphrase|secret|{_KEY})s)"
 _VALUE = r"[^\s\"'\\]"
@@ -46,7 +51,7 @@ _LIKELY = rf"{_VALUE}*(?:[0-9!@#$%^&*+=~]|(?-i:[a-z][A-Z])){_VALUE}*"
 _BLANK = r"(?:\s|\\[nrt])"
 _USER = r"[a-z][a-z0-9+.-]*:(?:\\?/){2}[^\s/:@\"'\\]*:"
 _CREDENTIAL = r"[A-Za-z0-9._~+/=-]{12,}"
-_ASSIGNED = rf"\\*[\"']?{_BLANK}*(?:=>|:=|[:=]){_BLANK}*(?:[a-z]?\\*[\"'])?"
+_ASSIGNED = rf"\\*[\"']?{_BLANK}*(?:=>|:=|[:=]|：){_BLANK}*(?:[a-z]?\\*[\"']|&quot;|&#34;)?"
 _IS = rf"{_BLANK}+(?:is|was):?{_BLANK}+\\*[\"']?"
 _FLAG = r"--[\w-]*"
 _FLAG_END = rf"{_BLANK}+(?:\\*[\"'])?"
