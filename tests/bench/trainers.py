@@ -77,7 +77,7 @@ def train_ours(model: Any, given: list[dict[str, list[int]]], settings: TuneSett
 
 
 def train_trl(model: Any, given: list[dict[str, list[int]]], settings: TuneSettings, folder: Path) -> Clock:
-    import trl  # only where it is measured
+    import trl  # pyright: ignore[reportMissingImports] — only where it is measured
     from datasets import Dataset
 
     ordered = in_batches(given, settings.batch, settings.steps, settings.seed)
@@ -138,7 +138,9 @@ def one(name: str, prompt: str, steps: int) -> dict[str, Any]:
 def in_turns() -> dict[str, dict[str, Any]]:
     """Both trainings, a step of each in turn."""
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    running = {name: subprocess.Popen([sys.executable, *sys.argv, "--one", name], **pipes) for name in NAMES}
+    running: dict[str, Any] = {
+        name: subprocess.Popen([sys.executable, *sys.argv, "--one", name], **pipes) for name in NAMES
+    }
     for process in running.values():  # the first step, and all that is loaded before it
         heard(process)
     done: dict[str, dict[str, Any]] = {}

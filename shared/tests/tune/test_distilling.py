@@ -57,10 +57,10 @@ def test_the_mentor_reads_the_whole_prompt_and_the_same_answer(
     batch = Padded(encoder.pad_id)(rows)
     recorded = float(answer_loss(student, batch["input_ids"], batch["labels"]))
     trainer.mentor = student  # which reads another prompt than itself
-    apart = (float(trainer._loss(student, batch)) - (1 - SHARE) * recorded) / SHARE  # pyright: ignore[reportPrivateUsage]
+    apart = (float(trainer._loss(student, batch)) - (1 - SHARE) * recorded) / SHARE
     assert apart > 0
     same: dict[str, Any] = {**batch, "mentor_ids": batch["input_ids"], "mentor_labels": batch["labels"]}
-    assert float(trainer._loss(student, same)) == pytest.approx((1 - SHARE) * recorded, abs=1e-4)  # pyright: ignore[reportPrivateUsage]
+    assert float(trainer._loss(student, same)) == pytest.approx((1 - SHARE) * recorded, abs=1e-4)
 
 
 def test_a_run_with_a_mentor_is_judged_by_the_recorded_answers_alone(
