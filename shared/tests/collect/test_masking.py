@@ -376,5 +376,5 @@ def test_a_password_goes_in_whichever_language_it_is_named(text: str) -> None:
 
 
 def test_words_that_resemble_names_of_passwords_stay() -> None:
-    for text in ("hassio: core-2026.4", "Das Passwort ist abgelaufen.", "密码是什么?", "hasTwo: enabled2"):
+    for text in ("hassio: core-2026.4", "Passwort abgelaufen", "密码是什么?", "hasTwo: enabled2"):
         assert mask_text(text) == text

@@ -235,7 +235,7 @@ def _spoken(role: str, text: str) -> Iterator[tuple[str, str]]:
 _STAMP = re.compile(r"\A\s{0,9}[\[(][^\])\n]{1,40}[\])][ \t]")
 _SPEAKER = re.compile(
     r"^[ \t*#-]{0,6}(?:(user|human|customer|client|question|q|benutzer|kunde|utilisateur|usuario)"
-    r"|(?:assistant|ai|agent|bot|answer|a|model|gpt|assistent|asistente))\*{0,2}[ \t]?[:：]\*{0,2}[ \t]*",
+    r"|(?:assist[ae]nt|ai|agent|bot|answer|a|model|gpt|asistente))\*{0,2}[ \t]?[:：]\*{0,2}[ \t]*",
     re.IGNORECASE | re.MULTILINE,
 )
 """Who speaks next, where a conversation is written into one message."""
