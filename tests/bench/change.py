@@ -363,8 +363,9 @@ def record(story: Story) -> dict[str, Any]:
 
 def pictured(told: Mapping[str, Sequence[Story]]) -> dict[str, Any]:
     """As the picture of a month takes it; its days are rounds."""
-    days = {f"{c}, {s.task}": [asdict(one) for one in s.rounds] for c, of in told.items() for s in of}
-    events = [{**e, "task": f"{c}, {s.task}"} for c, of in told.items() for s in of for e in s.events]
+    named = {c if len(of) == 1 else f"{c}, {s.task}": s for c, of in told.items() for s in of}
+    days = {name: [asdict(one) for one in story.rounds] for name, story in named.items()}
+    events = [{**event, "task": name} for name, story in named.items() for event in story.events]
     return {"days": days, "events": events}
 
 

@@ -13,10 +13,11 @@ from protege import Attempt, Workspace
 from protege.rollout import lifecycle
 from protege.rollout.rules import RULES
 from protege.rollout.switching import set_policy
-from protege.store.records import Event
+from protege.store.records import Event, Reason
 from protege.task import TemplatePart
 from protege.watch import look, reason_of
 from protege.watch.looking import compare
+from protege.watch.reasons import open_reason
 from watched import REWORDED, START, call, specialist, terms
 
 
@@ -266,6 +267,16 @@ def test_labels_divided_otherwise_are_drift(workspace: Workspace) -> None:
     workspace.save_route(terms(1, labels={"red": 0.9, "blue": 0.1}))
     workspace.add_calls(call(n, said=None, answer="red" if n % 2 else "blue") for n in range(220))
     assert "drift" in told(look(workspace))
+
+
+def test_drift_that_follows_from_a_change_takes_no_calls_from_its_successor(workspace: Workspace) -> None:
+    """The window begins later than the change: what came in between would not be held out."""
+    workspace.save_route(terms(1, labels={"red": 0.9, "blue": 0.1}))
+    open_reason(workspace, "colour", Reason("colour-v1 was rolled back", START + 5, START + 5))
+    workspace.add_calls(call(n, said=None, answer="red" if n % 2 else "blue") for n in range(20, 240))
+    assert "drift" in told(look(workspace))
+    reason = reason_of(workspace, "colour")
+    assert reason is not None and (reason.since, reason.learn_since) == (START + 5, START + 5)
 
 
 def test_fewer_kept_than_certified_is_drift(workspace: Workspace) -> None:

@@ -21,7 +21,7 @@ from ..specialist import Route, Specialist
 from ..store.records import Event, Reason
 from ..task import Task
 from ..workspace import Workspace
-from .reasons import open_reason
+from .reasons import open_reason, reason_of
 
 WINDOW = 200
 """Calls in a window."""
@@ -118,6 +118,9 @@ def _tell(
         workspace.watched.add_change(specialist.id, what, workspace.history.last_attempt())
         workspace.history.note(Event(what, why, task.id, specialist.id))
         learn_since = since if what == "teacher changed" else 0.0
+        earlier = reason_of(workspace, task.id)
+        if what == "drift" and earlier is not None:
+            since = earlier.since  # a window that drifted tells no time of its own, and may be what was noticed before
         open_reason(workspace, task.id, Reason(why, since, learn_since))
 
 
