@@ -40,8 +40,7 @@ from protege.embedding import NONE, embedder_named
 from protege.errors import CannotRender, NotClosed
 from protege.evaluate import Judged, rescored
 from protege.evaluate.fitting import fit
-from protege.heads import FILE, NGRAMS, read, shown_of, write
-from protege.heads.reading import Chooser
+from protege.heads import FILE, NGRAMS, read, write
 from protege.heads.tagger_file import to_bytes
 from protege.serve.engine import Completion
 from protege.tune import TuneSettings
@@ -86,6 +85,9 @@ class Remembering:
         if text not in self._vectors:
             self._vectors[text] = self.real.embed(text, timeout_s=timeout_s)
         return self._vectors[text]
+
+    def embed_spans(self, text: str, spans: Any, *, timeout_s: float) -> Any:
+        return self.real.embed_spans(text, spans, timeout_s=timeout_s)
 
 
 def main() -> None:
@@ -158,7 +160,7 @@ def measured(rows: Sequence[Shown], seed: int, count: int, name: str, embeds: An
     answer_ms, p95_ms = 1000 * np.percentile(times(served, test[:TIMED], embeds), [50, 95])
     return Figures(
         answers=answers,
-        embedded=served.near is not None,
+        embedded=served.taught_by is not None,
         agreement=statistics.fmean(right),
         hindsight=in_hindsight(right, sure),
         certified=certified,
@@ -208,11 +210,11 @@ def text_of(prompt: str) -> str:
     return prompt.rpartition("\x1f")[2]
 
 
-def vector_for(served: Chooser, prompt: str, embeds: Any) -> Any:
-    return None if served.near is None else embeds.embed(shown_of(prompt, served.near.ends), timeout_s=60)
+def vector_for(served: Any, prompt: str, embeds: Any) -> Any:
+    return served.seen(prompt, embeds, timeout_s=60) if served.taught_by else None
 
 
-def answered(served: Chooser, test: Sequence[Shown], embeds: Any) -> list[Judged]:
+def answered(served: Any, test: Sequence[Shown], embeds: Any) -> list[Judged]:
     judged: list[Judged] = []
     for row in test:
         chosen = served.answer(row.prompt, vector_for(served, row.prompt, embeds))
@@ -251,7 +253,7 @@ def divided(judged: Sequence[Judged], seed: int) -> tuple[float, int, int]:
     return statistics.fmean(coverages), kept, wrong
 
 
-def times(served: Chooser, test: Sequence[Shown], embeds: Any) -> list[float]:
+def times(served: Any, test: Sequence[Shown], embeds: Any) -> list[float]:
     """Seconds of this thread that answers take."""
     taken: list[float] = []
     for row in test:

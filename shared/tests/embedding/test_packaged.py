@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from protege.embedding import AUTO, NONE, Embedder, decided, embedder_named, embedder_names, findings, packaged, plain
-from protege.embedding.packaged import LONGEST, File, Packaged
-from protege.errors import BadInput, EngineError, NotServed
+from protege.embedding.packaged import LONGEST, WIDTH, WINDOWS, File, Packaged
+from protege.errors import BadInput, EngineError, EngineTimeout, NotServed
 from protege.testing.embedders import EmbedderConformance
 
 
@@ -36,6 +38,24 @@ def test_of_a_long_text_both_ends_count() -> None:
         embedder.embed(text, timeout_s=60) for text in (filler, f"refund {filler}", f"{filler} refund")
     )
     assert float(plain @ begun) < 0.9999 and float(plain @ ended) < 0.9999
+
+
+def test_parts_of_a_text_have_vectors_in_their_context() -> None:
+    embedder = Packaged()
+
+    def vectors(text: str) -> Any:
+        spans = [match.span() for match in re.finditer(r"\S+", text)]
+        return embedder.embed_spans(text, spans, timeout_s=60)
+
+    bank, shore = vectors("the bank lends money"), vectors("the bank of the river")
+    assert bank.shape == (4, WIDTH) and np.linalg.norm(bank, axis=1) == pytest.approx(np.ones(4), abs=1e-5)
+    assert 0.1 < float(bank[1] @ shore[1]) < 0.99
+    assert np.allclose(vectors("😀 the bank lends money")[1:].shape, (4, WIDTH))
+    long = vectors("word " * (LONGEST * WINDOWS))
+    assert np.linalg.norm(long[:LONGEST], axis=1).min() > 0.9 and not long[-1].any()
+    assert vectors("").shape == (0, WIDTH) and vectors("\ud800 x").shape == (2, WIDTH)
+    with pytest.raises(EngineTimeout):
+        embedder.embed_spans("a b", [(0, 1)], timeout_s=0)
 
 
 def test_auto_is_packaged_where_it_is_installed_and_otherwise_none(monkeypatch: pytest.MonkeyPatch) -> None:

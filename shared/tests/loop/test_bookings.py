@@ -7,6 +7,7 @@ import random
 from pathlib import Path
 from typing import Any
 
+import pytest
 from protege import Call, Settings, Workspace
 from protege.call import request_from
 from protege.curate import CurateSettings
@@ -14,6 +15,7 @@ from protege.flywheel import improve
 from protege.loop.tasks import find_tasks
 from protege.route import Router
 from protege.tune import TuneSettings
+from protege.tune.methods import tagger
 
 SYSTEM = {"role": "system", "content": "Read the order.\nAnswer in JSON with item, colour and number."}
 ITEMS = ("lamp", "oak chair", "kettle", "tent", "mirror", "cordless drill", "scarf", "phone", "wrist watch", "book")
@@ -38,14 +40,18 @@ def ordered(n: int) -> dict[str, Any]:
     }
 
 
-def test_fields_that_are_copied_are_answered_by_a_tagger(tmp_path: Path) -> None:
+@pytest.mark.parametrize("embedder", ["none", "packaged"])
+def test_fields_that_are_copied_are_answered_by_a_tagger(
+    tmp_path: Path, embedder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tagger, "gains", lambda gained: True)
     workspace = Workspace(tmp_path)
     (tmp_path / "redaction.toml").write_text("types = []\nmodel = false\n")
     workspace.add_calls(Call.from_record(ordered(n)) for n in range(280))
     [task] = find_tasks(workspace)
     assert task.kind == "json"
     settings = Settings(
-        tune=TuneSettings(method="tagger", embedder="none"),
+        tune=TuneSettings(method="tagger", embedder=embedder),
         compete=False,
         curate=CurateSettings(calibration=0.4, test=0.2, min_validation=10, min_train=20),
     )
@@ -54,6 +60,7 @@ def test_fields_that_are_copied_are_answered_by_a_tagger(tmp_path: Path) -> None
     [specialist] = workspace.specialists()
     assert (specialist.serve_as, specialist.engine) == ("head", "head")
     assert specialist.report["tuning"]["fields"] == ["item", "colour", "number"]
+    assert specialist.report["tuning"]["words_embedded"] == (embedder == "packaged")
     workspace.close()
 
     router = Router(tmp_path)

@@ -334,7 +334,7 @@ def test_an_answer_takes_some_milliseconds(engine: Engine, specialist: Specialis
 def test_if_the_ollama_that_embeds_dies_the_teacher_answers_until_it_is_back(
     workspace: Workspace, start_ollama: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(choosing, "_gains", lambda gained: True)  # a random model helps nobody
+    monkeypatch.setattr(choosing, "gains", lambda gained: True)  # a random model helps nobody
     server = start_ollama()
     give_bert(server, tmp_path, "tiny-bert")
     name = f"ollama:tiny-bert@{server.url}"

@@ -7,7 +7,7 @@ import json
 import random
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -15,6 +15,7 @@ from protege.call import Call
 from protege.chat.prompt import as_messages, render
 from protege.common.progress import Silent
 from protege.curate import Curated, CurateSettings, curate
+from protege.embedding import embedder_named
 from protege.errors import NotClosed
 from protege.heads import NGRAMS, Tagger, read
 from protege.heads.tagger import Field, best_paths, values_in
@@ -173,15 +174,47 @@ def test_the_slope_of_the_loss_is_its_slope() -> None:
     chance = random.Random(3)
     told = [told_of(" ".join(chance.choices("abcde", k=n)), "") for n in (1, 4, 2, 3, 4)]
     sequences = [crf.Tagged(one, [chance.choice((0, 1)) for _ in one.spans]) for one in told]
-    batch = crf.Batch(sequences, crf._known(sequences, 40), 3)
-    size = batch.of_tokens.shape[1] * 3
+    vectors = np.random.default_rng(2).normal(size=(14, 2)).astype(np.float32)
+    ends = np.cumsum([0, *(len(one.tags) for one in sequences)])
+    sequences = [replace(one, vectors=vectors[a:b]) for one, a, b in zip(sequences, ends, ends[1:], strict=False)]
+    hashes = crf._known(sequences, 40)
+    batch, parts = crf.Batch(sequences, hashes, 3), [len(hashes), len(hashes) + 4]
 
     def loss(flat: Any) -> tuple[float, Any]:
-        total, weights, steps = batch.loss(flat[:size].reshape(-1, 3), flat[size:].reshape(4, 3))
-        return total, np.concatenate([np.asarray(weights).ravel(), steps.ravel()])
+        total, slope = batch.loss(crf.Weights(hashes, *np.split(flat.reshape(-1, 3), parts)))
+        return total, np.vstack([slope.weights, slope.steps, slope.of_vectors]).ravel()
 
-    at = np.random.default_rng(1).normal(size=size + 12)
+    at = np.random.default_rng(1).normal(size=3 * (len(hashes) + 4 + 2))
     assert check_grad(lambda x: loss(x)[0], lambda x: loss(x)[1], at) < 1e-4 * np.linalg.norm(loss(at)[1])
+
+
+def test_words_are_known_by_their_vectors_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tagger, "gains", lambda gained: len(gained) == 12)
+    settings = TuneSettings(method="tagger", embedder="packaged")
+    rows = [example(n, *booking(n)) for n in range(60)]
+    learnt, figures = tagger.learnt([tagger.read(each) for each in rows], settings, Silent(), "t")
+    assert learnt.words is not None and figures["words_embedded"]
+    again, by = read(to_bytes(learnt)), embedder_named("packaged")
+    assert isinstance(again, Tagger) and again.taught_by == ("packaged", by.identity)
+    seen = again.seen(rows[0].prompt, by, timeout_s=30)
+    assert again.answer(rows[0].prompt, seen).text == rows[0].answer
+    assert again.opinion(rows[0].prompt, rows[0].answer, seen).agrees == 1
+    with pytest.raises(ValueError, match="another length"):
+        again.seen(rows[0].prompt, Narrow(), timeout_s=30)
+    with pytest.raises(TypeError, match="whole texts"):
+        again.seen(rows[0].prompt, cast(Any, object()), timeout_s=30)
+    with pytest.raises(ValueError):
+        read(to_bytes(learnt).replace(b",384]", b",385]", 1))
+
+
+class Narrow:
+    """An embedder of two numbers."""
+
+    def embed(self, text: str, *, timeout_s: float) -> Any:
+        return np.ones(2, np.float32)
+
+    def embed_spans(self, text: str, spans: Any, *, timeout_s: float) -> Any:
+        return np.ones((len(spans), 2), np.float32)
 
 
 def test_tags_become_values() -> None:

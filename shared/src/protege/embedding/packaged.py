@@ -13,7 +13,7 @@ import importlib.metadata
 import importlib.util
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,10 @@ NAME = "packaged"
 LONGEST = 128
 """Tokens that it reads, as many as it was trained with. Of a longer text the first and the last half of these are
 read."""
+WINDOWS = 8
+"""Windows of as many tokens that are read for the vectors of a text's parts."""
+WIDTH = 384
+"""Numbers of a vector."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +124,21 @@ class Packaged:
 
     def embed(self, text: str, *, timeout_s: float) -> Vector:
         """As `Embedder.embed`. Raises NotServed where it cannot be loaded."""
+        return self._asked(lambda model: model.vector(text), timeout_s)
+
+    def embed_spans(self, text: str, spans: Sequence[tuple[int, int]], *, timeout_s: float) -> Vector:
+        """The last layer for each part of the text: the mean over its tokens, of length 1; parts × dimensions.
+
+        spans: where each part begins and ends, ascending. The text is read in windows of `LONGEST` tokens, `WINDOWS` of
+        them; what is beyond has zeros. Raises as `embed`.
+        """
+        return self._asked(lambda model: model.vectors(text, spans), timeout_s)
+
+    def _asked(self, what: Callable[[_Loaded], Vector], timeout_s: float) -> Vector:
         began_s = time.monotonic()
         model = self._loaded or self._load()
         try:
-            vector = model.vector(text)
+            vector = what(model)
         except Exception as error:
             # ONNX Runtime raises exceptions of its own that have no common class.
             raise EngineError(f"The embedding model failed ({type(error).__name__}).") from error
@@ -174,10 +189,38 @@ class _Loaded:
     def vector(self, text: str) -> Vector:
         """The mean of the last layer over the tokens, of length 1."""
         np = self._np
-        ids = np.array([_cut(self._tokenizer.encode(encodable(text)).ids)], np.int64)
-        feed = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
-        mean = self._session.run(None, feed)[0][0].mean(axis=0)
+        mean = self._run(_cut(self._tokenizer.encode(encodable(text)).ids)).mean(axis=0)
         return mean / max(float(np.linalg.norm(mean)), 1e-12)
+
+    def vectors(self, text: str, spans: Sequence[tuple[int, int]]) -> Vector:
+        """As `Packaged.embed_spans`."""
+        np = self._np
+        begin = spans[0][0] if spans else 0
+        read = self._tokenizer.encode(encodable(text[begin : spans[-1][1]]) if spans else "", add_special_tokens=False)
+        first, last = (self._tokenizer.token_to_id(name) for name in ("[CLS]", "[SEP]"))
+        size = LONGEST - 2
+        layers = [
+            self._run([first, *read.ids[at : at + size], last])[1:-1]
+            for at in range(0, min(len(read.ids), WINDOWS * size), size)
+        ]
+        layer = np.concatenate(layers) if layers else np.zeros((0, WIDTH), np.float32)
+        sums, counts = np.zeros((len(spans), WIDTH), np.float32), np.zeros((len(spans), 1), np.float32)
+        at = 0
+        for vector, (start, end) in zip(layer, read.offsets, strict=False):
+            while at < len(spans) and spans[at][1] - begin <= start:
+                at += 1
+            if at < len(spans) and end > start:
+                sums[at] += vector
+                counts[at] += 1
+        means = sums / np.maximum(counts, 1)
+        return means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
+
+    def _run(self, tokens: Sequence[int]) -> Vector:
+        """The last layer; tokens × dimensions."""
+        np = self._np
+        ids = np.array([tokens], np.int64)
+        feed = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
+        return self._session.run(None, feed)[0][0]
 
 
 def _cut(ids: Sequence[int]) -> Sequence[int]:

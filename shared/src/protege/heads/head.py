@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .features import GROUPS, Features, Floats, Hashes, features_of
-from .near import Near
+from .near import Embeds, Near, shown_of
 
 NO_OTHER = -700.0
 """Stands for the log-probability of another choice where there is none."""
@@ -115,8 +115,22 @@ class Head:
     near: Near | None = None
     """What it knows by an embedding; None if by n-grams alone."""
 
+    @property
+    def taught_by(self) -> tuple[str, str] | None:
+        """Name and identity of the embedder that it was taught with."""
+        return None if self.near is None else (self.near.embedder, self.near.identity)
+
+    def seen(self, prompt: str, by: Embeds, *, timeout_s: float) -> Floats | None:
+        """What it needs of its embedder to answer a prompt. Raises ValueError for vectors of another; EngineError."""
+        if self.near is None:
+            return None
+        vector = by.embed(shown_of(prompt, self.near.ends), timeout_s=timeout_s)
+        if vector.shape != self.near.known.shape[1:]:
+            raise ValueError("vectors of another length")
+        return vector
+
     def answer(self, prompt: str, vector: Floats | None = None) -> Chosen:
-        """The likeliest answer to a rendered prompt. vector: its embedding (`shown_of`), where there is `near`."""
+        """The likeliest answer to a rendered prompt. vector: as `seen` gives it."""
         features = features_of(prompt)
         return self._chosen(self._chances(features, vector), features.words)
 

@@ -9,7 +9,9 @@ alike.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +20,23 @@ from .features import ROLE, TURN, Floats
 
 WIDTH = 1.0
 """Likeness is exp(-WIDTH · squared distance). Chosen, like the figures above, among .1 to 1.4."""
+
+
+class Embeds(Protocol):
+    """What of an embedder (`embedding.Embedder`) a head needs."""
+
+    def embed(self, text: str, *, timeout_s: float) -> Floats:
+        """The text's vector."""
+        ...
+
+
+@runtime_checkable
+class EmbedsSpans(Embeds, Protocol):
+    """What of an embedder a tagger can use besides."""
+
+    def embed_spans(self, text: str, spans: Sequence[tuple[int, int]], *, timeout_s: float) -> Floats:
+        """A vector for each part of the text, in its context."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

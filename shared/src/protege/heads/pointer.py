@@ -65,8 +65,11 @@ class Pointer:
     """The whole model."""
 
     acts: tuple[Act, ...]
-    near: None = None
+    taught_by: None = None
     """It knows nothing by an embedding."""
+
+    def seen(self, prompt: str, by: Any, *, timeout_s: float) -> None:
+        """Nothing."""
 
     def answer(self, prompt: str, vector: Any = None) -> Chosen:
         """The likeliest answer to a rendered prompt; the empty text if the likeliest action cannot be written."""

@@ -22,7 +22,7 @@ from ..chat.acts import act_in
 from .conversation import json_in
 from .features import Floats, Hashes
 from .head import NO_OTHER, Chosen, Head, Opinion
-from .near import Near
+from .near import Embeds, EmbedsSpans
 from .tokens import Told, rarities, text_of, told_of
 
 Place: TypeAlias = tuple[str | int, ...]
@@ -35,6 +35,8 @@ OUTSIDE = 0
 others 2n + 2."""
 NEVER = -1e4
 """Stands for the weight of a step between two tags that cannot follow each other."""
+WEIGHT = np.float32(3.0)
+"""The length of a token's vector, beside its other features, which are ones."""
 STYLES: tuple[Mapping[str, Any], ...] = (
     {"separators": (", ", ": "), "ensure_ascii": True},
     {"separators": (", ", ": "), "ensure_ascii": False},
@@ -60,6 +62,27 @@ class Field:
 
 
 @dataclass(frozen=True, slots=True)
+class Words:
+    """What a tagger knows by the vectors of tokens in their context."""
+
+    embedder: str
+    """The embedder's name."""
+    identity: str
+    weights: NDArray[np.float16]
+    """Dimensions × tags."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a tagger needs of its embedder to answer a prompt."""
+
+    vector: Floats | None
+    """For its head."""
+    of_tokens: Floats | None
+    """Tokens × dimensions."""
+
+
+@dataclass(frozen=True, slots=True)
 class Tagger:
     """The whole model."""
 
@@ -76,27 +99,39 @@ class Tagger:
     """Features × tags."""
     steps: Floats
     """1 + tags × tags: the first row from the beginning of the text, the others from each tag to each tag."""
+    words: Words | None = None
+    """What it knows by an embedding; None if by what tokens look like alone."""
 
     @property
-    def near(self) -> Near | None:
-        """What its head knows by an embedding."""
-        return self.chooser.near
+    def taught_by(self) -> tuple[str, str] | None:
+        """As `Head.taught_by`."""
+        return self.chooser.taught_by if self.words is None else (self.words.embedder, self.words.identity)
 
-    def answer(self, prompt: str, vector: Floats | None = None) -> Chosen:
+    def seen(self, prompt: str, by: Embeds, *, timeout_s: float) -> Seen:
+        """As `Head.seen`."""
+        vector, of_tokens = self.chooser.seen(prompt, by, timeout_s=timeout_s), None
+        if self.words is not None:
+            of_tokens = vectors_of(told_of(text_of(prompt), ""), by, timeout_s=timeout_s)
+            if of_tokens.shape[1] != len(self.words.weights):
+                raise ValueError("vectors of another length")
+        return Seen(vector, of_tokens)
+
+    def answer(self, prompt: str, seen: Seen | None = None) -> Chosen:
         """The likeliest answer to a rendered prompt; the empty text if it cannot be written."""
-        choice = self.chooser.answer(prompt, vector)
+        choice = self.chooser.answer(prompt, None if seen is None else seen.vector)
         chance, other = math.fsum(choice.logprobs), _runner_up(choice)
         told = told_of(text_of(prompt), act_of(choice.text))
-        path, of_path, second = best_paths(self.odds(told), self.steps.astype(np.float64))
+        odds = self.odds(told, None if seen is None else seen.of_tokens)
+        path, of_path, second = best_paths(odds, self.steps.astype(np.float64))
         text = self.written(choice.text, values_in(told, path, len(self.fields)))
         total = min(0.0, chance + of_path)
         runner_up = max(NO_OTHER, min(total, max(chance + second, other + of_path)))
         return Chosen((text,), (total,), (runner_up,), choice.words)
 
-    def opinion(self, prompt: str, answer: str, vector: Floats | None = None) -> Opinion:
+    def opinion(self, prompt: str, answer: str, seen: Seen | None = None) -> Opinion:
         """What it makes of another's answer to the prompt: as likely as its own if it is the same, else at most what
         that leaves. Agreement is of the values of both."""
-        own = self.answer(prompt, vector)
+        own = self.answer(prompt, seen)
         ours, theirs = dict(_values(json_in(own.text))), dict(_values(json_in(answer)))
         logprob = own.logprobs[0]
         if not ours or ours != theirs:
@@ -104,8 +139,14 @@ class Tagger:
         share = sum(ours.get(place) == value for place, value in theirs.items()) / max(1, len(theirs), len(ours))
         return Opinion.of(logprob, share)
 
-    def odds(self, told: Told) -> Matrix:
-        """What the features of each token speak for; tokens × tags."""
+    def odds(self, told: Told, of_tokens: Floats | None = None) -> Matrix:
+        """What the features of each token speak for; tokens × tags. of_tokens: as in `Seen`."""
+        if self.words is not None:
+            assert of_tokens is not None
+            return self._odds(told) + of_tokens.astype(np.float64) @ self.words.weights.astype(np.float64)
+        return self._odds(told)
+
+    def _odds(self, told: Told) -> Matrix:
         if not told.marks or not len(self.hashes):
             return np.zeros((len(told.marks), len(self.steps) - 1))
         rows = [(*marks, *more) for marks, more in zip(told.marks, rarities(told, self.hashes), strict=True)]
@@ -132,6 +173,14 @@ class Tagger:
         except (LookupError, TypeError, ValueError):
             return ""
         return dumped(value, self.keys, self.style)
+
+
+def vectors_of(told: Told, by: Embeds, *, timeout_s: float) -> Floats:
+    """A vector of length `WEIGHT` for each token, in its context; tokens × dimensions. Raises TypeError where the
+    embedder has none, EngineError."""
+    if not isinstance(by, EmbedsSpans):
+        raise TypeError("an embedder of whole texts alone")
+    return WEIGHT * by.embed_spans(told.text, told.spans, timeout_s=timeout_s)
 
 
 def _values(value: Any) -> Iterator[tuple[Place, str]]:

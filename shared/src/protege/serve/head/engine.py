@@ -9,12 +9,13 @@ import hashlib
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 from ...common.forks import tell_of_forks
 from ...embedding import Embedder, embedder_named
 from ...errors import BadInput, DoesNotFit, EngineTimeout, MissingDependency, NotServed
-from ...heads import FILE, Chooser, Chosen, Opinion, Pointer, read, shown_of
-from ...heads.features import MOST_CHARACTERS, VERSION, Floats
+from ...heads import FILE, Chooser, Chosen, Opinion, Pointer, read
+from ...heads.features import MOST_CHARACTERS, VERSION
 from ...heads.head import NO_OTHER
 from ...specialist import Specialist
 from ..engine import Completion
@@ -47,7 +48,7 @@ class HeadEngine:
         """
         digest = _digest_of(specialist)
         made_of = f"{NAME} {VERSION} {digest}"
-        if self._head(specialist, digest).near is not None:
+        if self._head(specialist, digest).taught_by is not None:
             by = _embedder_of(specialist)
             made_of += f" {by.identity} {by.version}"
         return hashlib.sha256(made_of.encode()).hexdigest()
@@ -69,21 +70,21 @@ class HeadEngine:
         _in_time(began_s, timeout_s)
         return opinion
 
-    def _shown(self, specialist: Specialist, prompt: str, timeout_s: float) -> tuple[Chooser, Floats | None]:
-        """The head that is asked, and the prompt's embedding, where it needs one."""
+    def _shown(self, specialist: Specialist, prompt: str, timeout_s: float) -> tuple[Any, Any]:
+        """The head that is asked, and what it needs of its embedder (`Chooser.seen`)."""
         head = self._head(specialist, _digest_of(specialist))
         if len(prompt) > MOST_CHARACTERS:
             raise DoesNotFit(f"The prompt has {len(prompt):,} characters; a head reads {MOST_CHARACTERS:,} at most.")
-        if (near := head.near) is None:
+        if head.taught_by is None:
             return head, None
-        by = _embedder_of(specialist)
-        if by.identity != near.identity:
-            fact = f"{specialist.name} was taught with another embedding model than {near.embedder} is now."
+        by, (name, identity) = _embedder_of(specialist), head.taught_by
+        if by.identity != identity:
+            fact = f"{specialist.name} was taught with another embedding model than {name} is now."
             raise NotServed(fact, "`protege improve --retrain` teaches it anew.")
-        vector = by.embed(shown_of(prompt, near.ends), timeout_s=timeout_s)
-        if vector.shape != near.known.shape[1:]:
-            raise NotServed(f"The vectors of {near.embedder} have another length than those of {specialist.name}.")
-        return head, vector
+        try:
+            return head, head.seen(prompt, by, timeout_s=timeout_s)
+        except (TypeError, ValueError) as error:
+            raise NotServed(f"{name} does not give {specialist.name} what it was taught with: {error}.") from None
 
     def close(self) -> None:
         """Let go of the heads."""

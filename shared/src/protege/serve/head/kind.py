@@ -92,14 +92,15 @@ def _embedder_named_in(path: Path) -> Embedder | None:
     from ...heads import read  # it needs numpy, and agents load this module
 
     try:
-        near = read(path.read_bytes()).near
+        taught_by = read(path.read_bytes()).taught_by
     except (OSError, ValueError) as error:
         raise BaseModelError(f"{path} cannot be used: {error}.", "`protege improve --retrain`.") from None
-    if near is None:
+    if taught_by is None:
         return None
-    by = embedder_named(near.embedder)
-    if by.identity != near.identity:
-        fact = f"{path} was taught with another embedding model than {near.embedder} is now."
+    name, identity = taught_by
+    by = embedder_named(name)
+    if by.identity != identity:
+        fact = f"{path} was taught with another embedding model than {name} is now."
         raise BaseModelError(fact, "`protege improve --retrain` teaches it anew.")
     return by
 

@@ -159,7 +159,7 @@ def taught(
         shown = counted.of(some).embedded(those, ENDS, embedder, bar)
         views = [View(best.view.shares, ends, weight) for ends in ENDS for weight in LIKENESS]
         near = _best(shown, [way.of(some) for way in ways], views, seed, bar)
-        if _gains(best.losses - near.losses):
+        if gains(best.losses - near.losses):
             best = near
             counted = counted.embedded(prompts, [near.view.ends], embedder, bar)
     way = next(way for way in ways if way.name == best.way.name)
@@ -183,7 +183,7 @@ def _best(counted: Counted, ways: Sequence[Way], views: Sequence[View], seed: in
     return best
 
 
-def _gains(gained: Matrix) -> bool:
+def gains(gained: Matrix) -> bool:
     """gained: what each row loses less."""
     return float(gained.mean()) > SURE * float(gained.std()) / math.sqrt(len(gained))
 

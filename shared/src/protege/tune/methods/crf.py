@@ -14,7 +14,7 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.sparse import csr_matrix
 
-from ...heads.features import Hashes
+from ...heads.features import Floats, Hashes
 from ...heads.tagger import NEVER, Matrix, Numbers, best_paths
 from ...heads.tokens import Told, rarities
 
@@ -35,6 +35,8 @@ class Tagged:
 
     told: Told
     tags: Sequence[int]
+    vectors: Floats | None = None
+    """Of the tokens; tokens × dimensions. All sequences of a fit have them or none has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,25 @@ class Weights:
     hashes: Hashes
     weights: Matrix
     steps: Matrix
+    of_vectors: Matrix
+    """Dimensions × tags."""
+
+    def odds(self, one: Tagged) -> Matrix:
+        """What its features speak for; tokens × tags."""
+        odds = _matrix(_marks(one.told, self.hashes), self.hashes) @ self.weights
+        odds += _matrix([one.told.course], self.hashes) @ self.weights
+        return odds if one.vectors is None else odds + one.vectors @ self.of_vectors
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """How a penalty did on the sequences left out."""
+
+    penalty: float
+    weights: Weights
+    """Fitted to the other sequences."""
+    losses: Matrix
+    """The negative log-likelihood of each."""
 
 
 class Batch:
@@ -58,6 +79,8 @@ class Batch:
         self.of_texts = _matrix([one.told.course for one in ordered], hashes)
         self.text = np.repeat(np.arange(len(ordered)), self.lengths)
         self.wanted = np.concatenate([np.array(one.tags, int) for one in ordered])
+        vectors = [one.vectors for one in ordered if one.vectors is not None]
+        self.vectors = np.concatenate(vectors).astype(float) if vectors else np.zeros((len(self.wanted), 0))
 
     @cached_property
     def columns(self) -> list[Numbers]:
@@ -65,18 +88,34 @@ class Batch:
         counts = [int((self.lengths > t).sum()) for t in range(int(self.lengths[0]))]
         return [self.starts[:count] + t for t, count in enumerate(counts)]
 
-    def loss(self, weights: Matrix, steps: Matrix) -> tuple[float, Matrix, Matrix]:
-        """The negative log-likelihood, and its slopes."""
-        odds = self.of_tokens @ weights + (self.of_texts @ weights)[self.text]
-        highest = odds.max(axis=1, keepdims=True)
-        chances, moves = np.exp(odds - highest), np.exp(steps[1:])
-        forward, scales = self._forward(chances, np.exp(steps[0]), moves)
+    def losses(self, given: Weights) -> Matrix:
+        """The negative log-likelihood of each sequence, the longest first."""
+        return self._passed(given)[0]
+
+    def loss(self, given: Weights) -> tuple[float, Weights]:
+        """The negative log-likelihood of all, and its slopes."""
+        losses, chances, moves, forward, scales, before = self._passed(given)
         shares, moved = self._backward(chances, moves, forward, scales)
         slope_of_steps = np.vstack([shares[self.starts[:-1]].sum(axis=0), moved])
-        total = float(np.log(scales).sum() + highest.sum()) - self._path(odds, steps, slope_of_steps)
+        np.subtract.at(slope_of_steps, (before, self.wanted), 1.0)
         shares[np.arange(len(shares)), self.wanted] -= 1.0
         of_texts = np.add.reduceat(shares, self.starts[:-1])
-        return total, self.of_tokens.T @ shares + self.of_texts.T @ of_texts, slope_of_steps
+        slope = np.asarray(self.of_tokens.T @ shares + self.of_texts.T @ of_texts)
+        return float(losses.sum()), Weights(given.hashes, slope, slope_of_steps, self.vectors.T @ shares)
+
+    def _passed(self, given: Weights) -> tuple[Matrix, Matrix, Matrix, Matrix, Matrix, Numbers]:
+        """The loss of each sequence, and what the way back needs."""
+        odds = self.of_tokens @ given.weights + (self.of_texts @ given.weights)[self.text]
+        odds += self.vectors @ given.of_vectors
+        highest = odds.max(axis=1, keepdims=True)
+        chances, moves = np.exp(odds - highest), np.exp(given.steps[1:])
+        forward, scales = self._forward(chances, np.exp(given.steps[0]), moves)
+        first = np.zeros(len(self.wanted), bool)
+        first[self.starts[:-1]] = True
+        before = np.where(first, 0, np.roll(self.wanted, 1) + 1)
+        right = odds[np.arange(len(odds)), self.wanted] + given.steps[before, self.wanted]
+        losses = np.add.reduceat(np.log(scales) + highest[:, 0] - right, self.starts[:-1])
+        return losses, chances, moves, forward, scales, before
 
     def _forward(self, chances: Matrix, first: Matrix, moves: Matrix) -> tuple[Matrix, Matrix]:
         reached, scales = np.empty_like(chances), np.empty(len(chances))
@@ -95,53 +134,44 @@ class Batch:
             left[those - 1] = now @ moves.T
         return forward * left, moved * moves
 
-    def _path(self, odds: Matrix, steps: Matrix, slope: Matrix) -> float:
-        """What the right tags weigh; takes them from the slope."""
-        first = np.zeros(len(self.wanted), bool)
-        first[self.starts[:-1]] = True
-        before = np.where(first, 0, np.roll(self.wanted, 1) + 1)
-        np.subtract.at(slope, (before, self.wanted), 1.0)
-        return float(odds[np.arange(len(odds)), self.wanted].sum() + steps[before, self.wanted].sum())
 
-
-def fit(sequences: Sequence[Tagged], tags: int, advance: Callable[[], None]) -> tuple[Weights, list[bool]]:
-    """A field over `tags` tags, with the penalty that loses least on sequences left out; and whether each of these was
-    tagged right. advance: called 1 + len(PENALTIES) times."""
+def compared(sequences: Sequence[Tagged], tags: int, advance: Callable[[], None]) -> tuple[Held, list[bool]]:
+    """The penalty that loses least on sequences left out, and whether each of these was tagged right. advance: called
+    `len(PENALTIES)` times at most."""
     left_out = sequences[::HELD_OUT]
     taught = [one for n, one in enumerate(sequences) if n % HELD_OUT] or list(sequences)
-    best: tuple[float, float, Weights] | None = None
+    best: Held | None = None
     for penalty in PENALTIES:
-        field = _fitted(taught, tags, penalty, best[2] if best else None)
-        lost = Batch(left_out, field.hashes, tags).loss(field.weights, field.steps)[0]
+        weights = fitted(taught, tags, penalty, best.weights if best else None)
+        held = Held(penalty, weights, Batch(left_out, weights.hashes, tags).losses(weights))
         advance()
-        if best is not None and lost >= best[0]:
+        if best is not None and held.losses.sum() >= best.losses.sum():
             break
-        best = lost, penalty, field
+        best = held
     assert best is not None
-    right = [_tags(best[2], one.told) == list(one.tags) for one in left_out]
-    whole = _fitted(sequences, tags, best[1], None)
-    advance()
-    return whole, right
+    return best, [best_paths(best.weights.odds(one), best.weights.steps)[0] == list(one.tags) for one in left_out]
 
 
-def _fitted(sequences: Sequence[Tagged], tags: int, penalty: float, begin: Weights | None) -> Weights:
+def fitted(sequences: Sequence[Tagged], tags: int, penalty: float, begin: Weights | None = None) -> Weights:
+    """A field over `tags` tags. begin: to go on from."""
     hashes = begin.hashes if begin else _known(sequences, MOST_WEIGHTS // tags)
     batch, allowed = Batch(sequences, hashes, tags), allowed_steps(tags)
-    size = len(hashes) * tags
+    rows = np.cumsum([0, len(hashes), tags + 1, batch.vectors.shape[1]])
+
+    def parted(flat: Matrix) -> Weights:
+        weights, steps, of_vectors = np.split(flat.reshape(-1, tags), rows[1:3])
+        return Weights(hashes, weights, np.where(allowed, steps, NEVER), of_vectors)
+
+    def joined(parts: Weights) -> Matrix:
+        return np.vstack([parts.weights, np.where(allowed, parts.steps, 0.0), parts.of_vectors]).ravel()
 
     def loss(flat: Matrix) -> tuple[float, Matrix]:
-        weights, steps = flat[:size].reshape(-1, tags), np.where(allowed, flat[size:].reshape(-1, tags), NEVER)
-        total, of_weights, of_steps = batch.loss(weights, steps)
-        slope = np.concatenate([np.asarray(of_weights).ravel(), np.where(allowed, of_steps, 0.0).ravel()])
-        return total + penalty * float(flat @ flat), slope + 2 * penalty * flat
+        total, slope = batch.loss(parted(flat))
+        return total + penalty * float(flat @ flat), joined(slope) + 2 * penalty * flat
 
-    start = np.zeros(size + (tags + 1) * tags)
-    if begin is not None:
-        start = np.concatenate([begin.weights.ravel(), np.where(allowed, begin.steps, 0.0).ravel()])
     options = {"maxiter": STEPS, "maxcor": 5, "ftol": 1e-5}
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", options=options).x
-    steps = np.where(allowed, found[size:].reshape(-1, tags), NEVER)
-    return Weights(hashes, found[:size].reshape(-1, tags), steps)
+    start = joined(begin) if begin else np.zeros(int(rows[-1]) * tags)
+    return parted(minimize(loss, start, jac=True, method="L-BFGS-B", options=options).x)
 
 
 def allowed_steps(tags: int) -> Matrix:
@@ -151,12 +181,6 @@ def allowed_steps(tags: int) -> Matrix:
     for inside in range(2, tags, 2):
         allowed[[inside, inside + 1], inside] = True
     return allowed
-
-
-def _tags(field: Weights, told: Told) -> list[int]:
-    odds = _matrix(_marks(told, field.hashes), field.hashes) @ field.weights
-    odds += _matrix([told.course], field.hashes) @ field.weights
-    return best_paths(odds, field.steps)[0]
 
 
 def _marks(told: Told, hashes: Hashes) -> list[tuple[int, ...]]:

@@ -15,7 +15,7 @@ from ...chat.prompt import messages_for, render
 from ...common.progress import Progress
 from ...embedding import NONE, Embedder, embedder_named, plain
 from ...errors import BadInput, BaseModelError, CannotRender, NotClosed, NotEnoughCalls
-from ...heads import FILE, NGRAMS, Chooser, Chosen, read, shown_of, write
+from ...heads import FILE, NGRAMS, Chooser, Chosen, read, write
 from ...specialist import Base, PromptForm, Specialist
 from ...task import Example, Task
 from ..tuner import Learned, Lesson, Scored, Tuner, Written
@@ -75,7 +75,7 @@ class HeadTuner(Tuner):
         except (OSError, ValueError) as error:
             fact = f"{specialist.name}'s {FILE} cannot be used ({type(error).__name__})."
             raise BaseModelError(fact, "`protege improve --retrain` makes it again.") from None
-        return HeadReference(head, None if head.near is None else embedder_named(head.near.embedder))
+        return HeadReference(head, None if head.taught_by is None else embedder_named(head.taught_by[0]))
 
 
 class HeadReference:
@@ -96,11 +96,8 @@ class HeadReference:
         return Scored(False, (_rest(own),), own.words)
 
     def _own(self, prompt: str) -> Chosen:
-        near = self._head.near
-        if near is None or self._embeds is None:
-            return self._head.answer(prompt)
-        vector = self._embeds.embed(shown_of(prompt, near.ends), timeout_s=EMBED_S)
-        return self._head.answer(prompt, vector)
+        head: Any = self._head
+        return head.answer(prompt, head.seen(prompt, self._embeds, timeout_s=EMBED_S) if self._embeds else None)
 
 
 def _rest(own: Chosen) -> float:

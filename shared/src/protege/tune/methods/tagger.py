@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias, cast
 
 import numpy as np
@@ -19,13 +19,14 @@ from ...embedding import NONE, embedder_named, plain
 from ...errors import NotClosed, NotEnoughCalls
 from ...heads import FILE
 from ...heads.conversation import json_in
-from ...heads.tagger import OUTSIDE, STYLES, Field, Place, Tagger, dumped
+from ...heads.near import EmbedsSpans
+from ...heads.tagger import OUTSIDE, STYLES, Field, Place, Tagger, Words, dumped, vectors_of
 from ...heads.tagger_file import to_bytes
 from ...heads.tokens import Told, text_of, told_of
 from ..settings import TuneSettings
 from ..tuner import Learned, Lesson
-from .choosing import steps_of, taught
-from .crf import PENALTIES, Tagged, fit
+from .choosing import EMBED_S, gains, steps_of, taught
+from .crf import PENALTIES, Tagged, compared, fitted
 from .head import LEAST_ROWS, HeadTuner, Shown, shown, ways_for
 
 KINDS = ("json", "tool_calls")
@@ -83,25 +84,37 @@ class TaggerTuner(HeadTuner):
 def learnt(rows: Sequence[Row], settings: TuneSettings, progress: Progress, task: str) -> tuple[Tagger, dict[str, Any]]:
     """A tagger, and how it went, as JSON can hold it. Raises NotClosed."""
     fields, tagged, rests = prepared(rows)
-    learnt_from = _some(tagged, 2 * len(fields) + 1)
-    ways = ways_for(rests)
-    choices = max(max(way.counts) for way in ways)
+    tags = 2 * len(fields) + 1
+    learnt_from, ways = _some(tagged, tags), ways_for(rests)
     name = plain(settings.embedder)
-    embeds = None if name == NONE or choices < 2 else embedder_named(name)
-    steps = steps_of(ways, embeds) + len(PENALTIES) + 1
+    embeds = None if name == NONE else embedder_named(name)
+    for_choice = embeds if max(max(way.counts) for way in ways) > 1 else None
+    steps = steps_of(ways, for_choice) + (len(PENALTIES) + 1) * (2 if embeds else 1)
     step = progress.step(f"{task}: learning to find the values of {len(fields)} fields", steps)
     with step as bar, threadpool_limits(1, "blas"):
-        head, choice = taught([row.prompt for row in rows], ways, settings.seed, bar, embeds, name)
-        weights, right = fit(learnt_from, 2 * len(fields) + 1, bar.advance)
-    keys, style = _keys(rows), _style(rows)
+        head, choice = taught([row.prompt for row in rows], ways, settings.seed, bar, for_choice, name)
+        held, right = compared(learnt_from, tags, bar.advance)
+        if isinstance(embeds, EmbedsSpans):
+            seen = [replace(one, vectors=vectors_of(one.told, embeds, timeout_s=EMBED_S)) for one in learnt_from]
+            bar.advance()
+            near, right_near = compared(seen, tags, bar.advance)
+            if gains(held.losses - near.losses):
+                learnt_from, held, right = seen, near, right_near
+        weights = fitted(learnt_from, tags, held.penalty)
+        bar.advance()
+    words = None
+    if embeds is not None and len(weights.of_vectors):
+        words = Words(name, embeds.identity, weights.of_vectors.astype(np.float16))
     numbers = weights.weights.astype(np.float16), weights.steps.astype(np.float32)
-    tagger = Tagger(head, fields, keys, style, weights.hashes, *numbers)
+    tagger = Tagger(head, fields, _keys(rows), _style(rows), weights.hashes, *numbers, words)
     figures = {
         **choice.figures(head),
         "fields": [".".join(map(str, field.place)) for field in fields],
         "given": len(tagged) / len(rows),
         "tagged": len(learnt_from),
         "tagged_left_out": sum(right) / len(right),
+        "penalty": held.penalty,
+        "words_embedded": words is not None,
         "marks": len(weights.hashes),
     }
     return tagger, figures
