@@ -105,7 +105,7 @@ def test_what_no_request_should_be_is_refused_and_never_forwarded(stand: Make):
     at = stand()
     for name, (status, sent) in REFUSED.items():
         came = told(at, sent)
-        assert came.startswith(b"HTTP/1.1 %d " % status) and b"protege gateway" in came, name
+        assert came.startswith(b"HTTP/1.1 %d " % status) and b"protege gateway" in came, (name, came)
     assert at.upstream.asked == []
 
 
@@ -138,6 +138,26 @@ def test_a_trailer_never_becomes_a_header(stand: Make):
     trailer = b"0\r\nx-evil: b\r\nauthorization: b\r\n\r\n"
     assert b"200" in told(at, head(b"/v1/chat/completions", CHUNKED, b"trailer: x-evil\r\n") + CHUNK + trailer)
     assert not {"x-evil", "authorization", "trailer"} & at.upstream.asked[0][2].keys()
+
+
+@pytest.mark.parametrize("form", ["with its length", "in chunks"])
+def test_a_body_beyond_the_bound_passes_as_it_comes_and_is_not_recorded(stand: Make, form: str):
+    at, large = stand(most_bytes=1 << 16), BODY + b" " * (1 << 18)
+    if form == "in chunks":
+        sent = head(b"/v1/chat/completions", CHUNKED) + b"%x\r\n%s\r\n0\r\n\r\n" % (len(large), large)
+    else:
+        sent = head(b"/v1/chat/completions", b"content-length: %d\r\n" % len(large)) + large
+    assert told(at, sent).startswith(b"HTTP/1.1 200 ")
+    assert at.upstream.asked[0][3] == large and at.calls(0) == []
+
+
+def test_a_client_that_leaves_within_its_body_asks_nothing(stand: Make):
+    at = stand()
+    host, _, port = at.url.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), timeout=20) as client:
+        client.sendall(head(b"/v1/chat/completions", LENGTH) + BODY[:9])
+    assert told(at, PASSED["chunked"]).startswith(b"HTTP/1.1 200 ")
+    assert [body for *_, body in at.upstream.asked] == [BODY]
 
 
 def test_whoever_waits_to_be_asked_for_the_body_is(stand: Make):

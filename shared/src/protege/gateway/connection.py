@@ -20,7 +20,7 @@ from .request import MOST_HEADER_BYTES
 HEAD_S = 30.0
 """The longest wait for the whole head of a request, from the connection or from the head's first byte."""
 LEFT_S = 10.0
-"""So long a client may go on sending a request that has been answered."""
+"""So long a client may go on sending a request that has been answered or refused."""
 UNREAD_S = 600.0
 """The longest wait for a client that reads no further."""
 VERSIONS = ("1.0", "1.1")
@@ -146,7 +146,8 @@ class Connection(HttpToolsProtocol):
         body = written(refusal, None)
         head = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body)
         self.transport.write(STATUS_LINE[refusal.status] + head + body)
-        self.transport.close()
+        self.transport.write_eof()  # closing now, with bytes unread, would reset the connection before the client reads
+        self._left_timer = self.loop.call_later(LEFT_S, self.transport.abort)
 
 
 def _without_upgrade(data: bytes) -> bytes:
