@@ -77,7 +77,7 @@ class Remembering:
     """An embedder that embeds each text once."""
 
     def __init__(self, name: str) -> None:
-        self.real = embedder_named(name)
+        self.real: Any = embedder_named(name)
         self.identity = self.real.identity
         self._vectors: dict[str, Any] = {}
 

@@ -58,7 +58,7 @@ def test_fields_that_are_copied_are_answered_by_a_tagger(
     [improvement] = improve(workspace, [task.name], settings)
     assert improvement.decision == "live", improvement.reason
     [specialist] = workspace.specialists()
-    assert (specialist.serve_as, specialist.engine) == ("head", "head")
+    assert (specialist.serve_as, specialist.engine) == ("head", "head") and specialist.report is not None
     assert specialist.report["tuning"]["fields"] == ["item", "colour", "number"]
     assert specialist.report["tuning"]["words_embedded"] == (embedder == "packaged")
     workspace.close()

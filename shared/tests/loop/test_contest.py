@@ -229,7 +229,7 @@ def test_what_was_answered_before_a_change_is_learnt_from_while_it_helps(
 def test_what_no_cheap_kind_can_tell_stays_as_it_is(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     staged(monkeypatch, Stage({}, fails={("head", "slots"): NotClosed("Its answers are made.", "")}))
     curated = changed(workspace)
-    few = SimpleNamespace(**{**vars(curated), "since": lambda time: SimpleNamespace(train=[0] * 99)})
+    few: Any = SimpleNamespace(**{**vars(curated), "since": lambda time: SimpleNamespace(train=[0] * 99)})
     lora = Settings(compete=False)
     for given, settings in ((curated, Settings()), (few, Settings()), (curated, lora)):
         assert contest.recent(Run(workspace, TASK, settings, Silent()), given) is given

@@ -166,8 +166,7 @@ def not_a_number(body: bytes) -> bytes:
 @pytest.mark.parametrize("harm", [without_end, with_another_length, with_nothing_shown, not_a_number])
 def test_a_damaged_file_is_refused(workspace: Workspace, candidate: Specialist, harm: Callable[[bytes], bytes]) -> None:
     body = (workspace.specialist_folder(candidate) / FILE).read_bytes()
-    near = read(body).near
-    assert near is not None and harm(body) != body
+    assert read(body).taught_by is not None and harm(body) != body
     with pytest.raises(ValueError):
         read(harm(body))
 
