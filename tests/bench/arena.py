@@ -1,4 +1,4 @@
-"""Protégé's heads beside other tools that answer an agent's calls locally, on the same calls in one run.
+"""Protégé's heads and taggers beside other tools that answer an agent's calls locally, on the same calls in one run.
 
     python tests/bench/arena.py FILE.jsonl[.gz]… [--task T]… [--splits 3] [--every N] [--json]
 
@@ -6,9 +6,10 @@ Rows are grouped by their field `task`, by which nothing that is measured picks 
 the calls, in random order, come in; then a tool learns, and is asked the last fifth, which it never saw. With --every
 they come in portions, and it learns after each as it does by itself; each look at calls costs Protégé a part of its δ,
 so that its first answers come sooner and are fewer. Each has ε = .05, and δ = .05 where it gives a bound: Protégé with
-`improve --kind head` and its route; ThinkLess (habits) with target .95, without probation; TRACER with target .95 on
-the embedding that Protégé has packaged, without the slowest of its models. A tool that is not installed is left out:
-`pip install thinkless tracer-llm`, or their folder on PYTHONPATH.
+what answers in the agent's process (a head, a tagger or a pointer, whichever saves most) and its route; ThinkLess
+(habits) with target .95, without probation; TRACER with target .95 on the embedding that Protégé has packaged, without the slowest
+of its models. A tool that is not installed is left out: `pip install thinkless tracer-llm`, or their folder on
+PYTHONPATH.
 
 coverage: the share of the last fifth that is answered locally, the mean over splits. wrong: of these, in all splits.
 broken: splits in which more than ε of them are. first: calls until an answer was local, the mean of the splits in which
@@ -69,13 +70,13 @@ class Tool(Protocol):
 
 
 class Ours:
-    """A head, certified, and the router that an agent has."""
+    """A head, tagger or pointer, certified, and the router that an agent has."""
 
-    name = "Protégé, head"
+    name = "Protégé, in process"
 
     def __init__(self, folder: Path) -> None:
         self._workspace = Workspace(folder)
-        self._settings = Settings(compete=False, tune=TuneSettings(method="head"))
+        self._settings = Settings(tune=TuneSettings(method="head"))
         self._router = Router(folder)
         self._seen = 0
 

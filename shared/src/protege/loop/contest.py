@@ -66,8 +66,7 @@ def contenders(run: Run) -> dict[str, Run]:
     settings = run.settings.tune or TuneSettings()
     forms: tuple[PromptForm, ...] = ("slots", "whole") if run.settings.compare_prompts else (settings.form,)
     heads = IN_PROCESS if run.task.kind in WRITTEN else (HEAD,)
-    made = settings.method not in IN_PROCESS
-    methods = (*heads, settings.method) if run.settings.compete and made else (settings.method,)
+    methods = tuple(dict.fromkeys((*heads, settings.method))) if run.settings.compete else (settings.method,)
     if run.settings.budget_s is not None:
         run = replace(run, settings=replace(run.settings, budget_s=run.settings.budget_s / len(forms)))
     named = {f"{m}, {f} prompt" if len(forms) > 1 else m: (m, f) for m in methods for f in forms}

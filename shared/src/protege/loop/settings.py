@@ -37,8 +37,8 @@ class Settings:
     keep_versions: int = 3
     """How many specialists of a task stay in Ollama's store."""
     compete: bool = True
-    """Make a head too, where a task's answers are chosen rather than made, and go on with what saves more: it, or what
-    `tune` says. If False, `tune` decides."""
+    """Make what answers in the agent's process too, where answers are chosen or copied rather than made, and go on with
+    what saves most: one of these, or what `tune` says. If False, `tune` decides."""
     compare_prompts: bool = False
     """Make a specialist for the slots and one for the whole prompt, and go on with what saves more."""
     budget_s: float | None = None
