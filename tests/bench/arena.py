@@ -7,9 +7,9 @@ the calls, in random order, come in; then a tool learns, and is asked the last f
 they come in portions, and it learns after each as it does by itself; each look at calls costs Protégé a part of its δ,
 so that its first answers come sooner and are fewer. Each has ε = .05, and δ = .05 where it gives a bound: Protégé with
 what answers in the agent's process (a head, a tagger or a pointer, whichever saves most) and its route; ThinkLess
-(habits) with target .95, without probation; TRACER with target .95 on the embedding that Protégé has packaged, without the slowest
-of its models. A tool that is not installed is left out: `pip install thinkless tracer-llm`, or their folder on
-PYTHONPATH.
+(habits) with target .95, without probation; TRACER with target .95 on the embedding that Protégé has packaged, without
+the slowest of its models. A tool that is not installed is left out: `pip install thinkless tracer-llm`, or their folder
+on PYTHONPATH.
 
 coverage: the share of the last fifth that is answered locally, the mean over splits. wrong: of these, in all splits.
 broken: splits in which more than ε of them are. first: calls until an answer was local, the mean of the splits in which
