@@ -177,3 +177,10 @@ def test_an_allowed_page_may_ask_first_without_a_key(stand: Make, tmp_path: Path
     headers = {"origin": "https://mine.example", "access-control-request-method": "POST"}
     assert CLIENT.request("OPTIONS", f"{at.url}/v1/chat/completions", headers=headers).status_code == 200
     assert CLIENT.get(f"{at.url}/protege/metrics").status_code == 401
+
+
+def test_a_header_of_blanks_holds_nobody_up(stand: Make):
+    at = stand()
+    took = time.perf_counter()
+    assert asked(at, **{"x-api-key": "a" + " " * 50_000 + "b"}) < 600
+    assert time.perf_counter() - took < 10  # half a minute, for each client, where each blank is a beginning

@@ -25,7 +25,7 @@ _CREDENTIAL: Mapping[str, tuple[bytes, bytes]] = {
 }
 """The header in which each API is given a key, and what stands before it there."""
 _CREDENTIAL_HEADERS = (b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key")
-_BEARER = re.compile(r"\s*bearer\s+", re.IGNORECASE)
+_BEARER = re.compile(r"bearer\s+", re.IGNORECASE)
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _ORIGIN, _OWN_KEY = "origin", "x-protege-key"
 PICKED = "x-protege-upstream"
@@ -107,7 +107,9 @@ def _ours(name: bytes, value: bytes) -> str | None:
     """The key of ours in a header that holds a key; None if it is another's."""
     if name.lower() not in _CREDENTIAL_HEADERS:
         return None
-    bare = _BEARER.sub("", value.decode("latin-1")).strip()
+    told = value.decode("latin-1").strip()
+    scheme = _BEARER.match(told)  # at the beginning alone: to look all through a header takes a hostile one's square
+    bare = told[scheme.end() :] if scheme else told
     return bare if bare.startswith(MARK) else None
 
 
