@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from protege.call import Call, Request
 from protege.chat.answer import answer_text
+from protege.common import framework_messages
 from protege.common.checks import time
 from protege.common.messages import answer_from, messages_from
 from protege.common.plain_json import loads
@@ -293,3 +294,22 @@ def test_tokens_that_are_added_up_stay_within_what_can_be_read_again() -> None:
     record = {"messages": [{"role": "user", "content": "q"}], "response": {"role": "assistant", "content": "a"}}
     call = Call.from_record({**record, "usage": used})
     assert Call.from_record(call.to_record()).input_tokens == 10**9
+
+
+def test_parts_without_end_are_read_in_linear_time(monkeypatch: pytest.MonkeyPatch):
+    looked = 0
+    looks = framework_messages._invocation  # pyright: ignore[reportPrivateUsage]
+
+    def counted(part: Any) -> Any:
+        nonlocal looked
+        looked += 1
+        return looks(part)
+
+    monkeypatch.setattr(framework_messages, "_invocation", counted)
+    (message,) = messages_from({"role": "user", "parts": [{"text": "a"}] * 1000})
+    assert message["content"] == "a" * 1000 and looked <= 2000
+
+
+def test_a_framework_message_without_parts_is_empty():
+    for kind, role in (("request", "user"), ("response", "assistant")):
+        assert messages_from({"kind": kind, "parts": []}) == [{"role": role, "content": ""}]

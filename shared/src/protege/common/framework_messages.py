@@ -45,7 +45,8 @@ def opened(message: Message) -> Sequence[Message]:
     if content and not message.get("toolInvocations"):
         return (message,)
     if message.get("kind") in ("request", "response") and isinstance(parts := message.get("parts"), list):
-        return list(_of_pydantic(_list(parts)))
+        nothing = {"role": "user" if message["kind"] == "request" else "assistant", "content": ""}
+        return list(_of_pydantic(_list(parts))) or (nothing,)
     for name in ("blocks", "items", "content_blocks"):
         if isinstance(held := message.get(name), list):
             return ({**_without(message, name), "content": list(_named(_list(held)))},)
@@ -105,13 +106,16 @@ def _of_vercel(message: Message, parts: list[Any]) -> Iterator[Message]:
 def _steps(parts: list[Any]) -> Iterator[list[Any]]:
     """The parts of each step: what follows a tool's result was said after it."""
     step: list[Any] = []
+    answered = False
     for part in parts:
         begins = isinstance(part, Mapping) and cast(Message, part).get("type") == "step-start"
-        if begins or (not _invocation(part) and any(_is_answered(_invocation(each)) for each in step)):
+        call = _invocation(part)
+        if begins or (answered and not call):
             yield step
-            step = []
+            step, answered = [], False
         if not begins:
             step.append(part)
+            answered = answered or _is_answered(call)
     yield step
 
 
