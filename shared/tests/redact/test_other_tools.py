@@ -6,8 +6,9 @@ import json
 from typing import Any
 
 import pytest
-from protege.redact import RedactionPolicy, find
+from protege.redact import RedactionPolicy, find, keys
 from protege.redact.conversation import Redactor
+from protege.redact.leaves import leaves
 
 POLICY = RedactionPolicy(key="k", model=False)
 
@@ -69,3 +70,11 @@ def test_one_number_is_found_whatever_letters_stand_beside_it() -> None:
     for before, after in (("", ""), ("号", "号"), ("電話", "です"), ("เบอร์", "ครับ"), ("번호", "입니다")):
         spans = find(f"{before}+44 20 7946 0958{after}", POLICY)
         assert [(span.type, span.end - span.start) for span in spans] == [("PHONE_NUMBER", 16)]
+
+
+def test_lists_of_names_beside_lists_of_values_are_read_in_linear_time(monkeypatch: pytest.MonkeyPatch):
+    seen = leaves(json.dumps({"name": ["a"] * 500, "value": ["b"] * 500}))
+    looked: list[str] = []
+    monkeypatch.setattr(keys, "_said", lambda key, leaf, own: looked.append(key))
+    assert all(keys.said_by(leaf, {}) is None for leaf in seen)
+    assert len(looked) <= 12 * len(seen)

@@ -41,6 +41,8 @@ class Object:
 
 NAMING = frozenset(("key", "name", "field", "fieldName", "field_name", "label", "question", "attribute", "property"))
 """Keys that name what stands beside them: `{"key": "first_name", "value": "Anna"}`."""
+MOST_NAMED = 8
+"""So many of them count: each value beside them is looked at for each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,7 @@ def _of_document(view: View, start: int, end: int, key: str, inside: Object, esc
         if literal is not None:
             string = unescaped(view.part(match.start() + 1, match.end(1) - 1))
             if colon is None:
-                if key in NAMING:
+                if key in NAMING and len(inside.named) < MOST_NAMED:
                     inside.named.append(string.text)
                 yield from _leaves(string, "value", key, inside, escaped + 1)
             else:
