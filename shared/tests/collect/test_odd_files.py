@@ -128,6 +128,17 @@ def test_an_odd_part_costs_itself_alone(tmp_path: Path, document: dict[str, Any]
     assert (len(calls), len(skipped)) == (1, 1)
 
 
+@pytest.mark.parametrize(
+    "line", [b"\x0b\x8e", b"\xb1\x0c", b"\x0b{", b",\x0b,\x1e", b"\x85 {,", b"\x1e" * 9_000 + b"\x0b"]
+)
+def test_a_line_between_odd_blanks_costs_itself_alone(tmp_path: Path, line: bytes) -> None:
+    good = json.dumps({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}).encode()
+    path = tmp_path / "calls.jsonl"
+    path.write_bytes(good + b"\n" + line + b"\n" + good.replace(b'"a"', b'"c"') + b"\n")
+    items = list(_Reading(None).of([path]))
+    assert [type(item) for item in items] == [Call, Skipped, Call]
+
+
 def test_only_known_kinds_of_steps_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importing, "_MOST_KINDS", 2)
     kinds = ["tool", "My name is Ann <ann@x.org>", "a" * 99, "chain", "retriever", "tool"]

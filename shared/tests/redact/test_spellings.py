@@ -85,6 +85,12 @@ def test_a_surrogate_is_no_find(form: str) -> None:
         assert texts[0] != text and redactor.left(texts) == []
 
 
+def test_half_a_character_beside_what_is_personal_is_kept() -> None:
+    before = '{"ssn": "+44 20 7946 0958\\ud800"}'
+    [after] = Redactor(FORMS, "c").redact([before]).texts
+    assert "7946" not in after and len(json.loads(after)) == 1
+
+
 def test_a_part_of_a_surrogate_is_no_find_and_what_is_real_beside_it_is() -> None:
     redactor = Redactor(FORMS, "c")
     redactor._surrogates.add("123 Hill Street", "ADDRESS")

@@ -287,7 +287,7 @@ def _parsed(line: bytes | bytearray | Unreadable) -> Any:
         document = loads(line)
     except ValueError:
         bare = line.strip(_BETWEEN)
-        return Unreadable(_why(line)) if len(bare) == len(line.strip()) else _parsed(bare)
+        return Unreadable(_why(line)) if len(bare) >= len(line.strip()) else _parsed(bare)
     if line.count(b"{") + line.count(b"[") > checks.MOST_LEVELS and checks.too_deep(document):
         return Unreadable(f"nested more than {checks.MOST_LEVELS} levels deep")
     return document

@@ -61,5 +61,5 @@ def _escaped(word: str, leaf: Leaf, old: str) -> str:
 
 
 def _units(character: str, slashes: str) -> str:
-    units = character.encode("utf-16-be")
+    units = character.encode("utf-16-be", "surrogatepass")
     return "".join(f"{slashes}u{units[i]:02x}{units[i + 1]:02x}" for i in range(0, len(units), 2))
