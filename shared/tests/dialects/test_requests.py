@@ -239,6 +239,29 @@ def test_what_is_turned_off_keeps_no_specialist_away(path: str, change: dict[str
     assert asked(path, {**BODIES[path], **change}).teacher_only is None
 
 
+NONE = "has a `stream` or a limit of tokens that is none"
+LIMITS = [
+    (CHAT, "max_tokens"), (CHAT, "max_completion_tokens"), ("/v1/completions", "max_tokens"),
+    (RESPONSES, "max_output_tokens"), (MESSAGES, "max_tokens"), (GEMINI, "generationConfig.maxOutputTokens"),
+    ("/api/chat", "options.num_predict"), ("/api/generate", "options.num_predict"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("path", "name"), LIMITS)
+def test_a_limit_or_a_stream_that_is_none_is_the_teachers(path: str, name: str) -> None:
+    def changed(value: Any) -> str | None:
+        around, _, inner = name.rpartition(".")
+        return asked(path, {**BODIES[path], **({around: {inner: value}} if around else {inner: value})}).teacher_only
+
+    assert [changed(value) for value in (16, 1, None)] == [None] * 3
+    for value in (0, -1, "16", 1.5, True, [16], {}):
+        assert changed(value) == NONE, value
+    for stream in ("yes", "", 1, 0, [], {}):
+        assert asked(path, {**BODIES[path], "stream": stream}).teacher_only == NONE
+    for stream in (True, False, None):
+        assert asked(path, {**BODIES[path], "stream": stream}).teacher_only is None
+
+
 def test_forms_that_are_asked_for_are_told() -> None:
     schema = {"type": "object", "properties": {"label": {"type": "string"}}}
     forms: list[tuple[str, dict[str, Any]]] = [

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 from ..call import Reply
 from ..common.usage import tokens_used
+from . import teacher
 from .bodies import answer_in
 from .reading import request_of
 from .record import Record, guarded, object_of
@@ -91,8 +92,17 @@ def read(
     named = str(model or record.get("model") or "")
     if named:
         record["model"] = named
+    reasons = {**reasons, teacher.ODD: _is_odd(body, record.get("parameters") or {})}
     teacher_only = next((reason for reason, holds in reasons.items() if holds), None)
     return Asked(record, named, bool(streams), teacher_only, details or {})
+
+
+def _is_odd(body: Mapping[str, Any], parameters: Mapping[str, Any]) -> bool:
+    """Whether `stream` is no boolean, or the most tokens of an answer are no whole number above 0: most providers
+    refuse it, each in its own words."""
+    limits = (parameters.get(name) for name in ("max_tokens", "max_completion_tokens"))
+    counts = all(limit is None or (type(limit) is int and limit > 0) for limit in limits)
+    return not counts or not isinstance(body.get("stream"), bool | None)
 
 
 CUT = "the stream ended before its end was told"

@@ -19,6 +19,7 @@ SOME_TOOLS = "may call some of its tools only"
 GUIDED = "asks for a form that is no JSON schema"
 PREFILLED = "begins the answer itself"
 CITED = "asks for citations"
+ODD = "has a `stream` or a limit of tokens that is none"
 SIGNED = "offers tools to a model that signs its calls"
 
 _MEDIA_TYPES = (
