@@ -78,3 +78,30 @@ def test_lists_of_names_beside_lists_of_values_are_read_in_linear_time(monkeypat
     monkeypatch.setattr(keys, "_said", lambda key, leaf, own: looked.append(key))
     assert all(keys.said_by(leaf, {}) is None for leaf in seen)
     assert len(looked) <= 12 * len(seen)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"name": "update_address", "content": "The address was updated successfully."},
+        {"question": "How do I change my address?", "answer": "Go to settings and click on edit profile."},
+        {"name": "get_first_name", "content": "Not found"},
+        {"label": "Full name", "value": "Required field"},
+        {"role": "tool", "name": "lookup_customer_name", "content": "Error: timeout after 30s"},
+        {"address": {"text": "We ship to any address in the EU."}},
+    ],
+)
+def test_a_sentence_beside_a_name_is_no_persons(value: Any):
+    assert find(json.dumps(value), POLICY) == []
+
+
+def test_what_a_neighbour_names_is_still_found():
+    for name, value in (
+        ("first_name", "anna"),
+        ("Full name", "anna schmidt"),
+        ("Full name", "Jan van der Berg"),
+        ("Street", "Rue de la paix"),
+        ("address", "calle de la reina 5, planta tercera"),
+    ):
+        (span,) = find(json.dumps({"label": name, "value": value}), POLICY)
+        assert span.type in ("PERSON", "ADDRESS"), name

@@ -183,8 +183,21 @@ def _said(key: str, leaf: Leaf, own: Mapping[str, str]) -> str | None:
     for name, type_ in own.items():
         if words == words_of(name):
             return type_
-    if not words:
-        return None
+    type_ = _by_words(words, leaf) if words else None
+    return None if key != leaf.key and type_ is not None and _is_sentence(leaf.text, type_) else type_
+
+
+def _is_sentence(value: str, type_: str) -> bool:
+    """Whether a value under no key of its own is a sentence about what its neighbour names: a tool named
+    `update_address` says "The address was updated"."""
+    first, *others = value.split() or ("",)
+    small = sum(len(word) > 3 and word[0].islower() for word in others)
+    if type_ == "PERSON":
+        return first[:1].isupper() and small > 0
+    return type_ in ("ADDRESS", "LOCATION") and small > 1 and not any(c.isdigit() for c in value)
+
+
+def _by_words(words: tuple[str, ...], leaf: Leaf) -> str | None:
     value = leaf.text
     type_ = next((GIVEN[end] for i in range(len(words)) if (end := " ".join(words[i:])) in GIVEN), None)
     if type_ in ("ADDRESS", "LOCATION"):
