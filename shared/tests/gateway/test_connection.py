@@ -183,6 +183,36 @@ def test_a_second_request_that_never_comes_whole_does_not_spoil_the_firsts_answe
     assert came.startswith(b"HTTP/1.1 200 ") and came.endswith(b"0\r\n\r\n")
 
 
+def test_a_second_request_that_is_none_does_not_spoil_the_firsts_answer(stand: Make):
+    at = stand(Fake(parts=[chat("Hello")[:9], 0.05, chat("Hello")[9:]]))
+    bad = head(b"/v1/chat/completions", CHUNKED) + b"zz\r\n"
+    for before in (1, 2):
+        came = told(at, PASSED["chunked"] * before + bad, to_the_end=True)
+        first, *others, last = came.split(b"HTTP/1.1 ")[1:]
+        assert all(answer.startswith(b"200 ") and answer.endswith(b"0\r\n\r\n") for answer in (first, *others))
+        assert len(others) == before - 1 and last.startswith(b"400 ")
+
+
+def test_a_second_request_may_still_be_coming_when_the_first_is_answered(stand: Make, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(connection, "LEFT_S", 0)
+    at = stand()
+    host, _, port = at.url.removeprefix("http://").partition(":")
+    last = head(b"/v1/chat/completions", LENGTH, b"connection: close\r\n")
+    with socket.create_connection((host, int(port)), timeout=20) as client:
+        client.sendall(PASSED["chunked"] + last + BODY[:9])
+        came = b""
+        while b"0\r\n\r\n" not in came:
+            came += client.recv(1 << 16)
+        client.settimeout(0.1)
+        with pytest.raises(TimeoutError):  # the connection is still open
+            client.recv(1)
+        client.settimeout(20)
+        client.sendall(BODY[9:])
+        while part := client.recv(1 << 16):
+            came += part
+    assert came.count(b"HTTP/1.1 200 ") == 2
+
+
 def test_requests_one_after_the_other_are_answered_in_their_order(stand: Make):
     at = stand()
     last = head(b"/v1/chat/completions", LENGTH, b"connection: close\r\n") + BODY

@@ -90,7 +90,8 @@ class Connection(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        if not self._in_head and self._left_timer is None:
+        is_last = self.cycle.response_complete  # else it is the body of the next request that is still coming
+        if is_last and not self._in_head and self._left_timer is None:
             self._left_timer = self.loop.call_later(LEFT_S, self.transport.abort)
 
     def send_400_response(self, msg: str) -> None:
@@ -143,11 +144,22 @@ class Connection(HttpToolsProtocol):
             if cycle.response_started:
                 self.transport.abort()
                 return
+            if self.pipeline:  # an earlier request has its answer first
+                self.pipeline[0] = (cycle, self._refusing(refusal))
+                return
+            cycle.disconnected = True  # nothing of its own may follow
+            cycle.message_event.set()
         body = written(refusal, None)
         head = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body)
         self.transport.write(STATUS_LINE[refusal.status] + head + body)
         self.transport.write_eof()  # closing now, with bytes unread, would reset the connection before the client reads
         self._left_timer = self.loop.call_later(LEFT_S, self.transport.abort)
+
+    def _refusing(self, refusal: Refusal) -> Any:
+        async def refuse(*_: Any) -> None:
+            self._refuse(refusal)
+
+        return refuse
 
 
 def _without_upgrade(data: bytes) -> bytes:
