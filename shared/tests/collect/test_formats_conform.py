@@ -11,7 +11,7 @@ import pytest
 from protege import Workspace
 from protege.call import Call
 from protege.collect import collect
-from protege.collect.formats import trajectories
+from protege.collect.formats import tau2, trajectories
 from protege.collect.formats.registry import FORMATS, format_of, formats
 from protege.collect.importing import Skipped, _Reading
 from written import FORMS, RECORDS
@@ -156,6 +156,25 @@ def test_a_trajectory_without_an_end_is_given_up(tmp_path: Path, monkeypatch: py
     turns = [{"role": ("user", "assistant")[i % 2], "content": "x" * 50} for i in range(1000)]
     calls, skipped = read(tmp_path / "t.jsonl", [json.dumps({"traj": turns, "reward": 0}).encode(), *lines_of("calls")])
     assert 20 <= len(calls) - 8 <= 50 and "too long to be told" in skipped[0]
+
+
+@pytest.mark.parametrize("form", ["tau", "tau2"])
+def test_a_trajectory_of_large_tool_calls_is_given_up_too(tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(trajectories, "MOST_TOLD", 100_000)
+    monkeypatch.setattr(tau2, "MOST_TOLD", 100_000)
+    called = {
+        "role": "assistant",
+        "content": None,
+        "tool_calls": [{"id": "c", "name": "f", "arguments": {"a": "x" * 900}}],
+    }
+    turns = [{"role": "user", "content": "go"}, *[called, {"role": "tool", "id": "c", "content": "ok"}] * 100]
+    document = (
+        {"traj": turns, "reward": 0}
+        if form == "tau"
+        else {"id": "s", "task_id": "1", "termination_reason": "user_stop", "messages": turns}
+    )
+    calls, skipped = read(tmp_path / "t.jsonl", [json.dumps(document).encode()])
+    assert 10 <= len(calls) <= 20 and "too long to be told" in skipped[0]
 
 
 def test_a_trace_of_mlflow_s_second_schema_is_read_and_what_it_expects_corrects_its_call(tmp_path: Path) -> None:

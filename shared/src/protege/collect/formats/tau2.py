@@ -12,7 +12,7 @@ from typing import Any, cast
 from ...errors import BadCall
 from .base import Format, Found, Passed, object_of, without_nothing
 from .figures import time_or_none
-from .trajectories import MOST_TOLD
+from .trajectories import MOST_TOLD, told_size
 
 _MARKS = frozenset({"task_id", "termination_reason"})
 
@@ -81,7 +81,7 @@ def _answers(simulation: Any, policy: Any, agent: Mapping[str, Any]) -> Iterator
             yield simulation, list(seen), turn, agent
         if turn.get("requestor") != "user" and (turn.get("role") != "user" or not turn.get("tool_calls")):
             seen.append(_plain(turn))
-            size += 100 + len(str(turn.get("content") or ""))
+            size += told_size(turn)
 
 
 def _flat(turns: list[Any]) -> Iterator[Mapping[str, Any]]:

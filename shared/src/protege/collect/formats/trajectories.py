@@ -61,7 +61,13 @@ def _answers(turns: Any, run: str) -> Iterator[Any]:
             if told > MOST_TOLD:
                 raise BadCall("a conversation too long to be told once more for each answer; the rest is not read.")
             yield turns[:place], turn, run
-        before += 100 + len(text_in(cast(Any, turn).get("content")) if isinstance(turn, Mapping) else "")
+        before += told_size(turn)
+
+
+def told_size(turn: Any) -> int:
+    """About how many characters telling a turn once more takes, its tool calls too."""
+    held = cast(Mapping[str, Any], turn) if isinstance(turn, Mapping) else {}
+    return 100 + len(text_in(held.get("content"))) + len(text_in(held.get("tool_calls")))
 
 
 def _plain(turn: Any) -> Any:
