@@ -207,6 +207,24 @@ def test_words_are_known_by_their_vectors_too(monkeypatch: pytest.MonkeyPatch) -
         read(to_bytes(learnt).replace(b",384]", b",385]", 1))
 
 
+def test_values_are_exchanged_where_what_agents_write_is_then_told_better() -> None:
+    def lives(n: int, city: str) -> Shown:
+        return example(n, f"{n % 7} years ago i moved to {city} with two dogs", {"city": city})
+
+    rows = [tagger.read(lives(n, ("oslo", "rome")[n % 2])) for n in range(60)]
+    unseen = [tagger.read(lives(n, "".join(random.Random(n).choices("abdegilmnorstu", k=6)))) for n in range(30)]
+    settings = TuneSettings(method="tagger", embedder="none")
+    plainly, figures = tagger.learnt(rows, settings, Silent(), "t", unseen[:9])
+    learnt, chosen = tagger.learnt(rows, settings, Silent(), "t", unseen)
+    assert (figures["exchanged"], chosen["exchanged"]) == (False, True)
+    text, value = lives(3, "zagreb").prompt, {"city": "zagreb"}
+    assert json.loads(learnt.answer(text).text) == value
+    assert learnt.answer(text).logprobs[0] > plainly.opinion(text, json.dumps(value)).logprob
+    [other] = tagger.exchanged([crf.Tagged(told_of("in New York 12!", ""), [0, 1, 2, 3, 0])], 1)
+    assert other.told.text != "in New York 12!" and other.told.text[:3] == "in "
+    assert [c.isupper() for c in other.told.text] == [c.isupper() for c in "in New York 12!"]
+
+
 class Narrow:
     """An embedder of two numbers."""
 

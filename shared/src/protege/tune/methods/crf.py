@@ -37,6 +37,8 @@ class Tagged:
     tags: Sequence[int]
     vectors: Floats | None = None
     """Of the tokens; tokens × dimensions. All sequences of a fit have them or none has."""
+    act: str = ""
+    """What its answer does, as `told_of` was told."""
 
 
 @dataclass(frozen=True, slots=True)

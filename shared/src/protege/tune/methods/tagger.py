@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import random
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from string import ascii_lowercase, ascii_uppercase, digits
 from typing import Any, TypeAlias, cast
 
 import numpy as np
@@ -14,19 +16,19 @@ from threadpoolctl import threadpool_limits
 
 from ...chat.acts import act_in
 from ...common.files import write_private
-from ...common.progress import Progress
+from ...common.progress import Bar, Progress
 from ...embedding import NONE, embedder_named, plain
 from ...errors import NotClosed, NotEnoughCalls
 from ...heads import FILE
 from ...heads.conversation import json_in
 from ...heads.near import EmbedsSpans
-from ...heads.tagger import OUTSIDE, STYLES, Field, Place, Tagger, Words, dumped, vectors_of
+from ...heads.tagger import OUTSIDE, STYLES, Field, Matrix, Place, Tagger, Words, dumped, vectors_of
 from ...heads.tagger_file import to_bytes
 from ...heads.tokens import Told, text_of, told_of
 from ..settings import TuneSettings
 from ..tuner import Learned, Lesson
 from .choosing import EMBED_S, gains, steps_of, taught
-from .crf import PENALTIES, Tagged, compared, fitted
+from .crf import PENALTIES, Batch, Tagged, Weights, compared, fitted
 from .head import LEAST_ROWS, HeadTuner, Shown, shown, ways_for
 
 KINDS = ("json", "tool_calls")
@@ -37,6 +39,8 @@ COPIED = 0.8
 LEAST_GIVEN = 0.4
 """The share of training answers that can be put together so, without which nothing is learnt."""
 MOST_FIELDS = 80
+LEAST_UNSEEN = 20
+"""With fewer validation rows it is not asked whether exchanged values help."""
 MOST_WORK = 4e7
 """Tokens × tags × (marks of a token + tags): more rows than this allows are not learnt from, since a step over all of
 them would take seconds."""
@@ -75,14 +79,19 @@ class TaggerTuner(HeadTuner):
         if (missing := LEAST_ROWS - len(examples)) > 0:
             fact = f"Only {len(examples)} training examples can be used; {LEAST_ROWS} are needed."
             raise NotEnoughCalls(fact, "Record more calls.", missing=missing)
-        tagger, figures = learnt([read(e) for e in examples], lesson.settings, progress, lesson.task.name)
+        validation = shown(lesson.task, lesson.curated.examples("validation"), lesson.settings.form)
+        rows, unseen = [read(e) for e in examples], [read(e) for e in validation]
+        tagger, figures = learnt(rows, lesson.settings, progress, lesson.task.name, unseen)
         lesson.begin()
         write_private(lesson.folder / FILE, to_bytes(tagger))
         return Learned({"head": FILE}, 2, figures)
 
 
-def learnt(rows: Sequence[Row], settings: TuneSettings, progress: Progress, task: str) -> tuple[Tagger, dict[str, Any]]:
-    """A tagger, and how it went, as JSON can hold it. Raises NotClosed."""
+def learnt(
+    rows: Sequence[Row], settings: TuneSettings, progress: Progress, task: str, unseen: Sequence[Row] = ()
+) -> tuple[Tagger, dict[str, Any]]:
+    """A tagger, and how it went, as JSON can hold it. unseen: rows to choose by, as agents write them, where training
+    rows have surrogates for what is personal. Raises NotClosed."""
     fields, tagged, rests = prepared(rows)
     tags = 2 * len(fields) + 1
     learnt_from, ways = _some(tagged, tags), ways_for(rests)
@@ -93,16 +102,13 @@ def learnt(rows: Sequence[Row], settings: TuneSettings, progress: Progress, task
     step = progress.step(f"{task}: learning to find the values of {len(fields)} fields", steps)
     with step as bar, threadpool_limits(1, "blas"):
         head, choice = taught([row.prompt for row in rows], ways, settings.seed, bar, for_choice, name)
-        held, right = compared(learnt_from, tags, bar.advance)
+        told = [one for row in unseen if (one := _tagged(row, fields))]
+        learnt_so = _way(learnt_from, told, tags, settings.seed, bar)
         if isinstance(embeds, EmbedsSpans):
-            seen = [replace(one, vectors=vectors_of(one.told, embeds, timeout_s=EMBED_S)) for one in learnt_from]
-            bar.advance()
-            near, right_near = compared(seen, tags, bar.advance)
-            if gains(held.losses - near.losses):
-                learnt_from, held, right = seen, near, right_near
-        weights = fitted(learnt_from, tags, held.penalty)
-        bar.advance()
+            near = _way(learnt_from, told, tags, settings.seed, bar, embeds)
+            learnt_so = near if gains(learnt_so.losses - near.losses) else learnt_so
     words = None
+    weights = learnt_so.weights
     if embeds is not None and len(weights.of_vectors):
         words = Words(name, embeds.identity, weights.of_vectors.astype(np.float16))
     numbers = weights.weights.astype(np.float16), weights.steps.astype(np.float32)
@@ -112,12 +118,43 @@ def learnt(rows: Sequence[Row], settings: TuneSettings, progress: Progress, task
         "fields": [".".join(map(str, field.place)) for field in fields],
         "given": len(tagged) / len(rows),
         "tagged": len(learnt_from),
-        "tagged_left_out": sum(right) / len(right),
-        "penalty": held.penalty,
+        "tagged_left_out": learnt_so.right,
+        "penalty": learnt_so.penalty,
         "words_embedded": words is not None,
+        "exchanged": learnt_so.exchanged,
         "marks": len(weights.hashes),
     }
     return tagger, figures
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """What was learnt in one way. losses: of rows that it did not see, in nats; right: the share of those left out that
+    were tagged right; exchanged: whether rows with other values (`exchanged`) were learnt too."""
+
+    weights: Weights
+    losses: Matrix
+    right: float
+    penalty: float
+    exchanged: bool
+
+
+def _way(
+    tagged: Sequence[Tagged], unseen: Sequence[Tagged], tags: int, seed: int, bar: Bar, by: EmbedsSpans | None = None
+) -> _Way:
+    """The penalty is chosen on training rows left out; whether to exchange values by what agents write."""
+    seen = _seen(tagged, by)
+    held, right = compared(seen, tags, bar.advance)
+    weights, losses, exchanges = fitted(seen, tags, held.penalty), held.losses, False
+    if len(unseen) >= LEAST_UNSEEN:
+        told = _seen(unseen, by)
+        losses = Batch(told, weights.hashes, tags).losses(weights)
+        others = fitted([*seen, *_seen(exchanged(tagged, seed), by)], tags, held.penalty)
+        known = Batch(told, others.hashes, tags).losses(others)
+        if exchanges := bool(known.sum() < losses.sum()):
+            weights, losses = others, known
+    bar.advance()
+    return _Way(weights, losses, sum(right) / len(right), held.penalty, exchanges)
 
 
 def _some(tagged: Sequence[Tagged], tags: int) -> Sequence[Tagged]:
@@ -143,13 +180,53 @@ def prepared(rows: Sequence[Row]) -> tuple[tuple[Field, ...], list[Tagged], list
         raise NotClosed("A tagger cannot give this task's answers: no field is copied.", "Other methods make answers.")
     rests = [_rest(row, fields) for row in rows]
     tagged: list[Tagged] = []
-    for row, text in zip(rows, texts, strict=True):
-        if tags := _tags(row, fields, text):
-            tagged.append(Tagged(told_of(text.text, row.act), tags))
+    for row in rows:
+        if one := _tagged(row, fields):
+            tagged.append(one)
     if (given := len(tagged) / len(rows)) < LEAST_GIVEN:
         fact = f"A tagger cannot give this task's answers: {1 - given:.0%} of them hold what is made, not copied."
         raise NotClosed(fact, "Other methods make answers.")
     return fields, tagged, rests
+
+
+def _tagged(row: Row, fields: Sequence[Field]) -> Tagged | None:
+    """The row, tagged; None if a value does not stand there, or nothing does."""
+    told = told_of(text_of(row.prompt), row.act)
+    tags = _tags(row, fields, told)
+    return Tagged(told, tags, act=row.act) if tags else None
+
+
+def _seen(tagged: Sequence[Tagged], by: EmbedsSpans | None) -> Sequence[Tagged]:
+    """They, with the vectors of their tokens."""
+    if by is None:
+        return tagged
+    return [replace(one, vectors=vectors_of(one.told, by, timeout_s=EMBED_S)) for one in tagged]
+
+
+def exchanged(tagged: Sequence[Tagged], seed: int) -> list[Tagged]:
+    """The rows with their values' words exchanged for random ones of the same letters' case and length.
+
+    What is personal in training rows are surrogates, of which there are few; so that a value is known by what it looks
+    like and by what stands beside it, not by being one of these.
+    """
+    chance = random.Random(seed)
+    return [replace(one, told=_exchanged(one, chance), vectors=None) for one in tagged if any(one.tags)]
+
+
+def _exchanged(one: Tagged, chance: random.Random) -> Told:
+    parts, end = list[str](), 0
+    for (begin, after), tag in zip(one.told.spans, one.tags, strict=True):
+        word = one.told.text[begin:after]
+        parts += [one.told.text[end:begin], word if tag == OUTSIDE else _random_word(word, chance)]
+        end = after
+    return told_of("".join((*parts, one.told.text[end:])), one.act)
+
+
+def _random_word(word: str, chance: random.Random) -> str:
+    """Of the same length, so that all tokens stand where they stood."""
+    letters = {"a": ascii_lowercase, "A": ascii_uppercase, "9": digits}
+    kinds = ["9" if c in digits else "a" if c in ascii_lowercase else "A" if c in ascii_uppercase else "" for c in word]
+    return "".join(chance.choice(letters[kind]) if kind else c for c, kind in zip(word, kinds, strict=True))
 
 
 def _fields(rows: Sequence[Row], texts: Sequence[Told]) -> tuple[Field, ...]:
