@@ -99,3 +99,11 @@ def test_the_older_call_of_a_function_and_content_in_parts_are_read() -> None:
     assert message is not None and reason == "function_call"
     assert message["content"] == "I look."
     assert message["tool_calls"][0]["function"] == {"name": "track", "arguments": "{}"}
+
+
+def test_calls_without_number_are_put_together_in_linear_time() -> None:
+    began = time.perf_counter()
+    pieces = [{"index": i, "id": f"c{i}", "function": {"name": "f", "arguments": "{}"}} for i in range(20_000)]
+    message, _, _ = assemble({"choices": [{"delta": {"tool_calls": [piece]}}]} for piece in pieces)
+    assert message is not None and [call["id"] for call in message["tool_calls"]] == [piece["id"] for piece in pieces]
+    assert time.perf_counter() - began < 5  # a tenth of a second; ten where each looks through those before it

@@ -57,6 +57,7 @@ class Calls:
     def __init__(self) -> None:
         self._made: list[tuple[int, dict[str, Any]]] = []
         self._latest: dict[int, dict[str, Any]] = {}
+        self._by_id: dict[str | int, dict[str, Any]] = {}
 
     def made(self) -> list[dict[str, Any]]:
         """The calls by their index; those of one index as they came."""
@@ -71,14 +72,17 @@ class Calls:
         if not isinstance(arguments, str):  # some servers send them as an object, all at once
             arguments = arguments_text(arguments)
         call = self._latest.get(index)
-        own = next((made for _, made in self._made if call_id and made["id"] == call_id), None)
+        own = self._by_id.get(call_id) if isinstance(call_id, str | int) else None
         if own is not None and (own is call or not name):
             call = own
         elif call is None or _begins(call, call_id, name, arguments):
             call = _new()
             self._made.append((index, call))
         self._latest[index] = call
-        call["id"] = call["id"] or call_id
+        if call_id and not call["id"]:
+            call["id"] = call_id
+            if isinstance(call_id, str | int):
+                self._by_id.setdefault(call_id, call)
         held = call["function"]
         # Some servers repeat the name in every chunk; OpenAI's sends it once.
         if name and not held["arguments"] and held["name"] != name:
