@@ -18,7 +18,7 @@ from protege.curate import Curated, CurateSettings, curate
 from protege.embedding import embedder_named
 from protege.errors import NotClosed
 from protege.heads import NGRAMS, Tagger, read
-from protege.heads.tagger import Field, best_paths, values_in
+from protege.heads.tagger import NEVER, Field, best_paths, values_in
 from protege.heads.tagger_file import MAGIC, to_bytes
 from protege.heads.tokens import MOST_TOKENS, Told, told_of
 from protege.specialist import Base
@@ -153,6 +153,27 @@ def test_a_value_that_does_not_fit_is_not_written() -> None:
     )
     assert written("no", []) == "no" and written('{"a": []}', []) == '{"a": []}'
     assert written("[]", ["1"], Field((3, "n"), False, True, "null")) == ""
+
+
+@pytest.mark.parametrize(
+    ("place", "quoted", "rest", "text"),
+    [
+        (("a", "b", "c"), True, '{"a": null}', "x"),
+        (("a", "b"), True, "[1]", "x"),
+        *((("a",), False, "{}", text) for text in ("123456789012345678901234", "1e999", "007", "NaN")),
+    ],
+)
+def test_a_value_without_a_place_and_a_number_that_json_does_not_keep_give_no_answer(
+    learnt: Tagger, place: tuple[str, ...], quoted: bool, rest: str, text: str
+) -> None:
+    one = replace(learnt, fields=(Field(place, many=False, quoted=quoted, without="null"),))
+    assert one.written(rest, [[text]]) == ""
+
+
+def test_tags_that_are_not_allowed_leave_a_sum_however_much_speaks_for_them() -> None:
+    steps = np.where(crf.allowed_steps(3), 0.0, NEVER)
+    path, best, second = best_paths(np.array([[0.0, 0.5, 900.0], [0.0, 0.0, 0.0]]), steps)
+    assert path[0] == 1 and second <= best <= 0
 
 
 def test_the_best_two_paths_and_their_sum_are_those_of_all_paths() -> None:

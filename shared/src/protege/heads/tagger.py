@@ -35,6 +35,8 @@ OUTSIDE = 0
 others 2n + 2."""
 NEVER = -1e4
 """Stands for the weight of a step between two tags that cannot follow each other."""
+LEAST_ODDS = -600.0
+"""The least weight of a tag below a token's likeliest: its exponential is still above 0."""
 WEIGHT = np.float32(3.0)
 """The length of a token's vector, beside its other features, which are ones."""
 STYLES: tuple[Mapping[str, Any], ...] = (
@@ -170,7 +172,7 @@ class Tagger:
                     _put(value, field, texts)
                 elif texts:
                     return ""
-        except (LookupError, TypeError, ValueError):
+        except (LookupError, TypeError, ValueError, AttributeError):
             return ""
         return dumped(value, self.keys, self.style)
 
@@ -243,7 +245,8 @@ def best_paths(odds: Matrix, steps: Matrix) -> tuple[list[int], float, float]:
 def _log_total(odds: Matrix, steps: Matrix) -> float:
     """The logarithm of the sum over all paths."""
     highest = odds.max(axis=1, keepdims=True)
-    chances, moves = np.exp(odds - highest), np.exp(steps[1:])
+    # What is allowed may lie far below what is not: a chance of 0 for all of it would leave nothing to sum.
+    chances, moves = np.exp(np.maximum(odds - highest, LEAST_ODDS)), np.exp(steps[1:])
     reached = np.exp(steps[0]) * chances[0]
     total = float(highest.sum())
     for t in range(len(odds)):
@@ -262,7 +265,7 @@ def _runner_up(choice: Chosen) -> float:
 
 
 def _put(value: Any, field: Field, texts: Sequence[str]) -> None:
-    """Fill a field. Raises LookupError, TypeError, ValueError where it has no place."""
+    """Fill a field. Raises LookupError, TypeError, ValueError, AttributeError where it has no place."""
     if not texts and field.without == "missing":
         return
     *way, last = field.place
@@ -279,6 +282,8 @@ def _number(text: str) -> int | float:
     value = orjson.loads(text)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError("no number")
+    if isinstance(value, float) and text.lstrip("-").isdigit():
+        raise ValueError("more digits than are kept")
     return value
 
 
