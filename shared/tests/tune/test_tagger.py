@@ -18,6 +18,7 @@ from protege.curate import Curated, CurateSettings, curate
 from protege.embedding import embedder_named
 from protege.errors import NotClosed
 from protege.heads import NGRAMS, Tagger, read
+from protege.heads.head import Chosen
 from protege.heads.tagger import NEVER, Field, best_paths, values_in
 from protege.heads.tagger_file import MAGIC, to_bytes
 from protege.heads.tokens import MOST_TOKENS, Told, told_of
@@ -86,6 +87,16 @@ def test_it_has_an_opinion_of_others_answers(learnt: Tagger) -> None:
     for odd in ("", "no JSON", "[]", "{}", '{"a":' * 900 + "1" + "}" * 900, json.dumps([value] * 3)):
         assert learnt.opinion(prompt, odd).agrees == 0 and learnt.opinion(prompt, odd).logprob < -1
     assert learnt.opinion("no template", "x").logprob < 0
+
+
+@pytest.mark.parametrize("text", ["{}", "Ask the teacher."])
+def test_the_same_answer_without_values_is_as_likely_as_its_own(
+    learnt: Tagger, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setattr(Tagger, "answer", lambda *_: Chosen((text,), (-0.1,), (-3.0,), 1))
+    assert learnt.opinion("", text) == (-0.1, 1.0)
+    for other in ("", "Another.", '{"who": "Ann"}'):
+        assert learnt.opinion("", other).agrees == 0 and learnt.opinion("", other).logprob < -1
 
 
 @pytest.mark.parametrize("text", ["", " ", "\n\n", "😀" * 9_000, "a" * 70_000, "a b " * 9_000, "\ud800", "漢字" * 999])

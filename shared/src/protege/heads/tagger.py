@@ -135,11 +135,11 @@ class Tagger:
         that leaves. Agreement is of the values of both."""
         own = self.answer(prompt, seen)
         ours, theirs = dict(_values(json_in(own.text))), dict(_values(json_in(answer)))
-        logprob = own.logprobs[0]
-        if not ours or ours != theirs:
+        logprob, same = own.logprobs[0], ours == theirs if ours else own.text == answer != ""
+        if not same:
             logprob = math.log(-math.expm1(logprob)) if logprob < 0 else NO_OTHER
         share = sum(ours.get(place) == value for place, value in theirs.items()) / max(1, len(theirs), len(ours))
-        return Opinion.of(logprob, share)
+        return Opinion.of(logprob, 1.0 if same else share)
 
     def odds(self, told: Told, of_tokens: Floats | None = None) -> Matrix:
         """What the features of each token speak for; tokens × tags. of_tokens: as in `Seen`."""
