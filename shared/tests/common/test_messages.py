@@ -298,7 +298,7 @@ def test_tokens_that_are_added_up_stay_within_what_can_be_read_again() -> None:
 
 def test_parts_without_end_are_read_in_linear_time(monkeypatch: pytest.MonkeyPatch):
     looked = 0
-    looks = framework_messages._invocation  # pyright: ignore[reportPrivateUsage]
+    looks = framework_messages._invocation
 
     def counted(part: Any) -> Any:
         nonlocal looked
