@@ -283,6 +283,8 @@ def test_the_file_is_the_same_each_time_and_is_checked(learnt: Tagger) -> None:
     for each in (*broken, body.replace(b'"version":1', b'"version":9', 1), body.replace(b'"marks":', b'"marks":9', 1)):
         with pytest.raises(ValueError):
             read(each)
+    with pytest.raises(ValueError, match="out of bounds"):
+        read(to_bytes(replace(learnt, fields=learnt.fields * 21)))
 
 
 TASK = Task(

@@ -16,7 +16,7 @@ from protege.call import Call
 from protege.chat.prompt import messages_for, render
 from protege.cluster.assign import Assigner
 from protege.curate import Curated
-from protege.errors import BadInput, ProtegeError, ResourceError
+from protege.errors import BadInput, BaseModelError, EngineError, ProtegeError, ResourceError
 from protege.rollout import arrive, export, promote
 from protege.rollout.parcel import FILES, MANIFEST, is_plain
 from protege.select.base import load_base
@@ -96,6 +96,25 @@ def test_it_answers_alike_and_nobody_asks_it_until_it_was_shown_there(
     with pytest.raises(BadInput, match="here already"):
         arrive(there, file, [base])
     assert there.tasks()[0].templates == workspace.tasks()[0].templates
+
+
+@pytest.mark.parametrize("error", [BaseModelError("Another.", "x"), EngineError("Not reached.")])
+def test_it_arrives_without_its_second_opinion_where_that_ones_embedder_is_not_the_same_or_not_reached(
+    error: ProtegeError,
+    here: tuple[Workspace, Base],
+    there: Workspace,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    workspace, base = here
+    file = export(workspace, workspace.specialists()[2], tmp_path / "one.protege")
+
+    def failing(_: Path) -> None:
+        raise error
+
+    monkeypatch.setattr("protege.serve.head.kind._embedder_named_in", failing)
+    arrived = arrive(there, file, [base])
+    assert arrived.second_opinion is None and there.specialists() == [arrived]
 
 
 @pytest.mark.parametrize("number", [0, 1])

@@ -20,7 +20,8 @@ from .tagger import STYLES, Field, Tagger, Words
 VERSION = 1
 """Of the features of tokens, and of the format."""
 MAGIC = b"PTGTAGR1"
-MOST_FIELDS = 200
+MOST_FIELDS = 80
+"""More would take an answer too long: its time grows with their square."""
 
 _LENGTH = struct.Struct("<I")
 _HASHES, _WEIGHTS, _STEPS = np.dtype("<u4"), np.dtype("<f2"), np.dtype("<f4")

@@ -23,7 +23,7 @@ from ..cluster.assign import Assigner
 from ..common.digest import sha256_of
 from ..common.hashing import hash_of
 from ..common.trust import check_trusted
-from ..errors import BadInput, MissingDependency, ResourceError
+from ..errors import BadInput, BaseModelError, EngineError, MissingDependency, ResourceError
 from ..gguf.header import check_gguf
 from ..serve import engine_kind, engine_names, with_opinion
 from ..serve.opinion import HEAD
@@ -259,7 +259,8 @@ def _place(workspace: Workspace, specialist: Specialist, task: Task, folder: Pat
         arrived = replace(named, digests=digests, created=time.time())
         arrived = engine_kind(arrived.engine).place(workspace, arrived, keep_alive=KEEP_ALIVE)
         if HEAD in arrived.files and arrived.serve_as != "head":
-            with contextlib.suppress(MissingDependency, BadInput):  # its embedder is not here: it goes without
+            # Its embedder may not be here, not be reached, or be of another version: it goes without.
+            with contextlib.suppress(MissingDependency, BadInput, BaseModelError, EngineError):
                 arrived = with_opinion(workspace, arrived)
         workspace.save_specialist(arrived)
     return arrived

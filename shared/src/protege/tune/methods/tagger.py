@@ -23,7 +23,7 @@ from ...heads import FILE
 from ...heads.conversation import json_in
 from ...heads.near import EmbedsSpans
 from ...heads.tagger import OUTSIDE, STYLES, Field, Matrix, Place, Tagger, Words, dumped, vectors_of
-from ...heads.tagger_file import to_bytes
+from ...heads.tagger_file import MOST_FIELDS, to_bytes
 from ...heads.tokens import Told, text_of, told_of
 from ..settings import TuneSettings
 from ..tuner import Learned, Lesson
@@ -38,7 +38,6 @@ COPIED = 0.8
 """A field is copied if so many of its training values stand in the prompt."""
 LEAST_GIVEN = 0.4
 """The share of training answers that can be put together so, without which nothing is learnt."""
-MOST_FIELDS = 80
 LEAST_UNSEEN = 20
 """With fewer validation rows it is not asked whether exchanged values help."""
 MOST_WORK = 4e7
