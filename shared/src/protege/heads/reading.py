@@ -10,7 +10,7 @@ from .pointer import Pointer
 from .tagger import Tagger
 
 Chooser: TypeAlias = Head | Pointer | Tagger
-"""What answers in the agent's process: `answer(prompt, vector)`, `near`."""
+"""What answers in the agent's process: each has `taught_by`, `seen` and `answer`."""
 
 
 def read(body: bytes) -> Chooser:
