@@ -241,6 +241,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         home = options.home or Path(folder) / "home"
         home.mkdir(parents=True)
+        Workspace(home).close()  # an empty folder becomes a home that is believed
         (home / "redaction.toml").write_text("types = []\nmodel = false\n")  # the messages are made up
         found = month(home, options.calls)
     if options.json:
