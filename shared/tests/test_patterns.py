@@ -26,6 +26,8 @@ PACKAGES = (
 )
 BOUNDED = {
     "protege.chat.refusal._REFUSAL": 400,
+    "protege.collect.formats.calls._NAMED": 120,
+    "protege.collect.formats.calls._UNSURE": 120,
     "protege.masking.masking._LAST_WORD": 40,
 }
 """Patterns that are shown only so many characters."""

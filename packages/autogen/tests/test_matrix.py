@@ -253,11 +253,11 @@ async def test_masking_takes_secrets_from_what_is_recorded_and_from_nothing_else
     assert live_home.only.request.messages[-1]["content"] == "my key is [masked:openai_key]"
 
 
-async def test_a_stream_whose_usage_was_not_asked_for_has_none(
+async def test_a_stream_whose_usage_was_not_asked_for_has_an_estimate(
     client: ProtegeChatCompletionClient, live_home: LiveHome, openai_server: OpenAIServer
 ):
     with in_mode(live_home, "recorded"):
         _ = [part async for part in client.create_stream(asked("label"))]
     assert_same_as_sent(live_home.only, openai_server.only)
-    assert live_home.only.input_tokens is None
+    assert live_home.only.tokens_estimated and live_home.only.input_tokens
     assert live_home.only.ttft_ms is not None
