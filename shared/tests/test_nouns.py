@@ -53,6 +53,14 @@ def test_a_record_survives_reading_and_writing():
     assert Call.from_record(FULL).to_record() == FULL
 
 
+@pytest.mark.parametrize("detail", ["cache_read_tokens", "cache_write_tokens", "reasoning_tokens"])
+@pytest.mark.parametrize("count", [0, 2])
+def test_details_of_usage_are_kept_without_the_rest(detail: str, count: int) -> None:
+    messages, response = [{"role": "user", "content": "a"}], {"role": "assistant", "content": "b"}
+    call = Call.from_record({"id": "c", "messages": messages, "response": response, "usage": {detail: count}})
+    assert getattr(call, detail) == count and Call.from_record(call.to_record()) == call
+
+
 def test_unknown_fields_are_ignored_and_openai_usage_is_understood():
     call = Call.from_record({**FULL, "gold": 1, "usage": {"prompt_tokens": 7, "completion_tokens": 2}})
     assert (call.input_tokens, call.output_tokens) == (7, 2)

@@ -292,12 +292,11 @@ _DETAILS = ("cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
 
 def usage_record(told: Call | Reply) -> dict[str, int | bool | None] | None:
     """The tokens of a call or a reply in the form of a record, those of its details that are known; None without."""
-    if told.input_tokens is None and told.output_tokens is None:
+    details = {name: count for name in _DETAILS if (count := getattr(told, name)) is not None}
+    if told.input_tokens is None and told.output_tokens is None and not details:
         return None
     usage: dict[str, int | bool | None] = {"input_tokens": told.input_tokens, "output_tokens": told.output_tokens}
-    for name in _DETAILS:
-        if (count := getattr(told, name)) is not None:
-            usage[name] = count
+    usage |= details
     if isinstance(told, Call) and told.tokens_estimated:
         usage["estimated"] = True
     return usage
