@@ -23,7 +23,7 @@ from .conversation import json_in
 from .features import Floats, Hashes
 from .head import NO_OTHER, Chosen, Head, Opinion
 from .near import Embeds, EmbedsSpans
-from .tokens import Told, rarities, text_of, told_of
+from .tokens import Told, rarities, spans_of, text_of, told_of
 
 Place: TypeAlias = tuple[str | int, ...]
 """Keys and positions that lead to a value in JSON."""
@@ -113,7 +113,8 @@ class Tagger:
         """As `Head.seen`."""
         vector, of_tokens = self.chooser.seen(prompt, by, timeout_s=timeout_s), None
         if self.words is not None:
-            of_tokens = vectors_of(told_of(text_of(prompt), ""), by, timeout_s=timeout_s)
+            text = text_of(prompt)
+            of_tokens = vectors_of(text, spans_of(text), by, timeout_s=timeout_s)
             if of_tokens.shape[1] != len(self.words.weights):
                 raise ValueError("vectors of another length")
         return Seen(vector, of_tokens)
@@ -177,12 +178,12 @@ class Tagger:
         return dumped(value, self.keys, self.style)
 
 
-def vectors_of(told: Told, by: Embeds, *, timeout_s: float) -> Floats:
+def vectors_of(text: str, spans: Sequence[tuple[int, int]], by: Embeds, *, timeout_s: float) -> Floats:
     """A vector of length `WEIGHT` for each token, in its context; tokens × dimensions. Raises TypeError where the
     embedder has none, EngineError."""
     if not isinstance(by, EmbedsSpans):
         raise TypeError("an embedder of whole texts alone")
-    return WEIGHT * by.embed_spans(told.text, told.spans, timeout_s=timeout_s)
+    return WEIGHT * by.embed_spans(text, spans, timeout_s=timeout_s)
 
 
 def _values(value: Any) -> Iterator[tuple[Place, str]]:

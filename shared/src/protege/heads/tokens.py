@@ -47,9 +47,14 @@ def text_of(prompt: str) -> str:
     return "\n".join(text for role, _, text in turns if role != "system")[-MOST_CHARACTERS:]
 
 
+def spans_of(text: str) -> tuple[tuple[int, int], ...]:
+    """Where each token begins and ends in a text; the last `MOST_TOKENS`."""
+    return tuple([match.span() for match in _TOKEN.finditer(text)][-MOST_TOKENS:])
+
+
 def told_of(text: str, act: str) -> Told:
     """The tokens of a text. act: what the answer does, by which the same words mean other things; may be empty."""
-    spans = [match.span() for match in _TOKEN.finditer(text)][-MOST_TOKENS:]
+    spans = spans_of(text)
     raw = [text[begin:end] for begin, end in spans]
     words = [word.casefold() for word in raw]
     shapes = [_shape(word) for word in raw]
@@ -65,7 +70,7 @@ def told_of(text: str, act: str) -> Told:
         told += [mark for word in above for mark in (f"above {word}", f"above {word} {shapes[i]}")]
         marks.append(tuple(hashed(mark) for mark in told))
     course = tuple(hashed(f"has {word}") for word in sorted(set(words)))
-    return Told(text, tuple(spans), tuple(marks), course)
+    return Told(text, spans, tuple(marks), course)
 
 
 def rarities(told: Told, hashes: Hashes) -> list[tuple[int, ...]]:

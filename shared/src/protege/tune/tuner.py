@@ -143,7 +143,7 @@ class Tuner(ABC):
         `learn` of the same lesson goes on from what this leaves in `lesson.checkpoints`. Raises as it does. Only of
         tuners that have `variations`.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"The method {self.name} has no variations, so none of its settings is tried out.")
 
     def variations(self, settings: TuneSettings, figures: Mapping[str, Any]) -> Sequence[TuneSettings]:
         """Other settings that are worth a try where there is time, the most promising first; most tuners have none.

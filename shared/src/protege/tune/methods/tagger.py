@@ -199,7 +199,7 @@ def _seen(tagged: Sequence[Tagged], by: EmbedsSpans | None) -> Sequence[Tagged]:
     """They, with the vectors of their tokens."""
     if by is None:
         return tagged
-    return [replace(one, vectors=vectors_of(one.told, by, timeout_s=EMBED_S)) for one in tagged]
+    return [replace(one, vectors=vectors_of(one.told.text, one.told.spans, by, timeout_s=EMBED_S)) for one in tagged]
 
 
 def exchanged(tagged: Sequence[Tagged], seed: int) -> list[Tagged]:
